@@ -1,0 +1,12 @@
+//! tsumugi's core: everything that can be said and decided about a router without a socket, a
+//! clock or a file.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod bgp;
+pub mod desired;
+pub mod id;
+pub mod router_plan;
+pub mod time;

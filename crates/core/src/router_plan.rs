@@ -1,0 +1,157 @@
+//! What one router must be: the type between the compiler and all that runs.
+//!
+//! It holds key names, never keys, so that the lab's plan and production's are the same bytes.
+
+use crate::bgp::config::SpeakerConfig;
+use crate::desired::Desired;
+use crate::id::{Asn, IfName, KeyName, Mac, Plane, Prefix};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use serde::{Deserialize, Serialize};
+
+/// A process refuses a plan of another schema whole and keeps what it runs.
+pub const SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterPlan {
+    pub schema: u32,
+    /// Counts up with each change that was shipped; 0 before the first.
+    pub generation: u64,
+    /// SHA-256 in hexadecimal over the plan's JSON with this field empty.
+    pub hash: String,
+    /// The network's name.
+    pub network: String,
+    /// The network's public AS number.
+    pub public_asn: Asn,
+    /// The machine's name: a router's, or a person's whose laptop it is.
+    pub name: String,
+    pub id: u32,
+    /// Empty for a laptop.
+    pub site: String,
+    pub management: ManagementPlan,
+    pub underlay: Desired,
+    pub fabric: Desired,
+    /// In the order of the file. Their inner sides stand in `fabric.links` as well.
+    pub tunnels: Vec<Tunnel>,
+    /// `None` for a laptop.
+    pub speaker: Option<SpeakerConfig>,
+}
+
+impl RouterPlan {
+    pub fn plane(&self, plane: Plane) -> &Desired {
+        match plane {
+            Plane::Management => &self.management.desired,
+            Plane::Underlay => &self.underlay,
+            Plane::Fabric => &self.fabric,
+        }
+    }
+}
+
+/// A tunnel whose outer side is in the underlay and whose inner side is in the fabric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnel {
+    pub name: IfName,
+    pub alias: String,
+    pub encapsulation: Encapsulation,
+    pub engine: Engine,
+    /// Inner MTU in bytes: of IP packets, an inner Ethernet header not counted.
+    pub mtu: u16,
+    /// The line it leaves by: an interface of the underlay.
+    pub uplink: IfName,
+    /// Our outer address; `None`: whatever the line was given (WireGuard only).
+    pub local: Option<IpAddr>,
+    /// The far end's outer address; `None`: learned from what it sends (WireGuard only).
+    pub remote: Option<IpAddr>,
+    /// True if the outer packets are IPv6.
+    pub outer_ipv6: bool,
+    /// The largest outer packet that the path passes whole, both ends considered.
+    pub path_mtu: u16,
+    /// The address of our inner end where the tunnel carries Ethernet.
+    pub mac: Option<Mac>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "by")]
+pub enum Encapsulation {
+    /// IP in GRE (RFC 2784), with a key (RFC 2890) if stated.
+    Gre { key: Option<u32> },
+    /// Ethernet in GRE.
+    Gretap { key: Option<u32> },
+    /// Ethernet in IP protocol 97 (RFC 3378).
+    EtherIp,
+    WireGuard {
+        local_key: KeyName,
+        remote_key: KeyName,
+        /// UDP port that we receive on.
+        local_port: u16,
+        /// UDP port of the far end.
+        remote_port: u16,
+    },
+}
+
+/// Who moves the packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// The kernel where it has the device and can do MTU 2400 with it, else ourselves.
+    Auto,
+    Kernel,
+    Userspace,
+}
+
+/// The management plane and the overlay over which people repair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagementPlan {
+    pub desired: Desired,
+    pub overlay: Overlay,
+}
+
+/// One WireGuard interface with a session per path; always in userspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// The TUN interface in the management plane; its addresses stand in `desired`.
+    pub device: IfName,
+    pub alias: String,
+    pub mtu: u16,
+    /// The whole management space: what no neighbour announces goes to the first live meeting point.
+    pub space: Prefix,
+    pub lines: Vec<OverlayLine>,
+    pub neighbours: Vec<OverlayNeighbour>,
+}
+
+/// A line that carries management, with a key pair of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverlayLine {
+    pub name: String,
+    /// Where its interface lives: the underlay for a line shared with the fabric.
+    pub plane: Plane,
+    pub link: IfName,
+    /// `None`: whatever the line was given.
+    pub address: Option<IpAddr>,
+    pub listen_port: u16,
+    pub key: KeyName,
+}
+
+/// A member of the overlay that we have a direct session with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverlayNeighbour {
+    pub name: String,
+    /// What is behind it: its own addresses and its site's management switch. Packets from it must
+    /// have their source here, unless it is a meeting point.
+    pub prefixes: Vec<Prefix>,
+    pub meeting: bool,
+    /// In order of preference; the first that is alive is used.
+    pub paths: Vec<OverlayPath>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverlayPath {
+    /// The `name` of one of our lines.
+    pub line: String,
+    pub remote_key: KeyName,
+    /// Where to call; `None`: it calls us.
+    pub endpoint: Option<SocketAddr>,
+    /// The largest outer packet that the path passes whole.
+    pub path_mtu: u16,
+}

@@ -1,0 +1,15 @@
+//! The shell around the core: sockets, clocks, files and the kernel.
+
+mod cli;
+mod datapath;
+mod kernel;
+mod lab;
+mod management;
+mod node;
+mod observe;
+mod peering;
+mod state;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,1 @@
+//! (its work is under way)
