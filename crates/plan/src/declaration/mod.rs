@@ -14,10 +14,12 @@ mod values;
 
 pub use line::LineKind;
 pub use print::print;
+pub(crate) use read::draft;
 pub use read::parse;
 pub use said::{Comment, Said};
 pub use tsumugi_core::bgp::config::Role;
 pub use tsumugi_core::router_plan::Engine;
+pub(crate) use values::word;
 
 use std::net::IpAddr;
 use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
