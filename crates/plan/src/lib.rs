@@ -1,1 +1,9 @@
 //! From the text of one file to what each router must be.
+
+pub mod check;
+pub mod declaration;
+pub mod problem;
+
+pub use check::{Checked, check};
+pub use declaration::Declaration;
+pub use problem::{Problem, ProblemKind, Severity};
