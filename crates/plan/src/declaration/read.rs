@@ -3,7 +3,7 @@
 
 use super::keys::{self, Key, Kind, Table as Keys};
 use super::*;
-use crate::problem::{Found, Problem, ProblemKind};
+use crate::problem::{Found, Problem, Reading, Syntax};
 use std::collections::HashMap;
 use std::ops::Range;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
@@ -23,7 +23,7 @@ pub(crate) fn draft(text: &str) -> (Option<Declaration>, Vec<Problem>) {
     if !errors.is_empty() {
         let problems = errors.iter().map(|error| {
             let span = error.span().unwrap_or(0..text.len());
-            Problem::new(span, ProblemKind::Syntax { message: error.message().into() })
+            Problem::new(span, Reading::Syntax { syntax: Syntax::Other(error.message().into()) })
         });
         return (None, problems.collect());
     }
@@ -56,7 +56,7 @@ impl<'a, 'i> Fields<'a, 'i> {
 }
 
 impl Reader {
-    fn tell(&mut self, span: Range<usize>, kind: ProblemKind) {
+    fn tell(&mut self, span: Range<usize>, kind: Reading) {
         self.problems.push(Problem::new(span, kind));
     }
 
@@ -75,7 +75,7 @@ impl Reader {
                 }
                 None => self.tell(
                     said.span(),
-                    ProblemKind::UnknownKey {
+                    Reading::UnknownKey {
                         table: keys.name,
                         key: said.get_ref().to_string(),
                         suggestion: None,
@@ -86,7 +86,7 @@ impl Reader {
         for key in keys.keys.iter().filter(|key| key.required && !entries.contains_key(key.name)) {
             self.tell(
                 span.clone(),
-                ProblemKind::MissingKey { table: keys.name, name: name.into(), key: key.name },
+                Reading::MissingKey { table: keys.name, name: name.into(), key: key.name },
             );
         }
         Fields { keys, name: name.into(), span, entries }
@@ -118,7 +118,7 @@ impl Reader {
             DeValue::Array(_) => Found::List,
             DeValue::Table(_) => Found::Table,
         };
-        self.tell(value.span(), ProblemKind::WrongType { expected: *expected, found });
+        self.tell(value.span(), Reading::WrongType { expected: *expected, found });
     }
 
     fn text<'a>(&mut self, kind: &Kind, value: &'a toml::Spanned<DeValue>) -> Option<&'a str> {
@@ -150,7 +150,7 @@ impl Reader {
                 continue;
             };
             if !is_name(said.get_ref()) {
-                self.tell(said.span(), ProblemKind::BadName { name: said.get_ref().to_string() });
+                self.tell(said.span(), Reading::BadName { name: said.get_ref().to_string() });
             }
             let fields = self.fields(keys, said.get_ref(), said.span(), table);
             found.push((Said::new(said.get_ref().to_string(), said.span()), fields));
@@ -385,7 +385,7 @@ fn integer(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> 
     let read = u64::from_str_radix(integer.as_str(), integer.radix());
     let read = read.ok().filter(|read| (least..=most).contains(read));
     if read.is_none() {
-        reader.tell(value.span(), ProblemKind::OutOfRange { least, most });
+        reader.tell(value.span(), Reading::OutOfRange { least, most });
     }
     read
 }
@@ -417,7 +417,7 @@ impl Read for IfName {
         let text = reader.text(kind, value)?;
         let port = IfName::new(text).ok();
         if port.is_none() {
-            reader.tell(value.span(), ProblemKind::BadPort { text: text.into() });
+            reader.tell(value.span(), Reading::BadPort { text: text.into() });
         }
         port
     }
@@ -433,7 +433,7 @@ impl Read for PortRef {
             Some(PortRef { router: router.into(), port: IfName::new(port).ok()? })
         });
         if read.is_none() {
-            reader.tell(value.span(), ProblemKind::BadPortRef { text: text.into() });
+            reader.tell(value.span(), Reading::BadPortRef { text: text.into() });
         }
         read
     }
@@ -447,7 +447,7 @@ impl Read for IpAddr {
         let text = reader.text(kind, value)?;
         let address = text.parse().ok();
         if address.is_none() {
-            reader.tell(value.span(), ProblemKind::BadAddress { text: text.into() });
+            reader.tell(value.span(), Reading::BadAddress { text: text.into() });
         }
         address
     }
@@ -460,11 +460,11 @@ impl Read for Prefix {
     fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<Prefix> {
         let text = reader.text(kind, value)?;
         let Ok(prefix) = text.parse::<Prefix>() else {
-            reader.tell(value.span(), ProblemKind::BadPrefix { text: text.into() });
+            reader.tell(value.span(), Reading::BadPrefix { text: text.into() });
             return None;
         };
         if matches!(kind, Kind::Prefix) && prefix.trunc() != prefix {
-            reader.tell(value.span(), ProblemKind::HostBits { network: prefix.trunc().to_string() });
+            reader.tell(value.span(), Reading::HostBits { network: prefix.trunc() });
             return None;
         }
         Some(prefix)
@@ -524,7 +524,7 @@ impl<T: Read> Read for [Said<T>; 2] {
         let count = found.len();
         let pair = found.try_into().ok();
         if pair.is_none() {
-            reader.tell(value.span(), ProblemKind::NotAPair { count });
+            reader.tell(value.span(), Reading::NotAPair { count });
         }
         pair
     }
@@ -549,7 +549,7 @@ impl<T: Word> Read for T {
         let text = reader.text(kind, value)?;
         let at = T::WORDS.iter().position(|word| *word == text);
         if at.is_none() {
-            let kind = ProblemKind::UnknownWord { word: text.into(), known: T::WORDS, suggestion: None };
+            let kind = Reading::UnknownWord { word: text.into(), known: T::WORDS, suggestion: None };
             reader.tell(value.span(), kind);
         }
         at.and_then(|at| T::VALUES.get(at)).copied()
