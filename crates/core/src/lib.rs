@@ -11,3 +11,4 @@ pub mod id;
 pub mod mtu;
 pub mod router_plan;
 pub mod time;
+pub mod wire;
