@@ -10,3 +10,5 @@ pub mod desired;
 pub mod id;
 pub mod router_plan;
 pub mod time;
+pub mod tunnel;
+pub mod wire;
