@@ -1,1 +1,4 @@
-//! (its work is under way)
+//! Read-only views: what the processes say of themselves, in the log and to whoever asks.
+
+pub mod logging;
+pub mod serve;
