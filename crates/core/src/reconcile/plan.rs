@@ -21,7 +21,7 @@ const IPV6_METRIC: u32 = 1024;
 pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Change> {
     let links = Links::of(desired, observed);
     let mut changes = Vec::new();
-    sysctls(desired, observed, &mut changes, |sysctl| interface_of(sysctl).is_none());
+    sysctls(desired, observed, &mut changes);
     if !observed.walls_in_place {
         changes.push(Change::SetWalls);
     }
@@ -36,9 +36,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Change> {
     if let Some(lo) = links.observed.get(&IfName::loopback()).filter(|lo| !lo.up) {
         changes.push(Change::SetUp(lo.name.clone()));
     }
-    sysctls(desired, observed, &mut changes, |sysctl| {
-        interface_of(sysctl).is_some_and(|name| links.present.iter().any(|link| link.as_str() == name))
-    });
+    interface_sysctls(desired, observed, &links, &mut changes);
     add_addresses(desired, observed, &links, &mut changes);
     set_neighbours(desired, observed, &links, &mut changes);
     routes.set(&links, &removed_addresses, &mut changes);
@@ -241,22 +239,30 @@ fn interface_of(sysctl: &Sysctl) -> Option<&str> {
     parts.next().filter(|name| !matches!(*name, "all" | "default"))
 }
 
-fn sysctls(
-    desired: &Desired,
-    observed: &Observed,
-    changes: &mut Vec<Change>,
-    concerns: impl Fn(&Sysctl) -> bool,
-) {
-    for sysctl in desired.sysctls.iter().filter(|sysctl| concerns(sysctl)) {
-        let wanted = sysctl.value.split_whitespace();
-        let differs = match observed.sysctls.get(&sysctl.key) {
-            Some(found) => !found.split_whitespace().eq(wanted),
-            None => !sysctl.optional || interface_of(sysctl).is_some(),
-        };
-        if differs {
+/// Those of the namespace.
+fn sysctls(desired: &Desired, observed: &Observed, changes: &mut Vec<Change>) {
+    for sysctl in desired.sysctls.iter().filter(|sysctl| interface_of(sysctl).is_none()) {
+        let missing_is_well = sysctl.optional;
+        if observed.sysctls.get(&sysctl.key).map_or(!missing_is_well, |found| !same_words(found, sysctl)) {
             changes.push(Change::SetSysctl(sysctl.clone()));
         }
     }
+}
+
+/// Those of interfaces that are there or will be: a new interface has no value that we know.
+fn interface_sysctls(desired: &Desired, observed: &Observed, links: &Links<'_>, changes: &mut Vec<Change>) {
+    for sysctl in &desired.sysctls {
+        let Some(name) = interface_of(sysctl) else { continue };
+        let Some(link) = links.present.iter().find(|link| link.as_str() == name) else { continue };
+        let found = observed.sysctls.get(&sysctl.key).filter(|_| links.keeps(link));
+        if found.is_none_or(|found| !same_words(found, sysctl)) {
+            changes.push(Change::SetSysctl(sysctl.clone()));
+        }
+    }
+}
+
+fn same_words(found: &str, sysctl: &Sysctl) -> bool {
+    found.split_whitespace().eq(sysctl.value.split_whitespace())
 }
 
 fn remove_neighbours(desired: &Desired, observed: &Observed, links: &Links<'_>, changes: &mut Vec<Change>) {
