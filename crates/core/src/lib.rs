@@ -10,3 +10,4 @@ pub mod desired;
 pub mod id;
 pub mod router_plan;
 pub mod time;
+pub mod wire;
