@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod bgp;
 pub mod desired;
 pub mod id;
+pub mod mtu;
 pub mod router_plan;
 pub mod time;
 pub mod wire;
