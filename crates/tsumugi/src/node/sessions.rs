@@ -81,8 +81,9 @@ impl Sessions {
     /// Somebody else has the port. To be tried again.
     pub fn listen(&mut self, poll: &Poll) -> io::Result<()> {
         if self.listeners.is_empty() {
-            let listeners =
-                self.space.run(|| socket::ANY.into_iter().map(socket::listen).collect::<io::Result<Vec<_>>>())?;
+            let listeners = self
+                .space
+                .run(|| socket::ANY.into_iter().map(socket::listen).collect::<io::Result<Vec<_>>>())?;
             for (place, listener) in (0..).zip(&listeners) {
                 poll.add(listener, Token::Listener(place), false)?;
             }
@@ -184,7 +185,9 @@ impl Sessions {
 
     /// What has become of an attempt to connect.
     pub fn progress(&mut self, id: ConnectionId) -> Progress {
-        let Some(live) = self.live.get_mut(&id).filter(|live| live.dialling) else { return Progress::Nothing };
+        let Some(live) = self.live.get_mut(&id).filter(|live| live.dialling) else {
+            return Progress::Nothing;
+        };
         match socket::connected(&live.connection.stream) {
             None => Progress::Nothing,
             Some(Ok(())) => {
