@@ -7,8 +7,8 @@
 use super::links::Links;
 use crate::kernel::netlink::{Answer, Netlink, NetlinkError};
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo, delete_message, set_message};
+use crate::observe::status::RouteCounts;
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tsumugi_core::bgp::{RouteChange, SpeakerRoute};
 use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL};
@@ -21,18 +21,6 @@ pub struct Fib {
     counts: RouteCounts,
     /// Why routes are not in the kernel that should be, by prefix.
     failed: BTreeMap<Prefix, String>,
-}
-
-/// What stands in the kernel, counted at the last comparison.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteCounts {
-    pub ipv4: u32,
-    pub ipv6: u32,
-    /// Of both families: those with several next hops, and those that discard.
-    pub multipath: u32,
-    pub discard: u32,
-    /// Of an earlier life of this process, not yet confirmed.
-    pub stale: u32,
 }
 
 impl Fib {
@@ -97,7 +85,7 @@ impl Fib {
             .collect();
         let mut counts = RouteCounts::default();
         for route in missing.values() {
-            counts.count(route);
+            count(&mut counts, route);
         }
         let (mut messages, mut prefixes) = (Vec::new(), Vec::new());
         for found in self.netlink.routes(BGP_ROUTE_PROTOCOL)? {
@@ -108,7 +96,7 @@ impl Fib {
                 // Set below, in its place.
                 Some(route) if route.metric == found.metric => {}
                 None if self.keeps_unknown => {
-                    counts.count(&found);
+                    count(&mut counts, &found);
                     counts.stale += 1;
                 }
                 _ => {
@@ -142,18 +130,13 @@ impl Fib {
     }
 }
 
-impl RouteCounts {
-    fn count(&mut self, route: &RouteInfo) {
-        if route.prefix.addr().is_ipv4() {
-            self.ipv4 += 1
-        } else {
-            self.ipv6 += 1
-        }
-        match &route.target {
-            TargetInfo::NextHops(next_hops) if next_hops.len() > 1 => self.multipath += 1,
-            TargetInfo::Discard => self.discard += 1,
-            _ => {}
-        }
+fn count(counts: &mut RouteCounts, route: &RouteInfo) {
+    let family = if route.prefix.addr().is_ipv4() { &mut counts.ipv4 } else { &mut counts.ipv6 };
+    *family += 1;
+    match &route.target {
+        TargetInfo::NextHops(next_hops) if next_hops.len() > 1 => counts.multipath += 1,
+        TargetInfo::Discard => counts.discard += 1,
+        _ => {}
     }
 }
 

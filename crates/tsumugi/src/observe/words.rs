@@ -1,5 +1,6 @@
 //! Words for what happens while a router runs: each reason once, in English and Japanese.
 
+use super::status::RefusedConnection;
 use tsumugi_core::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use tsumugi_core::desired::DropReason;
 use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, Notification};
@@ -11,7 +12,15 @@ pub enum Lang {
 }
 
 impl Lang {
-    fn pick<T>(self, english: T, japanese: T) -> T {
+    /// The language of the locale (LC_ALL, LC_MESSAGES, LANG, the first that is set).
+    pub fn of_locale() -> Lang {
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        if locale.is_some_and(|locale| locale.starts_with("ja")) { Lang::Ja } else { Lang::En }
+    }
+
+    pub fn pick<T>(self, english: T, japanese: T) -> T {
         match self {
             Lang::En => english,
             Lang::Ja => japanese,
@@ -158,6 +167,19 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
         ),
     };
     fixed.into()
+}
+
+/// Why a connection to port 179 was not taken.
+pub fn refused_connection(reason: RefusedConnection, lang: Lang) -> &'static str {
+    match reason {
+        RefusedConnection::NotANeighbour => {
+            lang.pick("BGP connections from somebody who is no neighbour", "隣接相手ではない者からのBGP接続")
+        }
+        RefusedConnection::TooMany => {
+            lang.pick("BGP connections beyond what a neighbour may have", "1つの相手に許す数を超えたBGP接続")
+        }
+        RefusedConnection::Lost => lang.pick("BGP connections that broke at once", "すぐに切れたBGP接続"),
+    }
 }
 
 /// Why a wall drops packets.
