@@ -16,8 +16,10 @@
 //! A [`Lab`] is what a built lab is known by: it can be opened again from its record by any process
 //! that has entered its namespaces, so that `exec`, `status`, `capture` and `verify` share it.
 
+mod init;
 pub mod machine;
 pub mod processes;
+pub mod space;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
