@@ -16,7 +16,9 @@
 //! A [`Lab`] is what a built lab is known by: it can be opened again from its record by any process
 //! that has entered its namespaces, so that `exec`, `status`, `capture` and `verify` share it.
 
+pub mod capture;
 pub mod machine;
+pub mod probe;
 pub mod processes;
 pub mod wire;
 
