@@ -172,6 +172,9 @@ pub enum ProtocolMatch {
     TcpSyn {
         ipv6: bool,
     },
+    /// A fragment but not the first: it has no ports, and without its first it reaches nobody. In
+    /// IPv6 the input hook sees fragments (reassembly comes after it), in IPv4 none.
+    LaterFragment,
     /// Packets of connections that were let in before (stateful).
     Established,
 }
