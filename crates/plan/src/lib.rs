@@ -1,1 +1,3 @@
 //! From the text of one file to what each router must be.
+
+pub mod hash;
