@@ -17,9 +17,11 @@
 //! that has entered its namespaces, so that `exec`, `status`, `capture` and `verify` share it.
 
 pub mod capture;
+mod init;
 pub mod machine;
 pub mod probe;
 pub mod processes;
+pub mod space;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
