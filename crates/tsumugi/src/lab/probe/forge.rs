@@ -130,7 +130,7 @@ fn fill_checksum(source: IpAddr, destination: IpAddr, number: u8, payload: &mut 
     } else {
         Checksum::pseudo(source, destination, number, payload.len() as u16)?
     };
-    let sum = start.add(payload).finish();
+    let sum = start.bytes(payload).finish();
     payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     Some(())
 }
