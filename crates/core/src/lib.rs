@@ -11,3 +11,5 @@ pub mod id;
 pub mod mtu;
 pub mod router_plan;
 pub mod time;
+pub mod tunnel;
+pub mod wire;

@@ -16,6 +16,7 @@
 //! A [`Lab`] is what a built lab is known by: it can be opened again from its record by any process
 //! that has entered its namespaces, so that `exec`, `status`, `capture` and `verify` share it.
 
+pub mod capture;
 mod client;
 mod equip;
 mod init;
@@ -23,6 +24,7 @@ mod layout;
 pub mod machine;
 mod offload;
 mod peer;
+pub mod probe;
 pub mod processes;
 pub mod progress;
 pub mod space;

@@ -1,1 +1,4 @@
-//! (its work is under way)
+//! The router process: one loop, events in, actions out.
+
+mod clock;
+mod poll;
