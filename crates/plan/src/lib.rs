@@ -3,6 +3,7 @@
 pub mod hash;
 pub mod check;
 pub mod declaration;
+pub mod hash;
 pub mod problem;
 
 pub use check::{Checked, check};

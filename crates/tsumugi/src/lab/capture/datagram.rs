@@ -42,7 +42,15 @@ impl Piece {
                 });
                 let payload = v4.payload().len();
                 let dont_fragment = v4.dont_fragment();
-                Piece { source, destination, protocol: v4.protocol(), fragment, length, payload, dont_fragment }
+                Piece {
+                    source,
+                    destination,
+                    protocol: v4.protocol(),
+                    fragment,
+                    length,
+                    payload,
+                    dont_fragment,
+                }
             }
             Packet::V6(v6) => {
                 let walked = v6.walk().ok()?;

@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_fragment_of_wireguard() {
-        let mut bytes = vec![0x45, 0, 0, 44, 0x12, 0x34, 0x20, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2];
+        let mut bytes =
+            vec![0x45, 0, 0, 44, 0x12, 0x34, 0x20, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2];
         bytes.extend([0x4e, 0x48, 0x4e, 0x24, 0x09, 0x90, 0, 0]);
         bytes.resize(44, 0);
         let at = UNIX_EPOCH + Duration::from_micros(3_661_000_009);
