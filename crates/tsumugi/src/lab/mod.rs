@@ -21,7 +21,10 @@ mod init;
 pub mod machine;
 pub mod probe;
 pub mod processes;
+pub mod proofs;
+pub mod report;
 pub mod space;
+pub mod verify;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
