@@ -1,6 +1,5 @@
 //! From the text of one file to what each router must be.
 
-pub mod hash;
 pub mod check;
 pub mod declaration;
 pub mod hash;

@@ -27,10 +27,13 @@ mod peer;
 pub mod probe;
 pub mod processes;
 pub mod progress;
-pub mod space;
 mod trouble;
 mod underlay;
 mod up;
+pub mod proofs;
+pub mod report;
+pub mod space;
+pub mod verify;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
