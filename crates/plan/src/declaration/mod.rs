@@ -3,12 +3,17 @@
 //! Everything stands in the order of the file, and every value knows where it was said. What the
 //! file leaves unsaid is `None`; the methods give what then holds.
 
+mod comments;
 pub mod keys;
 pub mod line;
+mod print;
 mod read;
 mod said;
+mod syntax;
+mod values;
 
 pub use line::LineKind;
+pub use print::print;
 pub use read::parse;
 pub use said::{Comment, Said};
 pub use tsumugi_core::bgp::config::Role;
@@ -18,6 +23,9 @@ use std::net::IpAddr;
 use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
 
 /// A list, or a single value said without brackets.
+/// A larger file is refused unread, so that memory stays bounded. A thousand routers need half a MB.
+pub const MAX_BYTES: usize = 16 << 20;
+
 pub type List<T> = Said<Vec<Said<T>>>;
 /// One value for each of a link's two ends, in the order of `between`.
 pub type Pair<T> = Said<[Said<T>; 2]>;
