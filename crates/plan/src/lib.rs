@@ -3,6 +3,7 @@
 pub mod check;
 pub mod declaration;
 pub mod problem;
+mod suggest;
 
 pub use check::{Checked, check};
 pub use declaration::Declaration;
