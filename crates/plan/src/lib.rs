@@ -4,6 +4,7 @@ pub mod check;
 pub mod compile;
 pub mod declaration;
 pub mod explain;
+pub mod hash;
 pub mod problem;
 
 pub use check::{Checked, check};

@@ -1,0 +1,19 @@
+//! The proofs: one file each. They look at captures and traffic, never at a router's own word; only
+//! `sessions` asks.
+
+mod context;
+mod loopbacks;
+mod two_packets;
+
+pub use context::Context;
+
+use super::report::{ProofId, Row};
+
+/// Makes one proof: a row for each of its subjects.
+pub fn prove(id: ProofId, context: &Context) -> Vec<Row> {
+    match id {
+        ProofId::Loopbacks => loopbacks::prove(context),
+        ProofId::TwoPackets => two_packets::prove(context),
+        _ => Vec::new(),
+    }
+}
