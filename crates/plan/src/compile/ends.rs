@@ -203,7 +203,7 @@ fn tunnel<'a>(
         let alias = names::alias(&format!(
             "link to {} by {} over {}",
             router_names[1 - side],
-            words::link_by(by),
+            link_word(by),
             *over[side]
         ));
         let stated_engine = said.engine.as_ref().map_or(machine.router.engine(), |engine| **engine);
@@ -217,7 +217,8 @@ fn tunnel<'a>(
                 encapsulation: encapsulations[side].clone(),
                 engine: engine(stated_engine, &way),
                 mtu,
-                uplink: line.map_or_else(|| uplinks[side].port.get().clone(), |line: &Line<'_>| line.link.clone()),
+                uplink: line
+                    .map_or_else(|| uplinks[side].port.get().clone(), |line: &Line<'_>| line.link.clone()),
                 local: locals[side],
                 remote: remotes[side],
                 outer_ipv6: outer == Ip::V6,
@@ -228,6 +229,25 @@ fn tunnel<'a>(
         }
     });
     Ok(Link { said, way, ends })
+}
+
+/// As the file spells it.
+pub fn link_word(by: LinkBy) -> &'static str {
+    match by {
+        LinkBy::Ethernet => "ethernet",
+        LinkBy::Gre => "gre",
+        LinkBy::EtherIp => "etherip",
+        LinkBy::WireGuard => "wireguard",
+    }
+}
+
+/// As the file spells it.
+pub fn peer_word(by: PeerBy) -> &'static str {
+    match by {
+        PeerBy::EtherIp => "etherip",
+        PeerBy::Gretap => "gretap",
+        PeerBy::Ethernet => "ethernet",
+    }
 }
 
 /// The name of a router's key for one of its WireGuard links.
@@ -333,12 +353,8 @@ fn connection<'a>(
     let (prefix, protocol, encapsulation) = match said.by.get() {
         PeerBy::Ethernet => {
             let port = said.port.as_ref().ok_or(ProblemKind::Unchecked)?.get().clone();
-            let way = Way {
-                wrapping: Wrapping::Ethernet,
-                outer: Ip::V6,
-                path_mtu: mtu.into(),
-                mtu: mtu.into(),
-            };
+            let way =
+                Way { wrapping: Wrapping::Ethernet, outer: Ip::V6, path_mtu: mtu.into(), mtu: mtu.into() };
             let end = End { machine: index, name: port, alias: alias("ethernet"), tunnel: None };
             return Ok(Connection { peer, said, way, end });
         }
@@ -356,14 +372,10 @@ fn connection<'a>(
     }
     let path_mtu = line.uplink.path_mtu();
     let uplink = line.link.clone();
-    let way = Way {
-        wrapping: Wrapping::from(&encapsulation),
-        outer,
-        path_mtu: path_mtu.into(),
-        mtu: mtu.into(),
-    };
+    let way =
+        Way { wrapping: Wrapping::from(&encapsulation), outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
     let name = machine.names.find(&format!("{prefix}-{}", *peer.name));
-    let alias = alias(&format!("{} over {}", words::peer_by(*said.by), **over));
+    let alias = alias(&format!("{} over {}", peer_word(*said.by), **over));
     let tunnel = Tunnel {
         name: name.clone(),
         alias: alias.clone(),

@@ -2,7 +2,6 @@
 
 use super::ends::{Connection, End};
 use super::lines::{accept, drop};
-use super::names;
 use super::segments;
 use super::survey::{Machine, Survey, host};
 use super::sysctls;
@@ -120,7 +119,7 @@ fn walls(
         clamps.iter().map(|clamp| clamp.rule(direction)).collect()
     };
     let mut input = by(arriving);
-    input.extend(input_rules(survey, machine, inside, outside));
+    input.extend(input_rules(survey, inside, outside));
     let mut forward = by(arriving);
     forward.extend(by(leaving));
     let walls = [
@@ -177,12 +176,7 @@ fn clamps(inside: &[Inside<'_>], outside: &[&Connection<'_>]) -> Vec<Clamp> {
 }
 
 /// What may speak to the router itself.
-fn input_rules(
-    survey: &Survey<'_>,
-    machine: &Machine<'_>,
-    inside: &[Inside<'_>],
-    outside: &[&Connection<'_>],
-) -> Vec<WallRule> {
+fn input_rules(survey: &Survey<'_>, inside: &[Inside<'_>], outside: &[&Connection<'_>]) -> Vec<WallRule> {
     let mut rules = vec![
         accept(Match { iif: vec![IfName::loopback()], ..Match::default() }),
         accept(Match { protocol: Some(ProtocolMatch::NeighbourDiscovery), ..Match::default() }),
@@ -228,7 +222,6 @@ fn input_rules(
             }
         }
     }
-    let _ = machine;
     rules
 }
 
@@ -238,11 +231,7 @@ fn of_family(prefixes: impl Iterator<Item = Prefix>, ip: Ip) -> Vec<Prefix> {
 
 /// What no packet may claim to come from: our own addresses from outside, anything else than its
 /// own from a customer or a segment (BCP 38).
-fn source_rules(
-    survey: &Survey<'_>,
-    machine: &Machine<'_>,
-    outside: &[&Connection<'_>],
-) -> Vec<WallRule> {
+fn source_rules(survey: &Survey<'_>, machine: &Machine<'_>, outside: &[&Connection<'_>]) -> Vec<WallRule> {
     let mut rules = Vec::new();
     let network = survey.network();
     let ours = || network.prefixes.iter().map(|prefix| **prefix).chain([survey.space.0]);

@@ -39,11 +39,8 @@ pub fn links(machine: &Machine<'_>, plane: Plane) -> Vec<Link> {
 
 fn link(line: &Line<'_>) -> Link {
     let uplink = line.uplink;
-    let kind = if uplink.share() {
-        LinkKind::Macvlan { parent: uplink.port.get().clone() }
-    } else {
-        LinkKind::Port
-    };
+    let kind =
+        if uplink.share() { LinkKind::Macvlan { parent: uplink.port.get().clone() } } else { LinkKind::Port };
     let runs_pppoe = uplink.address.iter().any(|address| **address == LineAddress::Pppoe);
     Link {
         name: line.link.clone(),

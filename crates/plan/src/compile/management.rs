@@ -14,7 +14,7 @@ use tsumugi_core::desired::{
     Wall, WallRule,
 };
 use tsumugi_core::id::{IfName, KeyName, Plane, Prefix};
-use tsumugi_core::mtu::{self, Ip, Way, Wrapping};
+use tsumugi_core::mtu::{Ip, Way, Wrapping};
 use tsumugi_core::router_plan::{ManagementPlan, Overlay, OverlayLine, OverlayNeighbour, OverlayPath};
 
 /// What the overlay carries, in bytes: IPv6's minimum on every path alike, so that no member has
@@ -52,7 +52,12 @@ pub fn router(survey: &Survey<'_>, index: usize, far_ends: &mut FarEnds) -> Mana
         alias: names::alias(&format!("management overlay of {}", survey.network().name.get())),
         mtu: MTU,
         space: survey.space.0,
-        lines: machine.lines.iter().filter(|line| is_management(line)).map(|line| overlay_line(machine, line)).collect(),
+        lines: machine
+            .lines
+            .iter()
+            .filter(|line| is_management(line))
+            .map(|line| overlay_line(machine, line))
+            .collect(),
         neighbours,
     };
     let switch = machine.router.management_port.as_ref().map(|port| port.get().clone());
@@ -163,7 +168,11 @@ fn settings(survey: &Survey<'_>, index: usize) -> Vec<tsumugi_core::desired::Sys
     ours.extend(machine.router.management_port.as_ref().map(|port| port.get().clone()));
     let mut clients = Vec::new();
     for line in machine.lines.iter().filter(|line| line.plane == Plane::Management) {
-        if lines::is_stated(line.uplink) { ours.push(line.link.clone()) } else { clients.push(line.link.clone()) }
+        if lines::is_stated(line.uplink) {
+            ours.push(line.link.clone())
+        } else {
+            clients.push(line.link.clone())
+        }
     }
     // The parent of a macvlan stays with the machine, and with it whatever tells it its address.
     let parents = machine.lines.iter().filter(|line| line.uplink.share());
@@ -211,16 +220,13 @@ fn walls(survey: &Survey<'_>, index: usize) -> Vec<Wall> {
     let mut inside = vec![device()];
     inside.extend(port);
     let mut ours = inside.clone();
-    ours.extend(machine.lines.iter().filter(|line| line.plane == Plane::Management).map(|line| line.link.clone()));
+    ours.extend(
+        machine.lines.iter().filter(|line| line.plane == Plane::Management).map(|line| line.link.clone()),
+    );
     let mut transit: Vec<WallRule> = Vec::new();
     if forwards(survey, index) {
-        let through = Match {
-            iif: inside.clone(),
-            oif: inside,
-            from: space.clone(),
-            to: space,
-            ..Match::default()
-        };
+        let through =
+            Match { iif: inside.clone(), oif: inside, from: space.clone(), to: space, ..Match::default() };
         transit.push(accept(through));
     }
     transit.push(drop(DropReason::NoTransit, Match { iif: ours.clone(), ..Match::default() }));

@@ -62,9 +62,8 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
     let mut neighbours = Vec::new();
     for remote in connection.said.neighbours.iter() {
         let local = connection.said.addresses.iter().find(|prefix| prefix.contains(&**remote));
-        let same_family = || {
-            connection.said.addresses.iter().find(|prefix| prefix.addr().is_ipv6() == remote.is_ipv6())
-        };
+        let same_family =
+            || connection.said.addresses.iter().find(|prefix| prefix.addr().is_ipv6() == remote.is_ipv6());
         let Some(local) = local.or_else(same_family) else { continue };
         let (family, word) = match **remote {
             IpAddr::V4(_) => (Family::Ipv4Unicast, "ipv4"),
