@@ -7,21 +7,15 @@
 use super::links::Links;
 use crate::kernel::netlink::{Answer, Netlink, NetlinkError};
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo, delete_message, set_message};
+use crate::observe::status::RouteCounts;
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tsumugi_core::bgp::{RouteChange, SpeakerRoute};
-use tsumugi_core::desired::ROUTE_PROTOCOL;
+use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL};
 use tsumugi_core::id::Prefix;
-
-/// A connected route (metric 0 in IPv4, 256 in IPv6) is never replaced by what a neighbour says. In
-/// IPv6 the kernel's own default (1024) stands for that.
-const IPV4_METRIC: u32 = 84;
 
 pub struct Fib {
     netlink: Netlink,
-    /// Static routes of the plan: ours in the kernel, not BGP's.
-    planned: BTreeSet<Prefix>,
     /// Whether routes that nobody asks for are still left alone.
     keeps_unknown: bool,
     counts: RouteCounts,
@@ -29,32 +23,10 @@ pub struct Fib {
     failed: BTreeMap<Prefix, String>,
 }
 
-/// What stands in the kernel, counted at the last comparison.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteCounts {
-    pub ipv4: u32,
-    pub ipv6: u32,
-    /// Of both families: those with several next hops, and those that discard.
-    pub multipath: u32,
-    pub discard: u32,
-    /// Of an earlier life of this process, not yet confirmed.
-    pub stale: u32,
-}
-
 impl Fib {
     /// `netlink` in the fabric. Until [`Fib::settle`], routes that nobody asks for stay.
     pub fn new(netlink: Netlink) -> Fib {
-        Fib {
-            netlink,
-            planned: BTreeSet::new(),
-            keeps_unknown: true,
-            counts: RouteCounts::default(),
-            failed: BTreeMap::new(),
-        }
-    }
-
-    pub fn set_planned(&mut self, planned: impl Iterator<Item = Prefix>) {
-        self.planned = planned.collect();
+        Fib { netlink, keeps_unknown: true, counts: RouteCounts::default(), failed: BTreeMap::new() }
     }
 
     /// From now on a comparison removes what nobody asks for.
@@ -107,17 +79,16 @@ impl Fib {
     pub fn compare(&mut self, links: &Links, wanted: &[RouteChange]) -> Answer<()> {
         let mut missing: BTreeMap<Prefix, RouteInfo> = wanted
             .iter()
-            .filter_map(|change| Some((change.prefix, route_info(links, change.prefix, change.route.as_ref()?)?)))
+            .filter_map(|change| {
+                Some((change.prefix, route_info(links, change.prefix, change.route.as_ref()?)?))
+            })
             .collect();
         let mut counts = RouteCounts::default();
         for route in missing.values() {
-            counts.count(route);
+            count(&mut counts, route);
         }
         let (mut messages, mut prefixes) = (Vec::new(), Vec::new());
-        for found in self.netlink.routes(ROUTE_PROTOCOL)? {
-            if self.planned.contains(&found.prefix) {
-                continue;
-            }
+        for found in self.netlink.routes(BGP_ROUTE_PROTOCOL)? {
             match missing.get(&found.prefix) {
                 Some(route) if *route == found => {
                     missing.remove(&found.prefix);
@@ -125,7 +96,7 @@ impl Fib {
                 // Set below, in its place.
                 Some(route) if route.metric == found.metric => {}
                 None if self.keeps_unknown => {
-                    counts.count(&found);
+                    count(&mut counts, &found);
                     counts.stale += 1;
                 }
                 _ => {
@@ -159,14 +130,13 @@ impl Fib {
     }
 }
 
-impl RouteCounts {
-    fn count(&mut self, route: &RouteInfo) {
-        if route.prefix.addr().is_ipv4() { self.ipv4 += 1 } else { self.ipv6 += 1 }
-        match &route.target {
-            TargetInfo::NextHops(next_hops) if next_hops.len() > 1 => self.multipath += 1,
-            TargetInfo::Discard => self.discard += 1,
-            _ => {}
-        }
+fn count(counts: &mut RouteCounts, route: &RouteInfo) {
+    let family = if route.prefix.addr().is_ipv4() { &mut counts.ipv4 } else { &mut counts.ipv6 };
+    *family += 1;
+    match &route.target {
+        TargetInfo::NextHops(next_hops) if next_hops.len() > 1 => counts.multipath += 1,
+        TargetInfo::Discard => counts.discard += 1,
+        _ => {}
     }
 }
 
@@ -200,7 +170,7 @@ fn nothing(prefix: Prefix) -> RouteInfo {
         target: TargetInfo::Discard,
         source: None,
         mtu: None,
-        metric: prefix.addr().is_ipv4().then_some(IPV4_METRIC),
-        protocol: ROUTE_PROTOCOL,
+        metric: Some(BGP_ROUTE_METRIC),
+        protocol: BGP_ROUTE_PROTOCOL,
     }
 }

@@ -59,8 +59,8 @@ impl Links {
         self.by_name.get(name).is_some_and(|link| link.up)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&IfName, LinkState)> {
-        self.by_name.iter().map(|(name, state)| (name, *state))
+    pub fn name(&self, index: u32) -> Option<&IfName> {
+        self.by_name.iter().find(|(_, link)| link.index == index).map(|(name, _)| name)
     }
 }
 

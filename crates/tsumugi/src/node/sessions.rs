@@ -2,11 +2,11 @@
 
 use super::poll::{Poll, Token};
 use crate::kernel::Namespace;
+use crate::observe::status::RefusedConnection;
 use crate::peering::connection::{Connection, Heard};
 use crate::peering::socket::{self, Incoming, Target};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::TcpListener;
 use tsumugi_core::bgp::{ConnectionId, NeighbourId};
 use tsumugi_core::time::{Duration, Instant};
@@ -14,24 +14,12 @@ use tsumugi_core::time::{Duration, Instant};
 /// Connections that one neighbour may have opened to us at a time: one that lives, one that takes
 /// its place, one that the kernel has not yet told us is gone, and one to spare.
 const PER_NEIGHBOUR: usize = 4;
+/// How often one connection is filled before the others have their turn.
+const ROUNDS: usize = 8;
 /// How long a far end has to take our last message.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Connections that may be saying goodbye at a time; the oldest makes room.
 const GOODBYES: usize = 64;
-/// Set in the numbers of connections that were opened to us; the speaker's own have it clear.
-const ACCEPTED: u64 = 1 << 63;
-
-/// Why a connection to our port 179 was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RefusedConnection {
-    /// No neighbour of the plan has this address on this link.
-    NotANeighbour,
-    /// The neighbour has as many connections as anyone may have.
-    TooMany,
-    /// The connection was gone before it could be taken.
-    Lost,
-}
 
 struct Live {
     connection: Connection,
@@ -81,18 +69,15 @@ impl Sessions {
     /// Somebody else has the port. To be tried again.
     pub fn listen(&mut self, poll: &Poll) -> io::Result<()> {
         if self.listeners.is_empty() {
-            let listeners =
-                self.space.run(|| socket::ANY.into_iter().map(socket::listen).collect::<io::Result<Vec<_>>>())?;
+            let listeners = self
+                .space
+                .run(|| socket::ANY.into_iter().map(socket::listen).collect::<io::Result<Vec<_>>>())?;
             for (place, listener) in (0..).zip(&listeners) {
                 poll.add(listener, Token::Listener(place), false)?;
             }
             self.listeners = listeners;
         }
         Ok(())
-    }
-
-    pub fn is_listening(&self) -> bool {
-        !self.listeners.is_empty()
     }
 
     /// # Errors
@@ -150,11 +135,11 @@ impl Sessions {
             tracing::debug!(from = %incoming.from, to = %incoming.to, index = incoming.index, "connection refused: not a neighbour");
             return Err(RefusedConnection::NotANeighbour);
         };
-        let open = self.live.iter().filter(|(id, live)| live.neighbour == neighbour && id.0 & ACCEPTED != 0);
+        let open = self.live.iter().filter(|(id, live)| live.neighbour == neighbour && id.is_accepted());
         if open.count() >= PER_NEIGHBOUR {
             return Err(RefusedConnection::TooMany);
         }
-        let id = ConnectionId(ACCEPTED | self.next_accepted);
+        let id = ConnectionId::accepted(self.next_accepted);
         self.next_accepted += 1;
         self.admit(poll, id, neighbour, Connection::new(incoming.stream, now), false)
             .map_err(|_| RefusedConnection::Lost)?;
@@ -184,7 +169,9 @@ impl Sessions {
 
     /// What has become of an attempt to connect.
     pub fn progress(&mut self, id: ConnectionId) -> Progress {
-        let Some(live) = self.live.get_mut(&id).filter(|live| live.dialling) else { return Progress::Nothing };
+        let Some(live) = self.live.get_mut(&id).filter(|live| live.dialling) else {
+            return Progress::Nothing;
+        };
         match socket::connected(&live.connection.stream) {
             None => Progress::Nothing,
             Some(Ok(())) => {
@@ -212,7 +199,8 @@ impl Sessions {
     }
 
     /// Sends what the kernel takes; while there is room, `more` may add whole messages, and says
-    /// whether it has yet more.
+    /// whether it has yet more. Returns after [`ROUNDS`] at the latest; what is left waits for the
+    /// loop to come round again.
     ///
     /// # Errors
     /// The connection is gone, or its far end has not read for too long.
@@ -225,7 +213,10 @@ impl Sessions {
     ) -> io::Result<()> {
         let Some(live) = self.live.get_mut(&id).filter(|live| !live.dialling) else { return Ok(()) };
         let mut pending = true;
-        while pending && live.connection.has_room() {
+        for _ in 0..ROUNDS {
+            if !pending || !live.connection.has_room() {
+                break;
+            }
             pending = more(live.connection.queue());
             live.connection.flush(now)?;
         }
@@ -236,6 +227,13 @@ impl Sessions {
             poll.change(&live.connection.stream, Token::Connection(live.number), awaiting_room)?;
         }
         Ok(())
+    }
+
+    /// The connections' neighbours have other numbers from now on; `None`: it is no neighbour any more.
+    pub fn renumber(&mut self, new: impl Fn(NeighbourId) -> Option<NeighbourId>) {
+        for live in self.live.values_mut() {
+            live.neighbour = new(live.neighbour).unwrap_or(NeighbourId(u16::MAX));
+        }
     }
 
     /// Ends a connection; the last message still arrives if the far end takes it.
@@ -262,20 +260,13 @@ impl Sessions {
         self.ending.first().map(|(_, until)| *until)
     }
 
+    /// Whether far ends have yet to take our last messages.
+    pub fn is_parting(&self) -> bool {
+        !self.ending.is_empty()
+    }
+
     /// How many connections were refused, by reason.
     pub fn refused(&self) -> &BTreeMap<RefusedConnection, u64> {
         &self.refused
-    }
-
-    /// Whether a dial failed for a reason that is worth a word in the log.
-    pub fn is_remarkable(error: &io::Error) -> bool {
-        !matches!(
-            error.kind(),
-            ErrorKind::ConnectionRefused
-                | ErrorKind::TimedOut
-                | ErrorKind::HostUnreachable
-                | ErrorKind::NetworkUnreachable
-                | ErrorKind::AddrNotAvailable
-        )
     }
 }
