@@ -1,3 +1,10 @@
 //! From the text of one file to what each router must be.
 
+pub mod check;
+pub mod declaration;
 pub mod hash;
+pub mod problem;
+
+pub use check::{Checked, check};
+pub use declaration::Declaration;
+pub use problem::{Problem, ProblemKind, Severity};
