@@ -4,6 +4,7 @@ pub mod check;
 pub mod declaration;
 pub mod hash;
 pub mod problem;
+mod suggest;
 
 pub use check::{Checked, check};
 pub use declaration::Declaration;

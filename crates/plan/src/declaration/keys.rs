@@ -30,7 +30,9 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// One of the kinds of line.
     LineKind,
+    /// One or more.
     List(&'static Kind),
+    ListOrNone(&'static Kind),
     /// A list, or a single value without brackets.
     OneOrMore(&'static Kind),
     /// A list of two, one for each end of a link.
@@ -161,7 +163,7 @@ pub static NETWORK: Table = Table {
         "mtu", MTU, optional,
             "What a link carries inside, in bytes; 2400 if unsaid: nearly always exactly two packets outside.",
             "リンクが内側で運ぶバイト数。省略時は2400(外側ではほぼ必ずちょうど2パケット)。";
-        "originate", Kind::List(&ROUTER), optional,
+        "originate", Kind::ListOrNone(&ROUTER), optional,
             "Routers that announce the prefixes while they reach the rest of the AS.",
             "prefixesを広報するルーター。ASの残りに届くあいだだけ広報します。";
     },
@@ -260,7 +262,7 @@ pub static UPLINK_TABLE: Table = Table {
         "gateway", Kind::OneOrMore(&Kind::Address), optional,
             "The line's router, for stated addresses.",
             "アドレスを書いた場合の、回線側のルーター。";
-        "passes", Kind::List(&Kind::Word(PASSES)), optional,
+        "passes", Kind::ListOrNone(&Kind::Word(PASSES)), optional,
             "What the line passes, where it differs from its kind's.",
             "回線が通すもの。種類の値と違うときに書きます。";
         "for", Kind::List(&Kind::Word(PURPOSES)), required,

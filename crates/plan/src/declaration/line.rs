@@ -5,7 +5,8 @@ use super::Pass;
 use std::net::IpAddr;
 
 /// What kind of access line it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LineKind {
     Ngn,
     FtthIpoe,
@@ -20,7 +21,8 @@ pub enum LineKind {
 }
 
 /// An IP family that a line has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Family {
     V4,
     V6,
@@ -33,7 +35,8 @@ impl Family {
 }
 
 /// A network of access lines. Lines of two different ones never meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Net {
     /// NTT East's closed network.
     NgnEast,

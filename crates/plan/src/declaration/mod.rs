@@ -3,10 +3,13 @@
 //! Everything stands in the order of the file, and every value knows where it was said. What the
 //! file leaves unsaid is `None`; the methods give what then holds.
 
+mod comments;
 pub mod keys;
 pub mod line;
 mod read;
 mod said;
+mod syntax;
+mod values;
 
 pub use line::LineKind;
 pub use read::parse;
@@ -18,6 +21,9 @@ use std::net::IpAddr;
 use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
 
 /// A list, or a single value said without brackets.
+/// A larger file is refused unread, so that memory stays bounded. A thousand routers need half a MB.
+pub const MAX_BYTES: usize = 16 << 20;
+
 pub type List<T> = Said<Vec<Said<T>>>;
 /// One value for each of a link's two ends, in the order of `between`.
 pub type Pair<T> = Said<[Said<T>; 2]>;
@@ -213,30 +219,17 @@ impl Uplink {
         self.gateway.as_ref().map_or(&[], |list| list.as_slice())
     }
 
-    /// Whether the line can have addresses of IPv6: by its kind and, where every address is
-    /// stated, by these.
+    /// Whether the line has addresses of a family: stated ones, or from a client that brings such.
+    pub fn has(&self, family: line::Family) -> bool {
+        self.address.iter().any(|address| address.family() == family)
+    }
+
     pub fn has_v6(&self) -> bool {
         self.has(line::Family::V6)
     }
 
     pub fn has_v4(&self) -> bool {
         self.has(line::Family::V4)
-    }
-
-    fn has(&self, family: line::Family) -> bool {
-        let mut all_stated = true;
-        for address in self.address.iter() {
-            match **address {
-                LineAddress::Stated(prefix) if line::Family::of(prefix.addr()) == family => return true,
-                LineAddress::Stated(_) => {}
-                LineAddress::Auto | LineAddress::Dhcp6Pd => {
-                    all_stated &= family != line::Family::V6;
-                }
-                LineAddress::Dhcp => all_stated &= family != line::Family::V4,
-                LineAddress::Pppoe => all_stated = false,
-            }
-        }
-        !all_stated && self.kind.facts().families.contains(&family)
     }
 
     /// The network that the line leads to: lines of different networks never meet.
@@ -264,6 +257,16 @@ pub enum LineAddress {
     Pppoe,
 }
 
+impl LineAddress {
+    pub fn family(&self) -> line::Family {
+        match self {
+            LineAddress::Stated(prefix) => line::Family::of(prefix.addr()),
+            LineAddress::Auto | LineAddress::Dhcp6Pd => line::Family::V6,
+            LineAddress::Dhcp | LineAddress::Pppoe => line::Family::V4,
+        }
+    }
+}
+
 /// NTT's two closed networks do not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Region {
@@ -272,12 +275,14 @@ pub enum Region {
 }
 
 /// What a line passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pass {
     Udp,
     /// IP protocol 47.
     Gre,
     /// IP protocol 97.
+    #[serde(rename = "etherip")]
     EtherIp,
     /// Fragments of IP packets.
     Fragments,
@@ -319,11 +324,14 @@ impl Link {
 }
 
 /// What carries a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LinkBy {
     Ethernet,
     Gre,
+    #[serde(rename = "etherip")]
     EtherIp,
+    #[serde(rename = "wireguard")]
     WireGuard,
 }
 

@@ -2,11 +2,14 @@
 //! read is kept as an unsound value, so that the checks can go on.
 
 use super::keys::{self, Key, Kind, Table as Keys};
+use super::syntax::{self, Trust};
+use super::values::Read;
 use super::*;
-use crate::problem::{Found, Problem, ProblemKind};
+use crate::problem::{Found, Problem, ProblemKind, Reading};
+use crate::suggest::closest;
 use std::collections::HashMap;
 use std::ops::Range;
-use toml::de::{DeArray, DeString, DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 type Entry<'a, 'i> = (&'a toml::Spanned<DeString<'i>>, &'a toml::Spanned<DeValue<'i>>);
 
@@ -17,23 +20,49 @@ pub fn parse(text: &str) -> (Option<Declaration>, Vec<Problem>) {
     (draft.filter(|_| problems.is_empty()), problems)
 }
 
-/// The same with a declaration that may have unsound values; `None` if the text is not TOML.
+/// The same with a declaration that may have unsound values; `None` if parts of it may be missing.
 pub(crate) fn draft(text: &str) -> (Option<Declaration>, Vec<Problem>) {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let problems = errors.iter().map(|error| {
-            let span = error.span().unwrap_or(0..text.len());
-            Problem::new(span, ProblemKind::Syntax { message: error.message().into() })
-        });
-        return (None, problems.collect());
+    let (document, mut problems, trust) = syntax::document(text);
+    if trust == Trust::Nothing {
+        return (None, problems);
     }
-    let mut reader = Reader { problems: Vec::new() };
-    let declaration = reader.file(document.get_ref());
-    (Some(declaration), reader.problems)
+    let mut reader = Reader::default();
+    let mut declaration = reader.file(document.get_ref());
+    if trust == Trust::Values {
+        reader.problems.retain(|problem| is_of_a_value(problem) && !share_a_line(text, problem, &problems));
+        problems.append(&mut reader.problems);
+        return (None, problems);
+    }
+    problems.append(&mut reader.problems);
+    if problems.is_empty() && text.contains('#') {
+        // Only now is it known where all values are: read again, each with its comments.
+        let (comments, closing) = comments::attach(text, reader.anchors);
+        let mut reader = Reader { comments, ..Reader::default() };
+        declaration = Declaration { closing, ..reader.file(document.get_ref()) };
+    }
+    (Some(declaration), problems)
 }
 
-struct Reader {
+fn is_of_a_value(problem: &Problem) -> bool {
+    let ProblemKind::Reading(reading) = &problem.kind else { return false };
+    !matches!(reading, Reading::UnknownKey { .. } | Reading::MissingKey { .. } | Reading::WrongType { .. })
+}
+
+/// Whether one of the others is told on the problem's line.
+fn share_a_line(text: &str, problem: &Problem, others: &[Problem]) -> bool {
+    let at = problem.span.start;
+    let begin = text[..at].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |length| at + length);
+    let first = others.partition_point(|other| other.span.start < begin);
+    others.get(first).is_some_and(|other| other.span.start <= end)
+}
+
+#[derive(Default)]
+pub(super) struct Reader {
     problems: Vec<Problem>,
+    /// The spans of all values, for the comments.
+    anchors: Vec<Range<usize>>,
+    comments: HashMap<usize, Box<Comment>>,
 }
 
 /// One table on its way into a type.
@@ -56,8 +85,15 @@ impl<'a, 'i> Fields<'a, 'i> {
 }
 
 impl Reader {
-    fn tell(&mut self, span: Range<usize>, kind: ProblemKind) {
+    pub(super) fn tell(&mut self, span: Range<usize>, kind: Reading) {
         self.problems.push(Problem::new(span, kind));
+    }
+
+    /// The value that begins here, with its comments.
+    fn said<T>(&mut self, value: T, span: Range<usize>) -> Said<T> {
+        let comment = self.comments.remove(&span.start);
+        self.anchors.push(span.clone());
+        Said::new(value, span).with_comment(comment)
     }
 
     fn fields<'a, 'i>(
@@ -67,29 +103,39 @@ impl Reader {
         span: Range<usize>,
         table: &'a DeTable<'i>,
     ) -> Fields<'a, 'i> {
-        let mut entries = HashMap::new();
-        for (said, value) in table.iter() {
-            match keys.key(said.get_ref()) {
+        let mut entries: HashMap<&'static str, Entry<'a, 'i>> = HashMap::new();
+        let mut unknown = Vec::new();
+        for entry in table.iter() {
+            match keys.key(entry.0.get_ref()) {
                 Some(key) => {
-                    entries.insert(key.name, (said, value));
+                    entries.insert(key.name, entry);
                 }
-                None => self.tell(
-                    said.span(),
-                    ProblemKind::UnknownKey {
-                        table: keys.name,
-                        key: said.get_ref().to_string(),
-                        suggestion: None,
-                    },
-                ),
+                None => unknown.push(entry),
             }
+        }
+        for entry in unknown {
+            let word = entry.0.get_ref();
+            let free = keys.keys.iter().map(|key| key.name).filter(|key| !entries.contains_key(key));
+            let suggestion = closest(word, free);
+            // What was meant is read all the same: one mistake is told once.
+            if let Some(meant) = suggestion {
+                entries.insert(meant, entry);
+            }
+            let kind = Reading::UnknownKey { table: keys.name, key: word.to_string(), suggestion };
+            self.tell(entry.0.span(), kind);
         }
         for key in keys.keys.iter().filter(|key| key.required && !entries.contains_key(key.name)) {
             self.tell(
                 span.clone(),
-                ProblemKind::MissingKey { table: keys.name, name: name.into(), key: key.name },
+                Reading::MissingKey { table: keys.name, name: name.into(), key: key.name },
             );
         }
         Fields { keys, name: name.into(), span, entries }
+    }
+
+    /// Stands for a table that is none; that has been told.
+    fn no_fields<'a, 'i>(keys: &'static Keys, name: &str, span: Range<usize>) -> Fields<'a, 'i> {
+        Fields { keys, name: name.into(), span, entries: HashMap::new() }
     }
 
     fn required<T: Read>(&mut self, fields: &Fields, name: &'static str) -> Said<T> {
@@ -101,14 +147,16 @@ impl Reader {
         Some(self.value(&key.kind, value))
     }
 
-    fn value<T: Read>(&mut self, kind: &Kind, value: &toml::Spanned<DeValue>) -> Said<T> {
+    pub(super) fn value<T: Read>(&mut self, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Said<T> {
+        // A list takes its comments before its first value, which may begin at the same place.
+        let said = self.said((), value.span());
         match T::read(self, kind, value) {
-            Some(read) => Said::new(read, value.span()),
+            Some(read) => said.with(read),
             None => Said::unsound(T::placeholder(), value.span()),
         }
     }
 
-    fn wrong_type(&mut self, expected: &Kind, value: &toml::Spanned<DeValue>) {
+    pub(super) fn wrong_type(&mut self, expected: Kind, value: &toml::Spanned<DeValue>) {
         let found = match value.get_ref() {
             DeValue::String(_) => Found::Text,
             DeValue::Integer(_) => Found::Integer,
@@ -118,15 +166,7 @@ impl Reader {
             DeValue::Array(_) => Found::List,
             DeValue::Table(_) => Found::Table,
         };
-        self.tell(value.span(), ProblemKind::WrongType { expected: *expected, found });
-    }
-
-    fn text<'a>(&mut self, kind: &Kind, value: &'a toml::Spanned<DeValue>) -> Option<&'a str> {
-        let text = value.get_ref().as_str();
-        if text.is_none() {
-            self.wrong_type(kind, value);
-        }
-        text
+        self.tell(value.span(), Reading::WrongType { expected, found });
     }
 
     /// The tables under a key such as `router`, in the order of the file.
@@ -138,22 +178,26 @@ impl Reader {
         let Some((key, (_, value))) = fields.entry(name) else { return Vec::new() };
         let Kind::Named(keys) = key.kind else { return Vec::new() };
         let Some(tables) = value.get_ref().as_table() else {
-            self.wrong_type(&key.kind, value);
+            self.wrong_type(key.kind, value);
             return Vec::new();
         };
         let mut entries: Vec<Entry> = tables.iter().collect();
         entries.sort_by_key(|(said, _)| said.span().start);
         let mut found = Vec::new();
         for (said, value) in entries {
-            let Some(table) = value.get_ref().as_table() else {
-                self.wrong_type(&Kind::One(keys), value);
-                continue;
-            };
-            if !is_name(said.get_ref()) {
-                self.tell(said.span(), ProblemKind::BadName { name: said.get_ref().to_string() });
+            let (name, span) = (said.get_ref().to_string(), said.span());
+            let sound = is_name(&name);
+            if !sound {
+                self.tell(span.clone(), Reading::BadName { name: name.clone() });
             }
-            let fields = self.fields(keys, said.get_ref(), said.span(), table);
-            found.push((Said::new(said.get_ref().to_string(), said.span()), fields));
+            let fields = match value.get_ref().as_table() {
+                Some(table) => self.fields(keys, &name, span.clone(), table),
+                None => {
+                    self.wrong_type(Kind::One(keys), value);
+                    Reader::no_fields(keys, &name, span.clone())
+                }
+            };
+            found.push((self.said(name, span), fields));
         }
         found
     }
@@ -167,18 +211,22 @@ impl Reader {
         let Some((key, (_, value))) = fields.entry(name) else { return Vec::new() };
         let Kind::Many(keys) = key.kind else { return Vec::new() };
         let Some(tables) = value.get_ref().as_array() else {
-            self.wrong_type(&key.kind, value);
+            self.wrong_type(key.kind, value);
             return Vec::new();
         };
+        if tables.is_empty() && key.required {
+            self.tell(value.span(), Reading::EmptyList);
+        }
         let mut found = Vec::new();
         for value in tables.iter() {
-            match value.get_ref().as_table() {
-                Some(table) => {
-                    let fields = self.fields(keys, &fields.name, value.span(), table);
-                    found.push((value.span(), fields));
+            let fields = match value.get_ref().as_table() {
+                Some(table) => self.fields(keys, &fields.name, value.span(), table),
+                None => {
+                    self.wrong_type(Kind::One(keys), value);
+                    Reader::no_fields(keys, &fields.name, value.span())
                 }
-                None => self.wrong_type(&Kind::One(keys), value),
-            }
+            };
+            found.push((value.span(), fields));
         }
         found
     }
@@ -201,7 +249,10 @@ impl Reader {
             links: self
                 .many(&file, "link")
                 .into_iter()
-                .map(|(span, f)| Said::new(self.link(&f), span))
+                .map(|(span, f)| {
+                    let link = self.link(&f);
+                    self.said(link, span)
+                })
                 .collect(),
             segments: self
                 .named(&file, "segment")
@@ -214,23 +265,20 @@ impl Reader {
     }
 
     fn network(&mut self, file: &Fields) -> Said<Network> {
-        let empty = DeTable::new();
-        let (span, table) = match file.entry("network") {
+        let (span, fields) = match file.entry("network") {
             None => (0..0, None),
-            Some((key, (said, value))) => {
-                let table = value.get_ref().as_table();
-                if table.is_none() {
-                    self.wrong_type(&key.kind, value);
+            Some((key, (said, value))) => match value.get_ref().as_table() {
+                Some(table) => (said.span(), Some(self.fields(&keys::NETWORK, "", said.span(), table))),
+                None => {
+                    self.wrong_type(key.kind, value);
+                    (said.span(), None)
                 }
-                (said.span(), table)
-            }
+            },
         };
-        let told = self.problems.len();
-        let fields = self.fields(&keys::NETWORK, "", span.clone(), table.unwrap_or(&empty));
-        if table.is_none() {
-            // Told once: the table is not there.
-            self.problems.truncate(told);
-        }
+        let sound = fields.is_some();
+        let fields = fields.unwrap_or_else(|| Reader::no_fields(&keys::NETWORK, "", span.clone()));
+        // Its comments are taken before those of its values.
+        let said = self.said((), span.clone());
         let network = Network {
             name: self.required(&fields, "name"),
             asn: self.required(&fields, "asn"),
@@ -240,10 +288,7 @@ impl Reader {
             mtu: self.optional(&fields, "mtu"),
             originate: self.optional(&fields, "originate"),
         };
-        match table {
-            Some(_) => Said::new(network, span),
-            None => Said::unsound(network, span),
-        }
+        if sound { said.with(network) } else { Said::unsound(network, span) }
     }
 
     fn site(&mut self, name: Said<String>, f: &Fields) -> Site {
@@ -322,7 +367,14 @@ impl Reader {
             prefixes: self.optional(f, "prefixes"),
             prepend: self.optional(f, "prepend"),
             limit: self.optional(f, "limit"),
-            at: self.many(f, "at").into_iter().map(|(span, f)| Said::new(self.peer_at(&f), span)).collect(),
+            at: self
+                .many(f, "at")
+                .into_iter()
+                .map(|(span, f)| {
+                    let at = self.peer_at(&f);
+                    self.said(at, span)
+                })
+                .collect(),
         }
     }
 
@@ -344,241 +396,6 @@ impl Reader {
 pub(crate) fn is_name(text: &str) -> bool {
     let clean = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     clean && (1..=40).contains(&text.len()) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-/// What can be read from one value.
-trait Read: Sized {
-    /// `None` after the problem has been told.
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<Self>;
-    /// Stands for what could not be read.
-    fn placeholder() -> Self;
-}
-
-impl Read for String {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<String> {
-        reader.text(kind, value).map(str::to_string)
-    }
-    fn placeholder() -> String {
-        String::new()
-    }
-}
-
-impl Read for bool {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<bool> {
-        let flag = value.get_ref().as_bool();
-        if flag.is_none() {
-            reader.wrong_type(kind, value);
-        }
-        flag
-    }
-    fn placeholder() -> bool {
-        false
-    }
-}
-
-fn integer(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<u64> {
-    let Some(integer) = value.get_ref().as_integer() else {
-        reader.wrong_type(kind, value);
-        return None;
-    };
-    let Kind::Integer { least, most } = *kind else { return None };
-    let read = u64::from_str_radix(integer.as_str(), integer.radix());
-    let read = read.ok().filter(|read| (least..=most).contains(read));
-    if read.is_none() {
-        reader.tell(value.span(), ProblemKind::OutOfRange { least, most });
-    }
-    read
-}
-
-macro_rules! read_integer {
-    ($($type:ty, $make:expr;)*) => {$(
-        impl Read for $type {
-            fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<$type> {
-                // The table's range fits the type: a test reads both ends of every range.
-                integer(reader, kind, value).and_then(|read| read.try_into().ok()).map($make)
-            }
-            fn placeholder() -> $type {
-                $make(0)
-            }
-        }
-    )*};
-}
-
-read_integer! {
-    u8, |n: u8| n;
-    u16, |n: u16| n;
-    u32, |n: u32| n;
-    Asn, Asn;
-    Vni, Vni;
-}
-
-impl Read for IfName {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<IfName> {
-        let text = reader.text(kind, value)?;
-        let port = IfName::new(text).ok();
-        if port.is_none() {
-            reader.tell(value.span(), ProblemKind::BadPort { text: text.into() });
-        }
-        port
-    }
-    fn placeholder() -> IfName {
-        IfName::loopback()
-    }
-}
-
-impl Read for PortRef {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<PortRef> {
-        let text = reader.text(kind, value)?;
-        let read = text.split_once(':').and_then(|(router, port)| {
-            Some(PortRef { router: router.into(), port: IfName::new(port).ok()? })
-        });
-        if read.is_none() {
-            reader.tell(value.span(), ProblemKind::BadPortRef { text: text.into() });
-        }
-        read
-    }
-    fn placeholder() -> PortRef {
-        PortRef { router: String::new(), port: IfName::loopback() }
-    }
-}
-
-impl Read for IpAddr {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<IpAddr> {
-        let text = reader.text(kind, value)?;
-        let address = text.parse().ok();
-        if address.is_none() {
-            reader.tell(value.span(), ProblemKind::BadAddress { text: text.into() });
-        }
-        address
-    }
-    fn placeholder() -> IpAddr {
-        std::net::Ipv6Addr::UNSPECIFIED.into()
-    }
-}
-
-impl Read for Prefix {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<Prefix> {
-        let text = reader.text(kind, value)?;
-        let Ok(prefix) = text.parse::<Prefix>() else {
-            reader.tell(value.span(), ProblemKind::BadPrefix { text: text.into() });
-            return None;
-        };
-        if matches!(kind, Kind::Prefix) && prefix.trunc() != prefix {
-            reader.tell(value.span(), ProblemKind::HostBits { network: prefix.trunc().to_string() });
-            return None;
-        }
-        Some(prefix)
-    }
-    fn placeholder() -> Prefix {
-        Prefix::V6(ipnet::Ipv6Net::default())
-    }
-}
-
-impl Read for LineAddress {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<LineAddress> {
-        Some(match reader.text(kind, value)? {
-            "auto" => LineAddress::Auto,
-            "dhcp" => LineAddress::Dhcp,
-            "dhcp6-pd" => LineAddress::Dhcp6Pd,
-            "pppoe" => LineAddress::Pppoe,
-            _ => LineAddress::Stated(Prefix::read(reader, kind, value)?),
-        })
-    }
-    fn placeholder() -> LineAddress {
-        LineAddress::Auto
-    }
-}
-
-impl<T: Read> Read for Vec<Said<T>> {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<Vec<Said<T>>> {
-        let inner = match kind {
-            Kind::List(inner) | Kind::OneOrMore(inner) => *inner,
-            _ => return None,
-        };
-        match (value.get_ref(), kind) {
-            (DeValue::Array(array), _) => Some(elements(reader, inner, array)),
-            (_, Kind::OneOrMore(_)) => Some(vec![reader.value(inner, value)]),
-            _ => {
-                reader.wrong_type(kind, value);
-                None
-            }
-        }
-    }
-    fn placeholder() -> Vec<Said<T>> {
-        Vec::new()
-    }
-}
-
-fn elements<T: Read>(reader: &mut Reader, inner: &Kind, array: &DeArray) -> Vec<Said<T>> {
-    array.iter().map(|element| reader.value(inner, element)).collect()
-}
-
-impl<T: Read> Read for [Said<T>; 2] {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<[Said<T>; 2]> {
-        let Kind::Pair(inner) = kind else { return None };
-        let Some(array) = value.get_ref().as_array() else {
-            reader.wrong_type(kind, value);
-            return None;
-        };
-        let found = elements(reader, inner, array);
-        let count = found.len();
-        let pair = found.try_into().ok();
-        if pair.is_none() {
-            reader.tell(value.span(), ProblemKind::NotAPair { count });
-        }
-        pair
-    }
-    fn placeholder() -> [Said<T>; 2] {
-        [Said::unsound(T::placeholder(), 0..0), Said::unsound(T::placeholder(), 0..0)]
-    }
-}
-
-/// Words of the file and what they mean, in the order of the table's words.
-pub(crate) trait Word: Copy + PartialEq + 'static {
-    const WORDS: &'static [&'static str];
-    const VALUES: &'static [Self];
-
-    fn word(self) -> &'static str {
-        let at = Self::VALUES.iter().position(|value| *value == self);
-        at.and_then(|at| Self::WORDS.get(at)).copied().unwrap_or("")
-    }
-}
-
-impl<T: Word> Read for T {
-    fn read(reader: &mut Reader, kind: &Kind, value: &toml::Spanned<DeValue>) -> Option<T> {
-        let text = reader.text(kind, value)?;
-        let at = T::WORDS.iter().position(|word| *word == text);
-        if at.is_none() {
-            let kind = ProblemKind::UnknownWord { word: text.into(), known: T::WORDS, suggestion: None };
-            reader.tell(value.span(), kind);
-        }
-        at.and_then(|at| T::VALUES.get(at)).copied()
-    }
-    fn placeholder() -> T {
-        T::VALUES[0]
-    }
-}
-
-macro_rules! words {
-    ($($type:ty, $words:expr, [$($value:ident),*];)*) => {$(
-        impl Word for $type {
-            const WORDS: &'static [&'static str] = $words;
-            const VALUES: &'static [$type] = &[$(<$type>::$value),*];
-        }
-    )*};
-}
-
-words! {
-    LineKind, &keys::LINE_KINDS,
-        [Ngn, FtthIpoe, Pppoe, DsLite, MapE, Lte, Gcp, Azure, Cloud, Datacenter];
-    Region, keys::REGIONS, [East, West];
-    Pass, keys::PASSES, [Udp, Gre, EtherIp, Fragments, Incoming];
-    Purpose, keys::PURPOSES, [Fabric, Management];
-    Table, keys::TABLES, [Full, Default];
-    Engine, keys::ENGINES, [Auto, Kernel, Userspace];
-    LinkBy, keys::LINK_BY, [Ethernet, Gre, EtherIp, WireGuard];
-    PeerBy, keys::PEER_BY, [EtherIp, Gretap, Ethernet];
-    Role, keys::ROLES, [Provider, Peer, Customer];
 }
 
 #[cfg(test)]

@@ -39,6 +39,11 @@ impl<T> Said<T> {
         self
     }
 
+    /// Another value said at the same place.
+    pub(crate) fn with<U>(self, value: U) -> Said<U> {
+        Said { value, span: self.span, comment: self.comment, sound: self.sound }
+    }
+
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }

@@ -18,9 +18,10 @@
 
 pub mod capture;
 mod client;
+pub mod control;
 mod equip;
 mod init;
-mod layout;
+pub mod layout;
 pub mod machine;
 mod offload;
 mod peer;
