@@ -1,10 +1,11 @@
 //! From the text of one file to what each router must be.
 
 pub mod check;
+pub mod compile;
 pub mod declaration;
 pub mod hash;
+pub mod explain;
 pub mod problem;
-mod suggest;
 
 pub use check::{Checked, check};
 pub use declaration::Declaration;
