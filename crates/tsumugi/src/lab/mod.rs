@@ -34,13 +34,17 @@ mod up;
 pub mod proofs;
 pub mod report;
 pub mod space;
+pub mod proofs;
+pub mod report;
+pub mod space;
+mod trouble;
+mod underlay;
 pub mod verify;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
 pub use trouble::Trouble;
-pub use up::bring_up;
 pub use wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};
