@@ -33,6 +33,7 @@ pub mod report;
 pub mod space;
 mod trouble;
 mod underlay;
+mod up;
 pub mod verify;
 pub mod wire;
 
