@@ -1,1 +1,19 @@
-//! (its work is under way)
+//! The Linux kernel: namespaces, netlink, TUN devices, nftables; one reconcile for every plane.
+//!
+//! Netlink's own types stop at the edge of this room: outside it the nouns are those of
+//! `tsumugi_core::desired`.
+
+pub mod address;
+pub mod link;
+pub mod namespace;
+pub mod neighbour;
+pub mod netlink;
+pub mod route;
+pub mod tun;
+
+#[cfg(test)]
+mod tests;
+
+pub use link::LinkInfo;
+pub use namespace::Namespace;
+pub use netlink::{Netlink, NetlinkError};
