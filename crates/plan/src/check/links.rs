@@ -221,7 +221,7 @@ fn addresses(
     if !both(Family::V4) && !both(Family::V6) {
         return survey.tell(span, LinkProblem::NoCommonFamily { lines: lines() });
     }
-    let has_stated = |end: &End<'_>, family| end.uplink.stated().any(|one| Family::of(one.addr()) == family);
+    let has_stated = |end: &End<'_>, family| end.uplink.seen_at(family).is_some();
     if by == LinkBy::WireGuard {
         let called = |end: &End<'_>| {
             let family = |family| both(family) && has_stated(end, family);
@@ -237,7 +237,7 @@ fn addresses(
     if !v4 && !v6 {
         let mut none_stated = false;
         for (end, said) in ends.iter().zip(over) {
-            if end.uplink.stated().next().is_none() {
+            if !has_stated(end, Family::V4) && !has_stated(end, Family::V6) {
                 none_stated = true;
                 let kind =
                     LinkProblem::NeedsStatedAddress { line: end.uplink.name.to_string(), by: word(by) };

@@ -85,7 +85,8 @@ fn devices(survey: &mut Survey<'_>) {
 /// stated.
 fn called(uplink: &Uplink) -> impl Iterator<Item = Family> + '_ {
     let takes_calls = is_line(uplink) && uplink.passes(Pass::Incoming);
-    uplink.stated().filter(move |_| takes_calls).map(|prefix| Family::of(prefix.addr()))
+    let families = [Family::V6, Family::V4].into_iter();
+    families.filter(move |family| takes_calls && uplink.seen_at(*family).is_some())
 }
 
 fn meeting_points(survey: &mut Survey<'_>) {
