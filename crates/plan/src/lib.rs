@@ -6,6 +6,7 @@ pub mod declaration;
 pub mod explain;
 pub mod hash;
 pub mod problem;
+mod suggest;
 
 pub use check::{Checked, check};
 pub use declaration::Declaration;
