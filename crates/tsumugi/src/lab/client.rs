@@ -5,8 +5,8 @@
 use super::underlay::everywhere;
 use super::wire::Line;
 use super::{Lab, PeerStand};
-use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
 use crate::kernel::Netlink;
+use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
 use nix::errno::Errno;
 use std::io;
 use std::net::IpAddr;
@@ -27,7 +27,8 @@ const METRIC: u32 = 2048;
 pub(super) fn serve(lab: &Lab, line: &Line) -> io::Result<bool> {
     // A port that nobody moves or brings up is ours to bring up.
     let is_ours = line.plane == Plane::Management && line.interface == line.port;
-    let Some((mut netlink, index)) = arrived(lab, &line.machine, line.plane, &line.interface, is_ours)? else {
+    let Some((mut netlink, index)) = arrived(lab, &line.machine, line.plane, &line.interface, is_ours)?
+    else {
         return Ok(false);
     };
     for prefix in &line.addresses {

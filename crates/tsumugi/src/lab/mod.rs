@@ -18,28 +18,28 @@
 
 pub mod capture;
 mod client;
+pub mod control;
 mod equip;
 mod init;
-mod layout;
+pub mod layout;
 pub mod machine;
 mod offload;
 mod peer;
 pub mod probe;
 pub mod processes;
 pub mod progress;
-mod trouble;
-mod underlay;
-mod up;
 pub mod proofs;
 pub mod report;
 pub mod space;
+mod trouble;
+mod underlay;
+mod up;
 pub mod verify;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
 pub use trouble::Trouble;
-pub use up::bring_up;
 pub use wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};

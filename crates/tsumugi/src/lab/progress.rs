@@ -28,7 +28,8 @@ impl Progress {
         let mut err = io::stderr().lock();
         // Nobody is there to be told that telling failed.
         let _ = if self.terminal {
-            write!(err, "\r\x1b[K{:5.1} s  {what}", self.began.elapsed().as_secs_f32()).and_then(|()| err.flush())
+            write!(err, "\r\x1b[K{:5.1} s  {what}", self.began.elapsed().as_secs_f32())
+                .and_then(|()| err.flush())
         } else {
             writeln!(err, "{:5.1} s  {what}", self.began.elapsed().as_secs_f32())
         };

@@ -13,11 +13,11 @@ use super::init;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, Uid, fork, getegid, geteuid};
+use nix::sys::signal::{self, SigHandler, SigSet, Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getegid, geteuid, getpgrp, setpgid};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, PipeReader, PipeWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -328,14 +328,99 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(usual).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Enters the space of which `init` is PID 1. Processes begun afterwards stand in it altogether; this
-/// one keeps its process id.
+/// Runs `work` in a process of its own inside the space of which `init` is PID 1; its exit status,
+/// 128 and the signal's number if it was killed.
+///
+/// With a terminal as standard input, the terminal is its own until it ends.
 ///
 /// Must be called by a process with a single thread.
 ///
 /// # Errors
 /// As the kernel says: init is gone, or it is another user's.
-pub fn enter(init: Pid) -> io::Result<()> {
+pub fn within(init: Pid, work: impl FnOnce() -> u8) -> io::Result<u8> {
+    let (mut from_inside, mut to_outside) = io::pipe()?;
+    let terminal = io::stdin().is_terminal();
+    // SAFETY: this process has one thread (the caller's duty), so the child may do anything.
+    let status = match unsafe { fork() }? {
+        ForkResult::Child => {
+            drop(from_inside);
+            if let Err(error) = enter(init) {
+                let _ = write!(to_outside, "{}", error.raw_os_error().unwrap_or(libc::EIO));
+                std::process::exit(1);
+            }
+            // Only a child is in the PID namespace that was entered.
+            // SAFETY: as above, this process is a fork with one thread.
+            match unsafe { fork() } {
+                Ok(ForkResult::Child) => {
+                    drop(to_outside);
+                    if terminal {
+                        take_terminal();
+                    }
+                    std::process::exit(i32::from(work()));
+                }
+                Ok(ForkResult::Parent { child }) => {
+                    drop(to_outside);
+                    ignore_terminal();
+                    std::process::exit(i32::from(status_of(child)));
+                }
+                Err(_) => std::process::exit(1),
+            }
+        }
+        ForkResult::Parent { child } => {
+            drop(to_outside);
+            ignore_terminal();
+            status_of(child)
+        }
+    };
+    if terminal {
+        give_terminal(getpgrp());
+    }
+    let mut refused = String::new();
+    from_inside.read_to_string(&mut refused)?;
+    match refused.parse() {
+        Ok(errno) => Err(io::Error::from_raw_os_error(errno)),
+        Err(_) => Ok(status),
+    }
+}
+
+fn status_of(child: Pid) -> u8 {
+    loop {
+        match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, code)) => return u8::try_from(code).unwrap_or(1),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return 128 + signal as u8,
+            Err(Errno::EINTR) | Ok(_) => {}
+            Err(_) => return 1,
+        }
+    }
+}
+
+/// Ctrl-C and the like are for what runs inside; giving the terminal back must not stop us.
+fn ignore_terminal() {
+    for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTTOU] {
+        // SAFETY: no handler of ours is installed.
+        let _ = unsafe { signal::signal(signal, SigHandler::SigIgn) };
+    }
+}
+
+/// Makes this process the terminal's foreground: a shell begins its own job control from there.
+fn take_terminal() {
+    let own = Pid::this();
+    let mut background = SigSet::empty();
+    background.add(Signal::SIGTTOU);
+    let _ = background.thread_block();
+    if setpgid(own, own).is_ok() {
+        give_terminal(own);
+    }
+    let _ = background.thread_unblock();
+}
+
+fn give_terminal(group: Pid) {
+    // SAFETY: two numbers; a terminal that will not be given stays with whoever has it.
+    unsafe { libc::tcsetpgrp(libc::STDIN_FILENO, group.as_raw()) };
+}
+
+/// Enters the space of which `init` is PID 1; children begun afterwards stand in it altogether.
+fn enter(init: Pid) -> io::Result<()> {
     let directory = std::env::current_dir();
     let open = |name: &str| File::open(format!("/proc/{init}/ns/{name}"));
     let user = open("user")?;
@@ -352,11 +437,6 @@ pub fn enter(init: Pid) -> io::Result<()> {
         let _ = std::env::set_current_dir(directory);
     }
     Ok(())
-}
-
-/// The user whose labs these are.
-pub fn owner() -> Uid {
-    geteuid()
 }
 
 #[cfg(test)]

@@ -14,18 +14,34 @@ pub enum Trouble {
     /// A defect of ours.
     Mismatch(Mismatch),
     /// The system refused something while we were `doing` it.
-    System { doing: String, error: io::Error },
+    System {
+        doing: String,
+        error: io::Error,
+    },
     /// A process ended while the lab was waiting for it.
-    Ended { machine: String, process: ProcessKind, log: Vec<String> },
+    Ended {
+        machine: String,
+        process: ProcessKind,
+        log: Vec<String>,
+    },
     /// What did not come in time, and the last words of whoever was to bring it.
-    Late { what: String, machine: String, process: ProcessKind, after: Duration, log: Vec<String> },
+    Late {
+        what: String,
+        machine: String,
+        process: ProcessKind,
+        after: Duration,
+        log: Vec<String>,
+    },
     /// A lab of that name is up already.
     UpAlready(String),
     /// There is no lab of that name.
     NoSuchLab(String),
     /// Several are up, and none was named.
     WhichLab(Vec<String>),
-    NoSuchMachine { wanted: String, known: Vec<String> },
+    NoSuchMachine {
+        wanted: String,
+        known: Vec<String>,
+    },
 }
 
 impl Trouble {
@@ -65,10 +81,15 @@ impl fmt::Display for Trouble {
                 last_words(f, log)
             }
             Trouble::UpAlready(name) => {
-                write!(f, "a lab named {name} is up already; `tsumugi lab down {name}` ends it, --name gives another name")
+                write!(
+                    f,
+                    "a lab named {name} is up already; `tsumugi lab down {name}` ends it, --name gives another name"
+                )
             }
             Trouble::NoSuchLab(name) => write!(f, "no lab named {name} is up"),
-            Trouble::WhichLab(names) if names.is_empty() => f.write_str("no lab is up; `tsumugi lab up FILE` begins one"),
+            Trouble::WhichLab(names) if names.is_empty() => {
+                f.write_str("no lab is up; `tsumugi lab up FILE` begins one")
+            }
             Trouble::WhichLab(names) => write!(f, "several labs are up, name one: {}", names.join(", ")),
             Trouble::NoSuchMachine { wanted, known } => {
                 write!(f, "there is no machine {wanted}; there are: {}", known.join(", "))
@@ -89,11 +110,13 @@ impl fmt::Display for NoSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoSpace::UserNamespacesForbidden(who) => {
-                f.write_str("this machine forbids ordinary users a network of their own (user namespaces); ")?;
+                f.write_str(
+                    "this machine forbids ordinary users a network of their own (user namespaces); ",
+                )?;
                 match who {
-                    Some(Forbids::AppArmor) => {
-                        f.write_str("allow it with: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0")
-                    }
+                    Some(Forbids::AppArmor) => f.write_str(
+                        "allow it with: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+                    ),
                     Some(Forbids::UnprivilegedClone) => {
                         f.write_str("allow it with: sudo sysctl kernel.unprivileged_userns_clone=1")
                     }
@@ -117,7 +140,11 @@ impl fmt::Display for NoSpace {
                 "/dev/net/tun has mode {mode:04o}: {error}; allow it with: sudo chmod 0666 /dev/net/tun"
             ),
             NoSpace::NoProgram(name) => {
-                write!(f, "the program {name} is missing; install it with: sudo apt-get install {}", package_of(name))
+                write!(
+                    f,
+                    "the program {name} is missing; install it with: sudo apt-get install {}",
+                    package_of(name)
+                )
             }
             NoSpace::Mount(what) => {
                 write!(f, "the lab may not mount {what}; a container needs --privileged")

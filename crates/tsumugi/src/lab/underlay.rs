@@ -144,7 +144,8 @@ impl<'a> Ground<'a> {
     /// A pair of wires, both ends up, without offloads: a capture shows what is on the wire.
     fn wire(&mut self, one: (&str, &IfName), other: (&str, &IfName), mtu: u16) -> io::Result<()> {
         let namespace = |name: &str| -> io::Result<Namespace> {
-            let place = self.places.get(name).ok_or_else(|| io::Error::other(format!("there is no {name}")))?;
+            let place =
+                self.places.get(name).ok_or_else(|| io::Error::other(format!("there is no {name}")))?;
             Ok(place.namespace.clone())
         };
         let (here, there) = (namespace(one.0)?, namespace(other.0)?);
@@ -345,11 +346,7 @@ fn access_rules(line: &Line) -> String {
 }
 
 pub(super) fn everywhere(like: IpAddr) -> Prefix {
-    if like.is_ipv6() {
-        Prefix::V6(ipnet::Ipv6Net::default())
-    } else {
-        Prefix::V4(ipnet::Ipv4Net::default())
-    }
+    if like.is_ipv6() { Prefix::V6(ipnet::Ipv6Net::default()) } else { Prefix::V4(ipnet::Ipv4Net::default()) }
 }
 
 /// The first address of a prefix after the network's own.

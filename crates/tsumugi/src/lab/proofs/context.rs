@@ -15,10 +15,10 @@ pub struct Context<'a> {
     pub lab: &'a Lab,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// # Errors
     /// If the lab has no such machine.
-    pub fn machine(&self, name: &str) -> io::Result<&Machine> {
+    pub fn machine(&self, name: &str) -> io::Result<&'a Machine> {
         self.lab.machine(name).ok_or_else(|| io::Error::other(format!("no machine {name}")))
     }
 
@@ -43,7 +43,7 @@ impl Context<'_> {
             .map_err(|error| io::Error::new(error.kind(), format!("{machine}, {plane}: {error}")))
     }
 
-    pub fn routers(&self) -> Vec<&Machine> {
+    pub fn routers(&self) -> Vec<&'a Machine> {
         self.lab.machines_of(MachineRole::Router).collect()
     }
 
@@ -68,12 +68,12 @@ impl Context<'_> {
     }
 
     /// The router that has this loopback.
-    pub fn router_of(&self, loopback: IpAddr) -> Option<&Machine> {
+    pub fn router_of(&self, loopback: IpAddr) -> Option<&'a Machine> {
         self.lab.machines_of(MachineRole::Router).find(|router| self.loopbacks(router).contains(&loopback))
     }
 
     /// Links of the file that travel in outer packets.
-    pub fn tunnels(&self) -> impl Iterator<Item = &Wire> {
+    pub fn tunnels(&self) -> impl Iterator<Item = &'a Wire> + use<'a> {
         self.lab.wires.iter().filter(|wire| !wire.outside && wire.by != WireKind::Ethernet)
     }
 }
