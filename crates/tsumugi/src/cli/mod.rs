@@ -1,5 +1,7 @@
 //! The verbs.
 
+mod datapath;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::path::PathBuf;
@@ -37,6 +39,12 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// The process that moves a router's packets through its tunnels.
+    Datapath {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
 }
 
 /// What a verb could not do, in words for the person who typed it.
@@ -69,5 +77,6 @@ fn run(cli: Cli) -> Outcome {
         Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
         Verb::Schema => Ok(ExitCode::SUCCESS),
         Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
+        Verb::Datapath { state } => datapath::run(&state),
     }
 }
