@@ -1,7 +1,10 @@
 //! The verbs.
 
 mod datapath;
+mod router;
+mod status;
 
+use crate::observe::words;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::path::PathBuf;
@@ -45,6 +48,19 @@ enum Verb {
         #[arg(long)]
         state: PathBuf,
     },
+    /// The process that speaks BGP and owns the fabric of this machine.
+    Router {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
+    /// What this machine's processes say of themselves.
+    Status {
+        #[arg(long)]
+        state: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What a verb could not do, in words for the person who typed it.
@@ -78,5 +94,15 @@ fn run(cli: Cli) -> Outcome {
         Verb::Schema => Ok(ExitCode::SUCCESS),
         Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
         Verb::Datapath { state } => datapath::run(&state),
+        Verb::Router { state } => router::run(&state),
+        Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
+    }
+}
+
+fn words_of(lang: Option<Lang>) -> words::Lang {
+    match lang {
+        Some(Lang::En) => words::Lang::En,
+        Some(Lang::Ja) => words::Lang::Ja,
+        None => words::Lang::of_locale(),
     }
 }
