@@ -12,3 +12,5 @@ pub mod mtu;
 pub mod reconcile;
 pub mod router_plan;
 pub mod time;
+pub mod tunnel;
+pub mod wire;

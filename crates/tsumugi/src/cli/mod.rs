@@ -1,5 +1,9 @@
 //! The verbs.
 
+mod router;
+mod status;
+
+use crate::observe::words;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::path::PathBuf;
@@ -37,6 +41,19 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// The process that speaks BGP and owns the fabric of this machine.
+    Router {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
+    /// What this machine's processes say of themselves.
+    Status {
+        #[arg(long)]
+        state: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What a verb could not do, in words for the person who typed it.
@@ -69,5 +86,15 @@ fn run(cli: Cli) -> Outcome {
         Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
         Verb::Schema => Ok(ExitCode::SUCCESS),
         Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
+        Verb::Router { state } => router::run(&state),
+        Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
+    }
+}
+
+fn words_of(lang: Option<Lang>) -> words::Lang {
+    match lang {
+        Some(Lang::En) => words::Lang::En,
+        Some(Lang::Ja) => words::Lang::Ja,
+        None => words::Lang::of_locale(),
     }
 }

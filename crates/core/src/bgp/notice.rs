@@ -1,0 +1,99 @@
+//! What a speaker tells the log, as types: the words are made elsewhere.
+
+use crate::id::{Asn, Prefix};
+use alloc::string::String;
+use core::net::{IpAddr, Ipv4Addr};
+use serde::{Deserialize, Serialize};
+
+/// One change of state, true when read alone. `neighbour` is `NeighbourConfig::name`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "notice")]
+pub enum Notice {
+    /// The session stands: routes flow. Times in milliseconds, as negotiated; 0: none.
+    Established { neighbour: String, router_id: Ipv4Addr, hold: u32, keepalive: u32 },
+    /// A session that stood has ended, and with it every route it brought.
+    Lost { neighbour: String, reason: SessionEnd },
+    /// An attempt to set up a session failed for this reason, which is not the last one's. Silent
+    /// until the reason changes or the session stands.
+    Failing { neighbour: String, reason: SessionEnd },
+    /// A route was not taken. Once per prefix and reason, for the first of them.
+    Refused { neighbour: String, prefix: Prefix, reason: ImportRefusal },
+    /// The neighbour's list of refused routes is full: further ones are only counted.
+    RefusedListFull { neighbour: String, listed: u32 },
+    /// An UPDATE's attribute was wrong (RFC 7606). Once per attribute and reason in a session.
+    AttributeError { neighbour: String, error: crate::wire::bgp::AttributeError },
+    /// A route cannot be sent: its attributes leave no room in a message of 4096 bytes.
+    TooLarge { neighbour: String, prefix: Prefix },
+    /// We announce one of our own prefixes.
+    OriginationStarted { prefix: Prefix },
+    /// We no longer announce it: none of what it stands for can be reached.
+    OriginationStopped { prefix: Prefix },
+}
+
+/// Why a session, or an attempt at one, ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum SessionEnd {
+    /// The link went down.
+    LinkDown,
+    /// TCP could not connect (refused, unreachable).
+    ConnectFailed,
+    /// TCP did not connect in time.
+    ConnectTimeout,
+    /// TCP stood, but no OPEN came in time.
+    OpenTimeout,
+    /// The far end closed the connection, or it broke, with no word.
+    Closed,
+    /// Nothing was heard for the hold time.
+    HoldExpired,
+    /// The neighbour has not read what we send for too long (RFC 9687).
+    SendHoldExpired,
+    /// The neighbour ended it.
+    NotificationReceived { notification: crate::wire::bgp::Notification },
+    /// We ended it over what the neighbour sent.
+    NotificationSent { notification: crate::wire::bgp::Notification },
+    /// Both ends dialled at once and the other connection is kept (RFC 4271 6.8).
+    Collision,
+    /// OPEN spoke of another AS number.
+    WrongAsn { expected: Asn, found: Asn },
+    /// The two have no address family in common.
+    NoCommonFamily,
+    /// More prefixes came than the limit allows.
+    PrefixLimit { limit: u32 },
+    /// The neighbour's link-local address changed.
+    RemoteChanged,
+    /// The configuration of the session changed.
+    ConfigurationChanged,
+    /// We stop.
+    Stopped,
+}
+
+/// Why a route was not taken from a neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "refused")]
+pub enum ImportRefusal {
+    /// Our own (private) AS number stands in the path: it has been here (RFC 4271 9.1.2).
+    OwnAsInPath { asn: Asn },
+    /// The first AS number of the path is not the neighbour's.
+    FirstAsNotNeighbours { first: Option<Asn> },
+    /// From outside: the network's public AS number stands in the path.
+    PublicAsInPath,
+    /// From outside: a private or reserved AS number stands in the path.
+    BogonAsInPath { asn: Asn },
+    /// From outside: AS_SETs are no longer accepted (RFC 9774).
+    AsSetInPath,
+    /// From outside: a default route.
+    Default,
+    /// From outside: within a prefix that nobody may announce.
+    Bogon { within: Prefix },
+    /// From outside: longer than /24 or /48.
+    TooLong,
+    /// From outside: within a prefix of our own.
+    OwnPrefix { within: Prefix },
+    /// From a customer: not among what it may announce.
+    NotTheCustomers,
+    /// The next hop is one of our own addresses, or no address of a router.
+    NextHop { next_hop: IpAddr },
+    /// The UPDATE's attributes were wrong: taken as a withdrawal (RFC 7606).
+    TreatedAsWithdraw,
+}

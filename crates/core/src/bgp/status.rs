@@ -1,0 +1,134 @@
+//! What a speaker says of itself.
+
+use super::event::NextHop;
+use super::notice::{ImportRefusal, SessionEnd};
+use crate::bgp::config::Role;
+use crate::id::{Asn, IfName, Prefix};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpeakerStatus {
+    pub router_id: Ipv4Addr,
+    pub asn: Asn,
+    pub public_asn: Asn,
+    /// In the order of the configuration.
+    pub neighbours: Vec<NeighbourStatus>,
+    /// Prefixes in the Loc-RIB.
+    pub prefixes: FamilyCounts,
+    /// Our own prefixes that we announce now.
+    pub originated: Vec<Prefix>,
+    /// Our own prefixes that we do not announce, because what they stand for cannot be reached.
+    pub held_back: Vec<Prefix>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyCounts {
+    pub ipv4: u32,
+    pub ipv6: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighbourStatus {
+    pub name: String,
+    pub link: IfName,
+    /// `None`: not heard yet.
+    pub remote: Option<IpAddr>,
+    pub remote_asn: Asn,
+    /// `None`: another router of the network.
+    pub role: Option<Role>,
+    pub state: SessionState,
+    /// How long the session has stood, in milliseconds.
+    pub established_for_ms: Option<u64>,
+    /// How often it has come to stand since the start.
+    pub established_count: u32,
+    /// As negotiated, in milliseconds; 0: none, or no session.
+    pub hold_ms: u32,
+    pub keepalive_ms: u32,
+    /// The neighbour's BGP identifier, while a session stands.
+    pub router_id: Option<Ipv4Addr>,
+    /// Why the last session or attempt ended.
+    pub last_end: Option<SessionEnd>,
+    /// Routes taken from it.
+    pub accepted: FamilyCounts,
+    /// Routes announced to it.
+    pub announced: FamilyCounts,
+    /// Routes that wait to be sent to it.
+    pub pending: u32,
+    /// Messages since the start: UPDATEs in and out.
+    pub updates_in: u64,
+    pub updates_out: u64,
+    /// Routes that it announces and that we refuse: at most 256.
+    pub refused: Vec<Refused>,
+    /// Refusals since the session came to stand, those beyond the list included.
+    pub refused_count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub prefix: Prefix,
+    pub reason: ImportRefusal,
+}
+
+/// What the neighbour's session waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionState {
+    /// The start, or the end of a penalty (Idle).
+    AwaitStart,
+    /// The link's carrier (Idle).
+    AwaitLink,
+    /// A router advertisement, to know whom to dial (Idle).
+    AwaitRemote,
+    /// The time of the next attempt, or the neighbour's call (Active).
+    AwaitRetry,
+    /// TCP (Connect).
+    AwaitConnection,
+    /// The neighbour's OPEN (OpenSent).
+    AwaitOpen,
+    /// The neighbour's first KEEPALIVE (OpenConfirm).
+    AwaitKeepalive,
+    Established,
+}
+
+/// One prefix of the Loc-RIB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    pub prefix: Prefix,
+    /// The best first.
+    pub paths: Vec<PathStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathStatus {
+    /// `None`: our own.
+    pub neighbour: Option<String>,
+    pub next_hop: Option<NextHop>,
+    /// As RFC 4271 5.1.2 writes it, sets in braces.
+    pub as_path: String,
+    pub local_preference: u32,
+    /// Of large communities, each as `a:b:c`.
+    pub large_communities: Vec<String>,
+    /// The step at which it lost; `None`: the best.
+    pub lost: Option<LostAt>,
+}
+
+/// The step of the decision at which a path was left behind (RFC 4271 9.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LostAt {
+    /// Another has the higher local preference.
+    LocalPreference,
+    /// Another has the shorter path.
+    PathLength,
+    /// Another has the lower origin.
+    Origin,
+    /// Another of the same neighbouring AS has the lower MED.
+    Med,
+    /// As good as the best and used together with it.
+    UsedTogether,
+    /// As good as the best, but as many are used as may be.
+    MaxPaths,
+}

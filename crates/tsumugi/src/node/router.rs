@@ -1,0 +1,470 @@
+//! The loop.
+
+use super::fabric::Fabric;
+use super::fib::Fib;
+use super::links::Links;
+use super::neighbourhood::Neighbourhood;
+use super::poll::{Ready, Token};
+use super::sessions::{Progress, Sessions};
+use super::signals::Request;
+use super::{Frame, clock};
+use crate::kernel::{Namespace, Netlink};
+use crate::observe::status::{PlanStatus, Running};
+use crate::observe::words::{self, Lang};
+use crate::peering::advertisement::Schedule;
+use crate::peering::connection::Heard;
+use crate::peering::discovery::DiscoverySocket;
+use crate::peering::socket::Target;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
+use tsumugi_core::bgp::config::SpeakerConfig;
+use tsumugi_core::bgp::{Action, ConnectionId, Event, NeighbourId, Notice, SessionState, Speaker};
+use tsumugi_core::id::Plane;
+use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_core::time::{Duration, Instant};
+
+/// Bytes of UPDATEs asked for at a time.
+const UPDATES: usize = 32 * 1024;
+/// Routes given to the kernel before the loop looks at its sockets again.
+const ROUTES: usize = 512;
+/// After a change in the kernel more are to be expected: they are looked at together.
+const SETTLING: Duration = Duration::from_millis(50);
+/// Walls and sysctls change without a notification, and what failed is tried again.
+const REVIEW: Duration = Duration::from_secs(10);
+/// Routes of an earlier life stay until every session whose link is up stands and nothing has
+/// changed for this long: a neighbour sends its table in one go.
+const QUIET: Duration = Duration::from_secs(1);
+/// They stay for this long at the most. A session inside comes back within the hold time (3 s), a
+/// retry and a handshake; whoever is not back after three times that is gone, and a route by it may
+/// lead nowhere.
+const STALE: Duration = Duration::from_secs(10);
+/// How long the last messages may take when we stop.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Kernel refusals shown in the status.
+const SHOWN: usize = 32;
+
+pub struct Router {
+    frame: Frame,
+    plan: RouterPlan,
+    fabric: Fabric,
+    links: Links,
+    neighbourhood: Neighbourhood,
+    speaker: Speaker,
+    sessions: Sessions,
+    /// Why we do not listen on port 179.
+    deaf: Option<String>,
+    discovery: DiscoverySocket,
+    schedule: Schedule,
+    fib: Fib,
+    /// Connections that have something to send.
+    dirty: BTreeSet<ConnectionId>,
+    /// Connections for which the speaker has UPDATEs.
+    updates: HashMap<ConnectionId, NeighbourId>,
+    routes_ready: bool,
+    /// When the kernel is to be compared with what is wanted.
+    compare_at: Instant,
+    /// What the last comparison could not apply.
+    failures: Vec<String>,
+    /// When the last route changed; `None`: routes of an earlier life are gone.
+    unsettled_since: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+impl Router {
+    /// # Errors
+    /// No right to the fabric's namespace, to netlink or to raw sockets in it.
+    pub fn new(frame: Frame, plan: RouterPlan) -> io::Result<Router> {
+        let space = frame.state.plane(Plane::Fabric)?;
+        let fabric = Fabric::open(&frame.state.plane(Plane::Management)?, &space)?;
+        frame.poll.add(&fabric, Token::Kernel, false)?;
+        let discovery = space.run(DiscoverySocket::open)?;
+        frame.poll.add(&discovery, Token::Discovery, false)?;
+        let now = clock::now();
+        let mut router = Router {
+            fib: Fib::new(Netlink::open_in(&space)?),
+            sessions: Sessions::new(Namespace::clone(&space)),
+            speaker: Speaker::new(speaker_config(&plan)?),
+            frame,
+            plan,
+            fabric,
+            links: Links::default(),
+            neighbourhood: Neighbourhood::default(),
+            deaf: None,
+            discovery,
+            schedule: Schedule::default(),
+            dirty: BTreeSet::new(),
+            updates: HashMap::new(),
+            routes_ready: false,
+            compare_at: now,
+            failures: Vec::new(),
+            unsettled_since: Some(now),
+            buffer: vec![0; 64 * 1024],
+        };
+        router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
+        tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
+        Ok(router)
+    }
+
+    pub fn run(mut self) {
+        let now = clock::now();
+        self.compare(now);
+        self.step(now, Event::Start);
+        let mut ready = Vec::new();
+        loop {
+            let until = self.next_timeout();
+            self.frame.poll.wait(clock::now(), until, &mut ready);
+            let now = clock::now();
+            for ready in ready.drain(..) {
+                if ready.token == Token::Signals {
+                    if self.obey(now) == Some(Request::Stop) {
+                        return self.stop(now);
+                    }
+                } else {
+                    self.handle(now, ready);
+                }
+            }
+            if self.speaker.next_timeout().is_some_and(|at| at <= now) {
+                self.step(now, Event::Timeout);
+            }
+            if self.compare_at <= now {
+                self.compare(now);
+            }
+            self.advertise(now);
+            self.send(now);
+            self.install(now);
+            self.settle(now);
+            self.sessions.tidy(now, &mut self.buffer);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        if self.routes_ready {
+            return Some(Instant::default());
+        }
+        let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
+        [
+            self.speaker.next_timeout(),
+            self.schedule.next_timeout(),
+            self.sessions.next_timeout(),
+            settling,
+            Some(self.compare_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Requests of the operator.
+    fn obey(&mut self, now: Instant) -> Option<Request> {
+        while let Some(request) = self.frame.signals.next() {
+            match request {
+                Request::Stop => return Some(Request::Stop),
+                Request::Reload => self.reload(now),
+            }
+        }
+        None
+    }
+
+    fn handle(&mut self, now: Instant, ready: Ready) {
+        match ready.token {
+            Token::Signals => {}
+            Token::Status => self.answer(),
+            Token::Kernel => {
+                if self.fabric.has_changed(self.fib.port()) {
+                    // Links at once, for a session must not outlive its link; the rest together.
+                    self.look_at_links(now);
+                    self.compare_at = self.compare_at.min(now + SETTLING);
+                }
+            }
+            Token::Discovery => self.hear(now),
+            Token::Listener(place) => {
+                let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
+                for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
+                    self.step(now, Event::Accepted { neighbour, connection });
+                }
+            }
+            Token::Connection(number) => {
+                if let Some(id) = self.sessions.by_number(number) {
+                    self.converse(now, id, ready);
+                }
+            }
+        }
+    }
+
+    /// One connection has become readable or writable.
+    fn converse(&mut self, now: Instant, id: ConnectionId, ready: Ready) {
+        if ready.writable {
+            match self.sessions.progress(id) {
+                Progress::Nothing => {}
+                Progress::Connected => self.step(now, Event::Connected(id)),
+                Progress::ConnectFailed(error) => {
+                    tracing::debug!(%error, "could not connect");
+                    self.sessions.close(&self.frame.poll, now, id);
+                    self.step(now, Event::ConnectFailed(id));
+                }
+            }
+            self.dirty.insert(id);
+        }
+        if ready.readable {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            match self.sessions.read(id, &mut buffer) {
+                Ok(Heard::Bytes(length)) => {
+                    self.step(now, Event::Received { connection: id, bytes: &buffer[..length] });
+                }
+                Ok(Heard::Nothing) => {}
+                Ok(Heard::End) | Err(_) => self.lose(now, id),
+            }
+            self.buffer = buffer;
+        }
+    }
+
+    /// The far end has ended a connection, or it has broken.
+    fn lose(&mut self, now: Instant, id: ConnectionId) {
+        self.updates.remove(&id);
+        self.sessions.close(&self.frame.poll, now, id);
+        self.step(now, Event::Closed(id));
+    }
+
+    fn step(&mut self, now: Instant, event: Event<'_>) {
+        let mut actions = Vec::new();
+        self.speaker.step(now, event, &mut actions);
+        self.perform(now, actions);
+    }
+
+    fn perform(&mut self, now: Instant, actions: Vec<Action>) {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Connect { neighbour, connection, link, local, remote } => {
+                    let dialled = match self.links.index(&link) {
+                        None => Err(io::ErrorKind::NotFound.into()),
+                        Some(index) => {
+                            let target = Target { link: &link, index, local, remote };
+                            self.sessions.dial(&self.frame.poll, now, neighbour, connection, &target)
+                        }
+                    };
+                    if let Err(error) = dialled {
+                        tracing::debug!(%link, %remote, %error, "could not dial");
+                        let mut more = Vec::new();
+                        self.speaker.step(now, Event::ConnectFailed(connection), &mut more);
+                        actions.extend(more);
+                    }
+                }
+                Action::Send { connection, bytes } => {
+                    self.sessions.send(connection, &bytes);
+                    self.dirty.insert(connection);
+                }
+                Action::Close { connection } => {
+                    self.updates.remove(&connection);
+                    self.sessions.close(&self.frame.poll, now, connection);
+                }
+                Action::UpdatesReady { neighbour, connection } => {
+                    self.updates.insert(connection, neighbour);
+                    self.dirty.insert(connection);
+                }
+                Action::RoutesReady => self.routes_ready = true,
+                Action::Log(notice) => log(&notice),
+            }
+        }
+    }
+
+    /// Sends what waits, as far as the far ends take it.
+    fn send(&mut self, now: Instant) {
+        while let Some(id) = self.dirty.pop_first() {
+            let (speaker, updates) = (&mut self.speaker, &mut self.updates);
+            let sent = self.sessions.flush(&self.frame.poll, now, id, |queue| {
+                let Some(&neighbour) = updates.get(&id) else { return false };
+                let more = speaker.poll_updates(neighbour, UPDATES, queue);
+                if !more {
+                    updates.remove(&id);
+                }
+                more
+            });
+            if let Err(error) = sent {
+                tracing::debug!(%error, "could not send");
+                self.lose(now, id);
+            }
+        }
+    }
+
+    /// Gives the kernel a piece of what the speaker has for it.
+    fn install(&mut self, now: Instant) {
+        if !self.routes_ready {
+            return;
+        }
+        let mut changes = Vec::new();
+        self.routes_ready = self.speaker.poll_routes(ROUTES, &mut changes);
+        if !changes.is_empty() && self.unsettled_since.is_some() {
+            self.unsettled_since = Some(now);
+        }
+        if let Err(error) = self.fib.apply(&self.links, &changes) {
+            tracing::warn!(%error, "routes could not be given to the kernel, comparing anew");
+            self.compare_at = self.compare_at.min(now + SETTLING);
+        }
+    }
+
+    /// Routes of an earlier life go once they can be told from those of this one.
+    fn settle(&mut self, now: Instant) {
+        let Some(since) = self.unsettled_since else { return };
+        let late = self.frame.started + STALE <= now;
+        if !late && now < since + QUIET {
+            return;
+        }
+        let waiting = self.speaker.status(now).neighbours.iter().any(|neighbour| {
+            neighbour.state != SessionState::Established && self.links.is_up(&neighbour.link)
+        });
+        if waiting && !late {
+            self.unsettled_since = Some(now);
+            return;
+        }
+        self.unsettled_since = None;
+        self.fib.settle();
+        self.compare_at = now;
+    }
+
+    /// Sends the router advertisements that are due.
+    fn advertise(&mut self, now: Instant) {
+        let mut outgoing = Vec::new();
+        self.schedule.poll(now, &mut outgoing);
+        for message in &outgoing {
+            if let Err(error) = self.discovery.send(message) {
+                tracing::debug!(index = message.index, %error, "router advertisement not sent");
+            }
+        }
+    }
+
+    fn hear(&mut self, now: Instant) {
+        // A bound for one round: the socket stays ready if more waits.
+        for _ in 0..64 {
+            let Some(heard) = self.discovery.receive() else { return };
+            let Some(source) = self.schedule.hear(now, heard.index, heard.source, heard.message) else {
+                continue;
+            };
+            let Some(link) = self.links.name(heard.index).cloned() else { continue };
+            for neighbour in self.neighbourhood.hear(&link, source) {
+                self.step(now, Event::RemoteHeard { neighbour, address: source });
+            }
+        }
+    }
+
+    /// Tells the speaker which links have come and gone.
+    fn look_at_links(&mut self, now: Instant) {
+        let found = match self.fabric.links() {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "the fabric's interfaces could not be read");
+                return;
+            }
+        };
+        let changes = self.links.replace(&found);
+        for link in changes.down {
+            tracing::info!(%link, "link down");
+            self.neighbourhood.forget(&link);
+            self.step(now, Event::LinkDown(link));
+        }
+        self.speak(now);
+        for link in changes.up {
+            tracing::info!(%link, "link up");
+            self.step(now, Event::LinkUp(link));
+        }
+    }
+
+    /// Speaks and listens on the links that are there now.
+    fn speak(&mut self, now: Instant) {
+        self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
+        self.discovery.listen_on(self.schedule.links());
+    }
+
+    /// Makes the kernel hold what is wanted, and nothing else of ours.
+    fn compare(&mut self, now: Instant) {
+        self.compare_at = now + REVIEW;
+        let failures = self.fabric.sync(&self.plan.fabric);
+        if failures != self.failures {
+            for failure in failures.iter().filter(|failure| !self.failures.contains(failure)) {
+                tracing::warn!(failure, "not applied in the fabric");
+            }
+            self.failures = failures;
+        }
+        self.look_at_links(now);
+        match self.sessions.listen(&self.frame.poll) {
+            Ok(()) => self.deaf = None,
+            Err(error) => {
+                let error = error.to_string();
+                if self.deaf.as_ref() != Some(&error) {
+                    tracing::warn!(error, "cannot listen on port 179, trying again");
+                }
+                self.deaf = Some(error);
+            }
+        }
+        if let Err(error) = self.fib.compare(&self.links, &self.speaker.routes_wanted()) {
+            tracing::warn!(%error, "the kernel's routes could not be compared");
+        }
+    }
+
+    /// A new plan takes the place of the old one, whole or not at all.
+    fn reload(&mut self, now: Instant) {
+        let Some(plan) = self.frame.read_plan() else { return };
+        let Some(config) = plan.speaker.clone() else { return };
+        let place = |old| self.neighbourhood.place_in(old, &config.neighbours);
+        self.sessions.renumber(place);
+        self.updates.retain(|_, neighbour| match place(*neighbour) {
+            Some(new) => {
+                *neighbour = new;
+                true
+            }
+            None => false,
+        });
+        self.neighbourhood.replace(&config.neighbours);
+        self.plan = plan;
+        tracing::info!(router = self.plan.name, generation = self.plan.generation, "plan in force");
+        let mut actions = Vec::new();
+        self.speaker.replace_config(now, config, &mut actions);
+        self.perform(now, actions);
+        self.compare(now);
+    }
+
+    /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
+    fn stop(mut self, now: Instant) {
+        tracing::info!("stopping, the kernel is left as it is");
+        self.step(now, Event::Stop);
+        self.send(now);
+        let until = now + FAREWELL;
+        let mut ready = Vec::new();
+        while self.sessions.is_parting() && clock::now() < until {
+            // Nothing is watched any more but time: a short sleep, at most fifty times.
+            self.frame.poll.wait(clock::now(), Some(clock::now() + FAREWELL / 50), &mut ready);
+            ready.clear();
+            self.sessions.tidy(clock::now(), &mut self.buffer);
+        }
+    }
+
+    fn answer(&mut self) {
+        let now = clock::now();
+        let status = self.speaker.status(now);
+        let running = Running {
+            bgp: status.into(),
+            links: self.neighbourhood.link_status(&self.links),
+            routes: self.fib.counts(),
+            routes_failed: self.fib.failed().iter().take(SHOWN).map(|(p, e)| (*p, e.clone())).collect(),
+            not_listening: self.deaf.clone(),
+            refused_connections: self.sessions.refused().clone(),
+            walls: self.fabric.drops(),
+            fabric_failures: self.failures.clone(),
+        };
+        let document = self.frame.document(PlanStatus::of(&self.plan), Some(running));
+        self.frame.status.serve(|| document);
+    }
+}
+
+fn speaker_config(plan: &RouterPlan) -> io::Result<SpeakerConfig> {
+    plan.speaker.clone().ok_or_else(|| io::Error::other("the plan is for a machine that speaks no BGP"))
+}
+
+fn log(notice: &Notice) {
+    let words = words::notice(notice, Lang::En);
+    let data = serde_json::to_string(notice).unwrap_or_default();
+    match notice {
+        Notice::Established { .. } | Notice::OriginationStarted { .. } => tracing::info!(data, "{words}"),
+        _ => tracing::warn!(data, "{words}"),
+    }
+}
