@@ -1,6 +1,7 @@
 //! The verbs.
 
 mod plan;
+mod datapath;
 mod router;
 mod status;
 
@@ -45,6 +46,12 @@ enum Verb {
     /// Why things are as they are.
     #[command(subcommand)]
     Explain(Explain),
+    /// The process that moves a router's packets through its tunnels.
+    Datapath {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// The process that speaks BGP and owns the fabric of this machine.
     Router {
         /// The machine's state directory.
@@ -103,6 +110,8 @@ fn run(cli: Cli) -> Outcome {
         Verb::Explain(Explain::Mtu { file, link }) => {
             plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
         }
+        Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
+        Verb::Datapath { state } => datapath::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
