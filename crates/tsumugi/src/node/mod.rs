@@ -44,6 +44,11 @@ pub fn run(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The error with what it kept from happening.
+fn failing(what: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
 /// What the process has whether or not there is a plan.
 struct Frame {
     state: StateDir,
@@ -59,7 +64,7 @@ impl Frame {
     fn open(directory: &Path) -> io::Result<Frame> {
         let signals = Signals::catch()?;
         let state = StateDir::open(directory)?;
-        let status = StatusSocket::bind(&state.socket("router"))?;
+        let status = StatusSocket::bind(&state.socket("router")).map_err(failing("making router.sock"))?;
         let poll = Poll::new()?;
         poll.add(&signals, Token::Signals, false)?;
         poll.add(&status, Token::Status, false)?;

@@ -7,7 +7,7 @@ use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
 use super::sessions::{Progress, Sessions};
 use super::signals::Request;
-use super::{Frame, clock};
+use super::{Frame, clock, failing};
 use crate::kernel::{Namespace, Netlink};
 use crate::observe::status::{PlanStatus, Running};
 use crate::observe::words::{self, Lang};
@@ -74,10 +74,10 @@ impl Router {
     /// # Errors
     /// No right to the fabric's namespace, to netlink or to raw sockets in it.
     pub fn new(frame: Frame, plan: RouterPlan) -> io::Result<Router> {
-        let space = frame.state.plane(Plane::Fabric)?;
+        let space = frame.state.plane(Plane::Fabric).map_err(failing("opening the fabric's namespace"))?;
         let fabric = Fabric::open(&frame.state.plane(Plane::Management)?, &space)?;
         frame.poll.add(&fabric, Token::Kernel, false)?;
-        let discovery = space.run(DiscoverySocket::open)?;
+        let discovery = space.run(DiscoverySocket::open).map_err(failing("opening a raw ICMPv6 socket"))?;
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
         let mut router = Router {
@@ -420,6 +420,9 @@ impl Router {
         let mut actions = Vec::new();
         self.speaker.replace_config(now, config, &mut actions);
         self.perform(now, actions);
+        for (neighbour, address) in self.neighbourhood.known() {
+            self.step(now, Event::RemoteHeard { neighbour, address });
+        }
         self.compare(now);
     }
 
