@@ -4,15 +4,13 @@
 //! signals, router.sock ─┐
 //! netlink notifications ─┤                     ┌─ connect, send, close ─▶ sessions
 //! router advertisements ─┼─▶ Speaker::step ───┼─ updates ready ────────▶ sessions, as they have room
-//! TCP connections ───────┤                     ├─ routes ready ─────────▶ fib, in pieces
+//! TCP connections ───────┤                     ├─ routes ready ─────────▶ kernel, in pieces
 //! time ──────────────────┘                     └─ notices ──────────────▶ log
 //! ```
 //!
 //! Nothing that a packet, a neighbour or an interface does ends it: what is missing is waited for.
 
 mod clock;
-mod fabric;
-mod fib;
 mod links;
 mod neighbourhood;
 mod poll;
