@@ -9,6 +9,8 @@ pub mod bgp;
 pub mod desired;
 pub mod id;
 pub mod mtu;
+pub mod reconcile;
 pub mod router_plan;
 pub mod time;
+pub mod tunnel;
 pub mod wire;

@@ -46,16 +46,17 @@ impl Netlink {
     /// # Errors
     /// EEXIST if the interface has it already.
     pub fn add_address(&mut self, link: u32, prefix: Prefix) -> Answer<()> {
-        let mut message = message_for(link, prefix);
+        let mut message = new_message(link, prefix);
         message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(ROUTE_PROTOCOL)));
-        message.header.scope = match prefix.addr() {
-            IpAddr::V6(address) if address.is_unicast_link_local() => AddressScope::Link,
-            _ => AddressScope::Universe,
-        };
-        if prefix.addr().is_ipv6() {
-            message.header.flags = AddressHeaderFlags::Nodad;
-            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-        }
+        self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// Gives an address that is nobody's to look after: the lab's, on what is not ours.
+    ///
+    /// # Errors
+    /// EEXIST if the interface has it already.
+    pub fn add_foreign_address(&mut self, link: u32, prefix: Prefix) -> Answer<()> {
+        let message = new_message(link, prefix);
         self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 
@@ -64,6 +65,20 @@ impl Netlink {
     pub fn delete_address(&mut self, link: u32, prefix: Prefix) -> Answer<()> {
         self.request(RouteNetlinkMessage::DelAddress(message_for(link, prefix)), 0)
     }
+}
+
+/// Without duplicate detection, in the scope that fits.
+fn new_message(link: u32, prefix: Prefix) -> AddressMessage {
+    let mut message = message_for(link, prefix);
+    message.header.scope = match prefix.addr() {
+        IpAddr::V6(address) if address.is_unicast_link_local() => AddressScope::Link,
+        _ => AddressScope::Universe,
+    };
+    if prefix.addr().is_ipv6() {
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    message
 }
 
 fn message_for(link: u32, prefix: Prefix) -> AddressMessage {

@@ -1,10 +1,12 @@
 //! Machines: the network namespaces of a lab and how to act in them.
 
 use super::{Lab, NAMESPACES, ProcessKind, ROOT};
+use crate::kernel::Namespace;
+use crate::state::StateDir;
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
@@ -98,7 +100,30 @@ impl Lab {
         self.machines.get(name).or_else(|| self.machines.get(&format!("laptop-{name}")))
     }
 
+    /// The namespace of a machine's plane.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such machine, or the plane is not there yet.
+    pub fn namespace(&self, machine: &str, plane: Plane) -> io::Result<Namespace> {
+        let found = self.machine(machine).ok_or_else(|| no_machine(machine))?;
+        Namespace::open(&found.namespace_path(plane))
+    }
+
+    /// The same; a plane that is not there yet is made, as any of the machine's processes would.
+    pub(super) fn plane(&self, machine: &str, plane: Plane) -> io::Result<Namespace> {
+        let found = self.machine(machine).ok_or_else(|| no_machine(machine))?;
+        if !found.role.has_planes() || plane == Plane::Management {
+            return Namespace::open(&found.namespace_path(plane));
+        }
+        fs::create_dir_all(found.state_dir())?;
+        StateDir::open(&found.state_dir())?.plane(plane)
+    }
+
     pub fn machines_of(&self, role: MachineRole) -> impl Iterator<Item = &Machine> {
         self.machines.values().filter(move |machine| machine.role == role)
     }
+}
+
+fn no_machine(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("there is no machine {name}"))
 }

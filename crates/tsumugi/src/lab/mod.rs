@@ -16,13 +16,31 @@
 //! A [`Lab`] is what a built lab is known by: it can be opened again from its record by any process
 //! that has entered its namespaces, so that `exec`, `status`, `capture` and `verify` share it.
 
+pub mod capture;
+mod client;
+pub mod control;
+mod equip;
+mod init;
+pub mod layout;
 pub mod machine;
+mod offload;
+mod peer;
+pub mod probe;
 pub mod processes;
+pub mod progress;
+pub mod proofs;
+pub mod report;
+pub mod space;
+mod trouble;
+mod underlay;
+mod up;
+pub mod verify;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
-pub use wire::{Flow, Line, Tap, Wire, WireEnd, WireKind};
+pub use trouble::Trouble;
+pub use wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +72,8 @@ pub struct Lab {
     /// Every link of the file and every outside connection, in the order of the file.
     pub wires: Vec<Wire>,
     pub peers: Vec<PeerStand>,
+    /// What hangs on the sites' switches.
+    pub plugs: Vec<Plug>,
     /// The plan of each machine that runs processes of ours: routers, laptops, stand-ins.
     pub plans: BTreeMap<String, RouterPlan>,
 }
@@ -72,6 +92,16 @@ impl Lab {
         let unfinished = Path::new(ROOT).join("lab.json.new");
         fs::write(&unfinished, serde_json::to_vec(self)?)?;
         fs::rename(unfinished, Path::new(ROOT).join("lab.json"))
+    }
+
+    /// Where a line's gateway to the rest of the management space stands: the router of `lan` with
+    /// the lowest id.
+    fn site_gateway(&self, lan: Prefix) -> Option<IpAddr> {
+        let on_lan = self.plans.values().flat_map(|plan| {
+            let addresses = plan.management.desired.addresses.iter().map(|address| address.prefix.addr());
+            addresses.filter(|address| lan.contains(address)).map(|address| (plan.id, address))
+        });
+        on_lan.min().map(|(_, address)| address)
     }
 
     pub fn peer(&self, machine: &str) -> Option<&PeerStand> {

@@ -26,8 +26,11 @@ pub struct Line {
     /// The network's machine: `internet`, `ngn-east`, `ngn-west`.
     pub network: String,
     pub path_mtu: u16,
-    /// Behind carrier NAT: what the network sees is `outside`.
+    /// The port's own MTU: the path is made narrow behind it.
+    pub port_mtu: u16,
+    /// Behind carrier NAT: what the network sees of IPv4 is in `outside`.
     pub nat: bool,
+    pub passes: Passes,
     /// Addresses on the machine's side, with their prefix lengths: stated or given by the lab.
     pub addresses: Vec<Prefix>,
     /// The addresses that the network sees, one per family.
@@ -36,6 +39,45 @@ pub struct Line {
     pub gateways: Vec<IpAddr>,
     /// True where the lab plays the line's client (auto, dhcp, pppoe).
     pub client: bool,
+}
+
+/// What a line lets through, besides ICMP and TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passes {
+    pub udp: bool,
+    pub gre: bool,
+    pub etherip: bool,
+    pub fragments: bool,
+    /// Packets that nobody behind the line asked for.
+    pub incoming: bool,
+}
+
+impl Passes {
+    pub const ALL: Passes = Passes { udp: true, gre: true, etherip: true, fragments: true, incoming: true };
+}
+
+/// A machine's port in a site's switch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plug {
+    /// The switch's machine, its port and the bridge that the port belongs to: `mgmt`, or one for
+    /// each Ethernet link.
+    pub switch: String,
+    pub interface: IfName,
+    pub bridge: IfName,
+    /// What hangs there, where its port begins its life, and what the port is called.
+    pub machine: String,
+    pub plane: Plane,
+    pub port: IfName,
+    /// Bytes.
+    pub mtu: u16,
+}
+
+/// A name that is known to be one.
+///
+/// # Panics
+/// If it is not: only for names that the lab itself makes.
+pub(super) fn interface(name: &str) -> IfName {
+    IfName::new(name).expect("the lab's own names are at most 15 plain letters")
 }
 
 /// How a link's packets travel between its two ends.

@@ -122,8 +122,7 @@ fn ready(sockets: &[(&Socket, PollFlags)], until: Instant) -> io::Result<()> {
     }
     let mut fds: Vec<PollFd> =
         sockets.iter().map(|(socket, flags)| PollFd::new(socket.as_fd(), *flags)).collect();
-    let timeout =
-        PollTimeout::try_from(left.min(Duration::from_millis(100))).unwrap_or(PollTimeout::MAX);
+    let timeout = PollTimeout::try_from(left.min(Duration::from_millis(100))).unwrap_or(PollTimeout::MAX);
     match poll(&mut fds, timeout) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),

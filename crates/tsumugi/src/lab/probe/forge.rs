@@ -19,14 +19,27 @@ pub const BGP_PORT: u16 = 179;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// The first segment of a connection.
-    TcpSyn { source_port: u16, port: u16 },
-    Udp { source_port: u16, port: u16 },
+    TcpSyn {
+        source_port: u16,
+        port: u16,
+    },
+    Udp {
+        source_port: u16,
+        port: u16,
+    },
     /// An echo request.
-    Echo { identifier: u16 },
+    Echo {
+        identifier: u16,
+    },
     /// GRE with an IP packet in it.
-    Gre { key: Option<u32>, inner: Vec<u8> },
+    Gre {
+        key: Option<u32>,
+        inner: Vec<u8>,
+    },
     /// EtherIP with a frame in it, to everybody, that holds an IP packet.
-    EtherIp { inner: Vec<u8> },
+    EtherIp {
+        inner: Vec<u8>,
+    },
 }
 
 /// Sends whole packets of one family.
@@ -117,7 +130,7 @@ fn fill_checksum(source: IpAddr, destination: IpAddr, number: u8, payload: &mut 
     } else {
         Checksum::pseudo(source, destination, number, payload.len() as u16)?
     };
-    let sum = start.add(payload).finish();
+    let sum = start.bytes(payload).finish();
     payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     Some(())
 }
@@ -195,14 +208,22 @@ mod tests {
             let Some(TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("no TCP") };
             assert!(tcp.syn() && !tcp.ack() && tcp.destination_port() == 179);
             let sum = match sliced.net {
-                Some(NetSlice::Ipv4(ip)) => tcp.calc_checksum_ipv4(ip.header()).unwrap(),
-                Some(NetSlice::Ipv6(ip)) => tcp.calc_checksum_ipv6(ip.header()).unwrap(),
+                Some(NetSlice::Ipv4(ip)) => {
+                    tcp.calc_checksum_ipv4(ip.header().source(), ip.header().destination()).unwrap()
+                }
+                Some(NetSlice::Ipv6(ip)) => {
+                    tcp.calc_checksum_ipv6(ip.header().source(), ip.header().destination()).unwrap()
+                }
                 _ => panic!("no IP"),
             };
             assert_eq!(sum, tcp.checksum());
         }
         assert_eq!(
-            packet("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap(), &Content::Echo { identifier: 1 }),
+            packet(
+                "192.0.2.1".parse().unwrap(),
+                "2001:db8::1".parse().unwrap(),
+                &Content::Echo { identifier: 1 }
+            ),
             None
         );
     }

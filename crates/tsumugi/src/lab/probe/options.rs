@@ -40,12 +40,7 @@ pub fn keep_errors(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     }
 }
 
-fn set(
-    socket: &impl AsFd,
-    level: libc::c_int,
-    option: libc::c_int,
-    value: libc::c_int,
-) -> io::Result<()> {
+fn set(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
     // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the kernel reads `length`
     // bytes of `value`, which lives until the call returns.
