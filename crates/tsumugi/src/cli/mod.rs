@@ -1,5 +1,6 @@
 //! The verbs.
 
+mod lab;
 mod router;
 mod status;
 
@@ -40,6 +41,11 @@ enum Verb {
         router: Option<String>,
         #[arg(long)]
         json: bool,
+    },
+    /// A whole network of one file on this machine.
+    Lab {
+        #[command(subcommand)]
+        verb: lab::LabVerb,
     },
     /// The process that speaks BGP and owns the fabric of this machine.
     Router {
@@ -86,6 +92,7 @@ fn run(cli: Cli) -> Outcome {
         Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
         Verb::Schema => Ok(ExitCode::SUCCESS),
         Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
+        Verb::Lab { verb } => lab::run(verb),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
