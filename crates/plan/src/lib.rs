@@ -1,7 +1,9 @@
 //! From the text of one file to what each router must be.
 
 pub mod check;
+pub mod compile;
 pub mod declaration;
+pub mod explain;
 pub mod hash;
 pub mod problem;
 mod suggest;

@@ -6,12 +6,14 @@
 mod comments;
 pub mod keys;
 pub mod line;
+mod print;
 mod read;
 mod said;
 mod syntax;
 mod values;
 
 pub use line::LineKind;
+pub use print::print;
 pub use read::parse;
 pub use said::{Comment, Said};
 pub use tsumugi_core::bgp::config::Role;

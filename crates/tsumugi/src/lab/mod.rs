@@ -28,16 +28,18 @@ mod peer;
 pub mod probe;
 pub mod processes;
 pub mod progress;
+pub mod proofs;
+pub mod report;
 pub mod space;
 mod trouble;
 mod underlay;
 mod up;
+pub mod verify;
 pub mod wire;
 
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
 pub use trouble::Trouble;
-pub use up::bring_up;
 pub use wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};

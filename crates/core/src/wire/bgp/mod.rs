@@ -2,13 +2,31 @@
 //! (RFC 6793), communities (RFC 1997, RFC 4360, RFC 8092) and route refresh (RFC 2918).
 //!
 //! Error handling by RFC 7606 decides the shape: what decodes is returned with typed errors beside
-//! it, and only what makes the rest unreadable ends the session.
+//! it, and only what makes the rest unreadable ends the session. Every session of ours is between
+//! autonomous systems, so attributes that have no place there are discarded while decoding.
 //!
 //! Not here: extended messages (RFC 8654), ADD-PATH (RFC 7911), families other than IPv4 and IPv6
 //! unicast (their routes are skipped).
 
+mod as_path;
+mod attributes;
+mod community;
 mod error;
+mod message;
+mod nlri;
 mod notification;
+mod open;
+mod update;
 
+#[cfg(test)]
+mod tests;
+
+pub use as_path::{AsPath, Segment};
+pub use attributes::{Aggregator, Attributes, Origin, Partial, UnknownAttribute, code};
+pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use error::{Approach, AttributeError, AttributeFault, MessageError};
+pub use message::{Frame, HEADER_LEN, MESSAGE_MAX, Message, MessageKind, emit_keepalive, frame};
+pub use nlri::AfiSafi;
 pub use notification::Notification;
+pub use open::{Capability, Open};
+pub use update::{Context, DecodedUpdate, MpNextHop, MpReach, MpUnreach, NoRoom, Update, announce, withdraw};

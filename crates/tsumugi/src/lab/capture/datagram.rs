@@ -1,7 +1,7 @@
 //! Outer packets put together to what was sent: fragments grouped by identification (RFC 791, RFC 8200).
 
 use std::net::IpAddr;
-use tsumugi_core::wire::ip::Packet;
+use tsumugi_core::wire::ip::{Packet, protocol};
 
 /// One packet on the wire: a whole datagram or a fragment of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Piece {
     pub length: usize,
     /// Bytes behind the IP header, its extension headers and the fragment header.
     pub payload: usize,
+    /// Source and destination port of TCP and UDP; a later fragment has none.
+    pub ports: Option<(u16, u16)>,
     /// DF of IPv4; always true of IPv6, which no router cuts.
     pub dont_fragment: bool,
 }
@@ -40,17 +42,10 @@ impl Piece {
                     offset: v4.fragment_offset(),
                     more: v4.more_fragments(),
                 });
-                let payload = v4.payload().len();
+                let (protocol, payload) = (v4.protocol(), v4.payload().len());
+                let ports = ports_of(protocol, fragment, v4.payload());
                 let dont_fragment = v4.dont_fragment();
-                Piece {
-                    source,
-                    destination,
-                    protocol: v4.protocol(),
-                    fragment,
-                    length,
-                    payload,
-                    dont_fragment,
-                }
+                Piece { source, destination, protocol, fragment, length, payload, ports, dont_fragment }
             }
             Packet::V6(v6) => {
                 let walked = v6.walk().ok()?;
@@ -61,10 +56,22 @@ impl Piece {
                 });
                 let payload = v6.payload().len().saturating_sub(walked.offset);
                 let protocol = walked.protocol;
-                Piece { source, destination, protocol, fragment, length, payload, dont_fragment: true }
+                let ports = ports_of(protocol, fragment, v6.payload().get(walked.offset..)?);
+                Piece { source, destination, protocol, fragment, length, payload, ports, dont_fragment: true }
             }
         })
     }
+}
+
+/// The ports at the start of `payload`. Only these four bytes are looked at: the length that a first
+/// fragment states is that of the whole datagram.
+fn ports_of(number: u8, fragment: Option<Fragment>, payload: &[u8]) -> Option<(u16, u16)> {
+    let begins = fragment.is_none_or(|fragment| fragment.offset == 0);
+    if !begins || !matches!(number, protocol::TCP | protocol::UDP) {
+        return None;
+    }
+    let &[a, b, c, d] = payload.first_chunk::<4>()?;
+    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 /// A datagram and the packets that carried it.
@@ -73,6 +80,8 @@ pub struct Datagram {
     pub source: IpAddr,
     pub destination: IpAddr,
     pub protocol: u8,
+    /// Source and destination port of TCP and UDP, if its beginning was seen.
+    pub ports: Option<(u16, u16)>,
     /// Lengths of its packets, IP headers included, in the order in which they passed.
     pub pieces: Vec<usize>,
     /// Bytes of payload of all pieces together.
@@ -124,6 +133,7 @@ fn put_together(group: &[&Piece]) -> Datagram {
         source: first.source,
         destination: first.destination,
         protocol: first.protocol,
+        ports: group.iter().find_map(|piece| piece.ports),
         pieces: group.iter().map(|piece| piece.length).collect(),
         payload: group.iter().map(|piece| piece.payload).sum(),
         complete: gapless && ended,

@@ -3,7 +3,7 @@
 use super::{Piece, Seen};
 use std::fmt::Write;
 use std::time::UNIX_EPOCH;
-use tsumugi_core::wire::ip::{Packet, protocol};
+use tsumugi_core::wire::ip::protocol;
 
 /// Time of day (UTC), where it was seen, from where to where, what it is and how long.
 pub fn line(seen: &Seen, place: &str) -> String {
@@ -16,7 +16,7 @@ pub fn line(seen: &Seen, place: &str) -> String {
         let _ = write!(text, "not an IP packet, {} bytes", seen.bytes.len());
         return text;
     };
-    let _ = write!(text, "{} > {} {}", piece.source, piece.destination, what(&seen.bytes, &piece));
+    let _ = write!(text, "{} > {} {}", piece.source, piece.destination, what(&piece));
     if let Some(fragment) = piece.fragment {
         let end = fragment.offset + piece.payload;
         let rest = if fragment.more { "+" } else { "" };
@@ -27,31 +27,21 @@ pub fn line(seen: &Seen, place: &str) -> String {
 }
 
 /// The protocol by its name; ports where the piece has them.
-fn what(bytes: &[u8], piece: &Piece) -> String {
+fn what(piece: &Piece) -> String {
     let name = match piece.protocol {
         protocol::GRE => "GRE",
         protocol::ETHERIP => "EtherIP",
         protocol::ICMP => "ICMP",
         protocol::ICMPV6 => "ICMPv6",
         protocol::TCP => "TCP",
-        protocol::UDP => return ports(bytes, piece).unwrap_or_else(|| "UDP".into()),
+        protocol::UDP => {
+            return piece
+                .ports
+                .map_or("UDP".into(), |(source, destination)| format!("UDP {source} > {destination}"));
+        }
         number => return format!("protocol {number}"),
     };
     name.into()
-}
-
-/// A later fragment has no ports.
-fn ports(bytes: &[u8], piece: &Piece) -> Option<String> {
-    if piece.fragment.is_some_and(|fragment| fragment.offset > 0) {
-        return None;
-    }
-    let start = match Packet::new_checked(bytes).ok()? {
-        Packet::V4(v4) => v4.header_len(),
-        Packet::V6(v6) => tsumugi_core::wire::ipv6::HEADER_LEN + v6.walk().ok()?.offset,
-    };
-    // Only the ports are looked at: the length of a first fragment says more than is there.
-    let &[a, b, c, d] = bytes.get(start..)?.first_chunk::<4>()?;
-    Some(format!("UDP {} > {}", u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub mod bulk;
 pub mod echo;
 pub mod forge;
 pub mod mesh;
-mod options;
+pub mod options;
 pub mod traceroute;
 
 #[cfg(test)]

@@ -1,0 +1,66 @@
+//! Prefixes on the wire: a length in bits and as many bytes as it takes (RFC 4271 4.3, RFC 4760 5).
+
+use crate::id::Prefix;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// An address family and what its routes are for (RFC 4760 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AfiSafi {
+    pub afi: u16,
+    pub safi: u8,
+}
+
+impl AfiSafi {
+    pub const IPV4_UNICAST: AfiSafi = AfiSafi { afi: 1, safi: 1 };
+    pub const IPV6_UNICAST: AfiSafi = AfiSafi { afi: 2, safi: 1 };
+
+    pub fn of(prefix: &Prefix) -> AfiSafi {
+        match prefix {
+            Prefix::V4(_) => AfiSafi::IPV4_UNICAST,
+            Prefix::V6(_) => AfiSafi::IPV6_UNICAST,
+        }
+    }
+
+    pub fn is_known(self) -> bool {
+        self == AfiSafi::IPV4_UNICAST || self == AfiSafi::IPV6_UNICAST
+    }
+}
+
+/// The bytes that a prefix takes.
+pub(super) fn wire_len(prefix: &Prefix) -> usize {
+    1 + usize::from(prefix.prefix_len()).div_ceil(8)
+}
+
+pub(super) fn emit(prefix: &Prefix, out: &mut Vec<u8>) {
+    let bytes = wire_len(prefix) - 1;
+    out.push(prefix.prefix_len());
+    match prefix.network() {
+        IpAddr::V4(address) => out.extend_from_slice(&address.octets()[..bytes]),
+        IpAddr::V6(address) => out.extend_from_slice(&address.octets()[..bytes]),
+    }
+}
+
+/// All prefixes of a field; `None` if one is too long for the family or for the field. Bits behind
+/// the prefix are of no meaning and cleared.
+pub(super) fn parse(mut field: &[u8], ipv6: bool) -> Option<Vec<Prefix>> {
+    // Four bytes a prefix is what real tables come to; at most one a byte.
+    let mut prefixes = Vec::with_capacity(field.len().div_ceil(4));
+    while let Some((&length, rest)) = field.split_first() {
+        let bytes = usize::from(length).div_ceil(8);
+        let (address, rest) = rest.split_at_checked(bytes)?;
+        let prefix = if ipv6 {
+            let mut octets = [0; 16];
+            octets.get_mut(..bytes)?.copy_from_slice(address);
+            Prefix::V6(Ipv6Net::new(Ipv6Addr::from(octets), length).ok()?)
+        } else {
+            let mut octets = [0; 4];
+            octets.get_mut(..bytes)?.copy_from_slice(address);
+            Prefix::V4(Ipv4Net::new(Ipv4Addr::from(octets), length).ok()?)
+        };
+        prefixes.push(prefix.trunc());
+        field = rest;
+    }
+    Some(prefixes)
+}

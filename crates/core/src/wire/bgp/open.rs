@@ -1,0 +1,210 @@
+//! OPEN (RFC 4271 4.2) with capabilities (RFC 5492).
+
+use super::error::MessageError;
+use super::nlri::AfiSafi;
+use crate::id::Asn;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+const VERSION: u8 = 4;
+const PARAMETER_CAPABILITIES: u8 = 2;
+/// RFC 9072: the real length follows in two bytes.
+const PARAMETERS_EXTENDED: u8 = 255;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// As the two-octet field has it: AS_TRANS stands for what does not fit.
+    pub short_asn: u16,
+    /// In seconds; zero or at least three.
+    pub hold_time: u16,
+    /// Not zero (RFC 6286).
+    pub identifier: Ipv4Addr,
+    pub capabilities: Vec<Capability>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Capability {
+    /// Code 1 (RFC 4760).
+    Multiprotocol(AfiSafi),
+    /// Code 2 (RFC 2918).
+    RouteRefresh,
+    /// Code 5 (RFC 8950): families, each with the AFI that its next hops may be of.
+    ExtendedNextHop(Vec<(AfiSafi, u16)>),
+    /// Code 65 (RFC 6793).
+    FourOctetAsn(Asn),
+    /// Any other, or one of those above with a content that it cannot have.
+    Other { code: u8, value: Vec<u8> },
+}
+
+impl Open {
+    /// What a speaker of today says of itself.
+    pub fn new(asn: Asn, hold_time: u16, identifier: Ipv4Addr, mut capabilities: Vec<Capability>) -> Open {
+        capabilities.push(Capability::FourOctetAsn(asn));
+        let short_asn = u16::try_from(asn.0).unwrap_or(Asn::TRANS.0 as u16);
+        Open { short_asn, hold_time, identifier, capabilities }
+    }
+
+    /// The neighbour's AS number: of four octets if it says one.
+    pub fn asn(&self) -> Asn {
+        self.four_octet_asn().unwrap_or(Asn(u32::from(self.short_asn)))
+    }
+
+    pub fn four_octet_asn(&self) -> Option<Asn> {
+        self.capabilities.iter().find_map(|capability| match capability {
+            Capability::FourOctetAsn(asn) => Some(*asn),
+            _ => None,
+        })
+    }
+
+    pub fn has(&self, wanted: &Capability) -> bool {
+        self.capabilities.contains(wanted)
+    }
+
+    /// Whether routes of `family` may have next hops of `afi` (RFC 8950 4).
+    pub fn has_next_hop(&self, family: AfiSafi, afi: u16) -> bool {
+        self.capabilities.iter().any(|capability| match capability {
+            Capability::ExtendedNextHop(pairs) => pairs.contains(&(family, afi)),
+            _ => false,
+        })
+    }
+
+    /// # Errors
+    /// RFC 4271 6.2.
+    pub(super) fn parse(body: &[u8]) -> Result<Open, MessageError> {
+        let Some((&[version, as0, as1, hold0, hold1, a, b, c, d, length], rest)) =
+            body.split_first_chunk::<10>()
+        else {
+            return Err(MessageError::MalformedOpen);
+        };
+        if version != VERSION {
+            return Err(MessageError::Version(version));
+        }
+        let hold_time = u16::from_be_bytes([hold0, hold1]);
+        if hold_time == 1 || hold_time == 2 {
+            return Err(MessageError::HoldTime);
+        }
+        let identifier = Ipv4Addr::new(a, b, c, d);
+        if identifier.is_unspecified() {
+            return Err(MessageError::Identifier);
+        }
+        let (extended, parameters) = match *rest {
+            [PARAMETERS_EXTENDED, hi, lo, ref parameters @ ..] if length == PARAMETERS_EXTENDED => {
+                if usize::from(u16::from_be_bytes([hi, lo])) != parameters.len() {
+                    return Err(MessageError::MalformedOpen);
+                }
+                (true, parameters)
+            }
+            _ if usize::from(length) == rest.len() => (false, rest),
+            _ => return Err(MessageError::MalformedOpen),
+        };
+        let capabilities = parse_parameters(parameters, extended)?;
+        Ok(Open { short_asn: u16::from_be_bytes([as0, as1]), hold_time, identifier, capabilities })
+    }
+
+    pub(super) fn emit(&self, out: &mut Vec<u8>) {
+        let mut capabilities = Vec::new();
+        for capability in &self.capabilities {
+            capability.emit(&mut capabilities);
+        }
+        out.push(VERSION);
+        out.extend_from_slice(&self.short_asn.to_be_bytes());
+        out.extend_from_slice(&self.hold_time.to_be_bytes());
+        out.extend_from_slice(&self.identifier.octets());
+        match u8::try_from(capabilities.len()) {
+            Ok(0) => out.push(0),
+            Ok(length @ 1..=252) => out.extend_from_slice(&[length + 2, PARAMETER_CAPABILITIES, length]),
+            _ => {
+                let length = capabilities.len() as u16;
+                out.extend_from_slice(&[PARAMETERS_EXTENDED; 2]);
+                out.extend_from_slice(&(length + 3).to_be_bytes());
+                out.push(PARAMETER_CAPABILITIES);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        out.extend_from_slice(&capabilities);
+    }
+}
+
+fn parse_parameters(mut field: &[u8], extended: bool) -> Result<Vec<Capability>, MessageError> {
+    let mut capabilities = Vec::new();
+    while let Some((&kind, rest)) = field.split_first() {
+        let (length, rest) = if extended {
+            let (bytes, rest) = rest.split_first_chunk::<2>().ok_or(MessageError::MalformedOpen)?;
+            (usize::from(u16::from_be_bytes(*bytes)), rest)
+        } else {
+            let (&length, rest) = rest.split_first().ok_or(MessageError::MalformedOpen)?;
+            (usize::from(length), rest)
+        };
+        let (value, rest) = rest.split_at_checked(length).ok_or(MessageError::MalformedOpen)?;
+        if kind != PARAMETER_CAPABILITIES {
+            return Err(MessageError::UnsupportedParameter);
+        }
+        parse_capabilities(value, &mut capabilities).ok_or(MessageError::MalformedOpen)?;
+        field = rest;
+    }
+    Ok(capabilities)
+}
+
+fn parse_capabilities(mut field: &[u8], into: &mut Vec<Capability>) -> Option<()> {
+    while !field.is_empty() {
+        let (&[code, length], rest) = field.split_first_chunk::<2>()?;
+        let (value, rest) = rest.split_at_checked(usize::from(length))?;
+        into.push(Capability::parse(code, value));
+        field = rest;
+    }
+    Some(())
+}
+
+impl Capability {
+    fn parse(code: u8, value: &[u8]) -> Capability {
+        match (code, value) {
+            (1, &[hi, lo, _, safi]) => {
+                Capability::Multiprotocol(AfiSafi { afi: u16::from_be_bytes([hi, lo]), safi })
+            }
+            (2, &[]) => Capability::RouteRefresh,
+            (5, _) if value.len().is_multiple_of(6) => Capability::ExtendedNextHop(
+                value
+                    .chunks_exact(6)
+                    .map(|six| {
+                        let afi = u16::from_be_bytes([six[0], six[1]]);
+                        // RFC 8950 4 gives the SAFI two bytes here, of which the first is zero.
+                        (AfiSafi { afi, safi: six[3] }, u16::from_be_bytes([six[4], six[5]]))
+                    })
+                    .collect(),
+            ),
+            (65, &[a, b, c, d]) => Capability::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
+            _ => Capability::Other { code, value: value.to_vec() },
+        }
+    }
+
+    /// The value is at most 255 bytes: what does not fit is cut.
+    fn emit(&self, out: &mut Vec<u8>) {
+        let mut value = Vec::new();
+        let code = match self {
+            Capability::Multiprotocol(family) => {
+                value.extend_from_slice(&family.afi.to_be_bytes());
+                value.extend_from_slice(&[0, family.safi]);
+                1
+            }
+            Capability::RouteRefresh => 2,
+            Capability::ExtendedNextHop(pairs) => {
+                for (family, afi) in pairs.iter().take(42) {
+                    value.extend_from_slice(&family.afi.to_be_bytes());
+                    value.extend_from_slice(&[0, family.safi]);
+                    value.extend_from_slice(&afi.to_be_bytes());
+                }
+                5
+            }
+            Capability::FourOctetAsn(asn) => {
+                value.extend_from_slice(&asn.0.to_be_bytes());
+                65
+            }
+            Capability::Other { code, value: bytes } => {
+                value.extend_from_slice(&bytes[..bytes.len().min(255)]);
+                *code
+            }
+        };
+        out.extend_from_slice(&[code, value.len() as u8]);
+        out.extend_from_slice(&value);
+    }
+}

@@ -1,0 +1,10 @@
+//! Words for people, in English and Japanese.
+
+pub mod mtu;
+
+/// The languages that tsumugi speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    En,
+    Ja,
+}

@@ -1,0 +1,28 @@
+//! The proofs: one file each. They look at captures and traffic, never at a router's own word; only
+//! `sessions` asks.
+
+mod addresses;
+mod context;
+mod graph;
+mod loopbacks;
+mod one_packet_tcp;
+mod sessions;
+mod traceroute;
+mod two_packets;
+
+pub use context::Context;
+
+use super::report::{ProofId, Row};
+
+/// Makes one proof: a row for each of its subjects.
+pub fn prove(id: ProofId, context: &Context) -> Vec<Row> {
+    match id {
+        ProofId::Sessions => sessions::prove(context),
+        ProofId::Addresses => addresses::prove(context),
+        ProofId::Traceroute => traceroute::prove(context),
+        ProofId::OnePacketTcp => one_packet_tcp::prove(context),
+        ProofId::Loopbacks => loopbacks::prove(context),
+        ProofId::TwoPackets => two_packets::prove(context),
+        _ => Vec::new(),
+    }
+}
