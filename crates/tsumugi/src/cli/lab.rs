@@ -12,8 +12,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_plan::Declaration;
+use tsumugi_plan::compile::{NetworkPlan, compile};
 
 #[derive(Subcommand)]
 pub enum LabVerb {
@@ -75,8 +75,7 @@ pub struct Loaded {
     file: PathBuf,
     text: String,
     declaration: Declaration,
-    routers: Vec<RouterPlan>,
-    laptops: Vec<RouterPlan>,
+    plan: NetworkPlan,
 }
 
 impl Loaded {
@@ -88,8 +87,8 @@ impl Loaded {
         let checked = tsumugi_plan::check(&text).map_err(|problems| Failure(format!("{problems:?}")))?;
         let declaration = checked.declaration;
         let name = name.unwrap_or_else(|| declaration.network.name.to_string());
-        let (routers, laptops) = hack(&declaration);
-        Ok(Loaded { name, file, text, declaration, routers, laptops })
+        let plan = compile(&declaration).map_err(|problems| Failure(format!("{problems:?}")))?;
+        Ok(Loaded { name, file, text, declaration, plan })
     }
 
     pub fn source(&self) -> Source<'_> {
@@ -98,8 +97,7 @@ impl Loaded {
             file: &self.file,
             text: &self.text,
             declaration: &self.declaration,
-            routers: &self.routers,
-            laptops: &self.laptops,
+            plan: &self.plan,
         }
     }
 }
