@@ -1,5 +1,6 @@
 //! The verbs.
 
+mod datapath;
 mod lab;
 mod router;
 mod status;
@@ -47,6 +48,12 @@ enum Verb {
         #[command(subcommand)]
         verb: lab::LabVerb,
     },
+    /// The process that moves a router's packets through its tunnels.
+    Datapath {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// The process that speaks BGP and owns the fabric of this machine.
     Router {
         /// The machine's state directory.
@@ -93,6 +100,7 @@ fn run(cli: Cli) -> Outcome {
         Verb::Schema => Ok(ExitCode::SUCCESS),
         Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
         Verb::Lab { verb } => lab::run(verb),
+        Verb::Datapath { state } => datapath::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
