@@ -14,13 +14,12 @@ mod speaker;
 mod survey;
 mod sysctls;
 
+pub use crate::hash::{hash_of, seal};
 pub use survey::Survey;
 
 use crate::declaration::Declaration;
 use crate::problem::Problem;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::net::Ipv6Addr;
 use tsumugi_core::desired::Desired;
 use tsumugi_core::id::KeyName;
@@ -147,36 +146,6 @@ fn keys_of(plan: &RouterPlan) -> MachineKeys {
         }
     }
     MachineKeys { machine: plan.name.clone(), keys: keys.into_iter().collect() }
-}
-
-/// Writes the plan's hash into it: of everything else in it.
-pub fn seal(plan: &mut RouterPlan) {
-    plan.hash = hash_of(plan);
-}
-
-/// SHA-256 in hexadecimal over the plan's JSON with an empty hash.
-pub fn hash_of(plan: &RouterPlan) -> String {
-    let unsealed = RouterPlan { hash: String::new(), ..plan.clone() };
-    let mut hasher = Sha256::new();
-    // A plan is made of structs, lists, numbers and strings: writing it to a hasher cannot fail.
-    serde_json::to_writer(HashWriter(&mut hasher), &unsealed).expect("a plan is always JSON");
-    hasher.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-struct HashWriter<'h>(&'h mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Machines, wires and processes of one test: namespaces that end with its thread.
 
+use libtest_mimic::Failed;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
@@ -7,33 +10,32 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use tsumugi_core::router_plan::RouterPlan;
 
-/// Runs `test` in namespaces for mounts and network of its own. Without root it says so and does
-/// nothing.
-pub fn in_world(test: impl FnOnce(&mut World) + Send) {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: needs root for network namespaces of its own");
-        return;
-    }
+/// Runs `test` in namespaces for mounts and network of its own.
+///
+/// # Errors
+/// What the test found wrong.
+pub fn in_world(test: fn(&mut World)) -> Result<(), Failed> {
     // A namespace belongs to a thread: never to the one of the test harness.
-    std::thread::scope(|scope| {
-        scope.spawn(|| test(&mut World::new()));
-    });
+    let thread = std::thread::spawn(move || test(&mut World::new()));
+    thread.join().map_err(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        Failed::from(words.unwrap_or_else(|| "the test failed".into()))
+    })
 }
 
-/// Whether all these programs are there; says which are not.
-pub fn has(programs: &[&str]) -> bool {
-    let missing: Vec<_> = programs.iter().filter(|program| find(program).is_none()).collect();
-    if !missing.is_empty() {
-        eprintln!("skipped: not installed: {missing:?}");
+/// What keeps a test that needs root and these programs from running, in words.
+pub fn missing(programs: &[&str]) -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("needs root for network namespaces of its own".into());
     }
-    missing.is_empty()
+    let program = programs.iter().find(|program| find(program).is_none())?;
+    Some(format!("{program} is not installed"))
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Where a program is, the directories of system programs and FRR's included.
+pub fn find(program: &str) -> Option<PathBuf> {
     let directories = ["/usr/lib/frr", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     directories.iter().map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
 }
@@ -111,12 +113,15 @@ impl World {
 
     /// The router process of a machine.
     pub fn router(&mut self, machine: &Machine) -> u32 {
-        let log = fs::File::options().create(true).append(true).open(machine.state.join("log")).unwrap();
-        let _ = log;
+        let program = env!("CARGO_BIN_EXE_tsumugi");
+        self.run_on(machine, &format!("exec {program} router --state {}", machine.state.display()))
+    }
+
+    /// A process in a machine's own namespace, its output in the machine's log.
+    pub fn run_on(&mut self, machine: &Machine, line: &str) -> u32 {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", machine.space.display()));
-        command.arg("sh").arg("-c").arg("exec \"$0\" router --state \"$1\" 2>>\"$1/log\"");
-        command.arg(env!("CARGO_BIN_EXE_tsumugi")).arg(&machine.state);
+        command.args(["sh", "-c", &format!("{line} >>{}/log 2>&1", machine.state.display())]);
         self.start(&command)
     }
 
