@@ -3,7 +3,6 @@
 pub mod check;
 pub mod compile;
 pub mod declaration;
-pub mod hash;
 pub mod explain;
 pub mod hash;
 pub mod problem;
