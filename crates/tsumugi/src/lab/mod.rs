@@ -31,6 +31,7 @@ pub mod progress;
 pub mod proofs;
 pub mod report;
 pub mod space;
+pub mod stand_in;
 mod trouble;
 mod underlay;
 mod up;
