@@ -96,16 +96,6 @@ impl Lab {
         fs::rename(unfinished, Path::new(ROOT).join("lab.json"))
     }
 
-    /// Where a line's gateway to the rest of the management space stands: the router of `lan` with
-    /// the lowest id.
-    fn site_gateway(&self, lan: Prefix) -> Option<IpAddr> {
-        let on_lan = self.plans.values().flat_map(|plan| {
-            let addresses = plan.management.desired.addresses.iter().map(|address| address.prefix.addr());
-            addresses.filter(|address| lan.contains(address)).map(|address| (plan.id, address))
-        });
-        on_lan.min().map(|(_, address)| address)
-    }
-
     pub fn peer(&self, machine: &str) -> Option<&PeerStand> {
         self.peers.iter().find(|peer| peer.machine == machine)
     }
