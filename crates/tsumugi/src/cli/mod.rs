@@ -3,7 +3,6 @@
 mod datapath;
 mod lab;
 mod plan;
-mod datapath;
 mod router;
 mod status;
 
@@ -119,8 +118,6 @@ fn run(cli: Cli) -> Outcome {
         Verb::Explain(Explain::Mtu { file, link }) => {
             plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
         }
-        Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
-        Verb::Datapath { state } => datapath::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
