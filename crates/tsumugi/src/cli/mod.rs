@@ -1,5 +1,6 @@
 //! The verbs.
 
+mod file;
 mod router;
 mod status;
 
@@ -28,9 +29,19 @@ enum Lang {
 #[derive(Subcommand)]
 enum Verb {
     /// Everything that is wrong with a file, and what to write instead.
-    Check { file: PathBuf },
+    Check {
+        file: PathBuf,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints a file back in its one form.
-    Fmt { file: PathBuf },
+    Fmt {
+        file: PathBuf,
+        /// Into the file itself.
+        #[arg(long)]
+        write: bool,
+    },
     /// The JSON schema of the file.
     Schema,
     /// What each router must be.
@@ -81,10 +92,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    let _ = cli.lang;
     match cli.verb {
-        Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
-        Verb::Schema => Ok(ExitCode::SUCCESS),
+        Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
+        Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
+        Verb::Schema => file::schema(),
         Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
@@ -96,5 +107,12 @@ fn words_of(lang: Option<Lang>) -> words::Lang {
         Some(Lang::En) => words::Lang::En,
         Some(Lang::Ja) => words::Lang::Ja,
         None => words::Lang::of_locale(),
+    }
+}
+
+fn plan_lang(lang: Option<Lang>) -> tsumugi_plan::explain::Lang {
+    match words_of(lang) {
+        words::Lang::En => tsumugi_plan::explain::Lang::En,
+        words::Lang::Ja => tsumugi_plan::explain::Lang::Ja,
     }
 }
