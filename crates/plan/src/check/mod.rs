@@ -11,6 +11,7 @@ mod ports;
 mod segments;
 mod space;
 
+use crate::compile;
 use crate::declaration::{self, Declaration, Router, Said, Site, Uplink};
 use crate::problem::{Naming, Noun, Problem, ProblemKind, Severity};
 use crate::suggest::closest;
@@ -34,7 +35,11 @@ pub struct Checked {
 pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
     let (declaration, mut problems) = declaration::draft(text);
     if let Some(declaration) = &declaration {
+        let all_read = problems.is_empty();
         problems.extend(meaning(declaration));
+        if all_read {
+            problems.extend(arithmetic(declaration));
+        }
     }
     problems.sort_by_key(|problem| (problem.span.start, problem.severity()));
     match declaration {
@@ -43,6 +48,15 @@ pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
         }
         _ => Err(problems),
     }
+}
+
+/// What the compiler's arithmetic refuses. Of a file in which something else is wrong, only that.
+fn arithmetic(declaration: &Declaration) -> Vec<Problem> {
+    let mut problems = compile::refusals(declaration);
+    problems.retain(|problem| {
+        matches!(problem.kind, ProblemKind::TooManyPackets { .. } | ProblemKind::SegmentTooSmall { .. })
+    });
+    problems
 }
 
 /// What is wrong with what a declaration means. Values that could not be read are passed over.

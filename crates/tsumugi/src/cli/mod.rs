@@ -3,6 +3,7 @@
 mod datapath;
 mod lab;
 mod plan;
+mod file;
 mod router;
 mod status;
 
@@ -31,9 +32,19 @@ enum Lang {
 #[derive(Subcommand)]
 enum Verb {
     /// Everything that is wrong with a file, and what to write instead.
-    Check { file: PathBuf },
+    Check {
+        file: PathBuf,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints a file back in its one form.
-    Fmt { file: PathBuf },
+    Fmt {
+        file: PathBuf,
+        /// Into the file itself.
+        #[arg(long)]
+        write: bool,
+    },
     /// The JSON schema of the file.
     Schema,
     /// What each router must be.
@@ -108,7 +119,6 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    let _ = cli.lang;
     match cli.verb {
         Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
         Verb::Schema => Ok(ExitCode::SUCCESS),
@@ -118,6 +128,10 @@ fn run(cli: Cli) -> Outcome {
         Verb::Explain(Explain::Mtu { file, link }) => {
             plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
         }
+        Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
+        Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
+        Verb::Schema => file::schema(),
+        Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
