@@ -1,5 +1,7 @@
 //! The verbs.
 
+mod datapath;
+mod lab;
 mod plan;
 mod router;
 mod status;
@@ -45,6 +47,17 @@ enum Verb {
     /// Why things are as they are.
     #[command(subcommand)]
     Explain(Explain),
+    /// A whole network of one file on this machine.
+    Lab {
+        #[command(subcommand)]
+        verb: lab::LabVerb,
+    },
+    /// The process that moves a router's packets through its tunnels.
+    Datapath {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// The process that speaks BGP and owns the fabric of this machine.
     Router {
         /// The machine's state directory.
@@ -99,6 +112,8 @@ fn run(cli: Cli) -> Outcome {
     match cli.verb {
         Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
         Verb::Schema => Ok(ExitCode::SUCCESS),
+        Verb::Lab { verb } => lab::run(verb),
+        Verb::Datapath { state } => datapath::run(&state),
         Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, plan_lang(cli.lang)),
         Verb::Explain(Explain::Mtu { file, link }) => {
             plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))

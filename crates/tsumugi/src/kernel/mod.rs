@@ -4,12 +4,19 @@
 //! `tsumugi_core::desired`.
 
 pub mod address;
+pub mod apply;
+pub mod dynamic;
 pub mod link;
 pub mod namespace;
 pub mod neighbour;
 pub mod netlink;
+pub mod nft;
+pub mod observe;
+pub mod plane;
 pub mod route;
+mod sysctl;
 pub mod tun;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

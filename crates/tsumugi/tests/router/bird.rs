@@ -2,7 +2,7 @@
 //!
 //! r2 --eth2-- r1 --eth1-- bird (AS150369)
 
-use super::inside::{SOON, start, wait_for_loopbacks, wait_for_sessions};
+use super::inside::{start, wait_for_loopbacks, wait_for_sessions};
 use super::plans::{inside, originate, provider, router};
 use super::world::{Machine, World, wait};
 use std::fs;
@@ -31,7 +31,7 @@ protocol kernel k4 { ipv4 { export where source = RTS_BGP; }; }
 protocol kernel k6 { ipv6 { export where source = RTS_BGP; }; }
 protocol static s4 { ipv4; ROUTES4 }
 protocol static s6 { ipv6; ROUTES6 }
-filter out {
+filter announce {
     if source != RTS_STATIC then reject;
     if net.type = NET_IP4 then {
         if net = 7.7.7.0/24 then bgp_path.prepend(63806);
@@ -45,12 +45,12 @@ filter out {
 protocol bgp p4 {
     local 203.0.113.1 as 150369; neighbor 203.0.113.2 as 63806;
     connect retry time 1; error wait time 1, 2;
-    ipv4 { import all; export filter out; };
+    ipv4 { import all; export filter announce; };
 }
 protocol bgp p6 {
     local 2001:db8:900:1::1 as 150369; neighbor 2001:db8:900:1::2 as 63806;
     connect retry time 1; error wait time 1, 2;
-    ipv6 { import all; export filter out; };
+    ipv6 { import all; export filter announce; };
 }
 ";
 
@@ -101,13 +101,13 @@ pub fn bird_is_a_provider(world: &mut World) {
 
     // In: what is good arrives everywhere, and answers come back to loopbacks.
     for machine in [&r1, &r2] {
-        wait(&format!("{} reaches the outside: {}", machine.name, machine.log()), SOON, || {
+        wait(&format!("{} reaches the outside", machine.name), &[&r1, &r2, &bird], || {
             machine.reaches("8.8.8.8") && machine.reaches("2620:fe::8")
         });
     }
     // What is not is refused, each for its reason.
     for (prefix, words) in REFUSED {
-        wait(&format!("{prefix} is refused: {:?}", refusals(&r1)), SOON, || {
+        wait(&format!("{prefix} is refused"), &[&r1, &bird], || {
             refusals(&r1).iter().any(|(refused, why)| refused == prefix && why.contains(words))
         });
     }
@@ -118,7 +118,7 @@ pub fn bird_is_a_provider(world: &mut World) {
     // Out: the AS's prefixes by its public number, and nothing else.
     let birdc = |what: &str| bird.run(&format!("birdc -r -s {d}/bird.ctl '{what}'"));
     for (protocol, own) in [("p4", "43.228.174.0/24"), ("p6", "2402:3160::/32")] {
-        wait(&format!("BIRD has {own}"), SOON, || {
+        wait(&format!("BIRD has {own}"), &[&r1, &bird], || {
             birdc(&format!("show route protocol {protocol}")).contains(own)
         });
         let routes = birdc(&format!("show route all protocol {protocol}"));
@@ -130,7 +130,7 @@ pub fn bird_is_a_provider(world: &mut World) {
     // A border cut off from the rest of the network withdraws.
     r1.run("ip link set eth2 down");
     for protocol in ["p4", "p6"] {
-        wait(&format!("BIRD has nothing of ours: {}", r1.log()), SOON, || {
+        wait("BIRD has nothing of ours", &[&r1, &bird], || {
             !birdc(&format!("show route all protocol {protocol}")).contains("BGP.as_path")
         });
     }

@@ -40,11 +40,20 @@ pub fn find(program: &str) -> Option<PathBuf> {
     directories.iter().map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
 }
 
-/// Waits until `what` holds, asking often.
-pub fn wait(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) -> Duration {
+/// Seconds within which anything should have come about.
+const SOON: u64 = 15;
+
+/// Waits until `what` holds, asking often; if it does not, shows what `machines` say of themselves.
+pub fn wait(what: &str, machines: &[&Machine], mut holds: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(seconds), "not within {seconds} s: {what}");
+        if start.elapsed() > Duration::from_secs(SOON) {
+            let said: String = machines
+                .iter()
+                .map(|machine| format!("\n--- {}\n{}\n{}", machine.name, machine.status(), machine.log()))
+                .collect();
+            panic!("not within {SOON} s: {what}{said}");
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
     start.elapsed()
@@ -78,7 +87,7 @@ impl World {
         let own = fs::read_link("/proc/thread-self/ns/net").unwrap();
         let holder = self.start(Command::new("unshare").args(["-n", "sleep", "infinity"]));
         let space = PathBuf::from(format!("/proc/{holder}/ns/net"));
-        wait("a machine's namespace", 5, || fs::read_link(&space).is_ok_and(|space| space != own));
+        wait("a machine's namespace", &[], || fs::read_link(&space).is_ok_and(|space| space != own));
         let machine = Machine { name: name.into(), space, state: self.directory(name) };
         machine.run("ip link set lo up");
         machine
