@@ -14,6 +14,7 @@ mod bench;
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use nix::sys::signal::Signal;
 use std::time::Duration;
+use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
 
 fn gre() -> Encapsulation {
@@ -248,6 +249,45 @@ fn lines_and_devices_may_vanish() {
     });
     bench.address_one(0, &plan);
     bench.reachable(Duration::from_secs(10));
+}
+
+/// The process takes the port from the initial namespace and makes the underlay what the plan says.
+#[test]
+fn the_underlay_is_made_as_planned() {
+    let Some(bench) = Bench::new("underlay", 1500) else { return };
+    bench.wire_to_the_port();
+    let plan = tunnel("gre-x", gre(), Outside::V6, 1454, 2400);
+    let port = plan.uplink.clone();
+    let next_hops = vec![NextHop { link: port.clone(), via: None }];
+    let underlay = Desired {
+        links: vec![Link {
+            name: port.clone(),
+            alias: "line of the test".into(),
+            kind: LinkKind::Port,
+            mtu: 1500,
+            mac: None,
+            master: None,
+        }],
+        addresses: vec![Address { link: port, prefix: "2001:db8:101::1/64".parse().unwrap() }],
+        routes: vec![Route {
+            prefix: "2001:db8:101::2/128".parse().unwrap(),
+            target: RouteTarget::NextHops { next_hops },
+            source: None,
+            mtu: Some(1454),
+            metric: None,
+        }],
+        ..Desired::default()
+    };
+    let [alpha, beta] = &bench.machines;
+    alpha.write_plan_with(vec![plan.clone()], underlay);
+    beta.write_plan(vec![turned(&plan)]);
+    alpha.start();
+    beta.start();
+    bench.address_one(0, &plan);
+    bench.address_one(1, &plan);
+    full_packets_pass(&bench, 2400, 2);
+    let route = alpha.in_plane("underlay", || ip("-6 route get 2001:db8:101::2"));
+    assert!(route.contains("mtu lock 1454") || route.contains("mtu 1454"), "{route}");
 }
 
 #[test]
