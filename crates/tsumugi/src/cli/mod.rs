@@ -1,5 +1,8 @@
 //! The verbs.
 
+mod datapath;
+mod lab;
+mod plan;
 mod router;
 mod status;
 
@@ -41,6 +44,20 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Why things are as they are.
+    #[command(subcommand)]
+    Explain(Explain),
+    /// A whole network of one file on this machine.
+    Lab {
+        #[command(subcommand)]
+        verb: lab::LabVerb,
+    },
+    /// The process that moves a router's packets through its tunnels.
+    Datapath {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// The process that speaks BGP and owns the fabric of this machine.
     Router {
         /// The machine's state directory.
@@ -53,6 +70,16 @@ enum Verb {
         state: PathBuf,
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Explain {
+    /// How large packets become on the way: every header, how many outer packets, which MSS.
+    Mtu {
+        file: PathBuf,
+        /// `a-b`, an interface, a peer, `management` or `segments`; else everything.
+        link: Option<String>,
     },
 }
 
@@ -85,7 +112,12 @@ fn run(cli: Cli) -> Outcome {
     match cli.verb {
         Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
         Verb::Schema => Ok(ExitCode::SUCCESS),
-        Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
+        Verb::Lab { verb } => lab::run(verb),
+        Verb::Datapath { state } => datapath::run(&state),
+        Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, plan_lang(cli.lang)),
+        Verb::Explain(Explain::Mtu { file, link }) => {
+            plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
+        }
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
@@ -96,5 +128,12 @@ fn words_of(lang: Option<Lang>) -> words::Lang {
         Some(Lang::En) => words::Lang::En,
         Some(Lang::Ja) => words::Lang::Ja,
         None => words::Lang::of_locale(),
+    }
+}
+
+fn plan_lang(lang: Option<Lang>) -> tsumugi_plan::explain::Lang {
+    match words_of(lang) {
+        words::Lang::En => tsumugi_plan::explain::Lang::En,
+        words::Lang::Ja => tsumugi_plan::explain::Lang::Ja,
     }
 }
