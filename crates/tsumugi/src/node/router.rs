@@ -6,7 +6,9 @@ use super::poll::{Ready, Token};
 use super::sessions::{Progress, Sessions};
 use super::signals::Request;
 use super::{Frame, clock, failing};
-use crate::kernel::{Keeper, LinkEvent, Namespace, RouteUpdate, nft};
+use crate::kernel::dynamic::RouteUpdate;
+use crate::kernel::plane::Keeper;
+use crate::kernel::{Namespace, Netlink, nft};
 use crate::observe::status::{PlanStatus, RouteCounts, Running};
 use crate::observe::words::{self, Lang};
 use crate::peering::advertisement::Schedule;
@@ -47,6 +49,7 @@ pub struct Router {
     frame: Frame,
     plan: RouterPlan,
     keeper: Keeper,
+    netlink: Netlink,
     /// Links of which something was heard that the speaker has yet to be told.
     arriving: BTreeSet<IfName>,
     links: Links,
@@ -85,6 +88,7 @@ impl Router {
             frame,
             plan,
             keeper,
+            netlink: Netlink::open_in(&space)?,
             arriving: BTreeSet::new(),
             links: Links::default(),
             neighbourhood: Neighbourhood::default(),
@@ -149,7 +153,9 @@ impl Router {
             self.sessions.next_timeout(),
             settling,
             self.deaf.as_ref().map(|(_, again)| *again),
-            self.keeper.next_timeout().map(|at| clock::now() + at.saturating_duration_since(time::Instant::now())),
+            self.keeper
+                .next_timeout()
+                .map(|at| clock::now() + at.saturating_duration_since(time::Instant::now())),
         ]
         .into_iter()
         .flatten()
@@ -344,13 +350,12 @@ impl Router {
     /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
     fn turn(&mut self, now: Instant) {
         let turn = self.keeper.turn(time::Instant::now());
-        for LinkEvent { name, link } in turn.links {
-            if name == IfName::loopback() {
-                continue;
-            }
-            // A session must not outlive its link. One that comes up is told of after the
-            // comparison that follows within milliseconds: by then it has its addresses.
-            let state = link.as_ref().map(LinkState::from);
+        let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
+        for name in touched.into_iter().filter(|name| *name != IfName::loopback()) {
+            // A session must not outlive its link. What was announced may be older than the last
+            // comparison, so the kernel is asked. A link that comes up is told of after the comparison
+            // that follows within milliseconds: by then it has its addresses.
+            let state = self.netlink.link(&name).ok().flatten().as_ref().map(LinkState::from);
             if state.is_none_or(|state| !state.up || self.links.index(&name) != Some(state.index)) {
                 self.set_link(now, &name, state.map(|state| LinkState { up: false, ..state }));
             }
