@@ -6,6 +6,7 @@ mod plan;
 mod file;
 mod router;
 mod status;
+mod verify;
 
 use crate::observe::words;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -63,6 +64,9 @@ enum Verb {
         #[command(subcommand)]
         verb: lab::LabVerb,
     },
+    /// The process that plays an outside peer in a lab.
+    #[command(hide = true)]
+    LabStandIn { machine: String },
     /// The process that moves a router's packets through its tunnels.
     Datapath {
         /// The machine's state directory.
@@ -122,7 +126,8 @@ fn run(cli: Cli) -> Outcome {
     match cli.verb {
         Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
         Verb::Schema => Ok(ExitCode::SUCCESS),
-        Verb::Lab { verb } => lab::run(verb),
+        Verb::Lab { verb } => lab::run(verb, plan_lang(cli.lang)),
+        Verb::LabStandIn { machine } => verify::stand_in(&machine),
         Verb::Datapath { state } => datapath::run(&state),
         Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, plan_lang(cli.lang)),
         Verb::Explain(Explain::Mtu { file, link }) => {
