@@ -1,9 +1,9 @@
 //! The verbs.
 
 mod datapath;
+mod file;
 mod lab;
 mod plan;
-mod file;
 mod router;
 mod status;
 mod verify;
@@ -124,8 +124,6 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome {
     match cli.verb {
-        Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
-        Verb::Schema => Ok(ExitCode::SUCCESS),
         Verb::Lab { verb } => lab::run(verb, plan_lang(cli.lang)),
         Verb::LabStandIn { machine } => verify::stand_in(&machine),
         Verb::Datapath { state } => datapath::run(&state),
@@ -136,7 +134,6 @@ fn run(cli: Cli) -> Outcome {
         Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
         Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
         Verb::Schema => file::schema(),
-        Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
