@@ -181,7 +181,8 @@ impl Keeper {
         for (link, gone) in heard.links {
             self.heard_link(link, gone, &mut turn);
         }
-        let mut other = heard.ours || heard.dynamic || heard.overflow || heard.walls;
+        let mut other =
+            !turn.links.is_empty() || heard.ours || heard.dynamic || heard.overflow || heard.walls;
         self.dynamic_suspect |= heard.dynamic || heard.overflow || links_changed;
         if heard.walls || heard.overflow {
             self.walls_in_place = None;

@@ -24,6 +24,8 @@ pub struct Machine {
     /// The addresses by which others know it: a router's loopbacks and its management address, a
     /// device's management address, a host's own.
     pub addresses: Vec<IpAddr>,
+    /// Of a device: where it sends what is for elsewhere in the management space.
+    pub gateway: Option<IpAddr>,
     /// The processes that run in it, if it is a router, a laptop or a stand-in.
     pub processes: Vec<ProcessKind>,
 }

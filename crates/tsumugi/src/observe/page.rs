@@ -155,13 +155,13 @@ fn links(page: &mut String, running: &Running, lang: Lang) {
 
 fn routes(page: &mut String, running: &Running, lang: Lang) {
     let routes = &running.routes;
-    let (v4, v6, multipath, stale) = (routes.ipv4, routes.ipv6, routes.multipath, routes.stale);
+    let (v4, v6, multipath, missing) = (routes.ipv4, routes.ipv6, routes.multipath, routes.missing);
     line(
         page,
         1,
         &lang.pick(
-            format!("routes in the kernel: {v4} IPv4, {v6} IPv6, {multipath} of them by several ways, {stale} unconfirmed"),
-            format!("カーネルの経路: IPv4 {v4}、IPv6 {v6}、うち複数の道 {multipath}、未確認 {stale}"),
+            format!("routes for the kernel: {v4} IPv4, {v6} IPv6, {multipath} of them by several ways, {missing} missing"),
+            format!("カーネルの経路: IPv4 {v4}、IPv6 {v6}、うち複数の道 {multipath}、欠落 {missing}"),
         ),
     );
     for (prefix, error) in &running.routes_failed {
