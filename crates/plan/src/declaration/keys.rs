@@ -69,6 +69,20 @@ impl Table {
     }
 }
 
+/// Every table of the file.
+pub fn all() -> impl Iterator<Item = &'static Table> {
+    let mut found: Vec<&'static Table> = vec![&FILE];
+    let mut next = 0;
+    while let Some(table) = found.get(next) {
+        next += 1;
+        found.extend(table.keys.iter().filter_map(|key| match key.kind {
+            Kind::One(table) | Kind::Named(table) | Kind::Many(table) => Some(table),
+            _ => None,
+        }));
+    }
+    found.into_iter()
+}
+
 /// The words for who gives a line its addresses.
 pub const LINE_CLIENTS: &[&str] = &["auto", "dhcp", "dhcp6-pd", "pppoe"];
 pub const REGIONS: &[&str] = &["east", "west"];

@@ -9,15 +9,19 @@ pub mod line;
 mod print;
 mod read;
 mod said;
+mod schema;
 mod syntax;
 mod values;
 
 pub use line::LineKind;
 pub use print::print;
+pub(crate) use read::draft;
 pub use read::parse;
 pub use said::{Comment, Said};
+pub use schema::schema;
 pub use tsumugi_core::bgp::config::Role;
 pub use tsumugi_core::router_plan::Engine;
+pub(crate) use values::word;
 
 use std::net::IpAddr;
 use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
@@ -215,6 +219,20 @@ impl Uplink {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         })
+    }
+
+    /// The address at which the other lines of its network can send to it: a stated one, unless it
+    /// is private or somebody translates it on the way.
+    pub fn seen_at(&self, family: line::Family) -> Option<IpAddr> {
+        let translated = matches!(*self.kind, LineKind::Lte | LineKind::DsLite | LineKind::MapE);
+        let is_private = |address: IpAddr| match address {
+            // RFC 1918 and RFC 6598.
+            IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64),
+            IpAddr::V6(v6) => v6.is_unique_local(),
+        };
+        let of_family = |address: &IpAddr| line::Family::of(*address) == family;
+        let stated = self.stated().map(|prefix| prefix.addr()).find(of_family);
+        stated.filter(|address| !translated && !is_private(*address))
     }
 
     pub fn gateways(&self) -> &[Said<IpAddr>] {

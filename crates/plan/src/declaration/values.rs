@@ -245,6 +245,11 @@ pub(crate) trait Word: Copy + PartialEq + 'static {
     }
 }
 
+/// How the file spells a value that is a word.
+pub(crate) fn word<T: Word>(value: T) -> &'static str {
+    value.word()
+}
+
 impl<T: Word> Read for T {
     fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<T> {
         let text = text(reader, kind, value)?;

@@ -31,7 +31,11 @@ impl Datapath {
             tunnels = plan.tunnels.len(),
             "plan taken"
         );
+        if let Err(error) = self.keeper.set_desired(plan.underlay.clone()) {
+            tracing::error!(reason = %error, "the underlay cannot be watched");
+        }
         self.plan = Some(plan);
+        self.keeper.turn(Instant::now());
         self.maintain();
         self.forwarding.on_time(Instant::now());
     }
@@ -143,7 +147,8 @@ impl Datapath {
             let needs = self.needs(slot);
             let line = &mut self.forwarding.lines[slot];
             let (before, was) = (line.is_open(), line.trouble.words().map(str::to_owned));
-            changed |= line.maintain(&self.underlay, &mut self.underlay_netlink, &needs);
+            let index = self.keeper.links().get(&line.name).map(|link| link.index);
+            changed |= line.maintain(&self.underlay, index, &needs);
             if !before && line.is_open() {
                 tracing::info!(line = %line.name, "line open");
             } else if let Some(reason) = line.trouble.words()
@@ -225,7 +230,7 @@ impl Datapath {
                     line.lose(place);
                 }
             }
-            Token::Signal | Token::Status => {}
+            Token::Signal | Token::Status | Token::Underlay => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use super::engine::Chosen;
 use super::forward::Forwarding;
 use super::tunnel::{Inside, Traffic, Tunnel};
+use crate::kernel::plane::Keeper;
 use crate::state::PlanRefused;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ struct Status<'a> {
     refused: Option<String>,
     tunnels: Vec<TunnelStatus<'a>>,
     lines: Vec<LineStatus<'a>>,
+    underlay: UnderlayStatus<'a>,
 }
 
 /// As an operator speaks of it.
@@ -63,6 +65,14 @@ struct TunnelStatus<'a> {
 }
 
 #[derive(Serialize)]
+struct UnderlayStatus<'a> {
+    /// Interfaces of the plan that are not there yet.
+    waiting: Vec<String>,
+    /// What could not be made as the plan wants it.
+    failing: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
 struct LineStatus<'a> {
     name: &'a str,
     open: bool,
@@ -71,36 +81,41 @@ struct LineStatus<'a> {
     drops: &'a Counters,
 }
 
-pub fn document(
-    now: Instant,
-    forwarding: &Forwarding,
-    plan: Option<&RouterPlan>,
-    refused: Option<&PlanRefused>,
-) -> String {
-    let status = Status {
-        process: "datapath",
-        router: plan.map(|plan| plan.name.as_str()),
-        generation: plan.map(|plan| plan.generation),
-        hash: plan.map(|plan| plan.hash.as_str()),
-        refused: refused.map(ToString::to_string),
-        tunnels: forwarding
-            .tunnels
-            .iter()
-            .flatten()
-            .map(|tunnel| of_tunnel(now, forwarding, tunnel))
-            .collect(),
-        lines: forwarding
-            .lines
-            .iter()
-            .map(|line| LineStatus {
-                name: line.name.as_str(),
-                open: line.is_open(),
-                trouble: line.trouble.words(),
-                drops: &line.drops,
-            })
-            .collect(),
-    };
-    serde_json::to_string(&status).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+/// What the document tells of.
+pub struct View<'a> {
+    pub now: Instant,
+    pub forwarding: &'a Forwarding,
+    pub keeper: &'a Keeper,
+    pub plan: Option<&'a RouterPlan>,
+    pub refused: Option<&'a PlanRefused>,
+}
+
+impl View<'_> {
+    pub fn document(&self) -> String {
+        let tunnels = self.forwarding.tunnels.iter().flatten();
+        let lines = self.forwarding.lines.iter();
+        let status = Status {
+            process: "datapath",
+            router: self.plan.map(|plan| plan.name.as_str()),
+            generation: self.plan.map(|plan| plan.generation),
+            hash: self.plan.map(|plan| plan.hash.as_str()),
+            refused: self.refused.map(ToString::to_string),
+            tunnels: tunnels.map(|tunnel| of_tunnel(self.now, self.forwarding, tunnel)).collect(),
+            lines: lines
+                .map(|line| LineStatus {
+                    name: line.name.as_str(),
+                    open: line.is_open(),
+                    trouble: line.trouble.words(),
+                    drops: &line.drops,
+                })
+                .collect(),
+            underlay: UnderlayStatus {
+                waiting: self.keeper.waiting().iter().map(ToString::to_string).collect(),
+                failing: self.keeper.failing().collect(),
+            },
+        };
+        serde_json::to_string(&status).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    }
 }
 
 fn of_tunnel<'a>(now: Instant, forwarding: &Forwarding, tunnel: &'a Tunnel) -> TunnelStatus<'a> {

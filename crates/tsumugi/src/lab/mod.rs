@@ -31,6 +31,7 @@ pub mod progress;
 pub mod proofs;
 pub mod report;
 pub mod space;
+pub mod stand_in;
 mod trouble;
 mod underlay;
 mod up;
@@ -40,6 +41,7 @@ pub mod wire;
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
 pub use trouble::Trouble;
+pub use up::bring_up;
 pub use wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,13 @@
 //! Two machines joined by one wire, each with a datapath process of its own.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use boringtun::x25519::{PublicKey, StaticSecret};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, socket};
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -14,10 +18,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::Desired;
-use tsumugi_core::id::{Asn, IfName, Mac};
+use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
 use tsumugi_core::router_plan::{Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel};
 use tsumugi_core::time;
-use tsumugi_core::tunnel::{Limits, Reassembly};
+use tsumugi_core::tunnel::{Limits, Outer, Reassembly};
+use tsumugi_core::wire::ipv4;
 
 const TSUMUGI: &str = env!("CARGO_BIN_EXE_tsumugi");
 
@@ -76,7 +81,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         lines: Vec::new(),
         neighbours: Vec::new(),
     };
-    let mut plan = RouterPlan {
+    RouterPlan {
         schema: SCHEMA,
         generation: 0,
         hash: String::new(),
@@ -90,9 +95,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         fabric: Desired::default(),
         tunnels,
         speaker: None,
-    };
-    tsumugi_plan::hash::seal(&mut plan);
-    plan
+    }
 }
 
 /// One machine.
@@ -137,7 +140,7 @@ impl Bench {
             let state = directory.join(format!("machine{id}"));
             fs::create_dir_all(state.join("planes")).unwrap();
             fs::create_dir_all(state.join("keys")).unwrap();
-            fs::write(state.join("keyring.json"), "{}").unwrap();
+            write_keys(&state, id);
             let initial = on_thread(|| {
                 unshare(CloneFlags::CLONE_NEWNET)?;
                 for plane in ["underlay", "fabric"] {
@@ -166,16 +169,26 @@ impl Bench {
         Some(bench)
     }
 
-    /// The wire between the underlays, and the addresses of both planes.
     fn wire(&self) {
+        self.wire_underlays();
+        for machine in &self.machines {
+            let id = machine.id;
+            machine.in_plane("fabric", || {
+                ip("link set lo up");
+                ip(&format!("address add 198.18.0.{id}/32 dev lo"));
+                ip(&format!("address add 2001:db8:f::{id}/128 dev lo"));
+            });
+        }
+    }
+
+    /// The wire between the underlays, and its addresses.
+    pub fn wire_underlays(&self) {
         let [one, other] = &self.machines;
         let far = other.plane("underlay");
         let mtu = self.path_mtu;
         one.in_plane("underlay", || {
-            ip(&format!(
-                "link add eth1 mtu {mtu} type veth peer name eth1 mtu {mtu} netns {}",
-                far.display()
-            ));
+            let far = far.display();
+            ip(&format!("link add eth1 mtu {mtu} type veth peer name eth1 mtu {mtu} netns {far}"));
         });
         for machine in &self.machines {
             let (id, far) = (machine.id, 3 - machine.id);
@@ -191,50 +204,60 @@ impl Bench {
                     ));
                 }
             });
-            machine.in_plane("fabric", || {
-                ip("link set lo up");
-                ip(&format!("address add 198.18.0.{id}/32 dev lo"));
-                ip(&format!("address add 2001:db8:f::{id}/128 dev lo"));
-            });
         }
+    }
+
+    /// The wire again, with alpha's end where a machine's ports are found: in its initial namespace,
+    /// down and without an address.
+    pub fn wire_to_the_port(&self) {
+        let [one, other] = &self.machines;
+        one.in_plane("underlay", || ip("link del eth1"));
+        self.wire_underlays();
+        let initial = format!("/proc/{}/fd/{}", std::process::id(), one.initial.as_raw_fd());
+        one.in_plane("underlay", || ip(&format!("link set eth1 netns {initial}")));
+        other.in_plane("underlay", || ip("link set eth1 up"));
     }
 
     /// Starts both ends of one tunnel, and gives its devices what the router process would.
     pub fn start(&self, tunnel: &Tunnel) {
+        self.start_ends(tunnel, &turned(tunnel));
+    }
+
+    /// As [`Bench::start`], where the two ends do not say the same.
+    pub fn start_ends(&self, tunnel: &Tunnel, far: &Tunnel) {
         self.machines[0].write_plan(vec![tunnel.clone()]);
-        self.machines[1].write_plan(vec![turned(tunnel)]);
+        self.machines[1].write_plan(vec![far.clone()]);
         for machine in &self.machines {
             machine.start();
         }
         self.address(tunnel);
     }
 
-    /// Addresses and routes over the tunnel, once its devices are there.
-    pub fn address(&self, tunnel: &Tunnel) {
-        let name = tunnel.name.as_str();
-        for machine in &self.machines {
-            let far = 3 - machine.id;
-            machine.wait_for(&format!("the device {name} is up"), || {
-                machine
-                    .in_plane("fabric", || run("ip", &format!("-o link show dev {name} up")))
-                    .is_some_and(|text| !text.is_empty())
-            });
-            machine.in_plane("fabric", || {
-                ip(&format!("address add fe80::{}/64 dev {name} nodad", machine.id));
-                if tunnel.mac.is_some() {
-                    let far_mac = format!("lladdr 02:00:00:00:00:0{far} dev {name} nud permanent");
-                    ip(&format!("neighbour add fe80::{far} {far_mac}"));
-                }
-                ip(&format!(
-                    "route add 198.18.0.{far}/32 via inet6 fe80::{far} dev {name} src 198.18.0.{}",
-                    machine.id
-                ));
-                ip(&format!(
-                    "route add 2001:db8:f::{far}/128 via fe80::{far} dev {name} src 2001:db8:f::{}",
-                    machine.id
-                ));
-            });
+    fn address(&self, tunnel: &Tunnel) {
+        for index in 0..2 {
+            self.address_one(index, tunnel);
         }
+    }
+
+    /// Addresses and routes over the tunnel of one machine, once its device is there.
+    pub fn address_one(&self, index: usize, tunnel: &Tunnel) {
+        let name = tunnel.name.as_str();
+        let machine = &self.machines[index];
+        let (id, far) = (machine.id, 3 - machine.id);
+        machine.wait_for(&format!("the device {name} is up"), || {
+            let shown = machine.in_plane("fabric", || run("ip", &format!("-o link show dev {name} up")));
+            shown.is_some_and(|text| !text.is_empty())
+        });
+        machine.in_plane("fabric", || {
+            ip(&format!("address add fe80::{id}/64 dev {name} nodad"));
+            if tunnel.mac.is_some() {
+                ip(&format!(
+                    "neighbour add fe80::{far} lladdr 02:00:00:00:00:0{far} dev {name} nud permanent"
+                ));
+            }
+            ip(&format!("route add 198.18.0.{far}/32 via inet6 fe80::{far} dev {name} src 198.18.0.{id}"));
+            ip(&format!("route add 2001:db8:f::{far}/128 via fe80::{far} dev {name} src 2001:db8:f::{id}"));
+        });
     }
 
     pub fn path_mtu(&self) -> usize {
@@ -276,6 +299,42 @@ impl Bench {
             .is_some_and(|text| text.contains(&format!("{count} received")))
     }
 
+    /// An IPv4 packet from beta's loopback to alpha's, without content.
+    pub fn inner_packet(&self) -> Vec<u8> {
+        let mut bytes = vec![0; ipv4::HEADER_LEN];
+        ipv4::Repr {
+            source: [198, 18, 0, 2].into(),
+            destination: [198, 18, 0, 1].into(),
+            protocol: 59,
+            hop_limit: 64,
+            traffic_class: 0,
+            identification: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            payload_len: 0,
+        }
+        .emit(&mut bytes);
+        bytes
+    }
+
+    /// Sends one packet to alpha's IPv4 outer address from beta's place, with whatever source.
+    pub fn forge(&self, source: &str, protocol: u8, payload: &[u8]) {
+        let outer =
+            Outer::new(source.parse().unwrap(), "192.0.2.1".parse().unwrap(), protocol, 1500).unwrap();
+        let send = || {
+            let flags = SockFlag::SOCK_CLOEXEC;
+            let socket = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)?;
+            let to = nix::sys::socket::SockaddrIn::new(192, 0, 2, 1, 0);
+            for fragment in outer.fragments(payload, 1).unwrap() {
+                let packet = [fragment.header(), fragment.payload].concat();
+                nix::sys::socket::sendto(socket.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
+            }
+            Ok(())
+        };
+        self.machines[1].enter("underlay", send).unwrap();
+    }
+
     /// The status document of one machine's process.
     pub fn status(&self, machine: usize) -> serde_json::Value {
         let mut text = String::new();
@@ -312,7 +371,13 @@ impl Machine {
     }
 
     pub fn write_plan(&self, tunnels: Vec<Tunnel>) {
-        let plan = plan(if self.id == 1 { "alpha" } else { "beta" }, self.id, tunnels);
+        self.write_plan_with(tunnels, Desired::default());
+    }
+
+    pub fn write_plan_with(&self, tunnels: Vec<Tunnel>, underlay: Desired) {
+        let mut plan = plan(if self.id == 1 { "alpha" } else { "beta" }, self.id, tunnels);
+        plan.underlay = underlay;
+        tsumugi_plan::hash::seal(&mut plan);
         fs::write(self.state.join("plan.json"), serde_json::to_vec(&plan).unwrap()).unwrap();
     }
 
@@ -368,6 +433,22 @@ impl Machine {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// What the key of machine `id` is called.
+pub fn key_name(id: u32) -> KeyName {
+    KeyName(format!("link.machine{id}.wg-x"))
+}
+
+/// Private keys are 32 times the machine's number: fresh ones would test nothing more.
+fn write_keys(state: &Path, own: u32) {
+    let private = |id: u32| StaticSecret::from([u8::try_from(id).unwrap(); 32]);
+    let ring: BTreeMap<String, String> = [1, 2]
+        .map(|id| (key_name(id).0, BASE64.encode(PublicKey::from(&private(id)).as_bytes())))
+        .into_iter()
+        .collect();
+    fs::write(state.join("keyring.json"), serde_json::to_vec(&ring).unwrap()).unwrap();
+    fs::write(state.join("keys").join(key_name(own).0), BASE64.encode(private(own).to_bytes())).unwrap();
 }
 
 fn on_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {

@@ -2,20 +2,12 @@
 
 use super::{Finding, Place, ProofId};
 use std::time::Duration;
+use tsumugi_plan::explain::Lang;
 
-/// The language of what is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lang {
-    En,
-    Ja,
-}
-
-impl Lang {
-    fn choose(self, [english, japanese]: [String; 2]) -> String {
-        match self {
-            Lang::En => english,
-            Lang::Ja => japanese,
-        }
+fn choose(lang: Lang, [english, japanese]: [String; 2]) -> String {
+    match lang {
+        Lang::En => english,
+        Lang::Ja => japanese,
     }
 }
 
@@ -53,9 +45,11 @@ impl Place {
 impl Finding {
     pub fn words(&self, lang: Lang) -> String {
         match self {
-            Finding::NothingToProve => lang.choose(["the file has none".into(), "ファイルに該当なし".into()]),
+            Finding::NothingToProve => {
+                choose(lang, ["the file has none".into(), "ファイルに該当なし".into()])
+            }
             Finding::Failed(why) => {
-                lang.choose([format!("not measured: {why}"), format!("測定できません: {why}")])
+                choose(lang, [format!("not measured: {why}"), format!("測定できません: {why}")])
             }
             Finding::Of { ipv6, what } => {
                 let family = if *ipv6 { "IPv6" } else { "IPv4" };
@@ -64,16 +58,16 @@ impl Finding {
             Finding::Established { .. }
             | Finding::NotEstablished { .. }
             | Finding::Reached { .. }
-            | Finding::Unreached { .. } => lang.choose(self.reaching()),
+            | Finding::Unreached { .. } => choose(lang, self.reaching()),
             Finding::Addresses { .. } | Finding::Strays(_) | Finding::Absent(_) => {
-                lang.choose(self.addresses())
+                choose(lang, self.addresses())
             }
             Finding::Way(_)
             | Finding::SilentHop { .. }
             | Finding::ForeignHop { .. }
             | Finding::NoSuchLink { .. }
-            | Finding::NotArrived { .. } => lang.choose(self.way()),
-            _ => lang.choose(self.packets()),
+            | Finding::NotArrived { .. } => choose(lang, self.way()),
+            _ => choose(lang, self.packets()),
         }
     }
 
