@@ -3,9 +3,11 @@
 
 mod addresses;
 mod context;
+mod cut;
 mod graph;
 mod loopbacks;
 mod one_packet_tcp;
+mod planes;
 mod sessions;
 mod traceroute;
 mod two_packets;
@@ -23,6 +25,8 @@ pub fn prove(id: ProofId, context: &Context) -> Vec<Row> {
         ProofId::OnePacketTcp => one_packet_tcp::prove(context),
         ProofId::Loopbacks => loopbacks::prove(context),
         ProofId::TwoPackets => two_packets::prove(context),
+        ProofId::Planes => planes::prove(context),
+        ProofId::Cut => cut::prove(context),
         _ => Vec::new(),
     }
 }
