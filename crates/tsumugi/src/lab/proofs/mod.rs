@@ -7,10 +7,12 @@ mod cut;
 mod graph;
 mod loopbacks;
 mod one_packet_tcp;
+mod outside;
 mod planes;
 mod sessions;
 mod traceroute;
 mod two_packets;
+mod walls;
 
 pub use context::Context;
 
@@ -27,6 +29,7 @@ pub fn prove(id: ProofId, context: &Context) -> Vec<Row> {
         ProofId::TwoPackets => two_packets::prove(context),
         ProofId::Planes => planes::prove(context),
         ProofId::Cut => cut::prove(context),
-        _ => Vec::new(),
+        ProofId::Walls => walls::prove(context),
+        ProofId::Outside => outside::prove(context),
     }
 }
