@@ -21,10 +21,10 @@ mod tunnel;
 mod wireguard;
 
 use crate::kernel::plane::Keeper;
-use crate::kernel::{Namespace, Netlink};
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
 use crate::state::{PlanRefused, StateDir};
+use engine::Sides;
 use forward::{Forwarding, Health};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -104,11 +104,9 @@ impl Token {
 
 struct Datapath {
     state: StateDir,
-    underlay: Namespace,
-    fabric: Namespace,
+    sides: Sides,
     /// Ports, addresses, routes and walls of the underlay: this process is their owner.
     keeper: Keeper,
-    fabric_netlink: Netlink,
     epoll: Epoll,
     status: StatusSocket,
     /// `None` before the first one that was understood.
@@ -129,9 +127,7 @@ impl Datapath {
                 &state.plane(Plane::Management)?,
                 Desired::default(),
             )?,
-            fabric_netlink: Netlink::open_in(&fabric)?,
-            underlay,
-            fabric,
+            sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
             state,
@@ -182,6 +178,7 @@ impl Datapath {
                         Signalled::End => return Ok(()),
                     },
                     Token::Status => {
+                        self.ask_the_kernel();
                         let view = status::View {
                             now,
                             forwarding: &self.forwarding,

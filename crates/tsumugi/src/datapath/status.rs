@@ -1,15 +1,17 @@
 //! What the process says of itself when asked: one JSON document.
 
+use super::Datapath;
 use super::engine::Chosen;
 use super::forward::Forwarding;
 use super::tunnel::{Inside, Traffic, Tunnel};
 use crate::kernel::plane::Keeper;
+use crate::kernel::wireguard;
 use crate::state::PlanRefused;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::Instant;
 use tsumugi_core::router_plan::RouterPlan;
-use tsumugi_core::tunnel::Counters;
+use tsumugi_core::tunnel::{Counters, DropReason};
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -118,10 +120,32 @@ impl View<'_> {
     }
 }
 
+impl Datapath {
+    /// Fetches what the kernel has counted for the tunnels that it moves the packets of.
+    pub(super) fn ask_the_kernel(&mut self) {
+        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            if !matches!(tunnel.inside, Inside::Kernel) {
+                continue;
+            }
+            if let Ok(Some(traffic)) = self.sides.fabric_netlink.traffic(&tunnel.plan.name) {
+                tunnel.received =
+                    Traffic { packets: traffic.received_packets, bytes: traffic.received_bytes };
+                tunnel.sent = Traffic { packets: traffic.sent_packets, bytes: traffic.sent_bytes };
+                tunnel.drops = Counters::default();
+                tunnel.drops.add(DropReason::DeviceFailed, traffic.failed);
+            }
+            if tunnel.keys.is_some() {
+                tunnel.kernel_peer = wireguard::peer(&self.sides.fabric, &tunnel.plan.name).ok().flatten();
+            }
+        }
+    }
+}
+
 fn of_tunnel<'a>(now: Instant, forwarding: &Forwarding, tunnel: &'a Tunnel) -> TunnelStatus<'a> {
     let (local, remote) = tunnel.ends();
     let line_is_open = forwarding.lines.get(tunnel.line).is_some_and(super::line::Line::is_open);
     let state = match &tunnel.inside {
+        Inside::Kernel if !tunnel.kernel_device_is_there => TunnelState::NoDevice,
         Inside::Kernel => TunnelState::Up,
         _ if tunnel.device.is_none() => TunnelState::NoDevice,
         _ if !line_is_open => TunnelState::NoLine,

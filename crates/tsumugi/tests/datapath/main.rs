@@ -290,19 +290,24 @@ fn the_underlay_is_made_as_planned() {
     assert!(route.contains("mtu lock 1454") || route.contains("mtu 1454"), "{route}");
 }
 
+/// With `auto` the reason is told; GRE over IPv4 and WireGuard are the kernel's where it has them.
 #[test]
 fn engines_are_told_with_their_reason() {
-    let Some(bench) = Bench::new("engine", 1500) else { return };
-    let mut plan = tunnel("gre-x", gre(), Outside::V6, 1500, 2400);
-    plan.engine = Engine::Auto;
-    bench.start(&plan);
-    bench.reachable(Duration::from_secs(10));
-    let status = bench.status(0);
-    let tunnel = &status["tunnels"][0];
-    assert_eq!((&tunnel["name"], &tunnel["state"]), (&"gre-x".into(), &"up".into()), "{status}");
-    assert_eq!(
-        (&tunnel["engine"], &tunnel["why"]),
-        (&"userspace".into(), &"cannot-fragment".into()),
-        "{status}"
-    );
+    for (encapsulation, outside, why) in [
+        (gre(), Outside::V6, "cannot-fragment"),
+        (Encapsulation::EtherIp, Outside::V6, "no-device"),
+        (gre(), Outside::V4, "refused"),
+        (wireguard(), Outside::V6, "refused"),
+    ] {
+        let Some(bench) = Bench::new("engine", 1500) else { return };
+        let mut plan = tunnel("gre-x", encapsulation, outside, 1500, 2400);
+        plan.engine = Engine::Auto;
+        bench.start(&plan);
+        full_packets_pass(&bench, 2400, 2);
+        let status = bench.status(0);
+        let tunnel = &status["tunnels"][0];
+        assert_eq!(tunnel["state"], "up", "{status}");
+        let by_the_kernel = why == "refused" && tunnel["engine"] == "kernel";
+        assert!(by_the_kernel || tunnel["engine"] == "userspace" && tunnel["why"] == why, "{status}");
+    }
 }
