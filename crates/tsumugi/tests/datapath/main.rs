@@ -290,24 +290,57 @@ fn the_underlay_is_made_as_planned() {
     assert!(route.contains("mtu lock 1454") || route.contains("mtu 1454"), "{route}");
 }
 
-/// With `auto` the reason is told; GRE over IPv4 and WireGuard are the kernel's where it has them.
+/// With `auto` the reason is told; GRE over IPv4 and WireGuard are the kernel's where it has them,
+/// and speak with our own.
 #[test]
 fn engines_are_told_with_their_reason() {
     for (encapsulation, outside, why) in [
         (gre(), Outside::V6, "cannot-fragment"),
         (Encapsulation::EtherIp, Outside::V6, "no-device"),
         (gre(), Outside::V4, "refused"),
+        (Encapsulation::Gre { key: Some(7) }, Outside::V4, "refused"),
+        (wireguard(), Outside::V4, "refused"),
         (wireguard(), Outside::V6, "refused"),
     ] {
-        let Some(bench) = Bench::new("engine", 1500) else { return };
-        let mut plan = tunnel("gre-x", encapsulation, outside, 1500, 2400);
-        plan.engine = Engine::Auto;
+        for far_engine in [Engine::Userspace, Engine::Auto] {
+            let Some(bench) = Bench::new("engine", 1500) else { return };
+            let plan = tunnel("gre-x", encapsulation.clone(), outside, 1500, 2400);
+            let far = Tunnel { engine: far_engine, ..turned(&plan) };
+            bench.start_ends(&Tunnel { engine: Engine::Auto, ..plan }, &far);
+            full_packets_pass(&bench, 2400, 2);
+            let status = bench.status(0);
+            let tunnel = &status["tunnels"][0];
+            assert_eq!(tunnel["state"], "up", "{status}");
+            let by_the_kernel = why == "refused" && tunnel["engine"] == "kernel";
+            println!("{}: {} {}", tunnel["by"], tunnel["engine"], tunnel["why"]);
+            assert!(by_the_kernel || tunnel["engine"] == "userspace" && tunnel["why"] == why, "{status}");
+        }
+    }
+}
+
+/// The next life finds the kernel's device as it left it; a change of engine replaces the device.
+#[test]
+fn engines_may_change() {
+    for (encapsulation, outside) in [(gre(), Outside::V4), (wireguard(), Outside::V6)] {
+        let Some(bench) = Bench::new("change", 1500) else { return };
+        let plan = Tunnel { engine: Engine::Auto, ..tunnel("gre-x", encapsulation, outside, 1500, 2400) };
         bench.start(&plan);
+        bench.reachable(Duration::from_secs(10));
+        let alpha = &bench.machines[0];
+        let index =
+            || alpha.in_plane("fabric", || ip("-o link show dev gre-x")).split(':').next().map(str::to_owned);
+        let before = index();
+        alpha.kill();
+        alpha.start();
+        bench.reachable(Duration::from_secs(10));
+        assert_eq!(index(), before);
+
+        alpha.write_plan(vec![Tunnel { engine: Engine::Userspace, ..plan.clone() }]);
+        alpha.signal(Signal::SIGHUP);
+        alpha.wait_for("our own engine", || bench.status(0)["tunnels"][0]["why"] == "stated");
+        if index() != before {
+            bench.address_one(0, &plan);
+        }
         full_packets_pass(&bench, 2400, 2);
-        let status = bench.status(0);
-        let tunnel = &status["tunnels"][0];
-        assert_eq!(tunnel["state"], "up", "{status}");
-        let by_the_kernel = why == "refused" && tunnel["engine"] == "kernel";
-        assert!(by_the_kernel || tunnel["engine"] == "userspace" && tunnel["why"] == why, "{status}");
     }
 }
