@@ -61,11 +61,8 @@ fn declaration(text: &str) -> Result<Declaration, Vec<Problem>> {
 }
 
 fn refused(problems: &[Problem], text: &str, file: &Path, lang: Lang) -> ExitCode {
-    let _ = lang;
-    for problem in problems {
-        let line = 1 + text.get(..problem.span.start).map_or(0, |before| before.matches('\n').count());
-        eprintln!("{}:{line}: {:?}", file.display(), problem.kind);
-    }
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    eprint!("{}", explain::render(problems, text, &file.display().to_string(), lang, colour));
     ExitCode::FAILURE
 }
 
