@@ -2,6 +2,7 @@
 
 mod datapath;
 mod lab;
+mod management;
 mod plan;
 mod router;
 mod status;
@@ -64,6 +65,12 @@ enum Verb {
         #[arg(long)]
         state: PathBuf,
     },
+    /// The process that keeps the overlay over which people repair.
+    Management {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// What this machine's processes say of themselves.
     Status {
         #[arg(long)]
@@ -118,6 +125,7 @@ fn run(cli: Cli) -> Outcome {
         Verb::Explain(Explain::Mtu { file, link }) => {
             plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
         }
+        Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }
