@@ -88,6 +88,10 @@ impl AdjOut {
         self.queue.len()
     }
 
+    pub fn has_more(&self) -> bool {
+        !self.queue.is_empty() || self.end_of_rib_due
+    }
+
     /// Puts a prefix in the queue unless it is there.
     pub fn enqueue(&mut self, slot: Slot, prefix: Prefix, destination: &mut Destination) {
         if destination.pending.insert(slot) {
@@ -107,7 +111,7 @@ impl AdjOut {
     ) -> (u64, bool) {
         let start = out.len();
         let mut messages = 0;
-        while out.len() - start < budget && (!self.queue.is_empty() || self.end_of_rib_due) {
+        while out.len() - start < budget && self.has_more() {
             let room = budget - (out.len() - start);
             let mut batch = Batch::default();
             while batch.bytes < room && !(self.end_of_rib_due && self.first_telling == 0) {
@@ -124,7 +128,7 @@ impl AdjOut {
                 }
             }
         }
-        (messages, !self.queue.is_empty() || self.end_of_rib_due)
+        (messages, self.has_more())
     }
 
     fn take(

@@ -27,3 +27,6 @@ pub use speaker::Speaker;
 pub use status::{
     FamilyCounts, LostAt, NeighbourStatus, PathStatus, Refused, RouteStatus, SessionState, SpeakerStatus,
 };
+
+#[cfg(test)]
+mod tests;

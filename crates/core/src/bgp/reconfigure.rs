@@ -1,5 +1,6 @@
 //! A new configuration in place of the old one, with as little disturbance as it allows.
 
+use super::adj_out::AdjOut;
 use super::config::{NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig};
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
@@ -8,7 +9,7 @@ use super::policy::{self, Tables};
 use super::rib::Effect;
 use super::session::SessionEvent;
 use super::slots::Slot;
-use super::speaker::{Peer, Speaker, rank};
+use super::speaker::{Peer, Speaker, rank, say_ready};
 use crate::id::Prefix;
 use crate::time::Instant;
 use crate::wire::bgp::{AfiSafi, Notification};
@@ -17,7 +18,8 @@ use alloc::vec::Vec;
 impl Speaker {
     /// Takes a new configuration. Neighbours are matched by name: those unchanged keep their sessions,
     /// the others' sessions end or begin. From here on a [`NeighbourId`] is an index into the new
-    /// list; connections keep their numbers.
+    /// list; connections keep their numbers. Every `UpdatesReady` said before is void: what still
+    /// waits is said again, under the new numbers.
     pub fn replace_config(&mut self, now: Instant, config: SpeakerConfig, actions: &mut Vec<Action>) {
         let old = core::mem::replace(&mut self.config, config);
         if self.config == old {
@@ -25,6 +27,7 @@ impl Speaker {
         }
         let identity = |it: &SpeakerConfig| (it.router_id, it.asn, it.public_asn);
         let same_identity = identity(&old) == identity(&self.config);
+        self.renumber();
         self.part(now, same_identity, actions);
         self.tables = Tables::new(&self.config);
         self.meet(now, actions);
@@ -50,6 +53,19 @@ impl Speaker {
         let lists = |it: &SpeakerConfig| (it.bogons.clone(), it.own_prefixes.clone(), it.inside_asns.clone());
         if lists(&old) != lists(&self.config) {
             self.filter_again(now, actions);
+        }
+    }
+
+    /// Whoever stays is spoken of by its new number from here on.
+    fn renumber(&mut self) {
+        for peer in self.peers.iter_mut().flatten() {
+            let name = &peer.session.config.name;
+            if let Some(at) = self.config.neighbours.iter().position(|it| it.name == *name) {
+                peer.session.id = NeighbourId(at as u16);
+            }
+            if let Some(out) = &mut peer.out {
+                out.told = false;
+            }
         }
     }
 
@@ -87,7 +103,7 @@ impl Speaker {
             match known {
                 Some(slot) => {
                     slots.push(slot);
-                    self.adjust(slot, id, neighbour, actions);
+                    self.adjust(now, slot, neighbour, actions);
                 }
                 None => {
                     let slot = self.new_slot(Peer::new(id, neighbour, self.config.router_id));
@@ -120,10 +136,12 @@ impl Speaker {
     }
 
     /// A neighbour that keeps its session: what it is told may be another thing now.
-    fn adjust(&mut self, slot: Slot, id: NeighbourId, new: NeighbourConfig, actions: &mut Vec<Action>) {
+    fn adjust(&mut self, now: Instant, slot: Slot, new: NeighbourConfig, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
-        peer.session.id = id;
         if peer.session.config == new {
+            if peer.out.as_ref().is_some_and(AdjOut::has_more) {
+                say_ready(peer, now, actions);
+            }
             return;
         }
         peer.customers = policy::customers_of(&new.relation);

@@ -168,8 +168,8 @@ impl Session {
     pub fn next_timeout(&self) -> Option<Instant> {
         let connections = self.connections.iter().flat_map(|it| [it.deadline, it.keepalive_at]);
         let ready = self.started && self.link_up && self.remote.is_some() && self.connections.is_empty();
-        let retry = self.retry_at.filter(|_| ready);
-        connections.chain([retry, self.rests_until]).flatten().min()
+        let retry = self.retry_at.filter(|_| ready).max(self.rests_until);
+        connections.chain([retry]).flatten().min()
     }
 
     pub fn step(&mut self, now: Instant, event: SessionEvent, out: &mut Output<'_>) {

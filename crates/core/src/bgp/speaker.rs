@@ -454,7 +454,8 @@ fn enqueue(
     }
 }
 
-fn say_ready(peer: &mut Peer, now: Instant, actions: &mut Vec<Action>) {
+/// Asks the shell to poll, unless it has been asked and has not come to the end.
+pub(super) fn say_ready(peer: &mut Peer, now: Instant, actions: &mut Vec<Action>) {
     let (Some(out), Some(negotiated)) = (&mut peer.out, peer.session.established()) else { return };
     if !core::mem::replace(&mut out.told, true) {
         out.waits_since = Some(now);

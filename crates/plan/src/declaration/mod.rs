@@ -9,6 +9,7 @@ pub mod line;
 mod print;
 mod read;
 mod said;
+mod schema;
 mod syntax;
 mod values;
 
@@ -17,6 +18,7 @@ pub use print::print;
 pub(crate) use read::draft;
 pub use read::parse;
 pub use said::{Comment, Said};
+pub use schema::schema;
 pub use tsumugi_core::bgp::config::Role;
 pub use tsumugi_core::router_plan::Engine;
 pub(crate) use values::word;

@@ -17,8 +17,10 @@ pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
     let _ = writeln!(text, "{}{site}  id {}{asn}", plan.name, plan.id);
     for plane in Plane::ALL {
         plane_lines(&mut text, plan, plane, lang);
+        if plane == Plane::Management {
+            overlay_lines(&mut text, plan, lang);
+        }
     }
-    overlay_lines(&mut text, plan, lang);
     if let Some(speaker) = &plan.speaker {
         speaker_lines(&mut text, speaker, lang);
     }
@@ -117,21 +119,15 @@ fn overlay_lines(text: &mut String, plan: &RouterPlan, lang: Lang) {
             })
             .collect();
         let words = match lang {
-            Lang::En => "repair by way of",
-            Lang::Ja => "管理の相手",
+            Lang::En => format!("{} with {}", overlay.device, neighbour.name),
+            Lang::Ja => format!("{}の相手 {}", overlay.device, neighbour.name),
         };
-        let _ = writeln!(text, "    {words} {}: {}", neighbour.name, paths.join(", "));
+        let _ = writeln!(text, "    {words}: {}", paths.join(", "));
     }
 }
 
 fn speaker_lines(text: &mut String, speaker: &SpeakerConfig, lang: Lang) {
-    heading(
-        text,
-        match lang {
-            Lang::En => "BGP",
-            Lang::Ja => "BGP",
-        },
-    );
+    heading(text, "BGP");
     for neighbour in &speaker.neighbours {
         let _ = writeln!(text, "    {:24} {}", neighbour.name, session_words(neighbour, lang));
     }

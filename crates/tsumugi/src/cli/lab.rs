@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tsumugi_plan::Declaration;
 use tsumugi_plan::compile::{NetworkPlan, compile};
+use tsumugi_plan::explain::Lang;
 
 #[derive(Subcommand)]
 pub enum LabVerb {
@@ -46,9 +47,13 @@ pub enum LabVerb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Brings a file's network up, proves what it promises, and takes it down again.
+    Verify(super::verify::Verify),
+    /// Shows the outer packets of one link as they pass, at both of its ends.
+    Capture(super::verify::Capture),
 }
 
-pub fn run(verb: LabVerb) -> Outcome {
+pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
     match verb {
         LabVerb::Up { file, name } => {
             let loaded = Loaded::read(file, name)?;
@@ -60,6 +65,8 @@ pub fn run(verb: LabVerb) -> Outcome {
         }
         LabVerb::Status { lab, json } => status(lab.as_deref(), json),
         LabVerb::Exec { machine, name, command } => exec(name.as_deref(), &machine, &command),
+        LabVerb::Verify(verify) => verify.run(lang),
+        LabVerb::Capture(capture) => capture.run(),
     }
 }
 
@@ -125,7 +132,7 @@ fn exec(name: Option<&str>, machine: &str, command: &[String]) -> Outcome {
     Ok(status.into())
 }
 
-fn opened() -> Result<Lab, Trouble> {
+pub fn opened() -> Result<Lab, Trouble> {
     Lab::open().map_err(|error| Trouble::System { doing: "reading the lab's record".into(), error })
 }
 

@@ -1,10 +1,12 @@
 //! The verbs.
 
 mod datapath;
+mod file;
 mod lab;
 mod plan;
 mod router;
 mod status;
+mod verify;
 
 use crate::observe::words;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -31,9 +33,19 @@ enum Lang {
 #[derive(Subcommand)]
 enum Verb {
     /// Everything that is wrong with a file, and what to write instead.
-    Check { file: PathBuf },
+    Check {
+        file: PathBuf,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints a file back in its one form.
-    Fmt { file: PathBuf },
+    Fmt {
+        file: PathBuf,
+        /// Into the file itself.
+        #[arg(long)]
+        write: bool,
+    },
     /// The JSON schema of the file.
     Schema,
     /// What each router must be.
@@ -52,6 +64,9 @@ enum Verb {
         #[command(subcommand)]
         verb: lab::LabVerb,
     },
+    /// The process that plays an outside peer in a lab.
+    #[command(hide = true)]
+    LabStandIn { machine: String },
     /// The process that moves a router's packets through its tunnels.
     Datapath {
         /// The machine's state directory.
@@ -108,16 +123,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    let _ = cli.lang;
     match cli.verb {
-        Verb::Check { file: _ } | Verb::Fmt { file: _ } => Ok(ExitCode::SUCCESS),
-        Verb::Schema => Ok(ExitCode::SUCCESS),
-        Verb::Lab { verb } => lab::run(verb),
+        Verb::Lab { verb } => lab::run(verb, plan_lang(cli.lang)),
+        Verb::LabStandIn { machine } => verify::stand_in(&machine),
         Verb::Datapath { state } => datapath::run(&state),
         Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, plan_lang(cli.lang)),
         Verb::Explain(Explain::Mtu { file, link }) => {
             plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
         }
+        Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
+        Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
+        Verb::Schema => file::schema(),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }

@@ -2,7 +2,7 @@
 
 use super::socket;
 use super::trouble::Trouble;
-use crate::kernel::{Namespace, Netlink};
+use crate::kernel::Namespace;
 use std::io;
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
@@ -53,10 +53,9 @@ impl Line {
         self.index.is_some()
     }
 
-    /// Brings the sockets to what is needed: opened anew when the interface is another one than
-    /// before, closed when it is gone. True if anything was opened or closed.
-    pub fn maintain(&mut self, underlay: &Namespace, netlink: &mut Netlink, needs: &[Need]) -> bool {
-        let index = netlink.link(&self.name).ok().flatten().map(|link| link.index);
+    /// Brings the sockets to what is needed: opened anew when the interface of this name is another
+    /// one than before (`index`), closed when it is gone. True if anything was opened or closed.
+    pub fn maintain(&mut self, underlay: &Namespace, index: Option<u32>, needs: &[Need]) -> bool {
         let mut changed = false;
         if self.index.is_some() && self.index != index {
             self.close();

@@ -1,6 +1,6 @@
 //! Bringing what runs to what the plan says, over and over: what is missing is tried again.
 
-use super::engine::{Chosen, WhyUserspace, never_the_kernel};
+use super::engine::{self, Chosen, WhyUserspace, never_the_kernel};
 use super::line::{Line, Need};
 use super::table::{Ends, Table};
 use super::trouble::Trouble;
@@ -10,7 +10,7 @@ use super::{Datapath, Token, watch};
 use std::io;
 use std::time::Instant;
 use tsumugi_core::desired::ALIAS_TAG;
-use tsumugi_core::router_plan::{self, Encapsulation, RouterPlan};
+use tsumugi_core::router_plan::{self, Encapsulation, Engine, RouterPlan};
 
 impl Datapath {
     /// Reads the plan anew. One that is not understood is refused whole: what runs is kept.
@@ -31,7 +31,11 @@ impl Datapath {
             tunnels = plan.tunnels.len(),
             "plan taken"
         );
+        if let Err(error) = self.keeper.set_desired(plan.underlay.clone()) {
+            tracing::error!(reason = %error, "the underlay cannot be watched");
+        }
         self.plan = Some(plan);
+        self.keeper.turn(Instant::now());
         self.maintain();
         self.forwarding.on_time(Instant::now());
     }
@@ -64,16 +68,28 @@ impl Datapath {
 
     fn add(&mut self, wanted: &router_plan::Tunnel) -> io::Result<()> {
         let line = self.line(wanted);
-        let inside = match shim_of(&wanted.encapsulation) {
-            Some(shim) => Inside::Shim(shim),
-            None => {
-                let keys = self.keys(wanted)?.ok_or(io::ErrorKind::NotFound)?;
+        let keys = self.keys(wanted)?;
+        let chosen = match never_the_kernel(wanted) {
+            Some(why) => Chosen::Userspace(why),
+            None => match engine::ensure(wanted, keys.as_ref(), &mut self.sides) {
+                Err(error) if wanted.engine == Engine::Auto => {
+                    Chosen::Userspace(WhyUserspace::Refused { error: error.to_string() })
+                }
+                // Where nothing but the kernel will do, it is asked again and again.
+                _ => Chosen::Kernel,
+            },
+        };
+        let inside = match (&chosen, shim_of(&wanted.encapsulation), &keys) {
+            (Chosen::Kernel, ..) => Inside::Kernel,
+            (_, Some(shim), _) => Inside::Shim(shim),
+            (_, None, keys) => {
+                let keys = keys.as_ref().ok_or(io::ErrorKind::NotFound)?;
                 let wireguard = WireGuard::new(wanted, keys).ok_or(io::ErrorKind::InvalidInput)?;
                 Inside::WireGuard(Box::new(wireguard))
             }
         };
-        let chosen = Chosen::Userspace(never_the_kernel(wanted).unwrap_or(WhyUserspace::NoDevice));
-        let tunnel = Tunnel::new(wanted.clone(), chosen, inside, line);
+        tracing::info!(tunnel = %wanted.name, engine = ?chosen, "tunnel taken up");
+        let tunnel = Tunnel::new(wanted.clone(), keys, chosen, inside, line);
         let tunnels = &mut self.forwarding.tunnels;
         match tunnels.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => *slot = Some(tunnel),
@@ -102,9 +118,10 @@ impl Datapath {
         lines.len() - 1
     }
 
-    /// Removes devices of tunnels that the plan no longer has, of an earlier life's too.
+    /// Removes devices of tunnels that the plan no longer has, and devices of another kind than their
+    /// tunnel now needs, of an earlier life's too.
     fn remove_strays(&mut self, plan: &RouterPlan) {
-        let links = match self.fabric_netlink.links() {
+        let links = match self.sides.fabric_netlink.links() {
             Ok(links) => links,
             Err(error) => {
                 tracing::error!(reason = %error, "the fabric's interfaces cannot be read");
@@ -113,10 +130,15 @@ impl Datapath {
         };
         for link in links {
             let ours = link.alias.starts_with(ALIAS_TAG) && tunnel::KINDS.contains(&link.kind.as_str());
-            if !ours || plan.tunnels.iter().any(|wanted| wanted.name == link.name) {
+            let tunnels = &mut self.forwarding.tunnels;
+            let mut user = tunnels.iter().flatten().filter(|tunnel| tunnel.plan.name == link.name);
+            let right = user.next().map(|tunnel| tunnel.is_device(&link));
+            // A tunnel that could not be taken up may be able to be tomorrow: its device stays.
+            let planned = plan.tunnels.iter().any(|wanted| wanted.name == link.name);
+            if !ours || right.unwrap_or(planned) {
                 continue;
             }
-            match self.fabric_netlink.delete_link(link.index) {
+            match self.sides.fabric_netlink.delete_link(link.index) {
                 Ok(()) => tracing::info!(tunnel = %link.name, "tunnel device removed"),
                 Err(error) => {
                     tracing::error!(tunnel = %link.name, reason = %error, "device cannot be removed")
@@ -143,7 +165,8 @@ impl Datapath {
             let needs = self.needs(slot);
             let line = &mut self.forwarding.lines[slot];
             let (before, was) = (line.is_open(), line.trouble.words().map(str::to_owned));
-            changed |= line.maintain(&self.underlay, &mut self.underlay_netlink, &needs);
+            let index = self.keeper.links().get(&line.name).map(|link| link.index);
+            changed |= line.maintain(&self.sides.underlay, index, &needs);
             if !before && line.is_open() {
                 tracing::info!(line = %line.name, "line open");
             } else if let Some(reason) = line.trouble.words()
@@ -153,10 +176,10 @@ impl Datapath {
             }
         }
         for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
-            let attached = tunnel.attach(&self.fabric, &mut self.fabric_netlink);
+            let attached = tunnel.maintain_device(&mut self.sides);
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
             if let Inside::WireGuard(wireguard) = &mut tunnel.inside {
-                let opened = wireguard.maintain(&self.underlay, &tunnel.plan);
+                let opened = wireguard.maintain(&self.sides.underlay, &tunnel.plan);
                 changed |= note(&mut tunnel.outer_trouble, opened, &tunnel.plan, "outer side");
             }
         }
@@ -225,7 +248,7 @@ impl Datapath {
                     line.lose(place);
                 }
             }
-            Token::Signal | Token::Status => {}
+            Token::Signal | Token::Status | Token::Underlay => {}
         }
     }
 

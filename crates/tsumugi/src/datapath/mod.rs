@@ -20,10 +20,11 @@ mod trouble;
 mod tunnel;
 mod wireguard;
 
-use crate::kernel::{Namespace, Netlink};
+use crate::kernel::plane::Keeper;
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
 use crate::state::{PlanRefused, StateDir};
+use engine::Sides;
 use forward::{Forwarding, Health};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -33,6 +34,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tsumugi_core::desired::Desired;
 use tsumugi_core::id::Plane;
 use tsumugi_core::router_plan::RouterPlan;
 
@@ -62,6 +64,8 @@ pub fn run(directory: &Path) -> io::Result<()> {
 enum Token {
     Signal,
     Status,
+    /// The keeper of the underlay.
+    Underlay,
     /// A tunnel's device.
     Device(usize),
     /// A tunnel's UDP socket.
@@ -75,6 +79,7 @@ impl Token {
         let (kind, slot, place) = match self {
             Token::Signal => (0, 0, 0),
             Token::Status => (1, 0, 0),
+            Token::Underlay => (5, 0, 0),
             Token::Device(slot) => (2, slot, 0),
             Token::Datagrams(slot) => (3, slot, 0),
             Token::Line(slot, place) => (4, slot, place),
@@ -91,6 +96,7 @@ impl Token {
             2 => Token::Device(slot),
             3 => Token::Datagrams(slot),
             4 => Token::Line(slot, place),
+            5 => Token::Underlay,
             _ => return None,
         })
     }
@@ -98,10 +104,9 @@ impl Token {
 
 struct Datapath {
     state: StateDir,
-    underlay: Namespace,
-    fabric: Namespace,
-    underlay_netlink: Netlink,
-    fabric_netlink: Netlink,
+    sides: Sides,
+    /// Ports, addresses, routes and walls of the underlay: this process is their owner.
+    keeper: Keeper,
     epoll: Epoll,
     status: StatusSocket,
     /// `None` before the first one that was understood.
@@ -116,10 +121,13 @@ impl Datapath {
         let underlay = state.plane(Plane::Underlay)?;
         let fabric = state.plane(Plane::Fabric)?;
         Ok(Datapath {
-            underlay_netlink: Netlink::open_in(&underlay)?,
-            fabric_netlink: Netlink::open_in(&fabric)?,
-            underlay,
-            fabric,
+            keeper: Keeper::new(
+                Plane::Underlay,
+                underlay.clone(),
+                &state.plane(Plane::Management)?,
+                Desired::default(),
+            )?,
+            sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
             state,
@@ -133,22 +141,28 @@ impl Datapath {
     fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
         watch(&self.epoll, signals, Token::Signal)?;
         watch(&self.epoll, &self.status, Token::Status)?;
+        watch(&self.epoll, &self.keeper, Token::Underlay)?;
         self.take_plan();
         let mut events = [EpollEvent::empty(); EVENTS];
-        let mut next_maintenance = Instant::now();
-        let mut next_timers = Instant::now();
+        let mut due = Due { maintenance: Instant::now(), timers: Instant::now() };
         loop {
             let now = Instant::now();
-            if now >= next_maintenance {
+            if self.keeper.next_timeout().is_some_and(|due| due <= now) && self.keep_underlay(now) {
+                due.maintenance = now;
+            }
+            if now >= due.maintenance {
                 self.maintain();
-                next_maintenance = now + MAINTENANCE;
+                due.maintenance = now + MAINTENANCE;
             }
-            if now >= next_timers {
+            if now >= due.timers {
                 self.forwarding.on_time(now);
-                next_timers = now + wireguard::TIMERS;
+                due.timers = now + wireguard::TIMERS;
             }
-            let timers = self.has_timers().then_some(next_timers);
-            let until = timers.map_or(next_maintenance, |timers| timers.min(next_maintenance));
+            let timers = self.has_timers().then_some(due.timers);
+            let until = [timers, self.keeper.next_timeout()]
+                .into_iter()
+                .flatten()
+                .fold(due.maintenance, Instant::min);
             let count = match self.epoll.wait(&mut events, timeout(until)) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
@@ -156,28 +170,43 @@ impl Datapath {
             };
             let now = Instant::now();
             for event in &events[..count] {
-                match Token::decode(event.data()) {
-                    Some(Token::Signal) => {
-                        if self.on_signals(signals) {
-                            return Ok(());
+                let Some(token) = Token::decode(event.data()) else { continue };
+                match token {
+                    Token::Signal => match self.on_signals(signals) {
+                        Signalled::Nothing => {}
+                        Signalled::PlanTaken => due.timers = now,
+                        Signalled::End => return Ok(()),
+                    },
+                    Token::Status => {
+                        self.ask_the_kernel();
+                        let view = status::View {
+                            now,
+                            forwarding: &self.forwarding,
+                            keeper: &self.keeper,
+                            plan: self.plan.as_ref(),
+                            refused: self.refused.as_ref(),
+                        };
+                        self.status.serve(|| view.document());
+                    }
+                    Token::Underlay => {
+                        if self.keep_underlay(now) {
+                            due.maintenance = now;
                         }
-                        next_timers = now;
                     }
-                    Some(Token::Status) => {
-                        let (forwarding, plan, refused) = (&self.forwarding, &self.plan, &self.refused);
-                        self.status
-                            .serve(|| status::document(now, forwarding, plan.as_ref(), refused.as_ref()));
-                    }
-                    Some(token) => {
+                    Token::Device(_) | Token::Datagrams(_) | Token::Line(..) => {
                         if self.on_packets(now, token) == Health::Broken {
                             self.release(token);
-                            next_maintenance = now;
+                            due.maintenance = now;
                         }
                     }
-                    None => {}
                 }
             }
         }
+    }
+
+    /// True if an interface of the underlay is other than it was.
+    fn keep_underlay(&mut self, now: Instant) -> bool {
+        !self.keeper.turn(now).links.is_empty()
     }
 
     fn on_packets(&mut self, now: Instant, token: Token) -> Health {
@@ -185,22 +214,35 @@ impl Datapath {
             Token::Device(slot) => self.forwarding.from_device(now, slot),
             Token::Datagrams(slot) => self.forwarding.from_datagrams(now, slot),
             Token::Line(slot, place) => self.forwarding.from_line(now, slot, place),
-            Token::Signal | Token::Status => Health::Well,
+            Token::Signal | Token::Status | Token::Underlay => Health::Well,
         }
     }
 
-    /// True if the process shall end.
-    fn on_signals(&mut self, signals: &SignalFd) -> bool {
+    fn on_signals(&mut self, signals: &SignalFd) -> Signalled {
+        let mut signalled = Signalled::Nothing;
         while let Ok(Some(info)) = signals.read_signal() {
-            if i32::try_from(info.ssi_signo) == Ok(Signal::SIGHUP as i32) {
-                self.take_plan();
-            } else {
+            if i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32) {
                 tracing::info!(seconds = self.started.elapsed().as_secs(), "ended");
-                return true;
+                return Signalled::End;
             }
+            self.take_plan();
+            signalled = Signalled::PlanTaken;
         }
-        false
+        signalled
     }
+}
+
+/// What the signals of one wake-up ask for.
+enum Signalled {
+    Nothing,
+    PlanTaken,
+    End,
+}
+
+/// When the loop has something to do without being woken.
+struct Due {
+    maintenance: Instant,
+    timers: Instant,
 }
 
 /// Wakes the loop when the descriptor is readable; a second call changes the token.

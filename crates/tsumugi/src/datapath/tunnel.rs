@@ -1,14 +1,15 @@
 //! One tunnel as it runs: its device in the fabric, its outer side, what it counted.
 
-use super::engine::Chosen;
+use super::engine::{self, Chosen, Sides};
 use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::{TunKind, attach};
-use crate::kernel::{Namespace, Netlink};
+use crate::kernel::wireguard::WireGuardPeerInfo;
+use crate::kernel::{LinkInfo, Netlink};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tsumugi_core::desired::ALIAS_TAG;
 use tsumugi_core::router_plan::{self, Encapsulation};
 use tsumugi_core::tunnel::{Counters, DropReason, Outer, Shim};
@@ -42,11 +43,17 @@ pub enum Inside {
 /// A tunnel of the plan.
 pub struct Tunnel {
     pub plan: router_plan::Tunnel,
+    /// Of WireGuard.
+    pub keys: Option<Keys>,
     pub chosen: Chosen,
     pub inside: Inside,
     /// The slot of the line in the datapath's table.
     pub line: usize,
+    /// Attached; never with the kernel's own device.
     pub device: Option<OwnedFd>,
+    pub kernel_device_is_there: bool,
+    /// The far end as the kernel's WireGuard knew it when it was last asked.
+    pub kernel_peer: Option<WireGuardPeerInfo>,
     pub received: Traffic,
     pub sent: Traffic,
     pub drops: Counters,
@@ -58,13 +65,22 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    pub fn new(plan: router_plan::Tunnel, chosen: Chosen, inside: Inside, line: usize) -> Tunnel {
+    pub fn new(
+        plan: router_plan::Tunnel,
+        keys: Option<Keys>,
+        chosen: Chosen,
+        inside: Inside,
+        line: usize,
+    ) -> Tunnel {
         Tunnel {
             plan,
+            keys,
             chosen,
             inside,
             line,
             device: None,
+            kernel_device_is_there: false,
+            kernel_peer: None,
             received: Traffic::default(),
             sent: Traffic::default(),
             drops: Counters::default(),
@@ -97,8 +113,21 @@ impl Tunnel {
     /// Our outer address and the far end's, as far as they are known.
     pub fn ends(&self) -> (Option<IpAddr>, Option<IpAddr>) {
         match &self.inside {
-            Inside::Shim(_) | Inside::Kernel => (self.plan.local, self.plan.remote),
+            Inside::Shim(_) => (self.plan.local, self.plan.remote),
+            Inside::Kernel => {
+                let learned = self.kernel_peer.as_ref().and_then(|peer| peer.endpoint);
+                (self.plan.local, self.plan.remote.or(learned.map(|remote| remote.ip())))
+            }
             Inside::WireGuard(wireguard) => (wireguard.local, wireguard.remote.map(|remote| remote.ip())),
+        }
+    }
+
+    /// Time since WireGuard's handshake; `None` without a session.
+    pub fn session_age(&self) -> Option<Duration> {
+        match &self.inside {
+            Inside::Shim(_) => None,
+            Inside::WireGuard(wireguard) => wireguard.session_age(),
+            Inside::Kernel => self.kernel_peer.as_ref()?.last_handshake?.elapsed().ok(),
         }
     }
 
@@ -110,20 +139,38 @@ impl Tunnel {
         Outer::new(from, to, self.protocol(), self.plan.path_mtu).ok_or(DropReason::NoRemote)
     }
 
-    /// Attaches to the device if it is not attached yet, and sets it up as the plan says. True if it
-    /// was attached now.
+    /// Attaches to the device if it is not attached yet, and sets it up as the plan says; for the
+    /// kernel's own device, sees to it that it is there. True if a descriptor was opened.
     ///
     /// # Errors
     /// As the kernel says.
-    pub fn attach(&mut self, fabric: &Namespace, netlink: &mut Netlink) -> io::Result<bool> {
-        if self.device.is_some() || matches!(self.inside, Inside::Kernel) {
+    pub fn maintain_device(&mut self, sides: &mut Sides) -> io::Result<bool> {
+        if matches!(self.inside, Inside::Kernel) {
+            if !self.kernel_device_is_there || sides.fabric_netlink.link(&self.plan.name)?.is_none() {
+                self.kernel_device_is_there = false;
+                engine::ensure(&self.plan, self.keys.as_ref(), sides)?;
+                self.kernel_device_is_there = true;
+            }
+            return Ok(false);
+        }
+        if self.device.is_some() {
             return Ok(false);
         }
         let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
-        let device = attach(fabric, &self.plan.name, kind)?;
-        set_up(&self.plan, netlink)?;
+        let device = attach(&sides.fabric, &self.plan.name, kind)?;
+        set_up(&self.plan, &mut sides.fabric_netlink)?;
         self.device = Some(device);
         Ok(true)
+    }
+
+    /// Whether an interface of the tunnel's name is of the right kind, or else in its way.
+    pub fn is_device(&self, link: &LinkInfo) -> bool {
+        match self.inside {
+            Inside::Kernel => true,
+            Inside::Shim(_) | Inside::WireGuard(_) => {
+                link.kind == "tun" && link.mac.is_some() == self.carries_ethernet()
+            }
+        }
     }
 }
 
@@ -177,5 +224,5 @@ pub fn word(encapsulation: &Encapsulation) -> &'static str {
 
 /// Whether a tunnel that runs is still what the plan says, so that nothing needs to be touched.
 pub fn is_same(running: &Tunnel, plan: &router_plan::Tunnel, keys: Option<&Keys>) -> bool {
-    running.plan == *plan && running.wireguard().map(WireGuard::keys) == keys
+    running.plan == *plan && running.keys.as_ref() == keys
 }

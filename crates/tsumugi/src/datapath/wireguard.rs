@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// on the inside links BGP speaks once a second in each direction.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Keeps the way open through whatever stands between us and a far end that cannot call us.
-const KEEPALIVE_SECONDS: u16 = 25;
+pub const KEEPALIVE_SECONDS: u16 = 25;
 /// What a WireGuard packet has beyond its content, and the largest message of a handshake.
 const OVERHEAD: usize = 32;
 const LARGEST_HANDSHAKE: usize = 148;
@@ -58,7 +58,6 @@ pub struct Keys {
 
 pub struct WireGuard {
     tunn: Tunn,
-    keys: Keys,
     local_port: u16,
     pub socket: Option<OwnedFd>,
     /// Our outer address, once known.
@@ -74,7 +73,7 @@ pub struct WireGuard {
 
 impl WireGuard {
     /// `None` if the tunnel is not by WireGuard.
-    pub fn new(plan: &Tunnel, keys: Keys) -> Option<WireGuard> {
+    pub fn new(plan: &Tunnel, keys: &Keys) -> Option<WireGuard> {
         let Encapsulation::WireGuard { local_port, remote_port, .. } = plan.encapsulation else {
             return None;
         };
@@ -90,7 +89,6 @@ impl WireGuard {
         );
         Some(WireGuard {
             tunn,
-            keys,
             local_port,
             socket: None,
             local: plan.local,
@@ -101,10 +99,6 @@ impl WireGuard {
             last_heard: None,
             last_sent: None,
         })
-    }
-
-    pub fn keys(&self) -> &Keys {
-        &self.keys
     }
 
     pub fn has_session(&self) -> bool {

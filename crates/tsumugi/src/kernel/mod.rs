@@ -6,6 +6,7 @@
 pub mod address;
 pub mod apply;
 pub mod dynamic;
+pub mod gre;
 pub mod link;
 pub mod namespace;
 pub mod neighbour;
@@ -15,8 +16,10 @@ pub mod observe;
 pub mod plane;
 pub mod route;
 mod sysctl;
+pub mod traffic;
 pub mod tun;
 pub mod watch;
+pub mod wireguard;
 
 #[cfg(test)]
 mod tests;

@@ -81,7 +81,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         lines: Vec::new(),
         neighbours: Vec::new(),
     };
-    let mut plan = RouterPlan {
+    RouterPlan {
         schema: SCHEMA,
         generation: 0,
         hash: String::new(),
@@ -95,9 +95,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         fabric: Desired::default(),
         tunnels,
         speaker: None,
-    };
-    tsumugi_plan::hash::seal(&mut plan);
-    plan
+    }
 }
 
 /// One machine.
@@ -207,6 +205,17 @@ impl Bench {
                 }
             });
         }
+    }
+
+    /// The wire again, with alpha's end where a machine's ports are found: in its initial namespace,
+    /// down and without an address.
+    pub fn wire_to_the_port(&self) {
+        let [one, other] = &self.machines;
+        one.in_plane("underlay", || ip("link del eth1"));
+        self.wire_underlays();
+        let initial = format!("/proc/{}/fd/{}", std::process::id(), one.initial.as_raw_fd());
+        one.in_plane("underlay", || ip(&format!("link set eth1 netns {initial}")));
+        other.in_plane("underlay", || ip("link set eth1 up"));
     }
 
     /// Starts both ends of one tunnel, and gives its devices what the router process would.
@@ -362,7 +371,13 @@ impl Machine {
     }
 
     pub fn write_plan(&self, tunnels: Vec<Tunnel>) {
-        let plan = plan(if self.id == 1 { "alpha" } else { "beta" }, self.id, tunnels);
+        self.write_plan_with(tunnels, Desired::default());
+    }
+
+    pub fn write_plan_with(&self, tunnels: Vec<Tunnel>, underlay: Desired) {
+        let mut plan = plan(if self.id == 1 { "alpha" } else { "beta" }, self.id, tunnels);
+        plan.underlay = underlay;
+        tsumugi_plan::hash::seal(&mut plan);
         fs::write(self.state.join("plan.json"), serde_json::to_vec(&plan).unwrap()).unwrap();
     }
 

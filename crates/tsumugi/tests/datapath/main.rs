@@ -14,6 +14,7 @@ mod bench;
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use nix::sys::signal::Signal;
 use std::time::Duration;
+use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
 
 fn gre() -> Encapsulation {
@@ -250,19 +251,96 @@ fn lines_and_devices_may_vanish() {
     bench.reachable(Duration::from_secs(10));
 }
 
+/// The process takes the port from the initial namespace and makes the underlay what the plan says.
+#[test]
+fn the_underlay_is_made_as_planned() {
+    let Some(bench) = Bench::new("underlay", 1500) else { return };
+    bench.wire_to_the_port();
+    let plan = tunnel("gre-x", gre(), Outside::V6, 1454, 2400);
+    let port = plan.uplink.clone();
+    let next_hops = vec![NextHop { link: port.clone(), via: None }];
+    let underlay = Desired {
+        links: vec![Link {
+            name: port.clone(),
+            alias: "line of the test".into(),
+            kind: LinkKind::Port,
+            mtu: 1500,
+            mac: None,
+            master: None,
+        }],
+        addresses: vec![Address { link: port, prefix: "2001:db8:101::1/64".parse().unwrap() }],
+        routes: vec![Route {
+            prefix: "2001:db8:101::2/128".parse().unwrap(),
+            target: RouteTarget::NextHops { next_hops },
+            source: None,
+            mtu: Some(1454),
+            metric: None,
+        }],
+        ..Desired::default()
+    };
+    let [alpha, beta] = &bench.machines;
+    alpha.write_plan_with(vec![plan.clone()], underlay);
+    beta.write_plan(vec![turned(&plan)]);
+    alpha.start();
+    beta.start();
+    bench.address_one(0, &plan);
+    bench.address_one(1, &plan);
+    full_packets_pass(&bench, 2400, 2);
+    let route = alpha.in_plane("underlay", || ip("-6 route get 2001:db8:101::2"));
+    assert!(route.contains("mtu lock 1454") || route.contains("mtu 1454"), "{route}");
+}
+
+/// With `auto` the reason is told; GRE over IPv4 and WireGuard are the kernel's where it has them,
+/// and speak with our own.
 #[test]
 fn engines_are_told_with_their_reason() {
-    let Some(bench) = Bench::new("engine", 1500) else { return };
-    let mut plan = tunnel("gre-x", gre(), Outside::V6, 1500, 2400);
-    plan.engine = Engine::Auto;
-    bench.start(&plan);
-    bench.reachable(Duration::from_secs(10));
-    let status = bench.status(0);
-    let tunnel = &status["tunnels"][0];
-    assert_eq!((&tunnel["name"], &tunnel["state"]), (&"gre-x".into(), &"up".into()), "{status}");
-    assert_eq!(
-        (&tunnel["engine"], &tunnel["why"]),
-        (&"userspace".into(), &"cannot-fragment".into()),
-        "{status}"
-    );
+    for (encapsulation, outside, why) in [
+        (gre(), Outside::V6, "cannot-fragment"),
+        (Encapsulation::EtherIp, Outside::V6, "no-device"),
+        (gre(), Outside::V4, "refused"),
+        (Encapsulation::Gre { key: Some(7) }, Outside::V4, "refused"),
+        (wireguard(), Outside::V4, "refused"),
+        (wireguard(), Outside::V6, "refused"),
+    ] {
+        for far_engine in [Engine::Userspace, Engine::Auto] {
+            let Some(bench) = Bench::new("engine", 1500) else { return };
+            let plan = tunnel("gre-x", encapsulation.clone(), outside, 1500, 2400);
+            let far = Tunnel { engine: far_engine, ..turned(&plan) };
+            bench.start_ends(&Tunnel { engine: Engine::Auto, ..plan }, &far);
+            full_packets_pass(&bench, 2400, 2);
+            let status = bench.status(0);
+            let tunnel = &status["tunnels"][0];
+            assert_eq!(tunnel["state"], "up", "{status}");
+            let by_the_kernel = why == "refused" && tunnel["engine"] == "kernel";
+            println!("{}: {} {}", tunnel["by"], tunnel["engine"], tunnel["why"]);
+            assert!(by_the_kernel || tunnel["engine"] == "userspace" && tunnel["why"] == why, "{status}");
+        }
+    }
+}
+
+/// The next life finds the kernel's device as it left it; a change of engine replaces the device.
+#[test]
+fn engines_may_change() {
+    for (encapsulation, outside) in [(gre(), Outside::V4), (wireguard(), Outside::V6)] {
+        let Some(bench) = Bench::new("change", 1500) else { return };
+        let plan = Tunnel { engine: Engine::Auto, ..tunnel("gre-x", encapsulation, outside, 1500, 2400) };
+        bench.start(&plan);
+        bench.reachable(Duration::from_secs(10));
+        let alpha = &bench.machines[0];
+        let index =
+            || alpha.in_plane("fabric", || ip("-o link show dev gre-x")).split(':').next().map(str::to_owned);
+        let before = index();
+        alpha.kill();
+        alpha.start();
+        bench.reachable(Duration::from_secs(10));
+        assert_eq!(index(), before);
+
+        alpha.write_plan(vec![Tunnel { engine: Engine::Userspace, ..plan.clone() }]);
+        alpha.signal(Signal::SIGHUP);
+        alpha.wait_for("our own engine", || bench.status(0)["tunnels"][0]["why"] == "stated");
+        if index() != before {
+            bench.address_one(0, &plan);
+        }
+        full_packets_pass(&bench, 2400, 2);
+    }
 }
