@@ -85,7 +85,7 @@ pub struct Route {
     pub metric: Option<u32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "to")]
 pub enum RouteTarget {
     /// One next hop, or several that are used together. Never empty.

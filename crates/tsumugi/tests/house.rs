@@ -15,7 +15,7 @@ const CORE: Arrows = &[
     ("time", &[]),
     ("wire", &["id"]),
     ("mtu", &["wire", "id"]),
-    ("tunnel", &["wire", "mtu", "id"]),
+    ("tunnel", &["wire", "mtu", "id", "time"]),
     ("desired", &["id"]),
     ("bgp", &["wire", "id", "time"]),
     ("router_plan", &["id", "desired", "bgp"]),

@@ -3,9 +3,21 @@
 //! [`Speaker`] is the whole of it. Time is an argument, a connection is a number, and what is
 //! bulky (UPDATEs, routes for the kernel) is pulled with a budget.
 
+mod adj_out;
 pub mod config;
+mod connection;
+mod decide;
 mod event;
+mod exchange;
 mod notice;
+mod originate;
+mod policy;
+mod reconfigure;
+mod refused;
+mod report;
+mod rib;
+mod session;
+mod slots;
 mod speaker;
 mod status;
 
@@ -15,3 +27,6 @@ pub use speaker::Speaker;
 pub use status::{
     FamilyCounts, LostAt, NeighbourStatus, PathStatus, Refused, RouteStatus, SessionState, SpeakerStatus,
 };
+
+#[cfg(test)]
+mod tests;

@@ -1,99 +1,495 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
-use super::config::SpeakerConfig;
-use super::event::{Action, Event, NeighbourId, RouteChange};
-use super::status::{FamilyCounts, NeighbourStatus, RouteStatus, SessionState, SpeakerStatus};
-use crate::bgp::config::{Relation, Transport};
-use crate::time::Instant;
+use super::adj_out::{AdjOut, Telling};
+use super::config::{NeighbourConfig, SpeakerConfig};
+use super::connection::next_frame;
+use super::decide::Rank;
+use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
+use super::notice::{Notice, SessionEnd};
+use super::originate::Originations;
+use super::policy::{self, Tables};
+use super::refused::RefusedList;
+use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
+use super::session::{Change, Negotiated, Output, Session, SessionEvent};
+use super::slots::Slot;
+use super::status::FamilyCounts;
+use crate::id::{IfName, Prefix};
+use crate::time::{Duration, Instant};
+use crate::wire::bgp::{AfiSafi, AttributeFault, Message, Notification};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
+use prefix_trie::joint::JointPrefixSet;
+
+/// RFC 9687 5: how long a neighbour may leave unread what we have for it, at least.
+const SEND_HOLD: Duration = Duration::from_secs(8 * 60);
+
+/// So many notices wait for the next step at most.
+const NOTICES_MAX: usize = 64;
 
 /// BGP on one router. Nothing happens but in its methods, which return at once.
 pub struct Speaker {
-    config: SpeakerConfig,
+    pub(super) config: SpeakerConfig,
+    pub(super) tables: Tables,
+    /// By slot.
+    pub(super) peers: Vec<Option<Peer>>,
+    /// By `NeighbourId`.
+    pub(super) slots: Vec<Slot>,
+    pub(super) rib: Rib,
+    pub(super) shared: Shared,
+    pub(super) originations: Originations,
+    /// Something that an origination depends on has come or gone.
+    pub(super) originations_due: bool,
+    /// Prefixes of which the kernel must hear, each at most once.
+    kernel_queue: VecDeque<Prefix>,
+    kernel_told: bool,
+    dialled: u64,
+    pub(super) started: bool,
+    pub(super) stopped: bool,
+    pub(super) links_up: BTreeSet<IfName>,
+    /// What came up while updates were polled: goes out with the next step.
+    notices: Vec<Notice>,
+    /// Of the last step.
+    now: Instant,
+}
+
+/// A neighbour: its session and what is known of its routes.
+pub(super) struct Peer {
+    pub session: Session,
+    pub customers: Box<JointPrefixSet<Prefix>>,
+    /// While the session stands.
+    pub out: Option<AdjOut>,
+    pub accepted: FamilyCounts,
+    pub refused: RefusedList,
+    pub errors_said: BTreeSet<(u8, AttributeFault)>,
+    pub established_at: Option<Instant>,
+    pub established_count: u32,
+    pub last_end: Option<SessionEnd>,
+    pub failure_said: Option<SessionEnd>,
+    pub updates_in: u64,
+    pub updates_out: u64,
+}
+
+impl Peer {
+    pub(super) fn new(id: NeighbourId, config: NeighbourConfig, router_id: Ipv4Addr) -> Peer {
+        Peer {
+            customers: policy::customers_of(&config.relation),
+            session: Session::new(id, config, router_id),
+            out: None,
+            accepted: FamilyCounts::default(),
+            refused: RefusedList::default(),
+            errors_said: BTreeSet::new(),
+            established_at: None,
+            established_count: 0,
+            last_end: None,
+            failure_said: None,
+            updates_in: 0,
+            updates_out: 0,
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.session.config.name.clone()
+    }
+
+    /// When the neighbour has left our updates unread for too long.
+    fn send_hold_end(&self) -> Option<Instant> {
+        let hold = self.session.established()?.hold;
+        let since = self.out.as_ref()?.waits_since?;
+        Some(since + SEND_HOLD.max(hold * 2))
+    }
+}
+
+/// What orders equal paths: who told us.
+pub(super) fn rank(peers: &[Option<Peer>], slot: Slot) -> Rank {
+    let peer = peers.get(slot.index()).and_then(Option::as_ref);
+    let router_id = peer.and_then(|peer| peer.session.established()).map(|it| it.router_id);
+    (router_id.unwrap_or(Ipv4Addr::UNSPECIFIED), slot)
 }
 
 impl Speaker {
     pub fn new(config: SpeakerConfig) -> Speaker {
-        Speaker { config }
+        let mut shared = Shared::default();
+        let originations = Originations::new(&config, &mut shared);
+        let ids = (0..=u16::MAX).zip(&config.neighbours);
+        let peers: Vec<Option<Peer>> =
+            ids.map(|(id, it)| Some(Peer::new(NeighbourId(id), it.clone(), config.router_id))).collect();
+        Speaker {
+            tables: Tables::new(&config),
+            slots: (0..peers.len() as u16).map(Slot).collect(),
+            peers,
+            rib: Rib::default(),
+            shared,
+            originations,
+            originations_due: true,
+            kernel_queue: VecDeque::new(),
+            kernel_told: false,
+            dialled: 0,
+            started: false,
+            stopped: false,
+            links_up: BTreeSet::new(),
+            notices: Vec::new(),
+            now: Instant::default(),
+            config,
+        }
     }
 
-    /// Takes one event and appends what is to be done, in order.
-    pub fn step(&mut self, _now: Instant, _event: Event<'_>, _actions: &mut Vec<Action>) {}
+    pub fn config(&self) -> &SpeakerConfig {
+        &self.config
+    }
+
+    /// Takes one event and appends what is to be done, in order. After [`Event::Stop`] nothing
+    /// happens any more.
+    pub fn step(&mut self, now: Instant, event: Event<'_>, actions: &mut Vec<Action>) {
+        self.now = self.now.max(now);
+        actions.extend(self.notices.drain(..).map(Action::Log));
+        if self.stopped {
+            return;
+        }
+        match event {
+            Event::Start => {
+                self.started = true;
+                self.reconsider_originations(actions);
+                self.for_all(now, |_| Some(SessionEvent::Start), actions);
+            }
+            Event::LinkUp(link) => {
+                let on_link = |peer: &Peer| *peer.session.config.transport.link() == link;
+                self.for_all(now, |peer| on_link(peer).then_some(SessionEvent::LinkUp), actions);
+                self.links_up.insert(link);
+            }
+            Event::LinkDown(link) => {
+                self.links_up.remove(&link);
+                let on_link = |peer: &Peer| *peer.session.config.transport.link() == link;
+                self.for_all(now, |peer| on_link(peer).then_some(SessionEvent::LinkDown), actions);
+            }
+            Event::RemoteHeard { neighbour, address } => {
+                if let Some(slot) = self.slot(neighbour) {
+                    self.session_event(now, slot, SessionEvent::RemoteHeard(address), actions);
+                }
+            }
+            Event::Connected(id) => self.connection_event(now, id, SessionEvent::Connected(id), actions),
+            Event::ConnectFailed(id) => {
+                self.connection_event(now, id, SessionEvent::ConnectFailed(id), actions)
+            }
+            Event::Closed(id) => self.connection_event(now, id, SessionEvent::Closed(id), actions),
+            Event::Accepted { neighbour, connection } => match self.slot(neighbour) {
+                Some(slot) => self.session_event(now, slot, SessionEvent::Accepted(connection), actions),
+                None => actions.push(Action::Close { connection }),
+            },
+            Event::Received { connection, bytes } => self.received(now, connection, bytes, actions),
+            Event::Timeout => self.timeout(now, actions),
+            Event::Stop => {
+                self.stopped = true;
+                let stop = || SessionEvent::Stop(Notification::shutdown("the router stops"));
+                self.for_all(now, |_| Some(stop()), actions);
+            }
+        }
+    }
 
     /// When [`Event::Timeout`] is due; may be in the past.
     pub fn next_timeout(&self) -> Option<Instant> {
-        None
+        let peers = self.peers.iter().flatten();
+        peers.flat_map(|peer| [peer.session.next_timeout(), peer.send_hold_end()]).flatten().min()
     }
 
     /// Appends UPDATEs for the neighbour's connection to `out`: whole messages, about `budget` bytes
-    /// (exceeded by at most one message). True if there are more.
-    pub fn poll_updates(&mut self, _neighbour: NeighbourId, _budget: usize, _out: &mut Vec<u8>) -> bool {
-        false
+    /// (exceeded by at most one set of attributes and its messages). True if there are more.
+    pub fn poll_updates(&mut self, neighbour: NeighbourId, budget: usize, out: &mut Vec<u8>) -> bool {
+        let Some(slot) = self.slot(neighbour) else { return false };
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return false };
+        let (Some(adj_out), Some(negotiated)) = (&mut peer.out, peer.session.established()) else {
+            return false;
+        };
+        let telling = Telling {
+            config: &self.config,
+            tables: &self.tables,
+            neighbour: &peer.session.config,
+            negotiated,
+            local: peer.session.local(),
+            slot,
+        };
+        let (messages, more) = adj_out.poll(&telling, &mut self.rib, budget.max(1), out, &mut self.notices);
+        self.notices.truncate(NOTICES_MAX);
+        peer.updates_out += messages;
+        adj_out.told = more;
+        adj_out.waits_since = more.then_some(self.now);
+        more
     }
 
     /// Appends at most `budget` changes for the kernel. True if there are more.
-    pub fn poll_routes(&mut self, _budget: usize, _out: &mut Vec<RouteChange>) -> bool {
-        false
+    pub fn poll_routes(&mut self, budget: usize, out: &mut Vec<RouteChange>) -> bool {
+        let mut left = budget;
+        while left > 0 {
+            let Some(prefix) = self.kernel_queue.pop_front() else { break };
+            let Some(destination) = self.rib.get_mut(&prefix) else { continue };
+            destination.kernel_pending = false;
+            let route = wanted(&self.config, &self.peers, &prefix, destination);
+            if route.is_some() || destination.in_kernel {
+                destination.in_kernel = route.is_some();
+                out.push(RouteChange { prefix, route });
+                left -= 1;
+            }
+            self.rib.tidy(&prefix);
+        }
+        self.kernel_told = !self.kernel_queue.is_empty();
+        self.kernel_told
     }
 
-    /// Every route that the kernel should hold now, whatever was polled: for a comparison with what it does hold.
+    /// Every route that the kernel should hold now, polled or not: for a comparison with what it
+    /// does hold.
     pub fn routes_wanted(&self) -> Vec<RouteChange> {
-        Vec::new()
+        let wanted = |(prefix, destination): (Prefix, &Destination)| {
+            let route = wanted(&self.config, &self.peers, &prefix, destination)?;
+            Some(RouteChange { prefix, route: Some(route) })
+        };
+        self.rib.iter().filter_map(wanted).collect()
     }
 
-    /// Takes a new configuration. Neighbours are matched by name: those unchanged keep their sessions,
-    /// the others' sessions end or begin. From here on a [`NeighbourId`] is an index into the new list.
-    pub fn replace_config(&mut self, _now: Instant, config: SpeakerConfig, _actions: &mut Vec<Action>) {
-        self.config = config;
+    fn slot(&self, neighbour: NeighbourId) -> Option<Slot> {
+        self.slots.get(usize::from(neighbour.0)).copied()
     }
 
-    /// The Loc-RIB, a prefix at a time, IPv4 first.
-    pub fn routes(&self) -> impl Iterator<Item = RouteStatus> + '_ {
-        core::iter::empty()
+    pub(super) fn peer_slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.peers.len() as u16).map(Slot)
     }
 
-    pub fn status(&self, _now: Instant) -> SpeakerStatus {
-        let neighbours = self
-            .config
-            .neighbours
-            .iter()
-            .map(|neighbour| NeighbourStatus {
-                name: neighbour.name.clone(),
-                link: neighbour.transport.link().clone(),
-                remote: match neighbour.transport {
-                    Transport::Unnumbered { remote, .. } => remote.map(IpAddr::V6),
-                    Transport::Numbered { remote, .. } => Some(remote),
-                },
-                remote_asn: neighbour.remote_asn,
-                role: match &neighbour.relation {
-                    Relation::Inside { .. } => None,
-                    Relation::Outside(policy) => Some(policy.role),
-                },
-                state: SessionState::AwaitStart,
-                established_for_ms: None,
-                established_count: 0,
-                hold_ms: 0,
-                keepalive_ms: 0,
-                router_id: None,
-                last_end: None,
-                accepted: FamilyCounts::default(),
-                announced: FamilyCounts::default(),
-                pending: 0,
-                updates_in: 0,
-                updates_out: 0,
-                refused: Vec::new(),
-                refused_count: 0,
-            })
-            .collect();
-        SpeakerStatus {
-            router_id: self.config.router_id,
-            asn: self.config.asn,
-            public_asn: self.config.public_asn,
-            neighbours,
-            prefixes: FamilyCounts::default(),
-            originated: Vec::new(),
-            held_back: Vec::new(),
+    fn for_all(
+        &mut self,
+        now: Instant,
+        event: impl Fn(&Peer) -> Option<SessionEvent>,
+        actions: &mut Vec<Action>,
+    ) {
+        for slot in self.peer_slots() {
+            if let Some(event) = self.peers[slot.index()].as_ref().and_then(&event) {
+                self.session_event(now, slot, event, actions);
+            }
         }
     }
+
+    fn slot_of_connection(&mut self, id: ConnectionId) -> Option<Slot> {
+        let holds =
+            |peer: &mut Option<Peer>| peer.as_mut().is_some_and(|it| it.session.connection(id).is_some());
+        self.peers.iter_mut().position(holds).map(|at| Slot(at as u16))
+    }
+
+    fn connection_event(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        event: SessionEvent,
+        actions: &mut Vec<Action>,
+    ) {
+        // The connection of a session that has ended meanwhile is nobody's.
+        if let Some(slot) = self.slot_of_connection(id) {
+            self.session_event(now, slot, event, actions);
+        }
+    }
+
+    pub(super) fn session_event(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        event: SessionEvent,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        let mut output = Output { actions, changes: Vec::new(), dialled: &mut self.dialled };
+        peer.session.step(now, event, &mut output);
+        for change in output.changes {
+            match change {
+                Change::Up(negotiated) => self.session_up(now, slot, &negotiated, actions),
+                Change::Down(end) => self.session_down(slot, end, actions),
+                Change::Failed(end) => self.attempt_failed(slot, end, actions),
+                Change::Update(update) => self.update(now, slot, &update, actions),
+                Change::Refresh(family) => self.tell_again(slot, Some(family), actions),
+            }
+        }
+    }
+
+    fn received(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], actions: &mut Vec<Action>) {
+        let Some(slot) = self.slot_of_connection(id) else { return };
+        let Some(connection) = self.connection_mut(slot, id) else { return };
+        let stream = connection.stream(bytes);
+        let mut rest = &*stream;
+        loop {
+            let message = match next_frame(&mut rest) {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    let context = self.peers[slot.index()].as_ref().map(|peer| peer.session.context(id));
+                    let Some(context) = context else { return };
+                    Message::parse(frame, context)
+                }
+                Err(error) => Err(error),
+            };
+            self.session_event(now, slot, SessionEvent::Message(id, message), actions);
+            if self.connection_mut(slot, id).is_none() {
+                return;
+            }
+        }
+        if let Some(connection) = self.connection_mut(slot, id) {
+            connection.keep(rest);
+        }
+    }
+
+    fn connection_mut(&mut self, slot: Slot, id: ConnectionId) -> Option<&mut super::connection::Connection> {
+        self.peers[slot.index()].as_mut()?.session.connection(id)
+    }
+
+    fn timeout(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        for slot in self.peer_slots() {
+            let Some(peer) = self.peers[slot.index()].as_ref() else { continue };
+            let stuck = due(peer.send_hold_end());
+            if due(peer.session.next_timeout()) {
+                self.session_event(now, slot, SessionEvent::Timeout, actions);
+            }
+            if stuck {
+                let notification = Notification::new(Notification::SEND_HOLD_TIMER_EXPIRED, 0);
+                let end = SessionEvent::End(SessionEnd::SendHoldExpired, notification);
+                self.session_event(now, slot, end, actions);
+            }
+        }
+    }
+
+    fn attempt_failed(&mut self, slot: Slot, end: SessionEnd, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        if peer.failure_said.as_ref() != Some(&end) {
+            actions.push(Action::Log(Notice::Failing { neighbour: peer.name(), reason: end.clone() }));
+        }
+        peer.failure_said = Some(end.clone());
+        peer.last_end = Some(end);
+    }
+
+    /// A route into the table, and out to whom it concerns.
+    pub(super) fn set_route(
+        &mut self,
+        prefix: &Prefix,
+        slot: Slot,
+        route: Option<Arc<Route>>,
+        actions: &mut Vec<Action>,
+    ) {
+        let there = route.is_some();
+        let peers = &self.peers;
+        let effect = self.rib.set(prefix, slot, route, &|slot| rank(peers, slot), self.config.max_paths);
+        if let Some(peer) = self.peers.get_mut(slot.index()).and_then(Option::as_mut) {
+            let count = peer.accepted.of_mut(prefix);
+            match (effect.replaced, there) {
+                (false, true) => *count += 1,
+                (true, false) => *count = count.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.originations_due |= effect.replaced != there && self.originations.watches(prefix);
+        self.spread(prefix, effect, actions);
+    }
+
+    /// Tells neighbours and kernel of a change at one prefix.
+    pub(super) fn spread(&mut self, prefix: &Prefix, effect: Effect, actions: &mut Vec<Action>) {
+        let Some(destination) = self.rib.get_mut(prefix) else { return };
+        if effect.forwarding && !destination.kernel_pending {
+            destination.kernel_pending = true;
+            self.kernel_queue.push_back(*prefix);
+            if !core::mem::replace(&mut self.kernel_told, true) {
+                actions.push(Action::RoutesReady);
+            }
+        }
+        if effect.best {
+            for (slot, peer) in (0..).map(Slot).zip(&mut self.peers) {
+                if let Some(peer) = peer {
+                    enqueue(peer, slot, *prefix, destination, self.now, actions);
+                }
+            }
+        }
+    }
+
+    /// Puts the whole table, or one family of it, in a neighbour's queue.
+    pub(super) fn tell_again(&mut self, slot: Slot, family: Option<AfiSafi>, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        for (prefix, destination) in self.rib.iter_mut() {
+            let there = destination.best().is_some() || destination.announced.contains(slot);
+            if there && family.is_none_or(|family| family == AfiSafi::of(&prefix)) {
+                enqueue(peer, slot, prefix, destination, self.now, actions);
+            }
+        }
+        // End-of-RIB is something to tell, too.
+        say_ready(peer, self.now, actions);
+    }
+
+    /// Announces or withdraws our own prefixes, as what they stand for comes and goes.
+    pub(super) fn reconsider_originations(&mut self, actions: &mut Vec<Action>) {
+        if !self.started || !core::mem::replace(&mut self.originations_due, false) {
+            return;
+        }
+        for (prefix, route) in self.originations.reconsider(&self.rib) {
+            actions.push(Action::Log(match route {
+                Some(_) => Notice::OriginationStarted { prefix },
+                None => Notice::OriginationStopped { prefix },
+            }));
+            self.set_route(&prefix, Slot::LOCAL, route, actions);
+            self.rib.tidy(&prefix);
+        }
+    }
+}
+
+/// Puts a prefix in a neighbour's queue if a session stands that carries it.
+fn enqueue(
+    peer: &mut Peer,
+    slot: Slot,
+    prefix: Prefix,
+    destination: &mut Destination,
+    now: Instant,
+    actions: &mut Vec<Action>,
+) {
+    let family = AfiSafi::of(&prefix);
+    let carries = |it: &Negotiated| it.families.iter().any(|&carried| AfiSafi::from(carried) == family);
+    if !peer.session.established().is_some_and(carries) {
+        return;
+    }
+    if let Some(out) = &mut peer.out {
+        out.enqueue(slot, prefix, destination);
+        say_ready(peer, now, actions);
+    }
+}
+
+/// Asks the shell to poll, unless it has been asked and has not come to the end.
+pub(super) fn say_ready(peer: &mut Peer, now: Instant, actions: &mut Vec<Action>) {
+    let (Some(out), Some(negotiated)) = (&mut peer.out, peer.session.established()) else { return };
+    if !core::mem::replace(&mut out.told, true) {
+        out.waits_since = Some(now);
+        let neighbour = peer.session.id;
+        actions.push(Action::UpdatesReady { neighbour, connection: negotiated.connection });
+    }
+}
+
+/// Where a path leads; `None` for our own.
+pub(super) fn next_hop(peers: &[Option<Peer>], path: &Path) -> Option<NextHop> {
+    let peer = peers.get(path.slot.index()).and_then(Option::as_ref)?;
+    let link = peer.session.config.transport.link().clone();
+    Some(NextHop { link, via: path.route.next_hop? })
+}
+
+/// What the kernel should hold for a destination.
+fn wanted(
+    config: &SpeakerConfig,
+    peers: &[Option<Peer>],
+    prefix: &Prefix,
+    destination: &Destination,
+) -> Option<SpeakerRoute> {
+    let best = destination.best()?;
+    if best.route.discard {
+        return Some(SpeakerRoute { next_hops: Vec::new(), source: None, discard: true });
+    }
+    let mut next_hops: Vec<NextHop> =
+        destination.used().iter().filter_map(|path| next_hop(peers, path)).collect();
+    // In one order whichever came first, so that the same set is the same route.
+    next_hops.sort();
+    next_hops.dedup();
+    let source = match prefix {
+        Prefix::V4(_) => config.source_v4.map(IpAddr::V4),
+        Prefix::V6(_) => config.source_v6.map(IpAddr::V6),
+    };
+    (!next_hops.is_empty()).then_some(SpeakerRoute { next_hops, source, discard: false })
 }

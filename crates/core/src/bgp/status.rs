@@ -30,6 +30,15 @@ pub struct FamilyCounts {
     pub ipv6: u32,
 }
 
+impl FamilyCounts {
+    pub(super) fn of_mut(&mut self, prefix: &Prefix) -> &mut u32 {
+        match prefix {
+            Prefix::V4(_) => &mut self.ipv4,
+            Prefix::V6(_) => &mut self.ipv6,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeighbourStatus {
     pub name: String,

@@ -254,8 +254,10 @@ fn interface_sysctls(desired: &Desired, observed: &Observed, links: &Links<'_>, 
     for sysctl in &desired.sysctls {
         let Some(name) = interface_of(sysctl) else { continue };
         let Some(link) = links.present.iter().find(|link| link.as_str() == name) else { continue };
+        // An interface that is there and has no such setting never will have.
+        let missing_is_well = sysctl.optional && links.keeps(link);
         let found = observed.sysctls.get(&sysctl.key).filter(|_| links.keeps(link));
-        if found.is_none_or(|found| !same_words(found, sysctl)) {
+        if found.map_or(!missing_is_well, |found| !same_words(found, sysctl)) {
             changes.push(Change::SetSysctl(sysctl.clone()));
         }
     }

@@ -65,7 +65,7 @@ pub fn fabric(survey: &Survey<'_>, machine: &Machine<'_>) -> Desired {
         link: link.clone(),
         prefix: Prefix::new(machine.link_local.into(), 64).expect("64 is a length of IPv6"),
     };
-    let mut carry_ip = vec![IfName::loopback()];
+    let mut carry_ip = Vec::new();
     for (end, way) in inside
         .iter()
         .map(|inside| (inside.end, inside.way))

@@ -20,6 +20,7 @@ pub const OVERLAY_PORT: u16 = 51_900;
 /// own, and a socket that is bound to the line's interface finds it.
 const METRIC: u32 = 1024;
 const PROTOCOL_GRE: u8 = 47;
+const PROTOCOL_UDP: u8 = 17;
 const PROTOCOL_ETHERIP: u8 = 97;
 /// What an Ethernet port carries.
 const ETHERNET_MTU: u32 = 1500;
@@ -203,13 +204,13 @@ fn tunnel_rules(tunnels: &[Tunnel]) -> Vec<WallRule> {
             protocol: Some(protocol),
             ..Match::default()
         };
-        let Some(port) = port else {
-            rules.push(accept(matching(ProtocolMatch::Number { number: protocol })));
-            continue;
-        };
-        rules.push(accept(matching(ProtocolMatch::Udp { ports: vec![port], either: false })));
+        rules.push(accept(matching(match port {
+            Some(port) => ProtocolMatch::Udp { ports: vec![port], either: false },
+            None => ProtocolMatch::Number { number: protocol },
+        })));
         if ipv6 {
-            // A rule that asks for a port does not see the second half of a packet.
+            // The second half of a packet has no port, and with an extension header before the
+            // tunnel's (the kernel's ip6gre makes one) not even its protocol can be seen.
             let later = accept(matching(ProtocolMatch::LaterFragment));
             if !rules.contains(&later) {
                 rules.push(later);
@@ -218,8 +219,6 @@ fn tunnel_rules(tunnels: &[Tunnel]) -> Vec<WallRule> {
     }
     rules
 }
-
-const PROTOCOL_UDP: u8 = 17;
 
 /// What the client that looks after a line must hear.
 pub fn client_rules(line: &Line<'_>) -> Vec<WallRule> {

@@ -11,7 +11,7 @@ use crate::declaration::{Pass, Person, Purpose, Uplink};
 use std::net::{IpAddr, SocketAddr};
 use tsumugi_core::desired::{
     Address, Desired, DropReason, Hook, Link, LinkKind, Match, NextHop, ProtocolMatch, Route, RouteTarget,
-    Wall, WallRule,
+    Verdict, Wall, WallRule,
 };
 use tsumugi_core::id::{IfName, KeyName, Plane, Prefix};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
@@ -86,7 +86,7 @@ pub fn router(survey: &Survey<'_>, index: usize, far_ends: &mut FarEnds) -> Mana
         routes,
         neighbours: Vec::new(),
         sysctls: settings(survey, index),
-        walls: walls(survey, index),
+        walls: walls(survey, index, &overlay),
     };
     ManagementPlan { desired, overlay }
 }
@@ -184,17 +184,19 @@ fn settings(survey: &Survey<'_>, index: usize) -> Vec<tsumugi_core::desired::Sys
 
 /// On the overlay only the management space; on the switch, of IPv6, only that and what is local;
 /// on the plane's own lines only the overlay. Forwarded is only between overlay and switch.
-fn walls(survey: &Survey<'_>, index: usize) -> Vec<Wall> {
+fn walls(survey: &Survey<'_>, index: usize, overlay: &Overlay) -> Vec<Wall> {
     let machine = &survey.machines[index];
     let space = vec![survey.space.0];
     let port = machine.router.management_port.as_ref().map(|port| port.get().clone());
     let own_lines: Vec<&Line<'_>> =
         machine.lines.iter().filter(|line| line.plane == Plane::Management && !line.uplink.share()).collect();
 
-    let mut rules = vec![
+    let clamps = clamps(overlay);
+    let mut rules = clamp_rules(&clamps, true);
+    rules.extend([
         accept(Match { iif: vec![device()], from: space.clone(), ..Match::default() }),
         drop(DropReason::NotManagement, Match { iif: vec![device()], ..Match::default() }),
-    ];
+    ]);
     if let Some(port) = &port {
         let on_switch = |protocol, not_from: Vec<Prefix>| Match {
             iif: vec![port.clone()],
@@ -223,7 +225,8 @@ fn walls(survey: &Survey<'_>, index: usize) -> Vec<Wall> {
     ours.extend(
         machine.lines.iter().filter(|line| line.plane == Plane::Management).map(|line| line.link.clone()),
     );
-    let mut transit: Vec<WallRule> = Vec::new();
+    let mut transit = clamp_rules(&clamps, true);
+    transit.extend(clamp_rules(&clamps, false));
     if forwards(survey, index) {
         let through =
             Match { iif: inside.clone(), oif: inside, from: space.clone(), to: space, ..Match::default() };
@@ -231,10 +234,51 @@ fn walls(survey: &Survey<'_>, index: usize) -> Vec<Wall> {
     }
     transit.push(drop(DropReason::NoTransit, Match { iif: ours.clone(), ..Match::default() }));
     transit.push(drop(DropReason::NoTransit, Match { oif: ours, ..Match::default() }));
-    vec![
-        Wall { hook: Hook::Input, rules, otherwise: None },
-        Wall { hook: Hook::Forward, rules: transit, otherwise: None },
-    ]
+    with_output(
+        vec![
+            Wall { hook: Hook::Input, rules, otherwise: None },
+            Wall { hook: Hook::Forward, rules: transit, otherwise: None },
+        ],
+        &clamps,
+    )
+}
+
+/// The MSS with which TCP fits one outer packet on every path of a member: the narrowest decides,
+/// because any of them may be the one that is alive. Empty if every path has room for a full one.
+fn clamps(overlay: &Overlay) -> Vec<(Ip, u16)> {
+    let ways = overlay.neighbours.iter().flat_map(|neighbour| &neighbour.paths).map(|path| {
+        // IPv6's header is the larger one, for a path whose family is the other side's choice.
+        let outer = path.endpoint.map_or(Ip::V6, |endpoint| Ip::of_ipv6(endpoint.is_ipv6()));
+        way(outer, path.path_mtu)
+    });
+    let narrow: Vec<Way> = ways.filter(Way::needs_clamp).collect();
+    Ip::BOTH
+        .into_iter()
+        .filter_map(|ip| {
+            let least = narrow.iter().map(|way| way.mss(ip)).min()?;
+            Some((ip, u16::try_from(least).ok().filter(|mss| *mss > 0)?))
+        })
+        .collect()
+}
+
+fn clamp_rules(clamps: &[(Ip, u16)], arriving: bool) -> Vec<WallRule> {
+    let rule = |(ip, mss): &(Ip, u16)| {
+        let protocol = Some(ProtocolMatch::TcpSyn { ipv6: *ip == Ip::V6 });
+        let matches = if arriving {
+            Match { iif: vec![device()], protocol, ..Match::default() }
+        } else {
+            Match { oif: vec![device()], protocol, ..Match::default() }
+        };
+        WallRule { matches, verdict: Verdict::ClampMss { mss: *mss } }
+    };
+    clamps.iter().map(rule).collect()
+}
+
+fn with_output(mut walls: Vec<Wall>, clamps: &[(Ip, u16)]) -> Vec<Wall> {
+    if !clamps.is_empty() {
+        walls.push(Wall { hook: Hook::Output, rules: clamp_rules(clamps, false), otherwise: None });
+    }
+    walls
 }
 
 fn link_local() -> Prefix {
@@ -400,7 +444,6 @@ pub fn laptop(survey: &Survey<'_>, person: &Person) -> ManagementPlan {
         neighbours: neighbours.collect(),
     };
     let space = survey.space.0;
-    let only_space = Match { iif: vec![device()], from: vec![space], ..Match::default() };
     let desired = Desired {
         links: vec![overlay_link(&overlay)],
         addresses: vec![Address { link: device(), prefix: host(own) }],
@@ -413,26 +456,28 @@ pub fn laptop(survey: &Survey<'_>, person: &Person) -> ManagementPlan {
         }],
         neighbours: Vec::new(),
         sysctls: sysctls::management(&[device()], &[], false),
-        walls: vec![
-            Wall {
-                hook: Hook::Input,
-                rules: vec![
-                    accept(only_space),
-                    drop(DropReason::NotManagement, Match { iif: vec![device()], ..Match::default() }),
-                ],
-                otherwise: None,
-            },
-            Wall {
-                hook: Hook::Forward,
-                rules: vec![
-                    drop(DropReason::NoTransit, Match { iif: vec![device()], ..Match::default() }),
-                    drop(DropReason::NoTransit, Match { oif: vec![device()], ..Match::default() }),
-                ],
-                otherwise: None,
-            },
-        ],
+        walls: laptop_walls(space, &overlay),
     };
     ManagementPlan { desired, overlay }
+}
+
+/// From the overlay only the management space, and nothing through a laptop.
+fn laptop_walls(space: Prefix, overlay: &Overlay) -> Vec<Wall> {
+    let clamps = clamps(overlay);
+    let mut input = clamp_rules(&clamps, true);
+    input.push(accept(Match { iif: vec![device()], from: vec![space], ..Match::default() }));
+    input.push(drop(DropReason::NotManagement, Match { iif: vec![device()], ..Match::default() }));
+    let transit = vec![
+        drop(DropReason::NoTransit, Match { iif: vec![device()], ..Match::default() }),
+        drop(DropReason::NoTransit, Match { oif: vec![device()], ..Match::default() }),
+    ];
+    with_output(
+        vec![
+            Wall { hook: Hook::Input, rules: input, otherwise: None },
+            Wall { hook: Hook::Forward, rules: transit, otherwise: None },
+        ],
+        &clamps,
+    )
 }
 
 /// The management part of a plan that has not been filled in yet.

@@ -11,16 +11,18 @@ mod management;
 mod names;
 mod segments;
 mod speaker;
+mod subjects;
 mod survey;
 mod sysctls;
 
 pub use crate::hash::{hash_of, seal};
-pub use survey::Survey;
+pub use subjects::{LineSize, Subject, Subjects, Where};
 
 use crate::declaration::Declaration;
 use crate::problem::Problem;
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
+use survey::Survey;
 use tsumugi_core::desired::Desired;
 use tsumugi_core::id::KeyName;
 use tsumugi_core::router_plan::{Encapsulation, RouterPlan, SCHEMA};
@@ -68,7 +70,10 @@ pub struct MachineKeys {
 /// What the arithmetic of packet sizes refuses, with the arithmetic: a full inside packet that
 /// would need three outer ones, a segment whose frames fit no link.
 pub fn compile(declaration: &Declaration) -> Result<NetworkPlan, Vec<Problem>> {
-    let survey = Survey::new(declaration)?;
+    let (survey, problems) = Survey::build(declaration);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let routers: Vec<RouterPlan> = (0..survey.machines.len()).map(|index| router(&survey, index)).collect();
     let laptops: Vec<RouterPlan> = declaration
         .persons
@@ -86,7 +91,7 @@ pub fn compile(declaration: &Declaration) -> Result<NetworkPlan, Vec<Problem>> {
 
 /// What `compile` would refuse, without compiling.
 pub fn refusals(declaration: &Declaration) -> Vec<Problem> {
-    Survey::new(declaration).err().unwrap_or_default()
+    Survey::build(declaration).1
 }
 
 fn router(survey: &Survey<'_>, index: usize) -> RouterPlan {

@@ -21,7 +21,10 @@ pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
     let mut neighbours: Vec<NeighbourConfig> =
         fabric::inside(survey, machine).iter().map(|link| inside_neighbour(machine, link)).collect();
     for connection in fabric::outside(survey, machine) {
-        neighbours.extend(outside_neighbours(public_asn, connection));
+        for neighbour in outside_neighbours(public_asn, connection) {
+            let name = unused(&neighbours, &neighbour.name);
+            neighbours.push(NeighbourConfig { name, ..neighbour });
+        }
     }
     SpeakerConfig {
         // A network without IPv4 loopbacks still needs an identifier that is unique in it
@@ -38,6 +41,14 @@ pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
         own_prefixes: survey.network().prefixes.iter().map(|prefix| **prefix).collect(),
         max_paths: MAX_PATHS,
     }
+}
+
+/// The name, or where a session has it already (a second connection to the same peer) the name
+/// with a count.
+fn unused(neighbours: &[NeighbourConfig], name: &str) -> String {
+    let is_free = |name: &str| neighbours.iter().all(|neighbour| neighbour.name != name);
+    let counted = (2..).map(|count| format!("{name}.{count}"));
+    std::iter::once(name.to_owned()).chain(counted).find(|name| is_free(name)).unwrap_or_default()
 }
 
 fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>) -> NeighbourConfig {
@@ -69,9 +80,8 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
             IpAddr::V4(_) => (Family::Ipv4Unicast, "ipv4"),
             IpAddr::V6(_) => (Family::Ipv6Unicast, "ipv6"),
         };
-        let first = format!("{}/{word}", *peer.name);
         neighbours.push(NeighbourConfig {
-            name: first,
+            name: format!("{}/{word}", *peer.name),
             transport: Transport::Numbered {
                 link: connection.end.name.clone(),
                 local: local.addr(),

@@ -87,9 +87,8 @@ impl Machine<'_> {
 }
 
 impl<'a> Survey<'a> {
-    /// # Errors
-    /// What the arithmetic of packets refuses, each with its lines.
-    pub fn new(declaration: &'a Declaration) -> Result<Survey<'a>, Vec<Problem>> {
+    /// Looks everything up; with it what the arithmetic of packets refuses, each with its lines.
+    pub fn build(declaration: &'a Declaration) -> (Survey<'a>, Vec<Problem>) {
         let sites: HashMap<&str, &Site> =
             declaration.sites.iter().map(|site| (site.name.as_str(), site)).collect();
         let mut machines = Vec::with_capacity(declaration.routers.len());
@@ -133,7 +132,7 @@ impl<'a> Survey<'a> {
         ends::links(&mut survey, &mut problems);
         ends::connections(&mut survey, &mut problems);
         super::segments::place(&mut survey, &mut problems);
-        if problems.is_empty() { Ok(survey) } else { Err(problems) }
+        (survey, problems)
     }
 
     pub fn machine(&self, name: &str) -> Option<usize> {

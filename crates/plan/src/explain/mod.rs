@@ -7,6 +7,7 @@ pub mod mtu;
 mod naming;
 mod network;
 mod peer;
+pub mod plan;
 mod reading;
 mod render;
 mod segment;

@@ -2,8 +2,103 @@
 //! be added up by eye.
 
 use super::Lang;
+use crate::compile::{Subject, Subjects, Where};
+use crate::declaration::Declaration;
 use crate::problem::Arithmetic;
-use tsumugi_core::mtu::{Account, IPV6_FRAGMENT, Ip, Line, Part, TCP, Wrapping};
+use std::fmt::Write;
+use tsumugi_core::mtu::{Account, IPV6_FRAGMENT, Ip, Line, Part, TCP, Way, Wrapping};
+
+/// The arithmetic of a file's links, connections, overlay and segments, of a file that `check`
+/// finds nothing wrong with. `which` is `a-b`, the name of an interface, a peer, `management` or
+/// `segments`; `None`: everything. What shares one arithmetic is told together.
+///
+/// # Errors
+/// The words that `which` may be, if it is none of them.
+pub fn explain(declaration: &Declaration, which: Option<&str>, lang: Lang) -> Result<String, Vec<String>> {
+    let subjects = Subjects::of(declaration);
+    let chosen: Vec<&Subject> =
+        subjects.all.iter().filter(|subject| which.is_none_or(|which| subject.is_called(which))).collect();
+    if chosen.is_empty() && which.is_some() {
+        let mut known: Vec<String> =
+            subjects.all.iter().filter_map(|subject| subject.names.first().cloned()).collect();
+        known.dedup();
+        return Err(known);
+    }
+    let mut groups: Vec<(Way, Vec<&Subject>)> = Vec::new();
+    for subject in chosen {
+        match groups.iter_mut().find(|(way, of)| *way == subject.way && of[0].place.is_like(&subject.place)) {
+            Some((_, of)) => of.push(subject),
+            None => groups.push((subject.way, vec![subject])),
+        }
+    }
+    let mut text = String::new();
+    for (way, of) in groups {
+        for subject in of {
+            let _ = writeln!(text, "{}", title(subject, lang));
+        }
+        for line in lines(&way.account(), lang) {
+            let _ = writeln!(text, "  {line}");
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    Ok(text)
+}
+
+fn title(subject: &Subject, lang: Lang) -> String {
+    let wrapping = wrapping_name(&subject.way);
+    match (&subject.place, lang) {
+        (Where::Link { ends, lines: None }, Lang::En) => {
+            format!("{} - {}: {wrapping}", ends[0], ends[1])
+        }
+        (Where::Link { ends, lines: None }, Lang::Ja) => {
+            format!("{} - {}: {wrapping}", ends[0], ends[1])
+        }
+        (Where::Link { ends, lines: Some(lines) }, Lang::En) => format!(
+            "{} - {}: {wrapping}; lines {} ({}) and {} ({})",
+            ends[0], ends[1], lines[0].0, lines[0].1, lines[1].0, lines[1].1
+        ),
+        (Where::Link { ends, lines: Some(lines) }, Lang::Ja) => format!(
+            "{} - {}: {wrapping}。回線は{}({})と{}({})",
+            ends[0], ends[1], lines[0].0, lines[0].1, lines[1].0, lines[1].1
+        ),
+        (Where::Connection { router, peer, line: None }, _) => format!("{router} - {peer}: {wrapping}"),
+        (Where::Connection { router, peer, line: Some((line, mtu)) }, Lang::En) => {
+            format!("{router} - {peer}, outside: {wrapping}; line {line} ({mtu})")
+        }
+        (Where::Connection { router, peer, line: Some((line, mtu)) }, Lang::Ja) => {
+            format!("{router} - {peer}(外部): {wrapping}。回線は{line}({mtu})")
+        }
+        (Where::Management { members, lines }, Lang::En) => format!(
+            "{} - {}, management: {wrapping}; lines {} ({}) and {} ({})",
+            members[0], members[1], lines[0].0, lines[0].1, lines[1].0, lines[1].1
+        ),
+        (Where::Management { members, lines }, Lang::Ja) => format!(
+            "{} - {}(管理): {wrapping}。回線は{}({})と{}({})",
+            members[0], members[1], lines[0].0, lines[0].1, lines[1].0, lines[1].1
+        ),
+        (Where::Segments, Lang::En) => {
+            format!("segments: {wrapping} across inside links of {}", subject.way.path_mtu)
+        }
+        (Where::Segments, Lang::Ja) => {
+            format!("セグメント: {wrapping}。内部リンクは{}", subject.way.path_mtu)
+        }
+    }
+}
+
+/// What carries it, and over which family.
+fn wrapping_name(way: &Way) -> String {
+    let name = match way.wrapping {
+        Wrapping::Ethernet => return "Ethernet".into(),
+        Wrapping::Gre { .. } => "GRE",
+        Wrapping::Gretap { .. } => "GREtap",
+        Wrapping::EtherIp { .. } => "EtherIP",
+        Wrapping::WireGuard => "WireGuard",
+        Wrapping::Vxlan { .. } => "VXLAN",
+    };
+    format!("{name} / {}", ip_name(way.outer))
+}
 
 /// An account in both languages.
 pub fn arithmetic(account: &Account) -> Arithmetic {
@@ -122,5 +217,52 @@ pub fn ip_name(ip: Ip) -> &'static str {
     match ip {
         Ip::V4 => "IPv4",
         Ip::V6 => "IPv6",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declaration;
+
+    const TWO_HOMES: &str = include_str!("../../../../examples/two-homes.toml");
+    const AS63806: &str = include_str!("../../../../examples/as63806.toml");
+
+    fn explained(text: &str, which: Option<&str>, lang: Lang) -> Result<String, Vec<String>> {
+        explain(&declaration::parse(text).0.expect("a file that can be read"), which, lang)
+    }
+
+    #[test]
+    fn two_homes_in_both_languages() {
+        insta::assert_snapshot!("two_homes_en", explained(TWO_HOMES, None, Lang::En).unwrap());
+        insta::assert_snapshot!("two_homes_ja", explained(TWO_HOMES, None, Lang::Ja).unwrap());
+    }
+
+    #[test]
+    fn all_of_as63806() {
+        insta::assert_snapshot!(explained(AS63806, None, Lang::En).unwrap());
+    }
+
+    #[test]
+    fn a_link_is_found_by_its_routers_in_either_order_its_interface_or_its_peer() {
+        for which in ["cr0101-cr0201", "cr0201-cr0101", "gre-cr0201"] {
+            let text = explained(AS63806, Some(which), Lang::En).unwrap();
+            assert!(
+                text.starts_with("cr0101 - cr0201: GRE / IPv6; lines ngn (1500) and ngn (1500)"),
+                "{text}"
+            );
+        }
+        for which in ["telhi", "eip-telhi", "cr0101-telhi"] {
+            assert!(explained(AS63806, Some(which), Lang::En).unwrap().contains("1404  MSS"), "{which}");
+        }
+        assert!(explained(AS63806, Some("management"), Lang::Ja).unwrap().contains("WireGuard"));
+        assert!(explained(AS63806, Some("nothing"), Lang::En).unwrap_err().contains(&"segments".to_owned()));
+    }
+
+    #[test]
+    fn what_is_refused_is_explained_all_the_same() {
+        let text =
+            explained(&TWO_HOMES.replace("mtu = 2400", "mtu = 3000"), Some("hana-ren"), Lang::En).unwrap();
+        assert!(text.contains("3  outer packets, headers included: 1496 + 1496 + 156"), "{text}");
     }
 }

@@ -1,8 +1,13 @@
 //! The verbs.
 
+mod datapath;
 mod file;
+mod lab;
+mod management;
+mod plan;
 mod router;
 mod status;
+mod verify;
 
 use crate::observe::words;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -52,8 +57,31 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Why things are as they are.
+    #[command(subcommand)]
+    Explain(Explain),
+    /// A whole network of one file on this machine.
+    Lab {
+        #[command(subcommand)]
+        verb: lab::LabVerb,
+    },
+    /// The process that plays an outside peer in a lab.
+    #[command(hide = true)]
+    LabStandIn { machine: String },
+    /// The process that moves a router's packets through its tunnels.
+    Datapath {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// The process that speaks BGP and owns the fabric of this machine.
     Router {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
+    /// The process that keeps the overlay over which people repair.
+    Management {
         /// The machine's state directory.
         #[arg(long)]
         state: PathBuf,
@@ -64,6 +92,16 @@ enum Verb {
         state: PathBuf,
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Explain {
+    /// How large packets become on the way: every header, how many outer packets, which MSS.
+    Mtu {
+        file: PathBuf,
+        /// `a-b`, an interface, a peer, `management` or `segments`; else everything.
+        link: Option<String>,
     },
 }
 
@@ -93,10 +131,17 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome {
     match cli.verb {
+        Verb::Lab { verb } => lab::run(verb, plan_lang(cli.lang)),
+        Verb::LabStandIn { machine } => verify::stand_in(&machine),
+        Verb::Datapath { state } => datapath::run(&state),
+        Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, plan_lang(cli.lang)),
+        Verb::Explain(Explain::Mtu { file, link }) => {
+            plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
+        }
         Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
         Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
         Verb::Schema => file::schema(),
-        Verb::Plan { .. } => Ok(ExitCode::SUCCESS),
+        Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }

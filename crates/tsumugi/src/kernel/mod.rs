@@ -4,12 +4,22 @@
 //! `tsumugi_core::desired`.
 
 pub mod address;
+pub mod apply;
+pub mod dynamic;
+pub mod gre;
 pub mod link;
 pub mod namespace;
 pub mod neighbour;
 pub mod netlink;
+pub mod nft;
+pub mod observe;
+pub mod plane;
 pub mod route;
+mod sysctl;
+pub mod traffic;
 pub mod tun;
+pub mod watch;
+pub mod wireguard;
 
 #[cfg(test)]
 mod tests;

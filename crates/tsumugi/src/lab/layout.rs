@@ -17,6 +17,7 @@ use tsumugi_core::desired::LinkKind;
 use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_core::router_plan::{Encapsulation, RouterPlan, Tunnel};
 use tsumugi_plan::Declaration;
+use tsumugi_plan::compile::{DevicePlan, NetworkPlan};
 use tsumugi_plan::declaration::line::Net;
 use tsumugi_plan::declaration::{
     Device, LineAddress, LineKind, Link, LinkBy, Pass, PeerAt, PeerBy, Purpose, Router, Uplink,
@@ -43,8 +44,7 @@ pub struct Source<'a> {
     pub file: &'a Path,
     pub text: &'a str,
     pub declaration: &'a Declaration,
-    pub routers: &'a [RouterPlan],
-    pub laptops: &'a [RouterPlan],
+    pub plan: &'a NetworkPlan,
 }
 
 /// # Errors
@@ -55,10 +55,10 @@ pub fn lay_out(source: &Source<'_>) -> Result<Lab, Mismatch> {
     for router in &source.declaration.routers {
         layout.router(router)?;
     }
-    for device in &source.declaration.devices {
+    for device in &source.plan.devices {
         layout.device(device);
     }
-    for laptop in source.laptops {
+    for laptop in &source.plan.laptops {
         layout.laptop(laptop);
     }
     for link in &source.declaration.links {
@@ -112,6 +112,7 @@ impl<'a> Layout<'a> {
             role,
             site: site.map(str::to_owned),
             addresses: Vec::new(),
+            gateway: None,
             processes: Vec::new(),
         };
         self.lab.machines.entry(name).or_insert(machine)
@@ -126,7 +127,7 @@ impl<'a> Layout<'a> {
             .iter()
             .flat_map(|router| router.uplinks.iter().map(Uplink::network))
             .collect();
-        if !self.source.laptops.is_empty() {
+        if !self.source.plan.laptops.is_empty() {
             nets.push(Net::Internet);
         }
         nets.sort();
@@ -249,13 +250,10 @@ impl<'a> Layout<'a> {
         }
     }
 
-    fn device(&mut self, device: &Device) {
-        let space = *self.source.declaration.network.management;
-        let site = self.source.declaration.sites.iter().find(|site| site.name == device.site);
-        let site_id = site.map_or(0, |site| *site.id);
-        let address = management_address(space, site_id, 0xd << 16 | u32::from(*device.id));
+    fn device(&mut self, device: &DevicePlan) {
         let machine = self.machine(&device.name, MachineRole::Device, Some(&device.site));
-        machine.addresses = vec![address];
+        machine.addresses = vec![device.address.into()];
+        machine.gateway = device.gateway.map(IpAddr::V6);
         let name = machine.name.clone();
         self.switch_port(&device.site, &name, &interface("eth0"), "mgmt", ETHERNET_MTU);
     }
@@ -466,7 +464,7 @@ impl<'a> Layout<'a> {
     }
 
     fn plan(&self, router: &str) -> Result<&'a RouterPlan, Mismatch> {
-        let found = self.source.routers.iter().find(|plan| plan.name == router);
+        let found = self.source.plan.routers.iter().find(|plan| plan.name == router);
         found.ok_or_else(|| Mismatch(format!("no plan for {router}")))
     }
 
@@ -505,17 +503,6 @@ fn network_number(net: Net) -> u16 {
 /// The n-th public address that the lab gives: the lower host of a /30.
 fn internet_v4(number: u16) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + u32::from(number) * 4 + 1)
-}
-
-/// An address in a site's part of the management space.
-fn management_address(space: Prefix, site: u16, host: u32) -> IpAddr {
-    match space.network() {
-        IpAddr::V6(network) => {
-            IpAddr::V6(Ipv6Addr::from_bits(network.to_bits() | u128::from(site) << 64 | u128::from(host)))
-        }
-        // The checks let no other family through.
-        IpAddr::V4(network) => IpAddr::V4(network),
-    }
 }
 
 fn passes_of(uplink: &Uplink) -> Passes {

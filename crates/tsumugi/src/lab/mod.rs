@@ -31,6 +31,7 @@ pub mod progress;
 pub mod proofs;
 pub mod report;
 pub mod space;
+pub mod stand_in;
 mod trouble;
 mod underlay;
 mod up;
@@ -40,6 +41,7 @@ pub mod wire;
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
 pub use trouble::Trouble;
+pub use up::bring_up;
 pub use wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};
@@ -92,16 +94,6 @@ impl Lab {
         let unfinished = Path::new(ROOT).join("lab.json.new");
         fs::write(&unfinished, serde_json::to_vec(self)?)?;
         fs::rename(unfinished, Path::new(ROOT).join("lab.json"))
-    }
-
-    /// Where a line's gateway to the rest of the management space stands: the router of `lan` with
-    /// the lowest id.
-    fn site_gateway(&self, lan: Prefix) -> Option<IpAddr> {
-        let on_lan = self.plans.values().flat_map(|plan| {
-            let addresses = plan.management.desired.addresses.iter().map(|address| address.prefix.addr());
-            addresses.filter(|address| lan.contains(address)).map(|address| (plan.id, address))
-        });
-        on_lan.min().map(|(_, address)| address)
     }
 
     pub fn peer(&self, machine: &str) -> Option<&PeerStand> {

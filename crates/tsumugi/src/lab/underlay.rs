@@ -268,10 +268,9 @@ impl<'a> Ground<'a> {
         for device in lab.machines_of(MachineRole::Device) {
             for address in &device.addresses {
                 let Ok(lan) = Prefix::new(*address, 64) else { continue };
-                let gateway = lab.site_gateway(lan);
                 let place = self.place(&device.name)?;
                 place.address(&eth0, lan)?;
-                if let Some(gateway) = gateway {
+                if let Some(gateway) = device.gateway {
                     place.route(everywhere(*address), &eth0, Some(gateway))?;
                 }
             }

@@ -275,6 +275,15 @@ fn established_inside(machine: &super::Machine) -> Option<usize> {
     )
 }
 
+impl Lab {
+    /// How many sessions to other routers a router has established, by its own word, and how many it
+    /// is to have.
+    pub fn sessions_of(&self, router: &super::Machine) -> (usize, usize) {
+        let expected = self.plans.get(&router.name).map_or(0, inside_sessions);
+        (established_inside(router).unwrap_or(0), expected)
+    }
+}
+
 impl super::Machine {
     /// What a process says of itself.
     ///

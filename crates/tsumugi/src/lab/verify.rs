@@ -1,8 +1,8 @@
 //! The verb `lab verify`: all proofs, one after another, in a lab that stands.
 
-use super::Lab;
 use super::proofs::{Context, prove};
 use super::report::{Lang, ProofId, Report, Row, row_line};
+use super::{Lab, stand_in};
 use std::time::Instant;
 
 /// Makes the proofs named in `only`, or all of them; what each found is said on stderr as it is found.
@@ -10,6 +10,9 @@ use std::time::Instant;
 pub fn verify(lab: &Lab, only: &[ProofId], lang: Lang, began: Instant) -> Report {
     let context = Context { lab };
     let mut rows: Vec<Row> = Vec::new();
+    if let Err(error) = stand_in::start_all(lab) {
+        rows.push(Row::new(ProofId::Outside, &lab.name, Err(error.into())));
+    }
     for id in ProofId::ALL {
         if !only.is_empty() && !only.contains(&id) {
             continue;

@@ -1,4 +1,4 @@
-//! The interfaces of the fabric: which are there and carry something.
+//! The interfaces of the fabric as the speaker was told of them.
 
 use crate::kernel::LinkInfo;
 use std::collections::BTreeMap;
@@ -11,40 +11,37 @@ pub struct LinkState {
     pub up: bool,
 }
 
+impl From<&LinkInfo> for LinkState {
+    fn from(link: &LinkInfo) -> LinkState {
+        LinkState { index: link.index, up: link.up && link.carrier }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Links {
     by_name: BTreeMap<IfName, LinkState>,
 }
 
-/// What one look at the kernel has shown.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct LinkChanges {
-    pub down: Vec<IfName>,
-    pub up: Vec<IfName>,
+/// What the speaker is to be told of one link, in this order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkChange {
+    pub down: bool,
+    pub up: bool,
 }
 
 impl Links {
-    /// Takes what the kernel holds now. An interface that was made anew since the last look (same
-    /// name, other index) has gone down and come up.
-    pub fn replace(&mut self, found: &[LinkInfo]) -> LinkChanges {
-        let found: BTreeMap<_, _> = found
-            .iter()
-            .filter(|link| !link.loopback)
-            .map(|link| (link.name.clone(), LinkState { index: link.index, up: link.up && link.carrier }))
-            .collect();
-        let mut changes = LinkChanges::default();
-        for (name, old) in &self.by_name {
-            if old.up && found.get(name) != Some(old) {
-                changes.down.push(name.clone());
-            }
+    /// Takes what one link is now; `None`: gone. An interface that was made anew (same name, other
+    /// index) has gone down and come up.
+    pub fn set(&mut self, name: &IfName, now: Option<LinkState>) -> LinkChange {
+        let old = match now {
+            Some(now) => self.by_name.insert(name.clone(), now),
+            None => self.by_name.remove(name),
+        };
+        let up = |link: &Option<LinkState>| link.is_some_and(|link| link.up);
+        if old == now {
+            return LinkChange::default();
         }
-        for (name, new) in &found {
-            if new.up && self.by_name.get(name) != Some(new) {
-                changes.up.push(name.clone());
-            }
-        }
-        self.by_name = found;
-        changes
+        LinkChange { down: up(&old), up: up(&now) }
     }
 
     pub fn get(&self, name: &IfName) -> Option<LinkState> {
@@ -68,44 +65,25 @@ impl Links {
 mod tests {
     use super::*;
 
-    fn link(name: &str, index: u32, carrier: bool) -> LinkInfo {
-        LinkInfo {
-            index,
-            name: IfName::new(name).unwrap(),
-            alias: String::new(),
-            kind: String::new(),
-            mtu: 2400,
-            mac: None,
-            master: None,
-            parent: None,
-            up: true,
-            carrier,
-            makes_link_local: false,
-            loopback: false,
-        }
-    }
-
-    fn names(links: &[IfName]) -> Vec<&str> {
-        links.iter().map(IfName::as_str).collect()
-    }
-
     #[test]
     fn only_changes_are_told() {
+        let name = IfName::new("gre-a").unwrap();
         let mut links = Links::default();
-        let changes = links.replace(&[link("gre-a", 3, true), link("gre-b", 4, false)]);
-        assert_eq!((names(&changes.down), names(&changes.up)), (vec![], vec!["gre-a"]));
-        assert_eq!(links.replace(&[link("gre-a", 3, true), link("gre-b", 4, false)]), LinkChanges::default());
-        let changes = links.replace(&[link("gre-a", 3, false), link("gre-b", 4, true)]);
-        assert_eq!((names(&changes.down), names(&changes.up)), (vec!["gre-a"], vec!["gre-b"]));
-        let changes = links.replace(&[]);
-        assert_eq!((names(&changes.down), names(&changes.up)), (vec!["gre-b"], vec![]));
-    }
-
-    #[test]
-    fn a_link_made_anew_has_gone_down_and_come_up() {
-        let mut links = Links::default();
-        links.replace(&[link("gre-a", 3, true)]);
-        let changes = links.replace(&[link("gre-a", 5, true)]);
-        assert_eq!((names(&changes.down), names(&changes.up)), (vec!["gre-a"], vec!["gre-a"]));
+        let down = LinkState { index: 3, up: false };
+        let up = LinkState { index: 3, up: true };
+        let anew = LinkState { index: 5, up: true };
+        let steps = [
+            (Some(down), (false, false)),
+            (Some(up), (false, true)),
+            (Some(up), (false, false)),
+            (Some(anew), (true, true)),
+            (Some(down), (true, false)),
+            (Some(up), (false, true)),
+            (None, (true, false)),
+            (None, (false, false)),
+        ];
+        for (now, (down, up)) in steps {
+            assert_eq!(links.set(&name, now), LinkChange { down, up }, "{now:?}");
+        }
     }
 }

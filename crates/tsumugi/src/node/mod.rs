@@ -4,15 +4,13 @@
 //! signals, router.sock ─┐
 //! netlink notifications ─┤                     ┌─ connect, send, close ─▶ sessions
 //! router advertisements ─┼─▶ Speaker::step ───┼─ updates ready ────────▶ sessions, as they have room
-//! TCP connections ───────┤                     ├─ routes ready ─────────▶ fib, in pieces
+//! TCP connections ───────┤                     ├─ routes ready ─────────▶ kernel, in pieces
 //! time ──────────────────┘                     └─ notices ──────────────▶ log
 //! ```
 //!
 //! Nothing that a packet, a neighbour or an interface does ends it: what is missing is waited for.
 
 mod clock;
-mod fabric;
-mod fib;
 mod links;
 mod neighbourhood;
 mod poll;
@@ -44,6 +42,11 @@ pub fn run(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The error with what it kept from happening.
+fn failing(what: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
 /// What the process has whether or not there is a plan.
 struct Frame {
     state: StateDir,
@@ -59,7 +62,7 @@ impl Frame {
     fn open(directory: &Path) -> io::Result<Frame> {
         let signals = Signals::catch()?;
         let state = StateDir::open(directory)?;
-        let status = StatusSocket::bind(&state.socket("router"))?;
+        let status = StatusSocket::bind(&state.socket("router")).map_err(failing("making router.sock"))?;
         let poll = Poll::new()?;
         poll.add(&signals, Token::Signals, false)?;
         poll.add(&status, Token::Status, false)?;

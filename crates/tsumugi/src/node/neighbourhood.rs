@@ -61,6 +61,12 @@ impl Neighbourhood {
         waiting.map(|(place, _)| NeighbourId(place)).collect()
     }
 
+    /// Everybody whose address was heard.
+    pub fn known(&self) -> Vec<(NeighbourId, Ipv6Addr)> {
+        let waiting = (0..).zip(&self.near).filter(|(_, near)| near.remote.is_none());
+        waiting.filter_map(|(place, near)| Some((NeighbourId(place), *self.heard.get(&near.link)?))).collect()
+    }
+
     pub fn forget(&mut self, link: &IfName) {
         self.heard.remove(link);
     }

@@ -1,25 +1,29 @@
 //! The loop.
 
-use super::fabric::Fabric;
-use super::fib::Fib;
-use super::links::Links;
+use super::links::{LinkState, Links};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
 use super::sessions::{Progress, Sessions};
 use super::signals::Request;
-use super::{Frame, clock};
-use crate::kernel::{Namespace, Netlink};
-use crate::observe::status::{PlanStatus, Running};
+use super::{Frame, clock, failing};
+use crate::kernel::dynamic::RouteUpdate;
+use crate::kernel::plane::Keeper;
+use crate::kernel::{Namespace, Netlink, nft};
+use crate::observe::status::{PlanStatus, RouteCounts, Running};
 use crate::observe::words::{self, Lang};
 use crate::peering::advertisement::Schedule;
 use crate::peering::connection::Heard;
 use crate::peering::discovery::DiscoverySocket;
 use crate::peering::socket::Target;
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::io;
+use nix::errno::Errno;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::{io, time};
 use tsumugi_core::bgp::config::SpeakerConfig;
-use tsumugi_core::bgp::{Action, ConnectionId, Event, NeighbourId, Notice, SessionState, Speaker};
-use tsumugi_core::id::Plane;
+use tsumugi_core::bgp::{
+    Action, ConnectionId, Event, NeighbourId, NextHop, Notice, RouteChange, SessionState, Speaker,
+};
+use tsumugi_core::desired::{self, Route, RouteTarget};
+use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::{Duration, Instant};
 
@@ -27,10 +31,8 @@ use tsumugi_core::time::{Duration, Instant};
 const UPDATES: usize = 32 * 1024;
 /// Routes given to the kernel before the loop looks at its sockets again.
 const ROUTES: usize = 512;
-/// After a change in the kernel more are to be expected: they are looked at together.
-const SETTLING: Duration = Duration::from_millis(50);
-/// Walls and sysctls change without a notification, and what failed is tried again.
-const REVIEW: Duration = Duration::from_secs(10);
+/// Between attempts to listen on port 179.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Routes of an earlier life stay until every session whose link is up stands and nothing has
 /// changed for this long: a neighbour sends its table in one go.
 const QUIET: Duration = Duration::from_secs(1);
@@ -46,25 +48,23 @@ const SHOWN: usize = 32;
 pub struct Router {
     frame: Frame,
     plan: RouterPlan,
-    fabric: Fabric,
+    keeper: Keeper,
+    netlink: Netlink,
+    /// Links of which something was heard that the speaker has yet to be told.
+    arriving: BTreeSet<IfName>,
     links: Links,
     neighbourhood: Neighbourhood,
     speaker: Speaker,
     sessions: Sessions,
-    /// Why we do not listen on port 179.
-    deaf: Option<String>,
+    /// Why we do not listen on port 179, and when to try again.
+    deaf: Option<(String, Instant)>,
     discovery: DiscoverySocket,
     schedule: Schedule,
-    fib: Fib,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
     updates: HashMap<ConnectionId, NeighbourId>,
     routes_ready: bool,
-    /// When the kernel is to be compared with what is wanted.
-    compare_at: Instant,
-    /// What the last comparison could not apply.
-    failures: Vec<String>,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
     buffer: Vec<u8>,
@@ -74,19 +74,22 @@ impl Router {
     /// # Errors
     /// No right to the fabric's namespace, to netlink or to raw sockets in it.
     pub fn new(frame: Frame, plan: RouterPlan) -> io::Result<Router> {
-        let space = frame.state.plane(Plane::Fabric)?;
-        let fabric = Fabric::open(&frame.state.plane(Plane::Management)?, &space)?;
-        frame.poll.add(&fabric, Token::Kernel, false)?;
-        let discovery = space.run(DiscoverySocket::open)?;
+        let space = frame.state.plane(Plane::Fabric).map_err(failing("opening the fabric's namespace"))?;
+        let initial = frame.state.plane(Plane::Management)?;
+        let keeper = Keeper::new(Plane::Fabric, space.clone(), &initial, plan.fabric.clone())
+            .map_err(failing("opening the fabric's netlink sockets"))?;
+        frame.poll.add(&keeper, Token::Kernel, false)?;
+        let discovery = space.run(DiscoverySocket::open).map_err(failing("opening a raw ICMPv6 socket"))?;
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
         let mut router = Router {
-            fib: Fib::new(Netlink::open_in(&space)?),
             sessions: Sessions::new(Namespace::clone(&space)),
             speaker: Speaker::new(speaker_config(&plan)?),
             frame,
             plan,
-            fabric,
+            keeper,
+            netlink: Netlink::open_in(&space)?,
+            arriving: BTreeSet::new(),
             links: Links::default(),
             neighbourhood: Neighbourhood::default(),
             deaf: None,
@@ -95,8 +98,6 @@ impl Router {
             dirty: BTreeSet::new(),
             updates: HashMap::new(),
             routes_ready: false,
-            compare_at: now,
-            failures: Vec::new(),
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
@@ -107,8 +108,9 @@ impl Router {
 
     pub fn run(mut self) {
         let now = clock::now();
-        self.compare(now);
+        self.listen(now);
         self.step(now, Event::Start);
+        self.turn(now);
         let mut ready = Vec::new();
         loop {
             let until = self.next_timeout();
@@ -126,8 +128,11 @@ impl Router {
             if self.speaker.next_timeout().is_some_and(|at| at <= now) {
                 self.step(now, Event::Timeout);
             }
-            if self.compare_at <= now {
-                self.compare(now);
+            if self.keeper.next_timeout().is_some_and(|at| at <= time::Instant::now()) {
+                self.turn(now);
+            }
+            if self.deaf.as_ref().is_some_and(|(_, again)| *again <= now) {
+                self.listen(now);
             }
             self.advertise(now);
             self.send(now);
@@ -147,7 +152,10 @@ impl Router {
             self.schedule.next_timeout(),
             self.sessions.next_timeout(),
             settling,
-            Some(self.compare_at),
+            self.deaf.as_ref().map(|(_, again)| *again),
+            self.keeper
+                .next_timeout()
+                .map(|at| clock::now() + at.saturating_duration_since(time::Instant::now())),
         ]
         .into_iter()
         .flatten()
@@ -169,13 +177,7 @@ impl Router {
         match ready.token {
             Token::Signals => {}
             Token::Status => self.answer(),
-            Token::Kernel => {
-                if self.fabric.has_changed(self.fib.port()) {
-                    // Links at once, for a session must not outlive its link; the rest together.
-                    self.look_at_links(now);
-                    self.compare_at = self.compare_at.min(now + SETTLING);
-                }
-            }
+            Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
             Token::Listener(place) => {
                 let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
@@ -297,9 +299,8 @@ impl Router {
         if !changes.is_empty() && self.unsettled_since.is_some() {
             self.unsettled_since = Some(now);
         }
-        if let Err(error) = self.fib.apply(&self.links, &changes) {
-            tracing::warn!(%error, "routes could not be given to the kernel, comparing anew");
-            self.compare_at = self.compare_at.min(now + SETTLING);
+        if let Err(error) = self.keeper.change_routes(changes.into_iter().map(update)) {
+            tracing::warn!(%error, "routes could not be given to the kernel, trying again");
         }
     }
 
@@ -318,8 +319,7 @@ impl Router {
             return;
         }
         self.unsettled_since = None;
-        self.fib.settle();
-        self.compare_at = now;
+        self.keeper.forget_stale_routes();
     }
 
     /// Sends the router advertisements that are due.
@@ -347,25 +347,39 @@ impl Router {
         }
     }
 
-    /// Tells the speaker which links have come and gone.
-    fn look_at_links(&mut self, now: Instant) {
-        let found = match self.fabric.links() {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!(%error, "the fabric's interfaces could not be read");
-                return;
+    /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
+    fn turn(&mut self, now: Instant) {
+        let turn = self.keeper.turn(time::Instant::now());
+        let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
+        for name in touched.into_iter().filter(|name| *name != IfName::loopback()) {
+            // A session must not outlive its link. What was announced may be older than the last
+            // comparison, so the kernel is asked. A link that comes up is told of after the comparison
+            // that follows within milliseconds: by then it has its addresses.
+            let state = self.netlink.link(&name).ok().flatten().as_ref().map(LinkState::from);
+            if state.is_none_or(|state| !state.up || self.links.index(&name) != Some(state.index)) {
+                self.set_link(now, &name, state.map(|state| LinkState { up: false, ..state }));
             }
-        };
-        let changes = self.links.replace(&found);
-        for link in changes.down {
+            self.arriving.insert(name);
+        }
+        if turn.report.is_some() {
+            while let Some(name) = self.arriving.pop_first() {
+                let state = self.keeper.links().get(&name).map(LinkState::from);
+                self.set_link(now, &name, state);
+            }
+        }
+    }
+
+    fn set_link(&mut self, now: Instant, link: &IfName, state: Option<LinkState>) {
+        let change = self.links.set(link, state);
+        if change.down {
             tracing::info!(%link, "link down");
-            self.neighbourhood.forget(&link);
-            self.step(now, Event::LinkDown(link));
+            self.neighbourhood.forget(link);
+            self.step(now, Event::LinkDown(link.clone()));
         }
         self.speak(now);
-        for link in changes.up {
+        if change.up {
             tracing::info!(%link, "link up");
-            self.step(now, Event::LinkUp(link));
+            self.step(now, Event::LinkUp(link.clone()));
         }
     }
 
@@ -375,29 +389,16 @@ impl Router {
         self.discovery.listen_on(self.schedule.links());
     }
 
-    /// Makes the kernel hold what is wanted, and nothing else of ours.
-    fn compare(&mut self, now: Instant) {
-        self.compare_at = now + REVIEW;
-        let failures = self.fabric.sync(&self.plan.fabric);
-        if failures != self.failures {
-            for failure in failures.iter().filter(|failure| !self.failures.contains(failure)) {
-                tracing::warn!(failure, "not applied in the fabric");
-            }
-            self.failures = failures;
-        }
-        self.look_at_links(now);
+    fn listen(&mut self, now: Instant) {
         match self.sessions.listen(&self.frame.poll) {
             Ok(()) => self.deaf = None,
             Err(error) => {
                 let error = error.to_string();
-                if self.deaf.as_ref() != Some(&error) {
+                if self.deaf.as_ref().is_none_or(|(old, _)| *old != error) {
                     tracing::warn!(error, "cannot listen on port 179, trying again");
                 }
-                self.deaf = Some(error);
+                self.deaf = Some((error, now + LISTEN_AGAIN));
             }
-        }
-        if let Err(error) = self.fib.compare(&self.links, &self.speaker.routes_wanted()) {
-            tracing::warn!(%error, "the kernel's routes could not be compared");
         }
     }
 
@@ -420,7 +421,14 @@ impl Router {
         let mut actions = Vec::new();
         self.speaker.replace_config(now, config, &mut actions);
         self.perform(now, actions);
-        self.compare(now);
+        for (neighbour, address) in self.neighbourhood.known() {
+            self.step(now, Event::RemoteHeard { neighbour, address });
+        }
+        if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
+            tracing::warn!(%error, "the fabric's netlink sockets failed");
+        }
+        self.turn(now);
+        self.speak(now);
     }
 
     /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
@@ -444,16 +452,52 @@ impl Router {
         let running = Running {
             bgp: status.into(),
             links: self.neighbourhood.link_status(&self.links),
-            routes: self.fib.counts(),
-            routes_failed: self.fib.failed().iter().take(SHOWN).map(|(p, e)| (*p, e.clone())).collect(),
-            not_listening: self.deaf.clone(),
+            routes: self.route_counts(),
+            routes_failed: self.routes_failed(),
+            not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
             refused_connections: self.sessions.refused().clone(),
-            walls: self.fabric.drops(),
-            fabric_failures: self.failures.clone(),
+            walls: self.drops(),
+            fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(PlanStatus::of(&self.plan), Some(running));
         self.frame.status.serve(|| document);
     }
+
+    fn route_counts(&self) -> RouteCounts {
+        let mut counts = RouteCounts::default();
+        for change in self.speaker.routes_wanted() {
+            let Some(route) = change.route else { continue };
+            *if change.prefix.addr().is_ipv4() { &mut counts.ipv4 } else { &mut counts.ipv6 } += 1;
+            counts.multipath += u32::from(route.next_hops.len() > 1);
+            counts.discard += u32::from(route.discard);
+        }
+        counts.missing = u32::try_from(self.keeper.dynamic().count().1).unwrap_or(u32::MAX);
+        counts.keeps_stale = self.unsettled_since.is_some();
+        counts
+    }
+
+    fn routes_failed(&self) -> BTreeMap<Prefix, String> {
+        let words = |errno: Option<Errno>| errno.map_or("its link is away", Errno::desc).to_owned();
+        let missing = self.keeper.dynamic().missing().iter().take(SHOWN);
+        missing.map(|(prefix, errno)| (*prefix, words(*errno))).collect()
+    }
+
+    /// Nobody can do anything about counters that cannot be read: then there are none.
+    fn drops(&self) -> BTreeMap<String, u64> {
+        let counters = nft::counters(self.keeper.namespace()).unwrap_or_default();
+        counters.into_iter().map(|(reason, dropped)| (reason.counter().to_owned(), dropped.packets)).collect()
+    }
+}
+
+fn update(change: RouteChange) -> RouteUpdate {
+    let Some(route) = change.route else { return RouteUpdate::Remove(change.prefix) };
+    let next_hop = |hop: NextHop| desired::NextHop { link: hop.link, via: Some(hop.via) };
+    let target = if route.discard {
+        RouteTarget::Discard
+    } else {
+        RouteTarget::NextHops { next_hops: route.next_hops.into_iter().map(next_hop).collect() }
+    };
+    RouteUpdate::Set(Route { prefix: change.prefix, target, source: route.source, mtu: None, metric: None })
 }
 
 fn speaker_config(plan: &RouterPlan) -> io::Result<SpeakerConfig> {

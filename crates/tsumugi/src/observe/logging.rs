@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 /// `TSUMUGI_LOG` takes a filter (`debug`, `tsumugi=trace`); without it, `info` and above. `process`
 /// is named in the first line. May be called again: the first call stays in force.
 pub fn init(process: &'static str) {
-    let filter = EnvFilter::try_from_env("TSUMUGI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("TSUMUGI_LOG").unwrap_or_else(|_| EnvFilter::new("info,boringtun=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()

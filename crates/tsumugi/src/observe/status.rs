@@ -98,7 +98,7 @@ pub struct LinkStatus {
     pub heard: Option<std::net::Ipv6Addr>,
 }
 
-/// BGP's routes in the kernel, counted at the last comparison.
+/// BGP's routes that the kernel should hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteCounts {
     pub ipv4: u32,
@@ -106,8 +106,10 @@ pub struct RouteCounts {
     /// Of both families: those with several next hops, and those that discard.
     pub multipath: u32,
     pub discard: u32,
-    /// Of an earlier life of the process, not yet confirmed.
-    pub stale: u32,
+    /// Those that it does not hold: their link is away, or it refused them.
+    pub missing: u32,
+    /// Whether routes of an earlier life of the process, not yet confirmed, are still left there.
+    pub keeps_stale: bool,
 }
 
 /// Why a connection to our port 179 was not taken.

@@ -2,7 +2,7 @@
 //!
 //! r1 --eth1-- frr (as r2, with a link-local address that only router advertisements tell)
 
-use super::inside::{SOON, start, wait_for_loopbacks, wait_for_sessions};
+use super::inside::{start, wait_for_loopbacks, wait_for_sessions};
 use super::plans::{inside, loopback_v4, loopback_v6, originate, router};
 use super::world::{World, find, wait};
 use std::fs;
@@ -20,7 +20,6 @@ pub fn frr_is_an_inside_neighbour(world: &mut World) {
     // Our class for the network's own routes: what every inside neighbour is to say.
     let configuration = format!(
         "hostname frr\n\
-         interface eth1\n no ipv6 nd suppress-ra\n ipv6 nd ra-lifetime 0\nexit\n\
          route-map own permit 10\n set large-community 63806:1:0\nexit\n\
          router bgp 4200000002\n \
          bgp router-id {v4}\n no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n \
@@ -30,19 +29,19 @@ pub fn frr_is_an_inside_neighbour(world: &mut World) {
          address-family ipv6 unicast\n  neighbor eth1 activate\n  network {v6}/128 route-map own\n exit-address-family\n\
          exit\n"
     );
-    fs::write(directory.join("frr.conf"), configuration).unwrap();
+    fs::write(directory.join("bgpd.conf"), configuration).unwrap();
+    let advertise = "interface eth1\n no ipv6 nd suppress-ra\n ipv6 nd ra-lifetime 0\nexit\n";
+    fs::write(directory.join("zebra.conf"), advertise).unwrap();
     frr.run(&format!("chown -R frr:frr {}", directory.display()));
     for daemon in ["zebra", "bgpd"] {
         let program = find(daemon).unwrap();
         let d = directory.display();
         let line = format!(
-            "exec {} -f {d}/frr.conf --vty_socket {d} -z {d}/zserv.api -i {d}/{daemon}.pid -P 0 --log stdout",
+            "exec {} -f {d}/{daemon}.conf --vty_socket {d} -z {d}/zserv.api -i {d}/{daemon}.pid -P 0 --log stdout",
             program.display()
         );
         world.run_on(&frr, &line);
-        wait(&format!("{daemon} runs: {}", frr.log()), SOON, || {
-            directory.join(format!("{daemon}.vty")).exists()
-        });
+        wait(&format!("{daemon} runs"), &[&frr], || directory.join(format!("{daemon}.vty")).exists());
     }
     let mut plan = router(1);
     inside(&mut plan, "eth1", 2, true);
@@ -51,11 +50,11 @@ pub fn frr_is_an_inside_neighbour(world: &mut World) {
     wait_for_sessions(&[&a]);
     wait_for_loopbacks(&a, 1, 2);
     for (show, prefix) in [("ip route show", "43.228.174.0/24"), ("ip -6 route show", "2402:3160::/32")] {
-        wait(&format!("FRR has {prefix}: {}", frr.log()), SOON, || frr.run(show).contains(prefix));
+        wait(&format!("FRR has {prefix}"), &[&a, &frr], || frr.run(show).contains(prefix));
     }
     // From FRR's loopbacks to ours.
     let (ours_v4, ours_v6) = (loopback_v4(1), loopback_v6(1));
-    wait("FRR reaches us", SOON, || {
+    wait("FRR reaches us", &[&a, &frr], || {
         frr.succeeds(&format!("ping -c 1 -W 1 -I {v4} {ours_v4}"))
             && frr.succeeds(&format!("ping -c 1 -W 1 -I {v6} {ours_v6}"))
     });

@@ -40,11 +40,20 @@ pub fn find(program: &str) -> Option<PathBuf> {
     directories.iter().map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
 }
 
-/// Waits until `what` holds, asking often.
-pub fn wait(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) -> Duration {
+/// Seconds within which anything should have come about.
+const SOON: u64 = 15;
+
+/// Waits until `what` holds, asking often; if it does not, shows what `machines` say of themselves.
+pub fn wait(what: &str, machines: &[&Machine], mut holds: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(seconds), "not within {seconds} s: {what}");
+        if start.elapsed() > Duration::from_secs(SOON) {
+            let said: String = machines
+                .iter()
+                .map(|machine| format!("\n--- {}\n{}\n{}", machine.name, machine.status(), machine.log()))
+                .collect();
+            panic!("not within {SOON} s: {what}{said}");
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
     start.elapsed()
@@ -78,8 +87,8 @@ impl World {
         let own = fs::read_link("/proc/thread-self/ns/net").unwrap();
         let holder = self.start(Command::new("unshare").args(["-n", "sleep", "infinity"]));
         let space = PathBuf::from(format!("/proc/{holder}/ns/net"));
-        wait("a machine's namespace", 5, || fs::read_link(&space).is_ok_and(|space| space != own));
-        let machine = Machine { name: name.into(), space, state: self.directory(name) };
+        wait("a machine's namespace", &[], || fs::read_link(&space).is_ok_and(|space| space != own));
+        let machine = Machine { name: name.into(), holder, space, state: self.directory(name) };
         machine.run("ip link set lo up");
         machine
     }
@@ -125,14 +134,28 @@ impl World {
         self.start(&command)
     }
 
+    /// A wire between two ports that can be cut: both ends keep their carrier.
+    pub fn cuttable_wire(&mut self, a: (&Machine, &str), b: (&Machine, &str)) -> Cuttable {
+        self.wires += 1;
+        let bridge = format!("w{}", self.wires);
+        sh(&format!("ip link add {bridge} type bridge && ip link set {bridge} up"));
+        for (end, (machine, port)) in ["a", "b"].into_iter().zip([a, b]) {
+            let (near, far) = (format!("{bridge}{end}"), format!("{bridge}{end}x"));
+            sh(&format!("ip link add {near} type veth peer name {far}"));
+            // The bridge passes what the inside's links carry.
+            sh(&format!("ip link set {near} mtu 9000 master {bridge} up"));
+            sh(&format!("ip link set {far} netns {} name {port}", machine.holder));
+        }
+        Cuttable { end: format!("{bridge}b") }
+    }
+
     /// A wire between two ports.
     pub fn wire(&mut self, a: (&Machine, &str), b: (&Machine, &str)) {
         self.wires += 1;
         let ends = [format!("a{}", self.wires), format!("b{}", self.wires)];
         sh(&format!("ip link add {} type veth peer name {}", ends[0], ends[1]));
         for (end, (machine, port)) in ends.iter().zip([a, b]) {
-            let pid = machine.space.components().nth(2).unwrap().as_os_str().to_str().unwrap();
-            sh(&format!("ip link set {end} netns {pid} name {port}"));
+            sh(&format!("ip link set {end} netns {} name {port}", machine.holder));
         }
     }
 }
@@ -157,8 +180,21 @@ fn succeed(line: &str, output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// See [`World::cuttable_wire`].
+pub struct Cuttable {
+    end: String,
+}
+
+impl Cuttable {
+    pub fn cut(&self) {
+        sh(&format!("ip link set {} nomaster", self.end));
+    }
+}
+
 pub struct Machine {
     pub name: String,
+    /// The process that holds its namespace.
+    holder: u32,
     space: PathBuf,
     pub state: PathBuf,
 }

@@ -29,4 +29,7 @@ pub use message::{Frame, HEADER_LEN, MESSAGE_MAX, Message, MessageKind, emit_kee
 pub use nlri::AfiSafi;
 pub use notification::Notification;
 pub use open::{Capability, Open};
-pub use update::{Context, DecodedUpdate, MpNextHop, MpReach, MpUnreach, NoRoom, Update, announce, withdraw};
+pub use update::{
+    Context, DecodedUpdate, MpNextHop, MpReach, MpUnreach, NoRoom, Update, announce, room_for_prefixes,
+    withdraw,
+};

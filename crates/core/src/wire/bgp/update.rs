@@ -291,6 +291,18 @@ impl MpNextHop {
     }
 }
 
+/// How many bytes of prefixes an UPDATE has room for beside `shared` bytes of attributes; `None` if
+/// not even the longest prefix fits. See [`announce`].
+pub fn room_for_prefixes(shared: usize, next_hop: Option<MpNextHop>, ipv6: bool) -> Option<usize> {
+    let longest = if ipv6 { 17 } else { 5 };
+    MESSAGE_MAX.checked_sub(FIXED + shared + reach_head(next_hop)).filter(|&room| room >= longest)
+}
+
+/// Flags, code, two bytes of length, AFI, SAFI, length of the next hop, reserved byte.
+fn reach_head(next_hop: Option<MpNextHop>) -> usize {
+    next_hop.map_or(0, |next_hop| 4 + 5 + next_hop.wire_len())
+}
+
 /// Appends as many UPDATEs as it takes to announce `prefixes`, all of one family, with one set of
 /// attributes. `shared`: [`Attributes::emit`]'s bytes, with NEXT_HOP in them if `next_hop` is
 /// `None` (then the prefixes are IPv4 and go into the classic field). Returns the number of messages.
@@ -304,11 +316,9 @@ pub fn announce(
     out: &mut Vec<u8>,
 ) -> Result<u32, NoRoom> {
     let Some(first) = prefixes.first() else { return Ok(0) };
-    // Flags, code, two bytes of length, AFI, SAFI, length of the next hop, reserved byte.
-    let head = next_hop.map_or(0, |next_hop| 4 + 5 + next_hop.wire_len());
-    let longest = if AfiSafi::of(first) == AfiSafi::IPV6_UNICAST { 17 } else { 5 };
-    let room = MESSAGE_MAX.checked_sub(FIXED + shared.len() + head).filter(|&room| room >= longest);
-    let room = room.ok_or(NoRoom)?;
+    let head = reach_head(next_hop);
+    let ipv6 = AfiSafi::of(first) == AfiSafi::IPV6_UNICAST;
+    let room = room_for_prefixes(shared.len(), next_hop, ipv6).ok_or(NoRoom)?;
     let mut messages = 0;
     let mut rest = prefixes;
     while !rest.is_empty() {

@@ -1,11 +1,13 @@
 //! What really went over a wire: captured, taken apart, written down.
 
 mod datagram;
+mod follow;
 mod packet_socket;
 mod pcap;
 mod show;
 
 pub use datagram::{Datagram, Piece, datagrams};
+pub use follow::follow;
 pub use packet_socket::PacketSocket;
 pub use pcap::PcapWriter;
 pub use show::line;

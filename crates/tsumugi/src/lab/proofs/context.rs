@@ -10,6 +10,8 @@ use tsumugi_core::id::{IfName, Plane, Prefix};
 
 /// `RTPROT_BOOT`: routes of nobody who keeps them.
 const NOBODY: u8 = 3;
+/// The metric that is looked at before all others.
+const FOREMOST: u32 = 1;
 
 pub struct Context<'a> {
     pub lab: &'a Lab,
@@ -85,66 +87,63 @@ pub fn direction(wire: &Wire, from: &WireEnd, to: &WireEnd) -> String {
     format!("{} → {}{suffix}", from.machine, to.machine)
 }
 
-/// Addresses that exist for one proof on both ends of one link, and are reached over it alone.
+/// Routes that exist for one proof: both ends of a link reach each other's loopbacks over it alone.
 /// Dropping it takes them away again.
-pub struct TestAddresses {
-    given: Vec<Given>,
-    /// Of the first and the second end, IPv4 then IPv6.
+pub struct Pinned {
+    pins: Vec<Pin>,
+    /// Loopbacks of the first and the second end, IPv4 then IPv6.
     pub ends: [[IpAddr; 2]; 2],
 }
 
-struct Given {
+struct Pin {
     netlink: Netlink,
-    loopback: u32,
-    addresses: Vec<Prefix>,
     routes: Vec<RouteInfo>,
 }
 
-impl TestAddresses {
-    /// Gives both ends of an inside link an address of 198.18.0.0/15 (RFC 2544) and of 2001:2::/48
-    /// (RFC 5180) on the fabric's loopback interface, and routes to each other's over the link.
-    ///
+impl Pinned {
     /// # Errors
     /// What the kernel says.
-    pub fn give(context: &Context, wire: &Wire) -> io::Result<TestAddresses> {
-        let ends = [1, 2].map(|number| {
-            [
-                IpAddr::V4(Ipv4Addr::new(198, 18, 0, number)),
-                IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, u16::from(number))),
-            ]
-        });
-        let mut test = TestAddresses { given: Vec::new(), ends };
+    pub fn over(context: &Context, wire: &Wire) -> io::Result<Pinned> {
+        let ends = [pair_of(context, &wire.ends[0])?, pair_of(context, &wire.ends[1])?];
+        let mut pinned = Pinned { pins: Vec::new(), ends };
         for (number, end) in wire.ends.iter().enumerate() {
             let far = &wire.ends[1 - number];
             let via = link_local(context, &far.machine)?;
-            let namespace = context.namespace(&end.machine, Plane::Fabric)?;
-            let mut netlink = Netlink::open_in(&namespace)?;
-            let loopback = netlink.index(&IfName::loopback())?;
+            let mut netlink = Netlink::open_in(&context.namespace(&end.machine, Plane::Fabric)?)?;
             let link = netlink.index(&end.interface)?;
-            let mut given = Given { netlink, loopback, addresses: Vec::new(), routes: Vec::new() };
-            let done = given.fill(link, via, &test.ends[number], &test.ends[1 - number]);
+            let mut pin = Pin { netlink, routes: Vec::new() };
+            let done = pin.set(link, via, ends[number], ends[1 - number]);
             // Kept even if it failed half way: dropped, it is taken back.
-            test.given.push(given);
+            pinned.pins.push(pin);
             done?;
         }
-        Ok(test)
+        Ok(pinned)
     }
 }
 
-impl Given {
-    fn fill(&mut self, link: u32, via: IpAddr, own: &[IpAddr; 2], far: &[IpAddr; 2]) -> io::Result<()> {
-        for address in own {
-            let prefix = Prefix::from(*address);
-            self.netlink.add_foreign_address(self.loopback, prefix)?;
-            self.addresses.push(prefix);
-        }
-        for (address, source) in far.iter().zip(own) {
+/// The loopbacks of a link's end, IPv4 then IPv6.
+fn pair_of(context: &Context, end: &WireEnd) -> io::Result<[IpAddr; 2]> {
+    let loopbacks = context.loopbacks(context.machine(&end.machine)?);
+    both_families(&loopbacks)
+        .ok_or_else(|| io::Error::other(format!("{} has not a loopback of each family", end.machine)))
+}
+
+/// The first address of either family, IPv4 first.
+pub fn both_families(addresses: &[IpAddr]) -> Option<[IpAddr; 2]> {
+    let v4 = addresses.iter().copied().find(IpAddr::is_ipv4)?;
+    let v6 = addresses.iter().copied().find(IpAddr::is_ipv6)?;
+    Some([v4, v6])
+}
+
+impl Pin {
+    fn set(&mut self, link: u32, via: IpAddr, own: [IpAddr; 2], far: [IpAddr; 2]) -> io::Result<()> {
+        for (address, source) in far.into_iter().zip(own) {
             let route = RouteInfo {
-                prefix: Prefix::from(*address),
+                prefix: Prefix::from(address),
                 target: TargetInfo::NextHops(vec![NextHopInfo { link, via: Some(via) }]),
-                source: Some(*source),
+                source: Some(source),
                 mtu: None,
-                metric: None,
+                metric: Some(FOREMOST),
                 protocol: NOBODY,
             };
             self.netlink.set_route(&route)?;
@@ -154,14 +153,11 @@ impl Given {
     }
 }
 
-impl Drop for Given {
+impl Drop for Pin {
     fn drop(&mut self) {
         // What is gone already needs no taking back.
         for route in &self.routes {
             let _ = self.netlink.delete_route(route);
-        }
-        for address in &self.addresses {
-            let _ = self.netlink.delete_address(self.loopback, *address);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A bulk TCP connection across each tunnel sends no fragments: it is clamped to one outer packet.
 
 use super::Context;
-use super::context::TestAddresses;
+use super::context::Pinned;
 use super::two_packets::{between, tap};
 use crate::lab::capture::{Piece, Recorder, Seen};
 use crate::lab::probe::bulk::{Caller, Listener, both_ways};
@@ -28,8 +28,8 @@ pub fn prove(context: &Context) -> Vec<Row> {
 }
 
 fn judge(context: &Context, wire: &Wire) -> Verdict {
-    let test = TestAddresses::give(context, wire)?;
-    let [near, far] = test.ends;
+    let pinned = Pinned::over(context, wire)?;
+    let [near, far] = pinned.ends;
     let (mut packets, mut largest) = (0, 0);
     for (source, destination) in near.into_iter().zip(far) {
         let of = |what| Finding::Of { ipv6: source.is_ipv6(), what: Box::new(what) };

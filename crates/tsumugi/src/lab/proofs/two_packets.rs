@@ -9,7 +9,7 @@
 //! counted; nor is what is small, such as BGP's keepalives.
 
 use super::Context;
-use super::context::{TestAddresses, direction};
+use super::context::{Pinned, both_families, direction};
 use crate::lab::capture::{Datagram, PacketSocket, Piece, Recorder, Seen, datagrams};
 use crate::lab::probe::echo::{EchoSocket, Question, ask_all};
 use crate::lab::probe::options::Cutting;
@@ -33,11 +33,11 @@ const INSIDE: usize = 2;
 pub fn prove(context: &Context) -> Vec<Row> {
     let mut rows = Vec::new();
     for wire in context.tunnels() {
-        let test = TestAddresses::give(context, wire);
+        let pinned = Pinned::over(context, wire);
         for (from, to) in [(0, 1), (1, 0)] {
             let subject = direction(wire, &wire.ends[from], &wire.ends[to]);
-            let verdict = match &test {
-                Ok(test) => one_way(context, wire, from, test.ends[from], test.ends[to]),
+            let verdict = match &pinned {
+                Ok(pinned) => one_way(context, wire, from, pinned.ends[from], pinned.ends[to]),
                 Err(error) => Err(Finding::Failed(error.to_string())),
             };
             rows.push(Row::new(ProofId::TwoPackets, subject, verdict));
@@ -58,12 +58,8 @@ pub fn prove(context: &Context) -> Vec<Row> {
 fn outside_addresses(context: &Context, wire: &Wire) -> Result<[[IpAddr; 2]; 2], Finding> {
     let [router, stand_in] = &wire.ends;
     let peer = context.lab.peer(&stand_in.machine).filter(|peer| peer.router == router.machine);
-    let pair = |addresses: &[IpAddr]| {
-        let v4 = addresses.iter().copied().find(IpAddr::is_ipv4)?;
-        let v6 = addresses.iter().copied().find(IpAddr::is_ipv6)?;
-        Some([v4, v6])
-    };
-    let ends = peer.and_then(|peer| Some([pair(&peer.router_addresses)?, pair(&peer.addresses)?]));
+    let ends =
+        peer.and_then(|peer| Some([both_families(&peer.router_addresses)?, both_families(&peer.addresses)?]));
     ends.ok_or_else(|| Finding::Failed(format!("{}: no addresses of both families", wire.name)))
 }
 

@@ -6,7 +6,7 @@ mod words;
 
 pub use finding::{Finding, Place};
 pub use table::{print, row_line};
-pub use words::Lang;
+pub use tsumugi_plan::explain::Lang;
 
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};

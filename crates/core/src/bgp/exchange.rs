@@ -1,0 +1,188 @@
+//! What a session brings into the table and, when it ends, takes away with it.
+
+use super::adj_out::AdjOut;
+use super::config::Relation;
+use super::event::Action;
+use super::notice::{ImportRefusal, Notice, SessionEnd};
+use super::policy;
+use super::refused::RefusedList;
+use super::rib::Route;
+use super::session::{Negotiated, SessionEvent};
+use super::slots::Slot;
+use super::speaker::Speaker;
+use super::status::FamilyCounts;
+use crate::id::Prefix;
+use crate::time::{Duration, Instant};
+use crate::wire::bgp::{AfiSafi, DecodedUpdate, MpNextHop, Notification};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Speaker {
+    pub(super) fn session_up(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        negotiated: &Negotiated,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        peer.established_at = Some(now);
+        peer.established_count += 1;
+        peer.failure_said = None;
+        peer.refused = RefusedList::default();
+        peer.errors_said.clear();
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        actions.push(Action::Log(Notice::Established {
+            neighbour: peer.name(),
+            router_id: negotiated.router_id,
+            hold: millis(negotiated.hold),
+            keepalive: millis(negotiated.keepalive),
+        }));
+        peer.out = Some(AdjOut::new(now));
+        self.tell_again(slot, None, actions);
+        if let Some(out) = self.peers[slot.index()].as_mut().and_then(|peer| peer.out.as_mut()) {
+            out.mark_first_telling();
+        }
+    }
+
+    /// Everything that a session brought goes with it, at once.
+    pub(super) fn session_down(&mut self, slot: Slot, end: SessionEnd, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        peer.out = None;
+        peer.established_at = None;
+        peer.accepted = FamilyCounts::default();
+        peer.refused = RefusedList::default();
+        peer.last_end = Some(end.clone());
+        peer.failure_said = None;
+        actions.push(Action::Log(Notice::Lost { neighbour: peer.name(), reason: end }));
+        if self.stopped {
+            return;
+        }
+        let mut touched = Vec::new();
+        for (prefix, destination) in self.rib.iter_mut() {
+            let told = destination.announced.remove(slot) | destination.pending.remove(slot);
+            if told || destination.path_of(slot).is_some() {
+                touched.push(prefix);
+            }
+        }
+        for prefix in &touched {
+            self.set_route(prefix, slot, None, actions);
+            self.rib.tidy(prefix);
+        }
+        self.reconsider_originations(actions);
+    }
+
+    pub(super) fn update(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        decoded: &DecodedUpdate,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        let Some(negotiated) = peer.session.established() else { return };
+        let carried = |family: AfiSafi| negotiated.families.iter().any(|&it| AfiSafi::from(it) == family);
+        let (ipv4, ipv6) = (carried(AfiSafi::IPV4_UNICAST), carried(AfiSafi::IPV6_UNICAST));
+        let carried = |prefix: &&Prefix| if prefix.addr().is_ipv4() { ipv4 } else { ipv6 };
+        peer.updates_in += 1;
+        for &error in &decoded.errors {
+            if peer.errors_said.insert((error.code, error.fault)) {
+                actions.push(Action::Log(Notice::AttributeError { neighbour: peer.name(), error }));
+            }
+        }
+        let update = &decoded.update;
+        let unreachable = update.mp_unreach.iter().flat_map(|unreach| &unreach.prefixes);
+        for prefix in update.withdrawn.iter().chain(unreachable).filter(carried) {
+            self.withdrawn(slot, prefix, actions);
+        }
+        let classic = update.next_hop.map(MpNextHop::V4).map(|it| (it, &update.announced));
+        let mp = update.mp_reach.as_ref().map(|reach| (reach.next_hop, &reach.prefixes));
+        let bad = decoded.treat_as_withdraw();
+        for (next_hop, prefixes) in [classic, mp].into_iter().flatten() {
+            let route = if bad {
+                Err(ImportRefusal::TreatedAsWithdraw)
+            } else {
+                self.import(slot, decoded, next_hop)
+            };
+            for prefix in prefixes.iter().filter(carried) {
+                self.announced(slot, prefix, route.clone(), actions);
+            }
+        }
+        if classic.is_none() {
+            // Without NEXT_HOP, which is an error that was said above.
+            for prefix in update.announced.iter().filter(carried) {
+                self.announced(slot, prefix, Err(ImportRefusal::TreatedAsWithdraw), actions);
+            }
+        }
+        self.check_limit(now, slot, actions);
+        self.reconsider_originations(actions);
+    }
+
+    /// What an UPDATE's routes become here, before their prefixes are looked at.
+    fn import(
+        &mut self,
+        slot: Slot,
+        decoded: &DecodedUpdate,
+        next_hop: MpNextHop,
+    ) -> Result<Arc<Route>, ImportRefusal> {
+        let Some((peer, attributes)) =
+            self.peers[slot.index()].as_ref().zip(decoded.update.attributes.as_ref())
+        else {
+            return Err(ImportRefusal::TreatedAsWithdraw);
+        };
+        let session = &peer.session;
+        let remote = session.remote().unwrap_or(session.local());
+        let next_hop = policy::import_next_hop(&session.config, remote, next_hop)?;
+        let route = policy::import_attributes(&self.config, &session.config, attributes, next_hop)?;
+        Ok(self.shared.share(route))
+    }
+
+    fn announced(
+        &mut self,
+        slot: Slot,
+        prefix: &Prefix,
+        route: Result<Arc<Route>, ImportRefusal>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        let relation = &peer.session.config.relation;
+        let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix);
+        match allowed.and(route) {
+            Ok(route) => {
+                peer.refused.remove(prefix);
+                self.set_route(prefix, slot, Some(route), actions);
+            }
+            Err(reason) => {
+                let name = &peer.session.config.name;
+                actions.extend(peer.refused.add(name, *prefix, reason).map(Action::Log));
+                self.set_route(prefix, slot, None, actions);
+                self.rib.tidy(prefix);
+            }
+        }
+    }
+
+    fn withdrawn(&mut self, slot: Slot, prefix: &Prefix, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        peer.refused.remove(prefix);
+        self.set_route(prefix, slot, None, actions);
+        self.rib.tidy(prefix);
+    }
+
+    fn check_limit(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers[slot.index()].as_ref() else { return };
+        let Relation::Outside(policy) = &peer.session.config.relation else { return };
+        let Some(limit) = policy.prefix_limit else { return };
+        let family = match peer.accepted {
+            FamilyCounts { ipv4, .. } if ipv4 > limit => AfiSafi::IPV4_UNICAST,
+            FamilyCounts { ipv6, .. } if ipv6 > limit => AfiSafi::IPV6_UNICAST,
+            _ => return,
+        };
+        // RFC 4486 4: the family and the limit.
+        let mut notification = Notification::new(Notification::CEASE, 1);
+        notification.data.extend_from_slice(&family.afi.to_be_bytes());
+        notification.data.push(family.safi);
+        notification.data.extend_from_slice(&limit.to_be_bytes());
+        let end = SessionEvent::End(SessionEnd::PrefixLimit { limit }, notification);
+        self.session_event(now, slot, end, actions);
+    }
+}

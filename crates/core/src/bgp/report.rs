@@ -1,0 +1,84 @@
+//! What the speaker says of itself, gathered from where it stands.
+
+use super::config::Relation;
+use super::rib::Destination;
+use super::speaker::{Peer, Speaker, next_hop};
+use super::status::{FamilyCounts, NeighbourStatus, PathStatus, RouteStatus, SpeakerStatus};
+use crate::id::Prefix;
+use crate::time::{Duration, Instant};
+use alloc::string::ToString;
+
+impl Speaker {
+    pub fn status(&self, now: Instant) -> SpeakerStatus {
+        let peers = self.slots.iter().filter_map(|slot| self.peers[slot.index()].as_ref());
+        let mut prefixes = FamilyCounts::default();
+        for (prefix, _) in self.rib.iter().filter(|(_, destination)| destination.best().is_some()) {
+            *prefixes.of_mut(&prefix) += 1;
+        }
+        SpeakerStatus {
+            router_id: self.config.router_id,
+            asn: self.config.asn,
+            public_asn: self.config.public_asn,
+            neighbours: peers.map(|peer| neighbour(now, peer)).collect(),
+            prefixes,
+            originated: self.originations.prefixes(true),
+            held_back: self.originations.prefixes(false),
+        }
+    }
+
+    /// The Loc-RIB, a prefix at a time, IPv4 first.
+    pub fn routes(&self) -> impl Iterator<Item = RouteStatus> + '_ {
+        let present = self.rib.iter().filter(|(_, destination)| destination.best().is_some());
+        present.map(|(prefix, destination)| self.route(prefix, destination))
+    }
+
+    fn route(&self, prefix: Prefix, destination: &Destination) -> RouteStatus {
+        let paths = destination.paths().iter().map(|path| PathStatus {
+            neighbour: self.peers.get(path.slot.index()).and_then(Option::as_ref).map(Peer::name),
+            next_hop: next_hop(&self.peers, path),
+            as_path: path.route.attributes.as_path.to_string(),
+            local_preference: path.route.local_preference,
+            large_communities: path
+                .route
+                .attributes
+                .large_communities
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            lost: path.lost,
+        });
+        RouteStatus { prefix, paths: paths.collect() }
+    }
+}
+
+fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
+    let session = &peer.session;
+    let negotiated = session.established();
+    let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    NeighbourStatus {
+        name: peer.name(),
+        link: session.config.transport.link().clone(),
+        remote: session.remote(),
+        remote_asn: session.config.remote_asn,
+        role: match &session.config.relation {
+            Relation::Inside { .. } => None,
+            Relation::Outside(policy) => Some(policy.role),
+        },
+        state: session.state(),
+        established_for_ms: peer
+            .established_at
+            .map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+        established_count: peer.established_count,
+        hold_ms: negotiated.map_or(0, |it| millis(it.hold)),
+        keepalive_ms: negotiated.map_or(0, |it| millis(it.keepalive)),
+        router_id: negotiated.map(|it| it.router_id),
+        last_end: peer.last_end.clone(),
+        accepted: peer.accepted,
+        announced: peer.out.as_ref().map(|out| out.announced).unwrap_or_default(),
+        pending: peer.out.as_ref().map_or(0, |out| u32::try_from(out.waiting()).unwrap_or(u32::MAX)),
+        updates_in: peer.updates_in,
+        updates_out: peer.updates_out,
+        refused: peer.refused.list(),
+        refused_count: peer.refused.count(),
+    }
+}

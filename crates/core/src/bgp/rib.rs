@@ -1,0 +1,195 @@
+//! The table: per prefix the routes of all neighbours (Adj-RIB-In after policy), which of them are
+//! best (Loc-RIB), and who has been told (Adj-RIB-Out). RFC 4271 3.2.
+//!
+//! It is made for a million prefixes: what a route carries is shared, a destination holds a word
+//! per neighbour, and what a neighbour was told is one bit, since it follows from the best route.
+
+use super::decide::{Rank, decide};
+use super::policy::Class;
+use super::slots::{Slot, SlotSet};
+use super::status::LostAt;
+use crate::id::Prefix;
+use crate::wire::bgp::Attributes;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use prefix_trie::joint::JointPrefixMap;
+
+/// What a route carries, shared by all prefixes that carry the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Route {
+    pub attributes: Attributes,
+    /// On the neighbour's link; `None`: our own.
+    pub next_hop: Option<IpAddr>,
+    pub class: Option<Class>,
+    pub local_preference: u32,
+    /// Our own, and the kernel shall hold a discard route for it.
+    pub discard: bool,
+}
+
+/// One neighbour's route to a destination.
+#[derive(Debug, Clone)]
+pub(super) struct Path {
+    pub route: Arc<Route>,
+    pub slot: Slot,
+    /// Where the decision left it behind.
+    pub lost: Option<LostAt>,
+}
+
+/// All about one prefix.
+#[derive(Debug, Default)]
+pub(super) struct Destination {
+    /// The best first.
+    paths: Box<[Path]>,
+    /// How many of them are used together.
+    used: u8,
+    /// The kernel holds a route for it, or will when its turn comes.
+    pub in_kernel: bool,
+    /// Waits in the kernel's queue.
+    pub kernel_pending: bool,
+    /// Neighbours that we have told of it.
+    pub announced: SlotSet,
+    /// Neighbours in whose queue it waits.
+    pub pending: SlotSet,
+}
+
+/// What a new route has changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// The neighbour had a route to it before.
+    pub replaced: bool,
+    /// Neighbours must hear of it.
+    pub best: bool,
+    /// The kernel must hear of it.
+    pub forwarding: bool,
+}
+
+impl Destination {
+    pub fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    pub fn best(&self) -> Option<&Path> {
+        self.paths.first()
+    }
+
+    /// The paths that are used together.
+    pub fn used(&self) -> &[Path] {
+        &self.paths[..usize::from(self.used)]
+    }
+
+    pub fn path_of(&self, slot: Slot) -> Option<&Path> {
+        self.paths.iter().find(|path| path.slot == slot)
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.paths.is_empty()
+            && !self.kernel_pending
+            && !self.in_kernel
+            && self.announced.is_empty()
+            && self.pending.is_empty()
+    }
+
+    /// Decides again, with `paths` in place of those there.
+    fn redecide(&mut self, mut paths: Vec<Path>, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
+        let used = decide(&mut paths, rank, max_paths);
+        let forwards = |path: &Path| (path.slot, path.route.next_hop, path.route.discard);
+        let best = |paths: &[Path]| paths.first().map(|path| (path.slot, Arc::as_ptr(&path.route)));
+        let effect = Effect {
+            replaced: false,
+            best: best(&self.paths) != best(&paths),
+            forwarding: !self.used().iter().map(forwards).eq(paths[..usize::from(used)].iter().map(forwards)),
+        };
+        self.paths = paths.into_boxed_slice();
+        self.used = used;
+        effect
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Rib {
+    table: JointPrefixMap<Prefix, Destination>,
+}
+
+impl Rib {
+    pub fn get(&self, prefix: &Prefix) -> Option<&Destination> {
+        self.table.get(prefix)
+    }
+
+    pub fn get_mut(&mut self, prefix: &Prefix) -> Option<&mut Destination> {
+        self.table.get_mut(prefix)
+    }
+
+    /// A neighbour's new route to a prefix, in place of its earlier one; `None`: it has none.
+    pub fn set(
+        &mut self,
+        prefix: &Prefix,
+        slot: Slot,
+        route: Option<Arc<Route>>,
+        rank: &impl Fn(Slot) -> Rank,
+        max_paths: u8,
+    ) -> Effect {
+        let destination = match &route {
+            Some(_) => self.table.entry(*prefix).or_default(),
+            None => match self.table.get_mut(prefix) {
+                Some(destination) => destination,
+                None => return Effect::default(),
+            },
+        };
+        let before = destination.path_of(slot).map(|path| Arc::as_ptr(&path.route));
+        if before == route.as_ref().map(Arc::as_ptr) {
+            return Effect { replaced: before.is_some(), ..Effect::default() };
+        }
+        let others = destination.paths.iter().filter(|path| path.slot != slot).cloned();
+        let paths: Vec<Path> = others.chain(route.map(|route| Path { route, slot, lost: None })).collect();
+        Effect { replaced: before.is_some(), ..destination.redecide(paths, rank, max_paths) }
+    }
+
+    /// Decides again about one prefix.
+    pub fn redecide(&mut self, prefix: &Prefix, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
+        let Some(destination) = self.get_mut(prefix) else { return Effect::default() };
+        let paths = destination.paths.to_vec();
+        destination.redecide(paths, rank, max_paths)
+    }
+
+    /// Forgets a prefix that nobody needs to hear of any more.
+    pub fn tidy(&mut self, prefix: &Prefix) {
+        if self.get(prefix).is_some_and(Destination::is_forgotten) {
+            self.table.remove(prefix);
+        }
+    }
+
+    /// IPv4 first, each in the order of addresses.
+    pub fn iter(&self) -> impl Iterator<Item = (Prefix, &Destination)> {
+        self.table.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Prefix, &mut Destination)> {
+        self.table.iter_mut()
+    }
+}
+
+/// Keeps one copy of each set of attributes.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    routes: BTreeSet<Arc<Route>>,
+    /// When the set has grown to this, what nobody uses is dropped.
+    sweep_at: usize,
+}
+
+impl Shared {
+    pub fn share(&mut self, route: Route) -> Arc<Route> {
+        if let Some(known) = self.routes.get(&route) {
+            return known.clone();
+        }
+        if self.routes.len() >= self.sweep_at {
+            self.routes.retain(|route| Arc::strong_count(route) > 1);
+            self.sweep_at = (self.routes.len() * 2).max(1024);
+        }
+        let route = Arc::new(route);
+        self.routes.insert(route.clone());
+        route
+    }
+}

@@ -1,0 +1,593 @@
+//! The session with one neighbour (RFC 4271 8): who dials, which connection is kept, what was
+//! agreed on, and when it ends. `(state, event) -> actions`; it knows no route.
+
+use super::config::{Family, NeighbourConfig, Transport};
+use super::connection::{Await, Connection};
+use super::event::{Action, ConnectionId, NeighbourId};
+use super::notice::SessionEnd;
+use super::status::SessionState;
+use crate::id::Asn;
+use crate::time::{Duration, Instant};
+use crate::wire::bgp::{
+    AfiSafi, Capability, Context, DecodedUpdate, Message, MessageError, Notification, Open, emit_keepalive,
+};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// After more prefixes than allowed came, the session rests this long.
+const PREFIX_LIMIT_REST: Duration = Duration::from_secs(15 * 60);
+/// How long OPEN may take where no hold time says so (RFC 4271 8.2.2: "a large value").
+const OPEN_WAIT: Duration = Duration::from_secs(240);
+
+impl From<Family> for AfiSafi {
+    fn from(family: Family) -> AfiSafi {
+        match family {
+            Family::Ipv4Unicast => AfiSafi::IPV4_UNICAST,
+            Family::Ipv6Unicast => AfiSafi::IPV6_UNICAST,
+        }
+    }
+}
+
+/// What happens to one session.
+#[derive(Debug)]
+pub(super) enum SessionEvent {
+    Start,
+    LinkUp,
+    LinkDown,
+    RemoteHeard(Ipv6Addr),
+    Connected(ConnectionId),
+    ConnectFailed(ConnectionId),
+    Accepted(ConnectionId),
+    Closed(ConnectionId),
+    Message(ConnectionId, Result<Message, MessageError>),
+    Timeout,
+    /// From above: end it, if it stands or not, and say so.
+    End(SessionEnd, Notification),
+    Stop(Notification),
+}
+
+/// What a session tells those above it.
+#[derive(Debug)]
+pub(super) enum Change {
+    Up(Negotiated),
+    /// It stood and has ended.
+    Down(SessionEnd),
+    /// An attempt has ended.
+    Failed(SessionEnd),
+    Update(Box<DecodedUpdate>),
+    Refresh(AfiSafi),
+}
+
+/// What the two OPENs settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Negotiated {
+    pub connection: ConnectionId,
+    pub router_id: Ipv4Addr,
+    pub families: Vec<Family>,
+    pub context: Context,
+    pub route_refresh: bool,
+    pub hold: Duration,
+    pub keepalive: Duration,
+}
+
+/// Where a session's outputs go.
+pub(super) struct Output<'a> {
+    pub actions: &'a mut Vec<Action>,
+    pub changes: Vec<Change>,
+    /// Numbers the connections that we dial.
+    pub dialled: &'a mut u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub id: NeighbourId,
+    pub config: NeighbourConfig,
+    router_id: Ipv4Addr,
+    started: bool,
+    link_up: bool,
+    remote: Option<IpAddr>,
+    /// At most two: one that we dialled, one that we accepted.
+    connections: Vec<Connection>,
+    /// Not before this do we dial.
+    retry_at: Option<Instant>,
+    /// Not before this do we dial or accept.
+    rests_until: Option<Instant>,
+    negotiated: Option<Negotiated>,
+    random: u32,
+}
+
+impl Session {
+    pub fn new(id: NeighbourId, config: NeighbourConfig, router_id: Ipv4Addr) -> Session {
+        let remote = match config.transport {
+            Transport::Unnumbered { remote, .. } => remote.map(IpAddr::V6),
+            Transport::Numbered { remote, .. } => Some(remote),
+        };
+        let random = (u32::from(router_id) ^ u32::from(id.0).wrapping_mul(0x9e37_79b9)) | 1;
+        Session {
+            id,
+            config,
+            router_id,
+            started: false,
+            link_up: false,
+            remote,
+            connections: Vec::new(),
+            retry_at: None,
+            rests_until: None,
+            negotiated: None,
+            random,
+        }
+    }
+
+    pub fn remote(&self) -> Option<IpAddr> {
+        self.remote
+    }
+
+    /// The neighbour is about to be forgotten: nobody is dialled any more.
+    pub fn retire(&mut self) {
+        self.started = false;
+    }
+
+    pub fn local(&self) -> IpAddr {
+        match self.config.transport {
+            Transport::Unnumbered { local, .. } => IpAddr::V6(local),
+            Transport::Numbered { local, .. } => local,
+        }
+    }
+
+    pub fn established(&self) -> Option<&Negotiated> {
+        self.negotiated.as_ref()
+    }
+
+    pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|connection| connection.id == id)
+    }
+
+    /// How bytes of a connection are to be read.
+    pub fn context(&self, id: ConnectionId) -> Context {
+        let agreed = self.negotiated.as_ref().filter(|negotiated| negotiated.connection == id);
+        agreed.map_or(Context { four_octet: true, ipv4_over_ipv6: false }, |negotiated| negotiated.context)
+    }
+
+    pub fn state(&self) -> SessionState {
+        let furthest = |connection: &Connection| match connection.awaits {
+            Await::Tcp => SessionState::AwaitConnection,
+            Await::Open => SessionState::AwaitOpen,
+            Await::Rival { .. } | Await::Keepalive { .. } => SessionState::AwaitKeepalive,
+            Await::Update => SessionState::Established,
+        };
+        let idle = match self.remote {
+            _ if !self.started || self.rests_until.is_some() => SessionState::AwaitStart,
+            _ if !self.link_up => SessionState::AwaitLink,
+            None => SessionState::AwaitRemote,
+            Some(_) => SessionState::AwaitRetry,
+        };
+        self.connections.iter().map(furthest).max().unwrap_or(idle)
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let connections = self.connections.iter().flat_map(|it| [it.deadline, it.keepalive_at]);
+        let ready = self.started && self.link_up && self.remote.is_some() && self.connections.is_empty();
+        let retry = self.retry_at.filter(|_| ready).max(self.rests_until);
+        connections.chain([retry]).flatten().min()
+    }
+
+    pub fn step(&mut self, now: Instant, event: SessionEvent, out: &mut Output<'_>) {
+        match event {
+            SessionEvent::Start => self.started = true,
+            SessionEvent::LinkUp => self.link_up = true,
+            SessionEvent::LinkDown => {
+                self.link_up = false;
+                self.end_all(now, &SessionEnd::LinkDown, None, out);
+                self.retry_at = None;
+            }
+            SessionEvent::RemoteHeard(address) => self.heard(now, address, out),
+            SessionEvent::Connected(id) => self.connected(now, id, out),
+            SessionEvent::ConnectFailed(id) => self.drop_connection(now, id, SessionEnd::ConnectFailed, out),
+            SessionEvent::Accepted(id) => self.accepted(now, id, out),
+            SessionEvent::Closed(id) => self.drop_connection(now, id, SessionEnd::Closed, out),
+            SessionEvent::Message(id, Ok(message)) => self.message(now, id, message, out),
+            SessionEvent::Message(id, Err(error)) => {
+                let notification = error.notification();
+                let end = SessionEnd::NotificationSent { notification: notification.clone() };
+                self.end(now, id, end, Some(notification), out);
+            }
+            SessionEvent::Timeout => self.timeout(now, out),
+            SessionEvent::End(end, notification) => {
+                if matches!(end, SessionEnd::PrefixLimit { .. }) {
+                    self.rests_until = Some(now + PREFIX_LIMIT_REST);
+                }
+                self.end_all(now, &end, Some(&notification), out);
+            }
+            SessionEvent::Stop(notification) => {
+                self.started = false;
+                self.end_all(now, &SessionEnd::Stopped, Some(&notification), out);
+            }
+        }
+        self.dial_if_due(now, out);
+    }
+
+    /// RFC 4271 8.2.1.1: only while there is no connection at all, so that the two ends collide as
+    /// seldom as may be.
+    fn dial_if_due(&mut self, now: Instant, out: &mut Output<'_>) {
+        let due = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+        let may = self.started && self.link_up && self.connections.is_empty();
+        let Some(remote) = self.remote.filter(|_| may && due(self.retry_at) && due(self.rests_until)) else {
+            return;
+        };
+        self.rests_until = None;
+        *out.dialled += 1;
+        let connection = ConnectionId::dialled(*out.dialled);
+        let deadline = now + Duration::from_millis(u64::from(self.config.timers.connect_timeout));
+        self.connections.push(Connection::new(connection, Await::Tcp, deadline));
+        out.actions.push(Action::Connect {
+            neighbour: self.id,
+            connection,
+            link: self.config.transport.link().clone(),
+            local: self.local(),
+            remote,
+        });
+    }
+
+    fn heard(&mut self, now: Instant, address: Ipv6Addr, out: &mut Output<'_>) {
+        // A stated address is not argued about.
+        let Transport::Unnumbered { remote: None, local, .. } = self.config.transport else { return };
+        let address_v6 = IpAddr::V6(address);
+        if address == local || !address.is_unicast_link_local() || self.remote == Some(address_v6) {
+            return;
+        }
+        if self.remote.is_some() {
+            let notification = Notification::new(Notification::CEASE, 6);
+            self.end_all(now, &SessionEnd::RemoteChanged, Some(&notification), out);
+        }
+        self.remote = Some(address_v6);
+        self.retry_at = None;
+    }
+
+    fn connected(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
+        let rival_heard = self.connections.iter().any(|other| other.id != id && other.has_heard());
+        if self.connection(id).is_none_or(|connection| connection.awaits != Await::Tcp) {
+            return;
+        }
+        if rival_heard {
+            // Nothing was said on it yet, so nobody can prefer it.
+            self.end(now, id, SessionEnd::Collision, None, out);
+            return;
+        }
+        self.send_open(now, id, out);
+    }
+
+    fn accepted(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
+        let rests = self.rests_until.is_some_and(|until| until > now);
+        if !self.started || !self.link_up || rests || self.negotiated.is_some() {
+            // RFC 4271 6.8: a connection that stands is not replaced.
+            if self.started && self.negotiated.is_some() {
+                send_notification(id, &Notification::new(Notification::CEASE, 7), out);
+            }
+            out.actions.push(Action::Close { connection: id });
+            return;
+        }
+        // Who dials again has given up the connection it dialled before.
+        let earlier = self.connections.iter().map(|other| other.id).find(|other| other.is_accepted());
+        let deadline = now + OPEN_WAIT;
+        self.connections.push(Connection::new(id, Await::Tcp, deadline));
+        self.send_open(now, id, out);
+        if let Some(earlier) = earlier.filter(|&earlier| earlier != id) {
+            self.end(now, earlier, SessionEnd::Collision, None, out);
+        }
+    }
+
+    fn send_open(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
+        let mut bytes = Vec::new();
+        self.our_open().emit_message(&mut bytes);
+        out.actions.push(Action::Send { connection: id, bytes });
+        let hold = Duration::from_millis(u64::from(self.config.timers.hold));
+        let wait = if hold.is_zero() { OPEN_WAIT } else { hold };
+        if let Some(connection) = self.connection(id) {
+            connection.awaits = Await::Open;
+            connection.deadline = Some(now + wait);
+        }
+    }
+
+    fn our_open(&self) -> Open {
+        let mut capabilities: Vec<Capability> =
+            self.config.families.iter().map(|&family| Capability::Multiprotocol(family.into())).collect();
+        capabilities.push(Capability::RouteRefresh);
+        if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
+            capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
+                AfiSafi::IPV4_UNICAST,
+                AfiSafi::IPV6_UNICAST.afi
+            )]));
+        }
+        let hold = u16::try_from(self.config.timers.hold / 1000).unwrap_or(u16::MAX);
+        Open::new(self.config.local_asn, hold, self.router_id, capabilities)
+    }
+
+    fn message(&mut self, now: Instant, id: ConnectionId, message: Message, out: &mut Output<'_>) {
+        let hold = self.negotiated.as_ref().map(|negotiated| negotiated.hold);
+        let Some(connection) = self.connection(id) else { return };
+        match (&mut connection.awaits, message) {
+            // Nothing can have come before TCP connected.
+            (Await::Tcp, _) => {}
+            (_, Message::Notification(notification)) => {
+                let collision = (notification.code, notification.subcode) == (Notification::CEASE, 7);
+                let received = SessionEnd::NotificationReceived { notification };
+                self.drop_connection(now, id, if collision { SessionEnd::Collision } else { received }, out);
+            }
+            (Await::Open, Message::Open(open)) => self.opened(now, id, open, out),
+            (Await::Rival { keepalive_heard, .. }, Message::Keepalive) => *keepalive_heard = true,
+            (Await::Keepalive { open }, Message::Keepalive) => {
+                let open = open.clone();
+                self.establish(now, id, &open, out);
+            }
+            (Await::Update, Message::Keepalive) => connection.deadline = deadline(now, hold),
+            (Await::Update, Message::Update(update)) => {
+                connection.deadline = deadline(now, hold);
+                out.changes.push(Change::Update(update));
+            }
+            (Await::Update, Message::RouteRefresh(family)) => {
+                out.changes.extend(family.map(Change::Refresh));
+            }
+            (awaits, _) => {
+                // RFC 6608: in which state the unexpected came.
+                let subcode = match awaits {
+                    Await::Tcp | Await::Open => 1,
+                    Await::Rival { .. } | Await::Keepalive { .. } => 2,
+                    Await::Update => 3,
+                };
+                let notification = Notification::new(5, subcode);
+                let end = SessionEnd::NotificationSent { notification: notification.clone() };
+                self.end(now, id, end, Some(notification), out);
+            }
+        }
+    }
+
+    /// RFC 4271 6.2 and 6.8, RFC 6286.
+    fn opened(&mut self, now: Instant, id: ConnectionId, open: Open, out: &mut Output<'_>) {
+        if let Err((end, notification)) = self.check_open(&open) {
+            self.end(now, id, end, Some(notification), out);
+            return;
+        }
+        let cease = Notification::new(Notification::CEASE, 7);
+        // The connection that the side with the higher identifier dialled is kept.
+        let ours = (self.router_id, self.config.local_asn);
+        let dialled_wins = ours > (open.identifier, open.asn());
+        let wins = id.is_accepted() != dialled_wins;
+        let rival = self.connections.iter().find(|other| other.id != id).map(|it| (it.id, it.awaits.clone()));
+        match rival {
+            Some((rival, Await::Tcp)) => self.end(now, rival, SessionEnd::Collision, None, out),
+            Some((_, Await::Update)) => {
+                self.end(now, id, SessionEnd::Collision, Some(cease), out);
+                return;
+            }
+            Some((rival, _)) if wins => self.end(now, rival, SessionEnd::Collision, Some(cease), out),
+            Some((_, Await::Open)) => {
+                if let Some(connection) = self.connection(id) {
+                    connection.awaits = Await::Rival { open, keepalive_heard: false };
+                }
+                return;
+            }
+            Some(_) => {
+                self.end(now, id, SessionEnd::Collision, Some(cease), out);
+                return;
+            }
+            None => {}
+        }
+        self.confirm(now, id, open, out);
+    }
+
+    fn check_open(&self, open: &Open) -> Result<(), (SessionEnd, Notification)> {
+        let (expected, found) = (self.config.remote_asn, open.asn());
+        if found != expected || found == Asn(0) {
+            return Err((SessionEnd::WrongAsn { expected, found }, Notification::new(2, 2)));
+        }
+        // RFC 6286 2.2: within one AS the identifier must be another one.
+        if open.identifier == self.router_id && found == self.config.local_asn {
+            let notification = MessageError::Identifier.notification();
+            return Err((SessionEnd::NotificationSent { notification: notification.clone() }, notification));
+        }
+        if self.common_families(open).is_empty() {
+            return Err((SessionEnd::NoCommonFamily, Notification::new(2, 7)));
+        }
+        Ok(())
+    }
+
+    fn common_families(&self, open: &Open) -> Vec<Family> {
+        let multiprotocol = open.capabilities.iter().any(|it| matches!(it, Capability::Multiprotocol(_)));
+        let over_ipv6 = self.local().is_ipv6();
+        let carried = |family: &Family| {
+            let said = open.has(&Capability::Multiprotocol(AfiSafi::from(*family)));
+            match family {
+                Family::Ipv4Unicast if over_ipv6 => {
+                    said && open.has_next_hop(AfiSafi::IPV4_UNICAST, AfiSafi::IPV6_UNICAST.afi)
+                }
+                // RFC 4760 8: who says nothing speaks IPv4.
+                Family::Ipv4Unicast => said || !multiprotocol,
+                Family::Ipv6Unicast => said && over_ipv6,
+            }
+        };
+        self.config.families.iter().copied().filter(carried).collect()
+    }
+
+    /// Sends our KEEPALIVE: from our side the connection is good.
+    fn confirm(&mut self, now: Instant, id: ConnectionId, open: Open, out: &mut Output<'_>) {
+        let negotiated = self.negotiate(id, &open);
+        let keepalive_at = self.keepalive_due(now, negotiated.keepalive);
+        let Some(connection) = self.connection(id) else { return };
+        let heard = matches!(connection.awaits, Await::Rival { keepalive_heard: true, .. });
+        connection.awaits = Await::Keepalive { open: open.clone() };
+        connection.deadline = deadline(now, Some(negotiated.hold)).or(Some(now + OPEN_WAIT));
+        connection.keepalive_at = keepalive_at;
+        send_keepalive(id, out);
+        if heard {
+            self.establish(now, id, &open, out);
+        }
+    }
+
+    fn negotiate(&self, connection: ConnectionId, open: &Open) -> Negotiated {
+        let timers = self.config.timers;
+        let hold = timers.hold.min(u32::from(open.hold_time) * 1000);
+        let families = self.common_families(open);
+        Negotiated {
+            connection,
+            router_id: open.identifier,
+            context: Context {
+                four_octet: open.four_octet_asn().is_some(),
+                ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
+            },
+            families,
+            route_refresh: open.has(&Capability::RouteRefresh),
+            hold: Duration::from_millis(u64::from(hold)),
+            keepalive: Duration::from_millis(u64::from(timers.keepalive.min(hold / 3))),
+        }
+    }
+
+    fn establish(&mut self, now: Instant, id: ConnectionId, open: &Open, out: &mut Output<'_>) {
+        let negotiated = self.negotiate(id, open);
+        let Some(connection) = self.connection(id) else { return };
+        connection.awaits = Await::Update;
+        connection.deadline = deadline(now, Some(negotiated.hold));
+        self.retry_at = None;
+        self.negotiated = Some(negotiated.clone());
+        out.changes.push(Change::Up(negotiated));
+    }
+
+    fn timeout(&mut self, now: Instant, out: &mut Output<'_>) {
+        if self.rests_until.is_some_and(|until| until <= now) {
+            self.rests_until = None;
+        }
+        let due: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|it| it.deadline.is_some_and(|at| at <= now))
+            .map(|it| it.id)
+            .collect();
+        for id in due {
+            let Some(connection) = self.connection(id) else { continue };
+            let expired = Notification::new(Notification::HOLD_TIMER_EXPIRED, 0);
+            let (end, notification) = match connection.awaits {
+                Await::Tcp => (SessionEnd::ConnectTimeout, None),
+                Await::Open => (SessionEnd::OpenTimeout, Some(expired)),
+                Await::Rival { .. } | Await::Keepalive { .. } | Await::Update => {
+                    (SessionEnd::HoldExpired, Some(expired))
+                }
+            };
+            self.end(now, id, end, notification, out);
+        }
+        let interval = |session: &Session, connection: &Connection| match &connection.awaits {
+            Await::Keepalive { open } => session.negotiate(connection.id, open).keepalive,
+            _ => session.negotiated.as_ref().map_or(Duration::ZERO, |negotiated| negotiated.keepalive),
+        };
+        for at in 0..self.connections.len() {
+            let connection = &self.connections[at];
+            if connection.keepalive_at.is_some_and(|at| at <= now) {
+                send_keepalive(connection.id, out);
+                let interval = interval(self, connection);
+                self.connections[at].keepalive_at = self.keepalive_due(now, interval);
+            }
+        }
+    }
+
+    fn end_all(
+        &mut self,
+        now: Instant,
+        end: &SessionEnd,
+        notification: Option<&Notification>,
+        out: &mut Output<'_>,
+    ) {
+        for connection in core::mem::take(&mut self.connections) {
+            if let Some(notification) = notification.filter(|_| connection.has_spoken()) {
+                send_notification(connection.id, notification, out);
+            }
+            self.forget(now, &connection, end.clone(), out);
+        }
+    }
+
+    /// We end a connection.
+    fn end(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        end: SessionEnd,
+        notification: Option<Notification>,
+        out: &mut Output<'_>,
+    ) {
+        let Some(connection) = self.connection(id) else { return };
+        if let Some(notification) = notification.filter(|_| connection.has_spoken()) {
+            send_notification(id, &notification, out);
+        }
+        self.drop_connection(now, id, end, out);
+    }
+
+    /// A connection is over, whoever ended it. Both ends' sockets are told: after a NOTIFICATION
+    /// its sender waits for nothing.
+    fn drop_connection(&mut self, now: Instant, id: ConnectionId, end: SessionEnd, out: &mut Output<'_>) {
+        let Some(at) = self.connections.iter().position(|connection| connection.id == id) else { return };
+        let connection = self.connections.remove(at);
+        self.forget(now, &connection, end, out);
+        // Whoever waited for this one need not any more.
+        let waiting = self.connections.iter().find_map(|it| match &it.awaits {
+            Await::Rival { open, .. } => Some((it.id, open.clone())),
+            _ => None,
+        });
+        if let Some((id, open)) = waiting {
+            self.confirm(now, id, open, out);
+        }
+    }
+
+    fn forget(&mut self, now: Instant, connection: &Connection, end: SessionEnd, out: &mut Output<'_>) {
+        if !matches!(end, SessionEnd::ConnectFailed | SessionEnd::Closed) {
+            out.actions.push(Action::Close { connection: connection.id });
+        }
+        self.retry_at = Some(now + self.retry_after(&end));
+        if connection.awaits == Await::Update {
+            self.negotiated = None;
+            out.changes.push(Change::Down(end));
+        } else if end != SessionEnd::Collision && self.connections.is_empty() {
+            out.changes.push(Change::Failed(end));
+        }
+    }
+
+    /// What will go wrong in the same way again is tried less often.
+    fn retry_after(&mut self, end: &SessionEnd) -> Duration {
+        let lasting = match end {
+            SessionEnd::WrongAsn { .. } | SessionEnd::NoCommonFamily => true,
+            SessionEnd::NotificationSent { notification }
+            | SessionEnd::NotificationReceived { notification } => {
+                !matches!(notification.code, Notification::HOLD_TIMER_EXPIRED | Notification::CEASE)
+            }
+            _ => false,
+        };
+        let base = u64::from(self.config.timers.connect_retry) * if lasting { 10 } else { 1 };
+        self.jittered(Duration::from_millis(base))
+    }
+
+    fn keepalive_due(&mut self, now: Instant, interval: Duration) -> Option<Instant> {
+        (!interval.is_zero()).then(|| now + self.jittered(interval))
+    }
+
+    /// RFC 4271 10: 0.75 to 1.0 times the time, so that two ends fall out of step.
+    fn jittered(&mut self, time: Duration) -> Duration {
+        // Xorshift (Marsaglia 2003): never zero, by the odd start.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        time * (768 + self.random % 257) / 1024
+    }
+}
+
+fn deadline(now: Instant, hold: Option<Duration>) -> Option<Instant> {
+    hold.filter(|hold| !hold.is_zero()).map(|hold| now + hold)
+}
+
+fn send_keepalive(connection: ConnectionId, out: &mut Output<'_>) {
+    let mut bytes = Vec::new();
+    emit_keepalive(&mut bytes);
+    out.actions.push(Action::Send { connection, bytes });
+}
+
+fn send_notification(connection: ConnectionId, notification: &Notification, out: &mut Output<'_>) {
+    let mut bytes = Vec::new();
+    notification.emit_message(&mut bytes);
+    out.actions.push(Action::Send { connection, bytes });
+}

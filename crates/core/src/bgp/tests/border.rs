@@ -1,0 +1,435 @@
+//! What crosses the border, either way: one test per rule.
+
+use super::net::{Net, PUBLIC, loopbacks, ms, prefix};
+use crate::bgp::config::{Origination, Role};
+use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
+use crate::id::{Asn, Prefix};
+use crate::wire::bgp::{
+    Aggregator, Attributes, Community, ExtendedCommunity, LargeCommunity, UnknownAttribute,
+};
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+const PROVIDER: u32 = 150_369;
+const PEER: u32 = 63_790;
+const CUSTOMER: u32 = 131_000;
+
+/// Routers 1 and 2 with the border, 1 - 2 - 3; a provider at 1, a peer at 3, a customer at 2, and a
+/// second provider at 3. Router 2 originates, while it reaches 3 or 1.
+struct Border {
+    net: Net,
+    provider: [usize; 2],
+    peer: [usize; 2],
+    customer: [usize; 2],
+    other: [usize; 2],
+}
+
+const OTHER: u32 = 59_105;
+
+fn border(change: impl FnOnce(&mut Net)) -> Border {
+    let mut net = Net::routers(&[1, 2, 3]);
+    net.link(0, 1, 1);
+    net.link(1, 2, 5);
+    for own in super::net::own_prefixes() {
+        let while_reaching = [loopbacks(1), loopbacks(3)].concat();
+        net.router_mut(1).config.originate.push(Origination { prefix: own, while_reaching, discard: true });
+    }
+    let provider = net.outside(0, Asn(PROVIDER), Role::Provider);
+    let peer = net.outside(2, Asn(PEER), Role::Peer);
+    let customer = net.outside(1, Asn(CUSTOMER), Role::Customer);
+    let other = net.outside(2, Asn(OTHER), Role::Provider);
+    for name in ["as131000 203", "as131000 2001"] {
+        net.policy_mut(1, name).customer_prefixes =
+            ["198.51.100.0/23", "43.228.174.64/28", "2400:1234::/32"].map(prefix).to_vec();
+    }
+    change(&mut net);
+    net.start();
+    net.run_until(ms(5000), |net| net.all_established() && net.all_reach_all());
+    net.run(ms(500));
+    Border { net, provider, peer, customer, other }
+}
+
+impl Border {
+    fn say(
+        &mut self,
+        stranger: usize,
+        prefixes: &[&str],
+        path: &[u32],
+        change: impl FnOnce(&mut Attributes),
+    ) {
+        let bytes = self.net.stranger(stranger).announcement(prefixes, path, change);
+        self.net.say(stranger, bytes);
+        self.net.run(ms(500));
+    }
+
+    fn heard(&self, stranger: usize) -> Vec<String> {
+        self.net.stranger(stranger).table.keys().map(Prefix::to_string).collect()
+    }
+
+    fn strangers(&self) -> Vec<usize> {
+        [self.provider, self.peer, self.customer, self.other].concat()
+    }
+
+    fn refused(&self, node: usize, name: &str) -> Vec<(String, ImportRefusal)> {
+        let status = self.net.status(node);
+        let neighbour = status.neighbours.iter().find(|it| it.name.contains(name)).unwrap();
+        neighbour.refused.iter().map(|it| (it.prefix.to_string(), it.reason)).collect()
+    }
+
+    fn knows(&self, node: usize, text: &str) -> bool {
+        self.net.router(node).kernel.contains_key(&prefix(text))
+    }
+}
+
+#[test]
+fn own_prefixes_leave_exactly_and_with_the_public_number() {
+    let border = border(|net| net.policy_mut(2, "as59105 203").extra_prepends = 1);
+    for stranger in border.strangers() {
+        let v4 = border.net.stranger(stranger).address.is_ipv4();
+        let own = if v4 { "43.228.174.0/24" } else { "2402:3160::/32" };
+        assert_eq!(border.heard(stranger), [own]);
+        let path = border.net.stranger(stranger).path(own).unwrap();
+        assert_eq!(path, if stranger == border.other[0] { "63806 63806" } else { "63806" });
+        let attributes = &border.net.stranger(stranger).table[&prefix(own)];
+        assert_eq!((attributes.large_communities.len(), attributes.med), (0, None));
+        assert_eq!(border.net.stranger(stranger).ends_of_rib, 1);
+    }
+}
+
+#[test]
+fn who_hears_what() {
+    let mut border = border(|_| {});
+    let [p, q, c] = [border.provider[0], border.peer[0], border.customer[0]];
+    border.say(p, &["8.8.8.0/24"], &[3356, 15169], |_| {});
+    border.say(q, &["9.9.9.0/24"], &[], |_| {});
+    border.say(c, &["198.51.100.0/24"], &[], |_| {});
+    // A provider hears our own and our customers', and so does a peer; a customer hears all.
+    assert_eq!(border.heard(border.other[0]), ["43.228.174.0/24", "198.51.100.0/24"]);
+    assert_eq!(border.heard(p), ["43.228.174.0/24", "198.51.100.0/24"]);
+    assert_eq!(border.heard(q), ["43.228.174.0/24", "198.51.100.0/24"]);
+    assert_eq!(border.heard(c), ["8.8.8.0/24", "9.9.9.0/24", "43.228.174.0/24"]);
+    assert_eq!(border.net.stranger(c).path("8.8.8.0/24").unwrap(), "63806 150369 3356 15169");
+    assert_eq!(border.net.stranger(p).path("198.51.100.0/24").unwrap(), "63806 131000");
+    // And forgets it.
+    let bytes = border.net.stranger(c).withdrawal(&["198.51.100.0/24"]);
+    border.net.say(c, bytes);
+    border.net.run(ms(500));
+    assert_eq!(border.heard(p), ["43.228.174.0/24"]);
+    // IPv6 goes the same ways.
+    border.say(border.customer[1], &["2400:1234::/32"], &[], |_| {});
+    assert_eq!(border.heard(border.provider[1]), ["2400:1234::/32", "2402:3160::/32"]);
+}
+
+#[test]
+fn local_preference_follows_the_class_on_every_router() {
+    let mut border = border(|net| {
+        for name in ["as131000 203", "as131000 2001"] {
+            net.policy_mut(1, name).customer_prefixes.push(prefix("9.9.9.0/24"));
+        }
+    });
+    // The same prefix by all three; the customer's path is the longest, and wins everywhere.
+    border.say(border.provider[0], &["9.9.9.0/24"], &[], |_| {});
+    border.say(border.peer[0], &["9.9.9.0/24"], &[1], |_| {});
+    let best = |border: &Border, node: usize| {
+        let speaker = border.net.router(node).speaker.as_ref().unwrap();
+        let route = speaker.routes().find(|route| route.prefix == prefix("9.9.9.0/24")).unwrap();
+        (route.paths[0].local_preference, route.paths[0].large_communities.clone())
+    };
+    for node in 0..3 {
+        assert_eq!(best(&border, node), (200, vec!["63806:1:2".to_string()]), "router {node}");
+    }
+    border.say(border.customer[0], &["9.9.9.0/24"], &[1, 2, 3, 4], |_| {});
+    for node in 0..3 {
+        assert_eq!(best(&border, node), (300, vec!["63806:1:1".to_string()]), "router {node}");
+    }
+}
+
+#[test]
+fn forged_communities_are_scrubbed() {
+    let mut border = border(|_| {});
+    let q = border.peer[0];
+    border.say(q, &["9.9.9.0/24"], &[], |attributes| {
+        attributes.large_communities =
+            Box::new([LargeCommunity::new(PUBLIC.0, 1, 0), LargeCommunity::new(7, 7, 7)]);
+        attributes.extended_communities = Box::new([
+            ExtendedCommunity([0x40, 1, 0, 0, 0, 0, 0, 1]),
+            ExtendedCommunity([0x00, 2, 0, 0, 0, 0, 0, 1]),
+        ]);
+        attributes.communities = Box::new([Community(0x0001_0001)]);
+        attributes.med = Some(5);
+        attributes.unknown = Box::new([UnknownAttribute { code: 99, value: Box::new([1, 2]) }]);
+    });
+    // As a peer's it goes to the customer only, with what is not ours.
+    assert_eq!(border.heard(border.provider[0]), ["43.228.174.0/24"]);
+    let heard = &border.net.stranger(border.customer[0]).table[&prefix("9.9.9.0/24")];
+    assert_eq!(*heard.large_communities, [LargeCommunity::new(7, 7, 7)]);
+    assert_eq!(*heard.extended_communities, [ExtendedCommunity([0x00, 2, 0, 0, 0, 0, 0, 1])]);
+    assert_eq!((*heard.communities).to_vec(), [Community(0x0001_0001)]);
+    assert_eq!(*heard.unknown, [UnknownAttribute { code: 99, value: Box::new([1, 2]) }]);
+    assert_eq!(heard.med, None);
+}
+
+#[test]
+fn what_must_not_come_in() {
+    let mut border = border(|_| {});
+    let [p, c] = [border.provider[0], border.customer[0]];
+    let own = ImportRefusal::OwnPrefix { within: prefix("43.228.174.0/24") };
+    let bogon = ImportRefusal::Bogon { within: prefix("10.0.0.0/8") };
+    type Case = (&'static str, &'static [u32], ImportRefusal);
+    let cases: [Case; 12] = [
+        ("0.0.0.0/0", &[], ImportRefusal::Default),
+        ("10.1.0.0/16", &[], bogon),
+        ("10.0.0.0/8", &[], bogon),
+        ("9.9.9.0/25", &[], ImportRefusal::TooLong),
+        ("43.228.174.0/24", &[], own),
+        ("43.228.174.128/25", &[], own),
+        ("1.1.1.0/24", &[PUBLIC.0], ImportRefusal::PublicAsInPath),
+        ("1.1.2.0/24", &[64_512], ImportRefusal::BogonAsInPath { asn: Asn(64_512) }),
+        ("1.1.3.0/24", &[4_200_000_099], ImportRefusal::BogonAsInPath { asn: Asn(4_200_000_099) }),
+        ("1.1.4.0/24", &[23_456], ImportRefusal::BogonAsInPath { asn: Asn(23_456) }),
+        ("1.1.5.0/24", &[0], ImportRefusal::BogonAsInPath { asn: Asn(0) }),
+        ("1.1.6.0/24", &[4_200_000_001], ImportRefusal::OwnAsInPath { asn: Asn(4_200_000_001) }),
+    ];
+    for (text, path, reason) in cases {
+        border.say(p, &[text], path, |_| {});
+        assert!(border.refused(0, "as150369 203").contains(&(text.into(), reason)), "{text}");
+        let known = (0..3).any(|node| border.knows(node, text) && text != "43.228.174.0/24");
+        assert!(!known, "{text}");
+    }
+    let said = border.net.router(0).notices.iter().filter(|it| matches!(it, Notice::Refused { .. })).count();
+    assert_eq!(said, cases.len());
+    // Said again, the log is silent; gone, the list forgets it.
+    border.say(p, &["0.0.0.0/0"], &[], |_| {});
+    let bytes = border.net.stranger(p).withdrawal(&["0.0.0.0/0"]);
+    border.net.say(p, bytes);
+    border.net.run(ms(100));
+    assert_eq!(border.refused(0, "as150369 203").len(), cases.len() - 1);
+    // A path that begins with somebody else.
+    border.say(p, &["1.1.7.0/24"], &[], |attributes| {
+        attributes.as_path = crate::wire::bgp::AsPath::sequence([Asn(3356), Asn(PROVIDER)]);
+    });
+    let first = ImportRefusal::FirstAsNotNeighbours { first: Some(Asn(3356)) };
+    assert!(border.refused(0, "as150369 203").contains(&("1.1.7.0/24".into(), first)));
+    // A customer: only what is its own, and the part of ours that is lent to it.
+    border.say(c, &["8.8.8.0/24", "198.51.101.0/24", "43.228.174.64/28"], &[], |_| {});
+    assert_eq!(border.refused(1, "as131000 203"), [("8.8.8.0/24".into(), ImportRefusal::NotTheCustomers)]);
+    assert!(border.knows(0, "43.228.174.64/28") && border.knows(0, "198.51.101.0/24"));
+    assert_eq!(border.heard(p), ["43.228.174.0/24", "198.51.101.0/24"]);
+    // IPv6.
+    border.say(
+        border.provider[1],
+        &["::/0", "2001:db8:1::/48", "2a00::/49", "2402:3160:1::/48"],
+        &[],
+        |_| {},
+    );
+    let reasons: Vec<ImportRefusal> =
+        border.refused(0, "as150369 2001").into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            ImportRefusal::Default,
+            ImportRefusal::Bogon { within: prefix("2001:db8::/32") },
+            ImportRefusal::OwnPrefix { within: prefix("2402:3160::/32") },
+            ImportRefusal::TooLong,
+        ]
+    );
+}
+
+#[test]
+fn a_route_that_becomes_refused_is_gone() {
+    let mut border = border(|_| {});
+    let p = border.provider[0];
+    border.say(p, &["8.8.8.0/24"], &[1], |_| {});
+    assert!(border.knows(2, "8.8.8.0/24"));
+    border.say(p, &["8.8.8.0/24"], &[1, PUBLIC.0], |_| {});
+    assert!(!border.knows(2, "8.8.8.0/24"));
+    border.say(p, &["8.8.8.0/24"], &[1], |_| {});
+    assert!(border.knows(2, "8.8.8.0/24"));
+    assert_eq!(border.refused(0, "as150369 203"), []);
+}
+
+#[test]
+fn private_numbers_of_a_customer_do_not_leave() {
+    let private = 64_999;
+    let mut border = border(|net| {
+        for name in ["as131000 203", "as131000 2001"] {
+            net.policy_mut(1, name).allowed_private_asns = vec![Asn(private)];
+        }
+    });
+    border.say(border.customer[0], &["198.51.100.0/24"], &[private], |attributes| {
+        attributes.aggregator = Some(Aggregator { asn: Asn(private), identifier: Ipv4Addr::new(1, 1, 1, 1) });
+    });
+    let heard = border.net.stranger(border.provider[0]);
+    assert_eq!(heard.path("198.51.100.0/24").unwrap(), "63806 131000");
+    assert_eq!(heard.table[&prefix("198.51.100.0/24")].aggregator, None);
+}
+
+#[test]
+fn a_border_that_is_cut_off_withdraws() {
+    let mut border = border(|_| {});
+    // Router 2 loses both its links: it originates no more; 1 and 3 lose what they had from it.
+    border.net.set_carrier(0, false);
+    border.net.run(ms(500));
+    assert_eq!(border.heard(border.provider[0]), Vec::<String>::new());
+    assert_eq!(border.heard(border.customer[0]), ["43.228.174.0/24"]);
+    assert!(border.net.router(1).kernel[&prefix("43.228.174.0/24")].discard);
+    border.net.set_carrier(1, false);
+    border.net.run(ms(500));
+    for stranger in border.strangers() {
+        assert_eq!(border.heard(stranger), Vec::<String>::new());
+    }
+    assert!(!border.knows(1, "43.228.174.0/24"));
+    assert_eq!(border.net.status(1).held_back.len(), 2);
+    border.net.set_carrier(0, true);
+    border.net.run(ms(3000));
+    assert_eq!(border.heard(border.provider[0]), ["43.228.174.0/24"]);
+    let stopped = |notice: &&Notice| matches!(notice, Notice::OriginationStopped { .. });
+    assert_eq!(border.net.router(1).notices.iter().filter(stopped).count(), 2);
+}
+
+#[test]
+fn well_known_communities_keep_a_route_here() {
+    let mut border = border(|_| {});
+    let c = border.customer[0];
+    border.say(c, &["198.51.100.0/24"], &[], |it| it.communities = Box::new([Community::NO_EXPORT]));
+    assert!(border.knows(0, "198.51.100.0/24"));
+    assert_eq!(border.heard(border.provider[0]), ["43.228.174.0/24"]);
+    border.say(c, &["198.51.101.0/24"], &[], |it| it.communities = Box::new([Community::NO_ADVERTISE]));
+    assert!(border.knows(1, "198.51.101.0/24") && !border.knows(0, "198.51.101.0/24"));
+}
+
+#[test]
+fn more_prefixes_than_allowed_end_the_session() {
+    let mut border = border(|net| net.policy_mut(0, "as150369 203").prefix_limit = Some(2));
+    let p = border.provider[0];
+    border.say(p, &["1.0.0.0/24", "1.0.1.0/24"], &[], |_| {});
+    assert!(border.knows(2, "1.0.0.0/24"));
+    border.say(p, &["1.0.2.0/24"], &[], |_| {});
+    assert!(!border.knows(2, "1.0.0.0/24"));
+    let status = border.net.status(0);
+    let neighbour = status.neighbours.iter().find(|it| it.name.contains("as150369 203")).unwrap();
+    assert_eq!(neighbour.last_end, Some(SessionEnd::PrefixLimit { limit: 2 }));
+    assert_eq!(neighbour.state, SessionState::AwaitStart);
+    let notification = border.net.stranger(p).notifications.last().unwrap();
+    assert_eq!((notification.code, notification.subcode), (6, 1));
+    assert_eq!(notification.data, [0, 1, 1, 0, 0, 0, 2]);
+    // It rests a quarter of an hour, and only then tries again.
+    border.net.run(ms(14 * 60_000));
+    assert_eq!(border.net.status(0).neighbours.iter().filter(|it| it.established_count == 2).count(), 0);
+    border.net.run(ms(2 * 60_000));
+    assert_eq!(border.net.status(0).neighbours.iter().filter(|it| it.established_count == 2).count(), 1);
+}
+
+#[test]
+fn bad_attributes_withdraw_the_route_and_leave_the_session() {
+    let mut border = border(|_| {});
+    let p = border.provider[0];
+    border.say(p, &["8.8.8.0/24", "8.8.4.0/24"], &[1], |_| {});
+    let mut bytes = border.net.stranger(p).announcement(&["8.8.8.0/24"], &[1], |_| {});
+    // ORIGIN is the first attribute: its value stands 4 bytes after the two lengths.
+    assert_eq!(bytes[23..27], [0x40, 1, 1, 0]);
+    bytes[26] = 7;
+    border.net.say(p, bytes);
+    border.net.run(ms(500));
+    assert!(!border.knows(2, "8.8.8.0/24") && border.knows(2, "8.8.4.0/24"));
+    assert_eq!(border.refused(0, "as150369 203"), [("8.8.8.0/24".into(), ImportRefusal::TreatedAsWithdraw)]);
+    let said = |notice: &&Notice| matches!(notice, Notice::AttributeError { .. });
+    assert_eq!(border.net.router(0).notices.iter().filter(said).count(), 1);
+    assert!(border.net.all_established());
+}
+
+#[test]
+fn a_neighbour_of_two_octets() {
+    let mut net = Net::routers(&[1]);
+    let [v4, _] = net.outside(0, Asn(3000), Role::Customer);
+    let [provider, _] = net.outside(0, Asn(150_369), Role::Provider);
+    if let super::net::Machine::Stranger(stranger) = &mut net.machines[v4] {
+        stranger.four_octet = false;
+    }
+    net.start();
+    net.run_until(ms(5000), Net::all_established);
+    let bytes = net.stranger(provider).announcement(&["8.8.8.0/24"], &[400_000], |_| {});
+    net.say(provider, bytes);
+    net.run(ms(200));
+    // AS_TRANS in AS_PATH, the truth in AS4_PATH, joined again by who reads both.
+    assert_eq!(net.stranger(v4).path("8.8.8.0/24").unwrap(), "63806 150369 400000");
+}
+
+#[test]
+fn the_whole_table_is_told_again_on_request_and_packed() {
+    let mut border = border(|_| {});
+    let c = border.customer[0];
+    let many: Vec<String> = (0..500).map(|n| alloc::format!("20.{}.{}.0/24", n / 256, n % 256)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let before = border.net.stranger(c).updates;
+    border.say(border.provider[0], &many, &[7], |_| {});
+    assert_eq!(border.net.stranger(c).table.len(), 501);
+    let updates = border.net.stranger(c).updates - before;
+    assert!(updates < 30, "{updates} UPDATEs");
+    if let super::net::Machine::Stranger(stranger) = &mut border.net.machines[c] {
+        stranger.table.clear();
+    }
+    let mut refresh = Vec::new();
+    crate::wire::bgp::AfiSafi::IPV4_UNICAST.emit_refresh(&mut refresh);
+    border.net.say(c, refresh);
+    border.net.run(ms(500));
+    assert_eq!(border.net.stranger(c).table.len(), 501);
+    // The session ends, and all of it goes from everywhere.
+    border.net.set_carrier(2, false);
+    border.net.run(ms(500));
+    assert_eq!(border.net.stranger(c).table.len(), 1);
+    assert!(border.net.kernels_are_current());
+}
+
+#[test]
+fn new_filters_ask_for_everything_again() {
+    let mut border = border(|_| {});
+    let p = border.provider[0];
+    border.say(p, &["8.8.8.0/24"], &[], |_| {});
+    let mut config = border.net.router(0).config.clone();
+    config.bogons.push(prefix("8.0.0.0/8"));
+    border.net.replace(0, config);
+    border.net.run(ms(100));
+    assert_eq!(border.net.stranger(p).refreshes, 1);
+    // The stranger tells again, and the route is refused now.
+    border.say(p, &["8.8.8.0/24"], &[], |_| {});
+    assert!(!border.knows(1, "8.8.8.0/24"));
+    assert!(border.net.all_established());
+}
+
+#[test]
+fn attributes_without_room_are_not_sent_and_said() {
+    let mut border = border(|_| {});
+    // The path inside has five more numbers: what just fits on the way in does not on the way on.
+    let value: Box<[u8]> = vec![0; 4000].into();
+    border.say(border.peer[0], &["9.9.9.0/24"], &[], |it| {
+        it.unknown = Box::new([UnknownAttribute { code: 99, value }]);
+    });
+    assert!(border.knows(2, "9.9.9.0/24") && !border.knows(1, "9.9.9.0/24"));
+    border.net.run(ms(3000));
+    let said = |notice: &Notice| matches!(notice, Notice::TooLarge { .. });
+    assert!(border.net.router(2).notices.iter().any(said));
+}
+
+#[test]
+fn the_wrong_number_in_open() {
+    let mut net = Net::routers(&[1]);
+    let [v4, _] = net.outside(0, Asn(3000), Role::Peer);
+    if let super::net::Machine::Stranger(stranger) = &mut net.machines[v4] {
+        stranger.asn = Asn(3001);
+    }
+    net.start();
+    net.run(ms(1000));
+    let status = net.status(0);
+    let end = SessionEnd::WrongAsn { expected: Asn(3000), found: Asn(3001) };
+    assert_eq!(status.neighbours[0].last_end, Some(end.clone()));
+    assert_eq!(net.stranger(v4).notifications[0].subcode, 2);
+    // Said once, tried again seldom.
+    net.run(ms(300_000));
+    let said = |notice: &&Notice| matches!(notice, Notice::Failing { .. });
+    assert_eq!(net.router(0).notices.iter().filter(said).count(), 1);
+    assert!(net.stranger(v4).notifications.len() < 10);
+}

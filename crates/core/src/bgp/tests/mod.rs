@@ -1,0 +1,8 @@
+//! Many speakers joined by virtual wires under virtual time.
+
+mod border;
+mod converge;
+mod faults;
+mod fsm;
+mod net;
+mod stranger;

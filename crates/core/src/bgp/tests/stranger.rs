@@ -1,0 +1,145 @@
+//! A scripted neighbour: says OPEN and KEEPALIVE when called, keeps what it is told, and announces
+//! whatever a test wants.
+
+use crate::id::{Asn, Prefix};
+use crate::wire::bgp::{
+    AfiSafi, AsPath, Attributes, Capability, Context, Message, MessageError, MpNextHop, MpReach,
+    Notification, Open, Update, emit_keepalive, frame,
+};
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+pub struct Stranger {
+    pub asn: Asn,
+    pub address: IpAddr,
+    pub listens: bool,
+    pub four_octet: bool,
+    /// What it has been told and not been told to forget.
+    pub table: BTreeMap<Prefix, Attributes>,
+    pub ends_of_rib: usize,
+    pub notifications: Vec<Notification>,
+    pub refreshes: usize,
+    pub updates: usize,
+    pub errors: Vec<MessageError>,
+    stream: Vec<u8>,
+}
+
+impl Stranger {
+    pub fn new(asn: Asn, address: IpAddr) -> Stranger {
+        Stranger {
+            asn,
+            address,
+            listens: true,
+            four_octet: true,
+            table: BTreeMap::new(),
+            ends_of_rib: 0,
+            notifications: Vec::new(),
+            refreshes: 0,
+            updates: 0,
+            errors: Vec::new(),
+            stream: Vec::new(),
+        }
+    }
+
+    pub fn closed(&mut self) {
+        self.table.clear();
+        self.stream.clear();
+    }
+
+    fn open(&self) -> Vec<u8> {
+        let family = if self.address.is_ipv4() { AfiSafi::IPV4_UNICAST } else { AfiSafi::IPV6_UNICAST };
+        let identifier = Ipv4Addr::new(9, 9, 9, (self.asn.0 % 250) as u8 + 1);
+        let capabilities = vec![Capability::Multiprotocol(family), Capability::RouteRefresh];
+        let mut open = Open::new(self.asn, 0, identifier, capabilities);
+        if !self.four_octet {
+            open.capabilities.pop();
+        }
+        let mut bytes = Vec::new();
+        open.emit_message(&mut bytes);
+        emit_keepalive(&mut bytes);
+        bytes
+    }
+
+    /// What it answers.
+    pub fn received(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = core::mem::take(&mut self.stream);
+        stream.extend_from_slice(bytes);
+        let mut rest = &stream[..];
+        let mut answer = Vec::new();
+        let context = Context { four_octet: self.four_octet, ipv4_over_ipv6: false };
+        while let Some(found) = frame(rest).unwrap() {
+            rest = &rest[found.wire_len()..];
+            match Message::parse(found, context) {
+                Ok(Message::Open(_)) => answer.extend(self.open()),
+                Ok(Message::Update(decoded)) => {
+                    assert!(decoded.errors.is_empty(), "{:?}", decoded.errors);
+                    self.update(decoded.update);
+                }
+                Ok(Message::Notification(notification)) => self.notifications.push(notification),
+                Ok(Message::RouteRefresh(_)) => self.refreshes += 1,
+                Ok(Message::Keepalive) => {}
+                Err(error) => self.errors.push(error),
+            }
+        }
+        self.stream = rest.to_vec();
+        answer
+    }
+
+    fn update(&mut self, update: Update) {
+        self.updates += 1;
+        if update.end_of_rib().is_some() {
+            self.ends_of_rib += 1;
+            return;
+        }
+        let unreachable = update.mp_unreach.iter().flat_map(|it| &it.prefixes);
+        for prefix in update.withdrawn.iter().chain(unreachable) {
+            self.table.remove(prefix);
+        }
+        let reach = update.mp_reach.iter().flat_map(|it| &it.prefixes);
+        for prefix in update.announced.iter().chain(reach) {
+            self.table.insert(*prefix, update.attributes.clone().unwrap());
+        }
+    }
+
+    /// An UPDATE that announces prefixes of its family with a path that begins with its number.
+    pub fn announcement(
+        &self,
+        prefixes: &[&str],
+        path: &[u32],
+        change: impl FnOnce(&mut Attributes),
+    ) -> Vec<u8> {
+        let path = core::iter::once(self.asn).chain(path.iter().map(|&asn| Asn(asn)));
+        let mut attributes = Attributes { as_path: AsPath::sequence(path), ..Attributes::default() };
+        change(&mut attributes);
+        let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
+        let mut update = Update { attributes: Some(attributes), ..Update::default() };
+        match self.address {
+            IpAddr::V4(address) => {
+                update.next_hop = Some(address);
+                update.announced = prefixes;
+            }
+            IpAddr::V6(address) => {
+                let next_hop = MpNextHop::V6(address);
+                update.mp_reach = Some(MpReach { family: AfiSafi::IPV6_UNICAST, next_hop, prefixes });
+            }
+        }
+        let mut bytes = Vec::new();
+        update.emit(self.four_octet, &mut bytes);
+        bytes
+    }
+
+    pub fn withdrawal(&self, prefixes: &[&str]) -> Vec<u8> {
+        let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
+        let mut bytes = Vec::new();
+        crate::wire::bgp::withdraw(self.address.is_ipv4(), &prefixes, &mut bytes);
+        bytes
+    }
+
+    /// The path under which it hears of a prefix, as text.
+    pub fn path(&self, prefix: &str) -> Option<alloc::string::String> {
+        let attributes = self.table.get(&prefix.parse().unwrap())?;
+        Some(alloc::format!("{}", attributes.as_path))
+    }
+}
