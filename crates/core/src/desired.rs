@@ -9,8 +9,16 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
-/// The routing protocol number that tags our routes in the kernel (`rtm_protocol`).
+/// The number that tags the plan's routes (`rtm_protocol`), addresses (`IFA_PROTO`) and neighbours
+/// (`NDA_PROTOCOL`) in the kernel.
 pub const ROUTE_PROTOCOL: u8 = 84;
+/// The routing protocol number of what BGP learned. Two numbers, because two owners: the routes of
+/// the plan are reconciled with the plan, those of BGP with what the speaker says, and neither ever
+/// touches the other's.
+pub const BGP_ROUTE_PROTOCOL: u8 = 85;
+/// The metric of BGP's routes in both families: behind the plan's routes (the kernel's defaults, 0
+/// and 1024), so that for one prefix both can stand and the plan wins.
+pub const BGP_ROUTE_METRIC: u32 = 2048;
 /// What the alias of every interface that we made or took begins with.
 pub const ALIAS_TAG: &str = "tsumugi: ";
 /// The name of our table in nftables, in the families inet and bridge.
@@ -77,7 +85,7 @@ pub struct Route {
     pub metric: Option<u32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "to")]
 pub enum RouteTarget {
     /// One next hop, or several that are used together. Never empty.
@@ -172,6 +180,9 @@ pub enum ProtocolMatch {
     TcpSyn {
         ipv6: bool,
     },
+    /// A fragment but not the first: it has no ports, and without its first it reaches nobody. In
+    /// IPv6 the input hook sees fragments (reassembly comes after it), in IPv4 none.
+    LaterFragment,
     /// Packets of connections that were let in before (stateful).
     Established,
 }

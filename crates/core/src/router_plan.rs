@@ -126,7 +126,8 @@ pub struct OverlayLine {
     pub name: String,
     /// Where its interface lives: the underlay for a line shared with the fabric.
     pub plane: Plane,
-    pub link: IfName,
+    /// `None`: whatever way the machine's own routes lead (a laptop roams).
+    pub link: Option<IfName>,
     /// `None`: whatever the line was given.
     pub address: Option<IpAddr>,
     pub listen_port: u16,

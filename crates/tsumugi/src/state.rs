@@ -1,1 +1,305 @@
-//! (its work is under way)
+//! What a machine of the network holds on its disk: the directory that its three processes share.
+//!
+//! ```text
+//! plan.json              what this machine must be (RouterPlan)
+//! keyring.json           {name of a key: base64 of its public half}
+//! keys/NAME              base64 of the private half, mode 0600
+//! planes/underlay        network namespaces, bind-mounted
+//! planes/fabric
+//! router.sock, datapath.sock, management.sock
+//! ```
+
+use crate::kernel::Namespace;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use nix::fcntl::{Flock, FlockArg};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use tsumugi_core::id::{KeyName, Plane};
+use tsumugi_core::router_plan::{RouterPlan, SCHEMA};
+
+/// 32 bytes of an X25519 key.
+pub type KeyBytes = [u8; 32];
+
+/// Why a plan was refused whole. What runs is kept.
+#[derive(Debug)]
+pub enum PlanRefused {
+    /// The file could not be read.
+    NotRead(io::Error),
+    /// It is no JSON, or not of a plan.
+    NotAPlan(serde_json::Error),
+    /// Its schema is not the one that this program knows.
+    Schema { found: u32, known: u32 },
+    /// Its content is not what its hash says.
+    Hash { stated: String, found: String },
+}
+
+impl fmt::Display for PlanRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlanRefused::NotRead(error) => write!(f, "the plan could not be read: {error}"),
+            PlanRefused::NotAPlan(error) => write!(f, "the file holds no plan: {error}"),
+            PlanRefused::Schema { found, known } => {
+                write!(f, "the plan's schema is {found}, this program knows {known}")
+            }
+            PlanRefused::Hash { stated, found } => {
+                write!(f, "the plan's hash says {stated}, its content is {found}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PlanRefused {}
+
+/// The state directory of one machine, opened by a process that stands in the machine's initial
+/// namespace.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    path: PathBuf,
+    initial: Namespace,
+}
+
+impl StateDir {
+    /// The calling thread stands in the machine's initial namespace, which is the management plane.
+    ///
+    /// # Errors
+    /// The directory is not there.
+    pub fn open(path: &Path) -> io::Result<StateDir> {
+        if !fs::metadata(path)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(StateDir { path: path.into(), initial: Namespace::current()? })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The plan, read anew, its schema and hash checked.
+    ///
+    /// # Errors
+    /// A plan that is not understood is refused whole.
+    pub fn plan(&self) -> Result<RouterPlan, PlanRefused> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let text = fs::read(self.path.join("plan.json")).map_err(PlanRefused::NotRead)?;
+        // The schema first: a later one may have fields that these types cannot hold.
+        let Version { schema } = serde_json::from_slice(&text).map_err(PlanRefused::NotAPlan)?;
+        if schema != SCHEMA {
+            return Err(PlanRefused::Schema { found: schema, known: SCHEMA });
+        }
+        let plan: RouterPlan = serde_json::from_slice(&text).map_err(PlanRefused::NotAPlan)?;
+        let found = tsumugi_plan::hash::hash_of(&plan);
+        if plan.hash == found { Ok(plan) } else { Err(PlanRefused::Hash { stated: plan.hash, found }) }
+    }
+
+    /// The public halves of the network's keys.
+    ///
+    /// # Errors
+    /// `InvalidData` if the file is no key ring.
+    pub fn keyring(&self) -> io::Result<KeyRing> {
+        let text = fs::read(self.path.join("keyring.json"))?;
+        let names: BTreeMap<String, String> = serde_json::from_slice(&text)?;
+        let mut keys = BTreeMap::new();
+        for (name, text) in names {
+            keys.insert(KeyName(name), decode_key(&text)?);
+        }
+        Ok(KeyRing(keys))
+    }
+
+    /// A private key of this machine.
+    ///
+    /// # Errors
+    /// `NotFound` if it has none of that name; `InvalidData` if the file holds no key.
+    pub fn private_key(&self, name: &KeyName) -> io::Result<KeyBytes> {
+        decode_key(&fs::read_to_string(self.key_path(name)?)?)
+    }
+
+    /// Writes a private key, readable by its owner alone.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_private_key(&self, name: &KeyName, key: &KeyBytes) -> io::Result<()> {
+        use std::io::Write;
+        fs::create_dir_all(self.path.join("keys"))?;
+        let path = self.key_path(name)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(BASE64.encode(key).as_bytes())
+    }
+
+    /// Writes the public halves of the network's keys.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_keyring(&self, ring: &KeyRing) -> io::Result<()> {
+        let names: BTreeMap<&str, String> =
+            ring.0.iter().map(|(name, key)| (name.0.as_str(), BASE64.encode(key))).collect();
+        fs::write(self.path.join("keyring.json"), serde_json::to_vec_pretty(&names)?)
+    }
+
+    /// The namespace of a plane; made if nobody has yet, under a lock that all processes hold for it.
+    ///
+    /// # Errors
+    /// EPERM without the right to make namespaces and mounts.
+    pub fn plane(&self, plane: Plane) -> io::Result<Namespace> {
+        if plane == Plane::Management {
+            return Ok(self.initial.clone());
+        }
+        let directory = self.path.join("planes");
+        fs::create_dir_all(&directory)?;
+        let lock =
+            OpenOptions::new().create(true).write(true).truncate(false).open(directory.join("lock"))?;
+        let _lock = lock_file(lock)?;
+        Namespace::create_at(&directory.join(plane.name()))
+    }
+
+    /// Where a process of this machine answers with its status.
+    pub fn socket(&self, process: &str) -> PathBuf {
+        self.path.join(format!("{process}.sock"))
+    }
+
+    /// A key's name is a file's name; one that would lead out of the directory is no key's name.
+    fn key_path(&self, name: &KeyName) -> io::Result<PathBuf> {
+        if name.0.is_empty() || name.0.contains(['/', '\0']) || name.0.starts_with('.') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no name of a key")));
+        }
+        Ok(self.path.join("keys").join(&name.0))
+    }
+}
+
+/// Public keys by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyRing(pub BTreeMap<KeyName, KeyBytes>);
+
+impl KeyRing {
+    /// # Errors
+    /// `NotFound`, with the key's name.
+    pub fn public_key(&self, name: &KeyName) -> io::Result<KeyBytes> {
+        self.0.get(name).copied().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("the key ring has no key named {name}"))
+        })
+    }
+}
+
+fn lock_file(file: File) -> io::Result<Flock<File>> {
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
+}
+
+fn decode_key(text: &str) -> io::Result<KeyBytes> {
+    BASE64
+        .decode(text.trim())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not the base64 of a 32-byte key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use tsumugi_core::desired::Desired;
+    use tsumugi_core::id::{Asn, IfName};
+    use tsumugi_core::router_plan::{ManagementPlan, Overlay};
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let path = std::env::temp_dir().join(format!("tsumugi-state-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Scratch(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            for plane in ["underlay", "fabric"] {
+                let _ = Namespace::unmount(&self.0.join("planes").join(plane));
+            }
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn plan() -> RouterPlan {
+        let overlay = Overlay {
+            device: IfName::new("mgmt").unwrap(),
+            alias: "management overlay".into(),
+            mtu: 1280,
+            space: "fd63:806::/48".parse().unwrap(),
+            lines: Vec::new(),
+            neighbours: Vec::new(),
+        };
+        let mut plan = RouterPlan {
+            schema: SCHEMA,
+            generation: 7,
+            hash: String::new(),
+            network: "test".into(),
+            public_asn: Asn(63806),
+            name: "cr0101".into(),
+            id: 1,
+            site: "ibr1".into(),
+            management: ManagementPlan { desired: Desired::default(), overlay },
+            underlay: Desired::default(),
+            fabric: Desired::default(),
+            tunnels: Vec::new(),
+            speaker: None,
+        };
+        tsumugi_plan::hash::seal(&mut plan);
+        plan
+    }
+
+    #[test]
+    fn a_plan_is_taken_only_whole() {
+        let scratch = Scratch::new("plan");
+        let state = StateDir::open(&scratch.0).unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))));
+        let path = scratch.0.join("plan.json");
+        let write = |plan: &RouterPlan| fs::write(&path, serde_json::to_vec_pretty(plan).unwrap()).unwrap();
+
+        write(&plan());
+        assert_eq!(state.plan().unwrap(), plan());
+        write(&RouterPlan { generation: 8, ..plan() });
+        assert!(matches!(state.plan(), Err(PlanRefused::Hash { .. })));
+        fs::write(&path, r#"{"schema": 2, "all": "new"}"#).unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::Schema { found: 2, known: 1 })));
+        fs::write(&path, b"{").unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::NotAPlan(_))));
+    }
+
+    #[test]
+    fn keys_are_kept_for_their_owner() {
+        let scratch = Scratch::new("keys");
+        let state = StateDir::open(&scratch.0).unwrap();
+        let name = KeyName("management.cr0101.ngn".into());
+        assert_eq!(state.private_key(&name).unwrap_err().kind(), io::ErrorKind::NotFound);
+        state.write_private_key(&name, &[7; 32]).unwrap();
+        assert_eq!(state.private_key(&name).unwrap(), [7; 32]);
+        let mode = fs::metadata(scratch.0.join("keys/management.cr0101.ngn")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let outside = KeyName("../plan.json".into());
+        assert_eq!(state.private_key(&outside).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+
+        let ring = KeyRing(BTreeMap::from([(name.clone(), [9; 32])]));
+        state.write_keyring(&ring).unwrap();
+        assert_eq!(state.keyring().unwrap(), ring);
+        assert_eq!(ring.public_key(&name).unwrap(), [9; 32]);
+    }
+
+    #[test]
+    fn a_plane_is_made_once() {
+        let scratch = Scratch::new("planes");
+        let state = StateDir::open(&scratch.0).unwrap();
+        let first = state.plane(Plane::Fabric).unwrap();
+        let again = state.plane(Plane::Fabric).unwrap();
+        assert!(first.is(&again));
+        assert!(!first.is(&state.plane(Plane::Underlay).unwrap()));
+        assert!(state.plane(Plane::Management).unwrap().is(&Namespace::current().unwrap()));
+    }
+}

@@ -1,1 +1,277 @@
-//! (its work is under way)
+//! The datapath process: tunnel devices in the fabric, outer packets in the underlay, one loop.
+//!
+//! ```text
+//! fabric    TUN/TAP gre-x ──read──▶ encapsulate, cut ──▶ raw socket of the line    underlay
+//!           TUN/TAP gre-x ◀─write── decapsulate, find ◀── raw or UDP socket
+//! ```
+//!
+//! The devices are persistent: with the process gone its interfaces, addresses and routes stay, and
+//! the next life attaches to them again. What is not there yet is tried again, never fatal.
+
+mod engine;
+mod forward;
+mod line;
+mod maintain;
+mod options;
+mod socket;
+mod status;
+mod table;
+mod trouble;
+mod tunnel;
+mod wireguard;
+
+use crate::kernel::plane::Keeper;
+use crate::observe::logging;
+use crate::observe::serve::StatusSocket;
+use crate::state::{PlanRefused, StateDir};
+use engine::Sides;
+use forward::{Forwarding, Health};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tsumugi_core::desired::Desired;
+use tsumugi_core::id::Plane;
+use tsumugi_core::router_plan::RouterPlan;
+
+/// How often what is missing is tried again, and what is there is looked at.
+const MAINTENANCE: Duration = Duration::from_secs(1);
+/// Events taken from the kernel at once.
+const EVENTS: usize = 64;
+
+/// The verb `datapath`: runs until SIGTERM.
+///
+/// # Errors
+/// What the process cannot live without: its directory, its namespaces, its status socket.
+pub fn run(directory: &Path) -> io::Result<()> {
+    // Before any thread is made, so that all of them leave these signals to the loop.
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    logging::init("datapath");
+    Datapath::new(StateDir::open(directory)?)?.run(&signals)
+}
+
+/// Who an event of the loop is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Signal,
+    Status,
+    /// The keeper of the underlay.
+    Underlay,
+    /// A tunnel's device.
+    Device(usize),
+    /// A tunnel's UDP socket.
+    Datagrams(usize),
+    /// A raw socket of a line: the line's slot and the socket's place in it.
+    Line(usize, usize),
+}
+
+impl Token {
+    fn encode(self) -> u64 {
+        let (kind, slot, place) = match self {
+            Token::Signal => (0, 0, 0),
+            Token::Status => (1, 0, 0),
+            Token::Underlay => (5, 0, 0),
+            Token::Device(slot) => (2, slot, 0),
+            Token::Datagrams(slot) => (3, slot, 0),
+            Token::Line(slot, place) => (4, slot, place),
+        };
+        kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
+    }
+
+    fn decode(value: u64) -> Option<Token> {
+        let slot = usize::try_from(value >> 16 & 0xff_ffff).ok()?;
+        let place = usize::try_from(value & 0xffff).ok()?;
+        Some(match value >> 56 {
+            0 => Token::Signal,
+            1 => Token::Status,
+            2 => Token::Device(slot),
+            3 => Token::Datagrams(slot),
+            4 => Token::Line(slot, place),
+            5 => Token::Underlay,
+            _ => return None,
+        })
+    }
+}
+
+struct Datapath {
+    state: StateDir,
+    sides: Sides,
+    /// Ports, addresses, routes and walls of the underlay: this process is their owner.
+    keeper: Keeper,
+    epoll: Epoll,
+    status: StatusSocket,
+    /// `None` before the first one that was understood.
+    plan: Option<RouterPlan>,
+    refused: Option<PlanRefused>,
+    forwarding: Forwarding,
+    started: Instant,
+}
+
+impl Datapath {
+    fn new(state: StateDir) -> io::Result<Datapath> {
+        let underlay = state.plane(Plane::Underlay)?;
+        let fabric = state.plane(Plane::Fabric)?;
+        Ok(Datapath {
+            keeper: Keeper::new(
+                Plane::Underlay,
+                underlay.clone(),
+                &state.plane(Plane::Management)?,
+                Desired::default(),
+            )?,
+            sides: Sides::new(underlay, fabric)?,
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            status: StatusSocket::bind(&state.socket("datapath"))?,
+            state,
+            plan: None,
+            refused: None,
+            forwarding: Forwarding::new(),
+            started: Instant::now(),
+        })
+    }
+
+    fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
+        watch(&self.epoll, signals, Token::Signal)?;
+        watch(&self.epoll, &self.status, Token::Status)?;
+        watch(&self.epoll, &self.keeper, Token::Underlay)?;
+        self.take_plan();
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let mut due = Due { maintenance: Instant::now(), timers: Instant::now() };
+        loop {
+            let now = Instant::now();
+            if self.keeper.next_timeout().is_some_and(|due| due <= now) && self.keep_underlay(now) {
+                due.maintenance = now;
+            }
+            if now >= due.maintenance {
+                self.maintain();
+                due.maintenance = now + MAINTENANCE;
+            }
+            if now >= due.timers {
+                self.forwarding.on_time(now);
+                due.timers = now + wireguard::TIMERS;
+            }
+            let timers = self.has_timers().then_some(due.timers);
+            let until = [timers, self.keeper.next_timeout()]
+                .into_iter()
+                .flatten()
+                .fold(due.maintenance, Instant::min);
+            let count = match self.epoll.wait(&mut events, timeout(until)) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let now = Instant::now();
+            for event in &events[..count] {
+                let Some(token) = Token::decode(event.data()) else { continue };
+                match token {
+                    Token::Signal => match self.on_signals(signals) {
+                        Signalled::Nothing => {}
+                        Signalled::PlanTaken => due.timers = now,
+                        Signalled::End => return Ok(()),
+                    },
+                    Token::Status => {
+                        self.ask_the_kernel();
+                        let view = status::View {
+                            now,
+                            forwarding: &self.forwarding,
+                            keeper: &self.keeper,
+                            plan: self.plan.as_ref(),
+                            refused: self.refused.as_ref(),
+                        };
+                        self.status.serve(|| view.document());
+                    }
+                    Token::Underlay => {
+                        if self.keep_underlay(now) {
+                            due.maintenance = now;
+                        }
+                    }
+                    Token::Device(_) | Token::Datagrams(_) | Token::Line(..) => {
+                        if self.on_packets(now, token) == Health::Broken {
+                            self.release(token);
+                            due.maintenance = now;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// True if an interface of the underlay is other than it was.
+    fn keep_underlay(&mut self, now: Instant) -> bool {
+        !self.keeper.turn(now).links.is_empty()
+    }
+
+    fn on_packets(&mut self, now: Instant, token: Token) -> Health {
+        match token {
+            Token::Device(slot) => self.forwarding.from_device(now, slot),
+            Token::Datagrams(slot) => self.forwarding.from_datagrams(now, slot),
+            Token::Line(slot, place) => self.forwarding.from_line(now, slot, place),
+            Token::Signal | Token::Status | Token::Underlay => Health::Well,
+        }
+    }
+
+    fn on_signals(&mut self, signals: &SignalFd) -> Signalled {
+        let mut signalled = Signalled::Nothing;
+        while let Ok(Some(info)) = signals.read_signal() {
+            if i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32) {
+                tracing::info!(seconds = self.started.elapsed().as_secs(), "ended");
+                return Signalled::End;
+            }
+            self.take_plan();
+            signalled = Signalled::PlanTaken;
+        }
+        signalled
+    }
+}
+
+/// What the signals of one wake-up ask for.
+enum Signalled {
+    Nothing,
+    PlanTaken,
+    End,
+}
+
+/// When the loop has something to do without being woken.
+struct Due {
+    maintenance: Instant,
+    timers: Instant,
+}
+
+/// Wakes the loop when the descriptor is readable; a second call changes the token.
+fn watch(epoll: &Epoll, descriptor: &impl AsFd, token: Token) -> io::Result<()> {
+    let mut event = EpollEvent::new(EpollFlags::EPOLLIN, token.encode());
+    match epoll.add(descriptor, event) {
+        Err(Errno::EEXIST) => Ok(epoll.modify(descriptor, &mut event)?),
+        other => Ok(other?),
+    }
+}
+
+/// Rounded up, so that the loop does not wake a moment too early.
+fn timeout(until: Instant) -> EpollTimeout {
+    let left = until.saturating_duration_since(Instant::now());
+    let milliseconds = u16::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+    EpollTimeout::from(milliseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_back() {
+        for token in
+            [Token::Signal, Token::Status, Token::Device(3), Token::Datagrams(70_000), Token::Line(5, 3)]
+        {
+            assert_eq!(Token::decode(token.encode()), Some(token));
+        }
+        assert_eq!(Token::decode(u64::MAX), None);
+    }
+}

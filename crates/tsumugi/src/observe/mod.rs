@@ -1,1 +1,7 @@
-//! (its work is under way)
+//! Read-only views: what the processes say of themselves, in the log and to whoever asks.
+
+pub mod logging;
+pub mod page;
+pub mod serve;
+pub mod status;
+pub mod words;

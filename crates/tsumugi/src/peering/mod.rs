@@ -1,1 +1,10 @@
-//! (its work is under way)
+//! Where BGP meets the network: TCP sessions and router advertisements in the fabric.
+//!
+//! Functions here that make sockets make them in the network namespace of the calling thread; a
+//! socket keeps the namespace that it was born in.
+
+pub mod advertisement;
+pub mod connection;
+pub mod discovery;
+mod options;
+pub mod socket;

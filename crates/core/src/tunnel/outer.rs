@@ -1,0 +1,372 @@
+//! The outer packets: an IP header in front of each piece of the payload.
+
+use super::{DropReason, HOP_LIMIT};
+use crate::wire::ip::protocol;
+use crate::wire::{ipv4, ipv6};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    V4 { source: Ipv4Addr, destination: Ipv4Addr },
+    V6 { source: Ipv6Addr, destination: Ipv6Addr },
+}
+
+/// Between whom a tunnel's outer packets travel, and how large they may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outer {
+    ends: Ends,
+    protocol: u8,
+    /// The largest outer packet, in bytes.
+    path_mtu: u16,
+    /// DSCP and ECN of the packets.
+    traffic_class: u8,
+}
+
+impl Outer {
+    /// `None` if the two addresses are not of one family.
+    pub fn new(source: IpAddr, destination: IpAddr, protocol: u8, path_mtu: u16) -> Option<Outer> {
+        let ends = match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Ends::V4 { source, destination },
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Ends::V6 { source, destination },
+            _ => return None,
+        };
+        Some(Outer { ends, protocol, path_mtu, traffic_class: 0 })
+    }
+
+    #[must_use]
+    pub fn with_traffic_class(self, traffic_class: u8) -> Outer {
+        Outer { traffic_class, ..self }
+    }
+
+    pub fn source(&self) -> IpAddr {
+        match self.ends {
+            Ends::V4 { source, .. } => source.into(),
+            Ends::V6 { source, .. } => source.into(),
+        }
+    }
+
+    pub fn destination(&self) -> IpAddr {
+        match self.ends {
+            Ends::V4 { destination, .. } => destination.into(),
+            Ends::V6 { destination, .. } => destination.into(),
+        }
+    }
+
+    /// The outer packets that carry `payload`: one if it fits the path, else as few fragments as it
+    /// takes, all but the last as large as the path and steps of eight bytes allow. The kernel cuts
+    /// the same way. `identification` must not come again between the two ends while fragments that
+    /// bear it may be under way; IPv4 takes its low 16 bits.
+    ///
+    /// DF is not set in IPv4: a smaller path than the plan says costs a third packet, not the link.
+    ///
+    /// # Errors
+    /// `TooLarge` if the payload is more than one IP packet can hold, `PathTooSmall` if no eight
+    /// bytes of it fit the path.
+    pub fn fragments<'a>(&self, payload: &'a [u8], identification: u32) -> Result<Fragments<'a>, DropReason> {
+        let path = usize::from(self.path_mtu);
+        let (whole, piece, max) = match self.ends {
+            Ends::V4 { .. } => {
+                let room = path.saturating_sub(ipv4::HEADER_LEN);
+                (room, room, ipv4::MAX_LEN - ipv4::HEADER_LEN)
+            }
+            Ends::V6 { .. } => {
+                let room = path.saturating_sub(ipv6::HEADER_LEN);
+                (room, room.saturating_sub(ipv6::FRAGMENT_HEADER_LEN), ipv6::MAX_PAYLOAD_LEN)
+            }
+        };
+        if payload.len() > max {
+            return Err(DropReason::TooLarge);
+        }
+        if payload.len() <= whole {
+            return Ok(Fragments { outer: *self, payload, identification, offset: 0, piece: None, last: 0 });
+        }
+        if piece < 8 {
+            return Err(DropReason::PathTooSmall);
+        }
+        Ok(Fragments {
+            outer: *self,
+            payload,
+            identification,
+            offset: 0,
+            piece: Some(piece & !7),
+            last: piece,
+        })
+    }
+
+    /// The header of a packet with `payload_len` bytes of the payload from `offset` on.
+    fn header(&self, payload_len: usize, cut: Cut) -> Header {
+        let mut bytes = [0; Header::MAX];
+        let len = match self.ends {
+            Ends::V4 { source, destination } => {
+                let repr = ipv4::Repr {
+                    source,
+                    destination,
+                    protocol: self.protocol,
+                    hop_limit: HOP_LIMIT,
+                    traffic_class: self.traffic_class,
+                    identification: cut.identification as u16,
+                    dont_fragment: false,
+                    more_fragments: cut.more,
+                    fragment_offset: cut.offset,
+                    payload_len,
+                };
+                repr.emit(&mut bytes);
+                repr.buffer_len()
+            }
+            Ends::V6 { source, destination } => {
+                let fragment = (cut.more || cut.offset > 0).then_some(ipv6::FragmentRepr {
+                    next_header: self.protocol,
+                    offset: cut.offset,
+                    more: cut.more,
+                    identification: cut.identification,
+                });
+                let repr = ipv6::Repr {
+                    source,
+                    destination,
+                    next_header: if fragment.is_some() { protocol::FRAGMENT } else { self.protocol },
+                    hop_limit: HOP_LIMIT,
+                    traffic_class: self.traffic_class,
+                    flow_label: 0,
+                    payload_len: payload_len + fragment.map_or(0, |fragment| fragment.buffer_len()),
+                };
+                repr.emit(&mut bytes);
+                if let Some(fragment) = fragment {
+                    fragment.emit(&mut bytes[ipv6::HEADER_LEN..]);
+                }
+                repr.buffer_len() + fragment.map_or(0, |fragment| fragment.buffer_len())
+            }
+        };
+        Header { bytes, len }
+    }
+}
+
+/// Numbers for the datagrams that leave one machine, so that the far end puts the right pieces
+/// together. One counter serves all tunnels of a line: in IPv6 a number must not come again between
+/// two ends whatever the protocol (RFC 8200 4.5).
+#[derive(Debug, Clone)]
+pub struct Identifications(u32);
+
+impl Identifications {
+    /// Begins at `seed`, which should be random: strangers shall not guess the numbers (RFC 7739).
+    pub fn new(seed: u32) -> Identifications {
+        Identifications(seed)
+    }
+
+    /// The next number. Its low half is never zero: a kernel that is handed an IPv4 header fills in
+    /// a zero by itself, for each fragment another.
+    pub fn take(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(1);
+        if self.0 as u16 == 0 {
+            self.0 = self.0.wrapping_add(1);
+        }
+        self.0
+    }
+}
+
+/// Where a fragment belongs.
+#[derive(Clone, Copy)]
+struct Cut {
+    identification: u32,
+    offset: usize,
+    more: bool,
+}
+
+/// The bytes of an outer header, fragment header included.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    bytes: [u8; Header::MAX],
+    len: usize,
+}
+
+impl Header {
+    const MAX: usize = ipv6::HEADER_LEN + ipv6::FRAGMENT_HEADER_LEN;
+}
+
+/// One outer packet: its header and its part of the payload, to be sent one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Fragment<'a> {
+    header: Header,
+    pub payload: &'a [u8],
+}
+
+impl Fragment<'_> {
+    pub fn header(&self) -> &[u8] {
+        &self.header.bytes[..self.header.len]
+    }
+
+    /// Bytes of the whole outer packet.
+    pub fn packet_len(&self) -> usize {
+        self.header.len + self.payload.len()
+    }
+}
+
+/// The outer packets of one payload, in order. Made by [`Outer::fragments`].
+#[derive(Debug, Clone)]
+pub struct Fragments<'a> {
+    outer: Outer,
+    payload: &'a [u8],
+    identification: u32,
+    /// In bytes; past the payload once all is out.
+    offset: usize,
+    /// Bytes of all fragments but the last; `None`: the payload goes whole.
+    piece: Option<usize>,
+    /// The most that the last fragment can hold.
+    last: usize,
+}
+
+impl<'a> Iterator for Fragments<'a> {
+    type Item = Fragment<'a>;
+
+    fn next(&mut self) -> Option<Fragment<'a>> {
+        let rest = self.payload.get(self.offset..).filter(|rest| !rest.is_empty())?;
+        let (payload, more) = match self.piece {
+            Some(piece) if rest.len() > self.last => (&rest[..piece], true),
+            _ => (rest, false),
+        };
+        let cut = Cut { identification: self.identification, offset: self.offset, more };
+        self.offset += payload.len();
+        Some(Fragment { header: self.outer.header(payload.len(), cut), payload })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn ends(six: bool) -> (IpAddr, IpAddr) {
+        if six {
+            ("2001:db8:101::1".parse().unwrap(), "2001:db8:102::1".parse().unwrap())
+        } else {
+            ("192.0.2.1".parse().unwrap(), "198.51.100.2".parse().unwrap())
+        }
+    }
+
+    fn packets(six: bool, path_mtu: u16, payload: &[u8]) -> Vec<Vec<u8>> {
+        let (source, destination) = ends(six);
+        let outer = Outer::new(source, destination, protocol::GRE, path_mtu).unwrap();
+        let fragments = outer.fragments(payload, 0xabcd_1234).unwrap();
+        fragments.map(|fragment| [fragment.header(), fragment.payload].concat()).collect()
+    }
+
+    /// What stands outside a full inner packet of 2400 bytes, by the kind of tunnel.
+    const OVERHEADS: [(&str, usize); 6] = [
+        ("gre", 4),
+        ("gre with key", 8),
+        ("gretap", 18),
+        ("gretap with key", 22),
+        ("etherip", 16),
+        ("wireguard", 40),
+    ];
+
+    #[test]
+    fn a_full_inner_packet_is_exactly_two_outer_packets_on_every_path() {
+        for path_mtu in 1280..=1500 {
+            for six in [false, true] {
+                for (kind, overhead) in OVERHEADS {
+                    // EtherIP with a VLAN tag has four more.
+                    for len in [2400 + overhead, 2400 + overhead + usize::from(kind == "etherip") * 4] {
+                        let packets = packets(six, path_mtu, &vec![0; len]);
+                        assert_eq!(packets.len(), 2, "{kind} at {path_mtu}");
+                        assert!(packets.iter().all(|packet| packet.len() <= usize::from(path_mtu)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The capacities of two packets that the arithmetic of the plan builds on.
+    #[test]
+    fn two_packets_hold_exactly_what_they_should() {
+        for (six, path_mtu, capacity) in [
+            (true, 1500, 2900),
+            (true, 1454, 2806),
+            (true, 1280, 2464),
+            (false, 1500, 2960),
+            (false, 1454, 2866),
+            (false, 1280, 2516),
+        ] {
+            assert_eq!(packets(six, path_mtu, &vec![0; capacity]).len(), 2);
+            assert_eq!(packets(six, path_mtu, &vec![0; capacity + 1]).len(), 3);
+        }
+    }
+
+    #[test]
+    fn gre_over_ipv6_at_1500_byte_by_byte() {
+        let packets = packets(true, 1500, &[0x5a; 2404]);
+        let ends = "20010db8010100000000000000000001 20010db8010200000000000000000001";
+        let hex =
+            |bytes: &[u8]| bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        assert_eq!(packets[0].len(), 40 + 8 + 1448);
+        assert_eq!(
+            hex(&packets[0][..48]),
+            ["6000000005b02c40", &ends.replace(' ', ""), "2f000001abcd1234"].concat()
+        );
+        assert_eq!(packets[1].len(), 40 + 8 + 956);
+        assert_eq!(
+            hex(&packets[1][..48]),
+            ["6000000003c42c40", &ends.replace(' ', ""), "2f0005a8abcd1234"].concat()
+        );
+    }
+
+    #[test]
+    fn what_fits_goes_whole_without_a_fragment_header() {
+        let packets = packets(true, 1280, &[1; 1240]);
+        assert_eq!((packets.len(), packets[0].len()), (1, 1280));
+        assert_eq!(packets[0][6], protocol::GRE);
+    }
+
+    #[test]
+    fn numbers_never_have_a_low_half_of_zero() {
+        let mut numbers = Identifications::new(0xffff_fffe);
+        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0xffff_ffff, 1, 2]);
+        let mut numbers = Identifications::new(0xffff);
+        assert_eq!(numbers.take(), 0x1_0001);
+    }
+
+    #[test]
+    fn refusals() {
+        let (source, destination) = ends(true);
+        let outer = |mtu| Outer::new(source, destination, 47, mtu).unwrap();
+        assert_eq!(outer(1280).fragments(&vec![0; 65_536], 0).unwrap_err(), DropReason::TooLarge);
+        assert_eq!(outer(55).fragments(&[0; 64], 0).unwrap_err(), DropReason::PathTooSmall);
+        assert_eq!(outer(0).fragments(&[0; 64], 0).unwrap_err(), DropReason::PathTooSmall);
+        assert!(Outer::new(source, ends(false).1, 47, 1500).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_what_the_rfcs_ask(len in 1usize..9000, path_mtu in 68u16..1600, six: bool) {
+            let payload: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let packets = packets(six, path_mtu, &payload);
+            let mut whole = Vec::new();
+            for (at, packet) in packets.iter().enumerate() {
+                prop_assert!(packet.len() <= usize::from(path_mtu));
+                let sliced = etherparse::SlicedPacket::from_ip(packet).unwrap();
+                let (offset, more, part) = match sliced.net.unwrap() {
+                    etherparse::NetSlice::Ipv4(ip) => {
+                        let header = ip.header().to_header();
+                        prop_assert_eq!(header.header_checksum, header.calc_header_checksum());
+                        prop_assert_eq!(header.time_to_live, 64);
+                        prop_assert!(!header.dont_fragment);
+                        (usize::from(header.fragment_offset.value()) * 8, header.more_fragments, ip.payload().payload.to_vec())
+                    }
+                    etherparse::NetSlice::Ipv6(ip) => {
+                        prop_assert_eq!(ip.header().hop_limit(), 64);
+                        let walked = ipv6::Packet::new_checked(packet).unwrap().walk().unwrap();
+                        let (offset, more) = walked.fragment.map_or((0, false), |f| (f.offset, f.more));
+                        (offset, more, ip.payload().payload.to_vec())
+                    }
+                    _ => unreachable!(),
+                };
+                prop_assert_eq!(offset, whole.len());
+                prop_assert_eq!(more, at + 1 < packets.len());
+                if more { prop_assert!(part.len().is_multiple_of(8)); }
+                whole.extend(part);
+            }
+            prop_assert_eq!(whole, payload);
+        }
+    }
+}

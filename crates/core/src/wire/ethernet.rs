@@ -1,0 +1,90 @@
+//! Ethernet II frames, without the frame check sequence.
+
+use super::{Malformed, u16_at};
+use crate::id::Mac;
+
+/// Bytes of a header without a VLAN tag.
+pub const HEADER_LEN: usize = 14;
+
+/// EtherType numbers (IEEE 802), which GRE uses as well.
+pub mod ethertype {
+    pub const IPV4: u16 = 0x0800;
+    pub const ARP: u16 = 0x0806;
+    pub const IPV6: u16 = 0x86dd;
+    /// Transparent Ethernet bridging: a whole frame follows.
+    pub const BRIDGING: u16 = 0x6558;
+}
+
+/// A frame that is at least as long as its header.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a>(&'a [u8]);
+
+impl<'a> Frame<'a> {
+    /// # Errors
+    /// `Truncated` below 14 bytes. Shorter payloads than Ethernet's minimum are fine: tunnels do not pad.
+    pub fn new_checked(bytes: &'a [u8]) -> Result<Frame<'a>, Malformed> {
+        if bytes.len() < HEADER_LEN { Err(Malformed::Truncated) } else { Ok(Frame(bytes)) }
+    }
+
+    pub fn destination(&self) -> Mac {
+        Mac([self.0[0], self.0[1], self.0[2], self.0[3], self.0[4], self.0[5]])
+    }
+
+    pub fn source(&self) -> Mac {
+        Mac([self.0[6], self.0[7], self.0[8], self.0[9], self.0[10], self.0[11]])
+    }
+
+    pub fn ethertype(&self) -> u16 {
+        u16_at(self.0, 12)
+    }
+
+    pub fn payload(&self) -> &'a [u8] {
+        &self.0[HEADER_LEN..]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repr {
+    pub destination: Mac,
+    pub source: Mac,
+    pub ethertype: u16,
+}
+
+impl Repr {
+    pub fn parse(frame: &Frame<'_>) -> Repr {
+        Repr { destination: frame.destination(), source: frame.source(), ethertype: frame.ethertype() }
+    }
+
+    pub const fn buffer_len(&self) -> usize {
+        HEADER_LEN
+    }
+
+    /// # Panics
+    /// If `buffer` is shorter than [`Repr::buffer_len`].
+    pub fn emit(&self, buffer: &mut [u8]) {
+        buffer[..6].copy_from_slice(&self.destination.0);
+        buffer[6..12].copy_from_slice(&self.source.0);
+        buffer[12..14].copy_from_slice(&self.ethertype.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let repr = Repr {
+            destination: Mac([2, 0, 0, 0, 0, 1]),
+            source: Mac([2, 0, 0, 0, 0, 2]),
+            ethertype: ethertype::IPV6,
+        };
+        let mut bytes = [0; 16];
+        repr.emit(&mut bytes);
+        assert_eq!(bytes, [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0, 0]);
+        let frame = Frame::new_checked(&bytes).unwrap();
+        assert_eq!(Repr::parse(&frame), repr);
+        assert_eq!(frame.payload(), [0, 0]);
+        assert_eq!(Frame::new_checked(&bytes[..13]).unwrap_err(), Malformed::Truncated);
+    }
+}

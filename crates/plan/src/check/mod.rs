@@ -1,0 +1,191 @@
+//! What a file means, as far as it can be wrong: everything at once. What only arithmetic can tell
+//! (how many packets a packet becomes) is for [`crate::compile`].
+
+mod lines;
+mod links;
+mod management;
+mod naming;
+mod network;
+mod peers;
+mod ports;
+mod segments;
+mod space;
+
+use crate::compile;
+use crate::declaration::{self, Declaration, Router, Said, Site, Uplink};
+use crate::problem::{Naming, Noun, Problem, ProblemKind, Severity};
+use crate::suggest::closest;
+use space::Space;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use tsumugi_core::id::Prefix;
+
+/// A file in which nothing is wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    pub declaration: Declaration,
+    /// What somebody should know all the same.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads a file and checks it.
+///
+/// # Errors
+/// All that is wrong, and the warnings beside it, in the order of the file.
+pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
+    let (declaration, mut problems) = declaration::draft(text);
+    if let Some(declaration) = &declaration {
+        let all_read = problems.is_empty();
+        let survey = meaning(declaration);
+        problems.extend(survey.problems);
+        if all_read {
+            let refusals = arithmetic(declaration).into_iter();
+            problems.extend(refusals.filter(|problem| !survey.too_large.contains(&problem.span.start)));
+        }
+    }
+    problems.sort_by_key(|problem| (problem.span.start, problem.severity()));
+    match declaration {
+        Some(declaration) if problems.iter().all(|problem| problem.severity() == Severity::Warning) => {
+            Ok(Checked { declaration, warnings: problems })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// What the compiler's arithmetic refuses. Of a file in which something else is wrong, only that.
+fn arithmetic(declaration: &Declaration) -> Vec<Problem> {
+    let mut problems = compile::refusals(declaration);
+    problems.retain(|problem| {
+        matches!(problem.kind, ProblemKind::TooManyPackets { .. } | ProblemKind::SegmentTooSmall { .. })
+    });
+    problems
+}
+
+/// What is wrong with what a declaration means. Values that could not be read are passed over.
+fn meaning(declaration: &Declaration) -> Survey<'_> {
+    let mut survey = Survey::new(declaration);
+    naming::check(&mut survey);
+    network::check(&mut survey);
+    lines::check(&mut survey);
+    ports::check(&mut survey);
+    links::check(&mut survey);
+    segments::check(&mut survey);
+    peers::check(&mut survey);
+    management::check(&mut survey);
+    survey
+}
+
+/// How many names are searched for one that may have been meant: the work stays bounded whatever
+/// the file.
+const SUGGESTIONS: usize = 100;
+
+/// The declaration with what every check looks up.
+struct Survey<'a> {
+    file: &'a Declaration,
+    sites: HashMap<&'a str, &'a Site>,
+    /// By name: the place in `file.routers`.
+    routers: HashMap<&'a str, usize>,
+    /// By the router's place and the uplink's name.
+    uplinks: HashMap<(usize, &'a str), &'a Uplink>,
+    prefixes: Space,
+    /// Whether all prefixes could be read, so that what lies outside them is known.
+    prefixes_read: bool,
+    loopbacks: Space,
+    management: Option<Prefix>,
+    problems: Vec<Problem>,
+    suggestions: usize,
+    /// Where links are said whose switches are known to be too small: the arithmetic would tell
+    /// the same again.
+    too_large: HashSet<usize>,
+}
+
+impl<'a> Survey<'a> {
+    fn new(file: &'a Declaration) -> Survey<'a> {
+        let routers = file.routers.iter().enumerate();
+        let uplinks = routers.clone().flat_map(|(at, router)| {
+            router.uplinks.iter().map(move |uplink| ((at, uplink.name.as_str()), uplink))
+        });
+        let network = &file.network;
+        let sound = |list: &'a declaration::List<Prefix>| list.iter().filter_map(Said::sound).copied();
+        Survey {
+            file,
+            sites: file.sites.iter().map(|site| (site.name.as_str(), site)).collect(),
+            uplinks: uplinks.collect(),
+            routers: routers.map(|(at, router)| (router.name.as_str(), at)).collect(),
+            // A prefix too short to be anybody's is told, and holds nothing.
+            prefixes: Space::new(
+                sound(&network.prefixes).filter(|one| one.prefix_len() >= network::shortest(one)),
+            ),
+            prefixes_read: network.prefixes.sound().is_some()
+                && network.prefixes.iter().all(|one| one.sound().is_some()),
+            loopbacks: Space::new(sound(&network.loopbacks)),
+            management: network.management.sound().copied(),
+            problems: Vec::new(),
+            suggestions: SUGGESTIONS,
+            too_large: HashSet::new(),
+        }
+    }
+
+    fn tell(&mut self, span: Range<usize>, kind: impl Into<ProblemKind>) {
+        self.problems.push(Problem::new(span, kind));
+    }
+
+    fn tell_both(&mut self, span: Range<usize>, other: Range<usize>, kind: impl Into<ProblemKind>) {
+        self.problems.push(Problem::new(span, kind).with_other(other));
+    }
+
+    /// The router of a name, or the problem that there is none.
+    fn router(&mut self, name: &Said<String>) -> Option<(usize, &'a Router)> {
+        self.router_named(name.sound()?, name.span())
+    }
+
+    fn router_named(&mut self, name: &str, span: Range<usize>) -> Option<(usize, &'a Router)> {
+        let file = self.file;
+        let found = self.routers.get(name).and_then(|at| Some((*at, file.routers.get(*at)?)));
+        if found.is_none() {
+            let names = file.routers.iter().map(|router| router.name.as_str());
+            self.dangling(span, Noun::Router, name, None, names);
+        }
+        found
+    }
+
+    /// The uplink of a name, or the problem that the router has none such.
+    fn uplink(&mut self, at: usize, name: &Said<String>) -> Option<&'a Uplink> {
+        let (file, text) = (self.file, name.sound()?);
+        let found = self.uplinks.get(&(at, text.as_str())).copied();
+        if found.is_none()
+            && let Some(router) = file.routers.get(at)
+        {
+            let names = router.uplinks.iter().map(|uplink| uplink.name.as_str());
+            self.dangling(name.span(), Noun::Uplink, text, Some(&router.name), names);
+        }
+        found
+    }
+
+    fn site(&mut self, name: &Said<String>) -> Option<&'a Site> {
+        let (file, text) = (self.file, name.sound()?);
+        let found = self.sites.get(text.as_str()).copied();
+        if found.is_none() {
+            let names = file.sites.iter().map(|site| site.name.as_str());
+            self.dangling(name.span(), Noun::Site, text, None, names);
+        }
+        found
+    }
+
+    fn dangling<'n>(
+        &mut self,
+        span: Range<usize>,
+        what: Noun,
+        name: &str,
+        of: Option<&str>,
+        names: impl Iterator<Item = &'n str>,
+    ) {
+        let suggestion = match self.suggestions {
+            0 => None,
+            _ => closest(name, names).map(str::to_string),
+        };
+        self.suggestions = self.suggestions.saturating_sub(1);
+        let kind = Naming::Dangling { what, name: name.into(), of: of.map(str::to_string), suggestion };
+        self.tell(span, kind);
+    }
+}

@@ -1,0 +1,253 @@
+//! Networks outside, and the connections to them.
+
+use super::lines::has_known_addresses;
+use super::links::line_passes;
+use super::network::{is_global, longest};
+use super::{Survey, space};
+use crate::declaration::line::Family;
+use crate::declaration::{List, Pass, Peer, PeerAt, PeerBy, Role, Said, Uplink, word};
+use crate::problem::{LineProblem, LinkProblem, PeerProblem, ProblemKind};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::Range;
+use tsumugi_core::id::{Asn, Prefix};
+
+/// What has been seen of connections so far.
+#[derive(Default)]
+struct Seen<'a> {
+    /// Tunnels by our router, line, kind and far end.
+    tunnels: HashMap<(usize, &'a str, &'static str, IpAddr), Range<usize>>,
+    /// Neighbours by router.
+    neighbours: HashMap<(usize, IpAddr), Range<usize>>,
+    /// Our own addresses on connections.
+    addresses: HashMap<IpAddr, Range<usize>>,
+    /// By router, for connections that overlap.
+    connections: HashMap<usize, Vec<(Prefix, Range<usize>)>>,
+}
+
+pub(super) fn check(survey: &mut Survey<'_>) {
+    let file = survey.file;
+    let inside: HashMap<Asn, &Said<String>> = file
+        .routers
+        .iter()
+        .filter(|router| router.asn.as_ref().map_or(router.id.sound().is_some(), |asn| asn.sound().is_some()))
+        .map(|router| (router.asn(), &router.name))
+        .collect();
+    let mut seen = Seen::default();
+    for peer in &file.peers {
+        number(survey, peer, &inside);
+        announced(survey, peer);
+        for at in &peer.at {
+            connection(survey, at, &mut seen);
+        }
+    }
+    for connections in seen.connections.values() {
+        for (later, earlier) in space::overlaps(connections) {
+            let kind = PeerProblem::ConnectionsOverlap {
+                address: connections[later].0,
+                first: connections[earlier].0,
+            };
+            survey.tell_both(connections[later].1.clone(), connections[earlier].1.clone(), kind);
+        }
+    }
+}
+
+fn number(survey: &mut Survey<'_>, peer: &Peer, inside: &HashMap<Asn, &Said<String>>) {
+    let Some(asn) = peer.asn.sound().copied() else { return };
+    let span = peer.asn.span();
+    if let Some(router) = inside.get(&asn) {
+        let kind = PeerProblem::AsnIsRouters { asn, router: router.to_string() };
+        survey.tell_both(span, router.span(), kind);
+    } else if survey.file.network.asn.sound() == Some(&asn) {
+        survey.tell_both(span, survey.file.network.asn.span(), PeerProblem::AsnIsOurs { asn });
+    } else if asn.is_private() {
+        match peer.role.sound() {
+            Some(Role::Customer) | None => {}
+            Some(role) => survey.tell(span, PeerProblem::AsnPrivate { asn, role: *role }),
+        }
+    } else if asn.is_bogon() {
+        survey.tell(span, PeerProblem::AsnReserved { asn });
+    }
+}
+
+fn announced(survey: &mut Survey<'_>, peer: &Peer) {
+    let Some(role) = peer.role.sound().copied() else { return };
+    match (&peer.prefixes, role) {
+        (None, Role::Customer) => survey.tell(peer.role.span(), PeerProblem::CustomerWithoutPrefixes),
+        (Some(prefixes), Role::Provider | Role::Peer) => {
+            survey.tell(prefixes.span(), PeerProblem::PrefixesOutOfPlace { role });
+        }
+        (Some(prefixes), Role::Customer) => {
+            for said in prefixes.iter() {
+                let Some(prefix) = said.sound() else { continue };
+                if prefix.prefix_len() > longest(prefix) {
+                    let kind = PeerProblem::PrefixTooLong { prefix: *prefix, longest: longest(prefix) };
+                    survey.tell(said.span(), kind);
+                } else if !is_global(prefix) {
+                    survey.tell(said.span(), PeerProblem::PrefixNotGlobal { prefix: *prefix });
+                }
+            }
+            survey.repeated(prefixes, |prefix| *prefix);
+        }
+        (None, Role::Provider | Role::Peer) => {}
+    }
+}
+
+fn connection<'a>(survey: &mut Survey<'a>, at: &'a Said<PeerAt>, seen: &mut Seen<'a>) {
+    let router = survey.router(&at.router).map(|(router, _)| router);
+    keys(survey, at);
+    if let (Some(by), Some(router), Some(over)) = (at.by.sound(), router, &at.over)
+        && *by != PeerBy::Ethernet
+        && let Some(uplink) = survey.uplink(router, over)
+    {
+        tunnel(survey, at, *by, (router, uplink), over, seen);
+    }
+    let addresses = addresses(survey, &at.addresses, seen);
+    if let Some(router) = router {
+        seen.connections.entry(router).or_default().extend(addresses.iter().cloned());
+    }
+    neighbours(survey, at, &addresses, router, seen);
+}
+
+/// Each kind of connection has keys of its own.
+fn keys(survey: &mut Survey<'_>, at: &PeerAt) {
+    let Some(by) = at.by.sound().copied() else { return };
+    let wire = by == PeerBy::Ethernet;
+    let said: [(&'static str, Option<Range<usize>>, bool); 3] = [
+        ("over", at.over.as_ref().map(Said::span), !wire),
+        ("remote", at.remote.as_ref().map(Said::span), !wire),
+        ("port", at.port.as_ref().map(Said::span), wire),
+    ];
+    for (key, span, in_place) in said {
+        match (span, in_place) {
+            (Some(span), false) => survey.tell(span, LinkProblem::KeyOutOfPlace { key, by: word(by) }),
+            (None, true) => survey.tell(at.by.span(), LinkProblem::KeyMissing { key, by: word(by) }),
+            _ => {}
+        }
+    }
+}
+
+fn tunnel<'a>(
+    survey: &mut Survey<'a>,
+    at: &'a PeerAt,
+    by: PeerBy,
+    (router, uplink): (usize, &'a Uplink),
+    over: &'a Said<String>,
+    seen: &mut Seen<'a>,
+) {
+    let needs = if by == PeerBy::EtherIp { Pass::EtherIp } else { Pass::Gre };
+    line_passes(survey, uplink, over.span(), needs, word(by));
+    let Some(said) = &at.remote else { return };
+    let Some(remote) = said.sound().copied() else { return };
+    let span = said.span();
+    let space = survey.prefixes.holding(remote).or(survey.management_around(remote));
+    if let Some(space) = space {
+        return survey.tell(span, PeerProblem::RemoteInside { remote, space });
+    }
+    if has_known_addresses(uplink) {
+        let family = Family::of(remote);
+        let line = || uplink.name.to_string();
+        if uplink.stated().any(|prefix| prefix.addr() == remote) {
+            return survey.tell_both(span, uplink.address.span(), PeerProblem::RemoteIsOurs { remote });
+        } else if uplink.stated().next().is_none() {
+            let kind = LinkProblem::NeedsStatedAddress { line: line(), by: word(by) };
+            return survey.tell_both(over.span(), uplink.address.span(), kind);
+        } else if !uplink.stated().any(|prefix| Family::of(prefix.addr()) == family) {
+            let kind = PeerProblem::RemoteFamily { line: line(), family };
+            return survey.tell_both(span, uplink.address.span(), kind);
+        }
+    }
+    let key = (router, uplink.name.as_str(), word(by), remote);
+    match seen.tunnels.get(&key) {
+        Some(first) => survey.tell_both(span, first.clone(), ProblemKind::TunnelTwice),
+        None => {
+            seen.tunnels.insert(key, span);
+        }
+    }
+}
+
+/// Our addresses on a connection: those that an interface can have.
+fn addresses<'a>(
+    survey: &mut Survey<'a>,
+    addresses: &List<Prefix>,
+    seen: &mut Seen<'a>,
+) -> Vec<(Prefix, Range<usize>)> {
+    let mut families: HashMap<Family, Range<usize>> = HashMap::new();
+    let mut found = Vec::new();
+    for said in addresses.iter() {
+        let Some(prefix) = said.sound() else { continue };
+        let (address, family) = (prefix.addr(), Family::of(prefix.addr()));
+        if let Some(first) = families.insert(family, said.span()) {
+            survey.tell_both(said.span(), first, LineProblem::FamilyTwice { family });
+            continue;
+        }
+        if !survey.host_address(prefix, said.span()) {
+            continue;
+        }
+        let space = survey.loopbacks.holding(address).or(survey.management_around(address));
+        if let Some(space) = space {
+            survey.tell(said.span(), PeerProblem::AddressInPool { address, space });
+        } else if let Some(first) = seen.addresses.get(&address) {
+            survey.tell_both(said.span(), first.clone(), LineProblem::AddressTwice { address });
+            continue;
+        }
+        seen.addresses.insert(address, said.span());
+        found.push((*prefix, said.span()));
+    }
+    found
+}
+
+fn neighbours(
+    survey: &mut Survey<'_>,
+    at: &PeerAt,
+    addresses: &[(Prefix, Range<usize>)],
+    router: Option<usize>,
+    seen: &mut Seen<'_>,
+) {
+    // An address that could not be read may be the neighbour's.
+    let all_read = at.addresses.sound().is_some() && addresses.len() == at.addresses.len();
+    let mut met = vec![false; addresses.len()];
+    for said in at.neighbours.iter() {
+        let Some(neighbour) = said.sound().copied() else {
+            met.fill(true);
+            continue;
+        };
+        match addresses.iter().position(|(prefix, _)| prefix.contains(&neighbour)) {
+            Some(on) => {
+                met[on] = true;
+                if addresses[on].0.addr() == neighbour {
+                    let kind = PeerProblem::NeighbourIsOurs { neighbour };
+                    survey.tell_both(said.span(), addresses[on].1.clone(), kind);
+                    continue;
+                }
+            }
+            None if all_read => {
+                let kind = PeerProblem::NeighbourNotOnConnection { neighbour };
+                survey.tell_both(said.span(), at.addresses.span(), kind);
+                // Told once: the address beside it is not without a neighbour of its own accord.
+                for (at, (prefix, _)) in addresses.iter().enumerate() {
+                    met[at] |= Family::of(prefix.addr()) == Family::of(neighbour);
+                }
+                continue;
+            }
+            None => {}
+        }
+        let Some(router) = router else { continue };
+        match seen.neighbours.get(&(router, neighbour)) {
+            Some(first) => {
+                survey.tell_both(said.span(), first.clone(), PeerProblem::NeighbourTwice { neighbour });
+            }
+            None => {
+                seen.neighbours.insert((router, neighbour), said.span());
+            }
+        }
+    }
+    if at.neighbours.sound().is_none() {
+        return;
+    }
+    for (on, (prefix, span)) in addresses.iter().enumerate() {
+        if !met[on] {
+            survey.tell(span.clone(), PeerProblem::AddressWithoutNeighbour { address: *prefix });
+        }
+    }
+}

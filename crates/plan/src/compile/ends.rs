@@ -1,0 +1,393 @@
+//! Links and outside connections: what stands at each end, so that both ends agree.
+
+use super::names;
+use super::survey::{Line, Survey};
+use crate::declaration::{self, LineKind, LinkBy, Pass, Peer, PeerAt, PeerBy, Said, Uplink};
+use crate::explain::mtu as words;
+use crate::problem::{Problem, ProblemKind};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use tsumugi_core::id::{IfName, KeyName, Mac};
+use tsumugi_core::mtu::{Ip, Way, Wrapping};
+use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
+
+/// The first UDP port of the fabric's WireGuard links.
+pub const WIREGUARD_PORTS: u16 = 20_000;
+/// How many WireGuard links two routers may have between them: so many ports are kept for each
+/// pair.
+pub const PARALLEL_WIREGUARD: u16 = 4;
+
+/// A link between two routers, both ends decided.
+pub struct Link<'a> {
+    pub said: &'a Said<declaration::Link>,
+    /// From the first end; the way back is the same.
+    pub way: Way,
+    /// In the order of `between`.
+    pub ends: [End; 2],
+}
+
+/// One end of a link.
+pub struct End {
+    pub machine: usize,
+    pub name: IfName,
+    pub alias: String,
+    /// `None`: an Ethernet wire.
+    pub tunnel: Option<Tunnel>,
+}
+
+/// A connection to a network outside.
+pub struct Connection<'a> {
+    pub peer: &'a Peer,
+    pub said: &'a Said<PeerAt>,
+    pub way: Way,
+    pub end: End,
+}
+
+impl End {
+    /// The address of our inner end, where it is of our choosing.
+    pub fn mac(&self) -> Option<Mac> {
+        self.tunnel.as_ref().and_then(|tunnel| tunnel.mac)
+    }
+}
+
+/// Which protocol of which two addresses: tunnels of the same kind are told apart by it.
+type Flow = (u8, IpAddr, IpAddr);
+
+/// Counts the tunnels of each flow, so that the second gets a key.
+#[derive(Default)]
+struct Flows(HashMap<Flow, u32>);
+
+impl Flows {
+    /// How many came before this one.
+    fn count(&mut self, protocol: u8, a: IpAddr, b: IpAddr) -> u32 {
+        let count = self.0.entry((protocol, a.min(b), a.max(b))).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+const PROTOCOL_GRE: u8 = 47;
+const PROTOCOL_ETHERIP: u8 = 97;
+
+/// Decides every link of the file.
+pub fn links<'a>(survey: &mut Survey<'a>, problems: &mut Vec<Problem>) {
+    let mut flows = Flows::default();
+    let mut parallel: HashMap<(usize, usize), u16> = HashMap::new();
+    for said in &survey.declaration.links {
+        let index = survey.links.len();
+        let link = match said.by.get() {
+            LinkBy::Ethernet => wire(survey, said),
+            by => tunnel(survey, said, *by, &mut flows, &mut parallel),
+        };
+        match link {
+            Ok(link) => {
+                for (side, end) in link.ends.iter().enumerate() {
+                    survey.machines[end.machine].links.push((index, side));
+                }
+                survey.links.push(link);
+            }
+            Err(kind) => problems.push(Problem::new(said.span(), kind)),
+        }
+    }
+    problems.extend(survey.links.iter().filter_map(refuse));
+}
+
+/// A link whose full packet would leave as three packets, or not at all.
+fn refuse(link: &Link<'_>) -> Option<Problem> {
+    let mtu = link.way.mtu;
+    let packets = link.way.packets(mtu).len();
+    if (1..=2).contains(&packets) {
+        return None;
+    }
+    let kind = ProblemKind::TooManyPackets {
+        link: format!("{}-{}", *link.said.between[0], *link.said.between[1]),
+        mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+        packets: u32::try_from(packets).unwrap_or(u32::MAX),
+        arithmetic: words::arithmetic(&link.way.account()),
+    };
+    Some(Problem::new(link.said.span(), kind))
+}
+
+fn wire<'a>(survey: &Survey<'a>, said: &'a Said<declaration::Link>) -> Result<Link<'a>, ProblemKind> {
+    let machines = both_machines(survey, said)?;
+    let ports = said.ports.as_ref().ok_or(ProblemKind::Unchecked)?;
+    let mtu = survey.network().mtu().into();
+    let switches = machines.map(|machine| survey.machines[machine].site.switch_mtu.as_ref());
+    let path_mtu = switches.iter().flatten().map(|switch| u32::from(***switch)).min().unwrap_or(mtu);
+    let end = |side: usize| {
+        let far = survey.machines[machines[1 - side]].router.name.get();
+        End {
+            machine: machines[side],
+            name: ports[side].get().clone(),
+            alias: names::alias(&format!("link to {far} by ethernet")),
+            tunnel: None,
+        }
+    };
+    let way = Way { wrapping: Wrapping::Ethernet, outer: Ip::V6, path_mtu, mtu };
+    Ok(Link { said, way, ends: [end(0), end(1)] })
+}
+
+fn both_machines(survey: &Survey<'_>, said: &declaration::Link) -> Result<[usize; 2], ProblemKind> {
+    let of = |side: usize| survey.machine(&said.between[side]).ok_or(ProblemKind::Unchecked);
+    Ok([of(0)?, of(1)?])
+}
+
+fn tunnel<'a>(
+    survey: &mut Survey<'a>,
+    said: &'a Said<declaration::Link>,
+    by: LinkBy,
+    flows: &mut Flows,
+    parallel: &mut HashMap<(usize, usize), u16>,
+) -> Result<Link<'a>, ProblemKind> {
+    let machines = both_machines(survey, said)?;
+    let over = said.over.as_ref().ok_or(ProblemKind::Unchecked)?;
+    let uplinks = {
+        let of = |side: usize| survey.machines[machines[side]].router.uplink(&over[side]);
+        [of(0).ok_or(ProblemKind::Unchecked)?, of(1).ok_or(ProblemKind::Unchecked)?]
+    };
+    let outer = meet(uplinks[0], uplinks[1], by).ok_or(ProblemKind::Unchecked)?;
+    let path_mtu = uplinks[0].path_mtu().min(uplinks[1].path_mtu());
+    let mtu = survey.network().mtu();
+    let locals = uplinks.map(|uplink| stated(uplink, outer));
+    let remotes = [1, 0].map(|far: usize| known(uplinks[far], outer));
+
+    let prefix = match by {
+        LinkBy::Ethernet => return Err(ProblemKind::Unchecked),
+        LinkBy::Gre => "gre",
+        LinkBy::EtherIp => "eip",
+        LinkBy::WireGuard => "wg",
+    };
+    let router_names = machines.map(|machine| survey.machines[machine].router.name.get().as_str());
+    let ids = machines.map(|machine| survey.machines[machine].id);
+    let if_names = [0, 1].map(|side: usize| {
+        survey.machines[machines[side]].names.find(&format!("{prefix}-{}", router_names[1 - side]))
+    });
+
+    let encapsulations = match by {
+        LinkBy::Gre => {
+            let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
+            let before = flows.count(PROTOCOL_GRE, a, b);
+            let key = (before > 0).then_some(before + 1);
+            [Encapsulation::Gre { key }, Encapsulation::Gre { key }]
+        }
+        LinkBy::EtherIp | LinkBy::Ethernet => {
+            let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
+            if flows.count(PROTOCOL_ETHERIP, a, b) > 0 {
+                return Err(ProblemKind::TunnelTwice);
+            }
+            [Encapsulation::EtherIp, Encapsulation::EtherIp]
+        }
+        LinkBy::WireGuard => {
+            let pair = (machines[0].min(machines[1]), machines[0].max(machines[1]));
+            let count = parallel.entry(pair).or_default();
+            if *count == PARALLEL_WIREGUARD {
+                return Err(ProblemKind::TunnelTwice);
+            }
+            let ports = [1, 0].map(|far: usize| WIREGUARD_PORTS + PARALLEL_WIREGUARD * ids[far] + *count);
+            *count += 1;
+            let keys = [0, 1].map(|side: usize| link_key(router_names[side], &if_names[side]));
+            [0, 1].map(|side: usize| Encapsulation::WireGuard {
+                local_key: keys[side].clone(),
+                remote_key: keys[1 - side].clone(),
+                local_port: ports[side],
+                remote_port: ports[1 - side],
+            })
+        }
+    };
+
+    let wrapping = Wrapping::from(&encapsulations[0]);
+    let way = Way { wrapping, outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
+    let ends = [0, 1].map(|side: usize| {
+        let machine = &survey.machines[machines[side]];
+        let line = machine.line(&over[side]);
+        let alias = names::alias(&format!(
+            "link to {} by {} over {}",
+            router_names[1 - side],
+            link_word(by),
+            *over[side]
+        ));
+        let stated_engine = said.engine.as_ref().map_or(machine.router.engine(), |engine| **engine);
+        End {
+            machine: machines[side],
+            name: if_names[side].clone(),
+            alias: alias.clone(),
+            tunnel: Some(Tunnel {
+                name: if_names[side].clone(),
+                alias,
+                encapsulation: encapsulations[side].clone(),
+                engine: engine(stated_engine, &way),
+                mtu,
+                uplink: line
+                    .map_or_else(|| uplinks[side].port.get().clone(), |line: &Line<'_>| line.link.clone()),
+                local: locals[side],
+                remote: remotes[side],
+                outer_ipv6: outer == Ip::V6,
+                path_mtu,
+                mac: (by == LinkBy::EtherIp)
+                    .then(|| names::mac(&survey.network().name, router_names[side], &if_names[side])),
+            }),
+        }
+    });
+    Ok(Link { said, way, ends })
+}
+
+/// As the file spells it.
+pub fn link_word(by: LinkBy) -> &'static str {
+    match by {
+        LinkBy::Ethernet => "ethernet",
+        LinkBy::Gre => "gre",
+        LinkBy::EtherIp => "etherip",
+        LinkBy::WireGuard => "wireguard",
+    }
+}
+
+/// As the file spells it.
+pub fn peer_word(by: PeerBy) -> &'static str {
+    match by {
+        PeerBy::EtherIp => "etherip",
+        PeerBy::Gretap => "gretap",
+        PeerBy::Ethernet => "ethernet",
+    }
+}
+
+/// The name of a router's key for one of its WireGuard links.
+fn link_key(router: &str, interface: &IfName) -> KeyName {
+    KeyName(format!("link.{router}.{interface}"))
+}
+
+/// The family over which two lines meet for this kind of link, IPv6 first: it has no address
+/// translation. `None`: they do not.
+pub fn meet(a: &Uplink, b: &Uplink, by: LinkBy) -> Option<Ip> {
+    if a.network() != b.network() {
+        return None;
+    }
+    let has = |uplink: &Uplink, ip: Ip| if ip == Ip::V6 { uplink.has_v6() } else { uplink.has_v4() };
+    let callable = |uplink: &Uplink, ip: Ip| uplink.passes(Pass::Incoming) && stated(uplink, ip).is_some();
+    [Ip::V6, Ip::V4].into_iter().find(|ip| {
+        has(a, *ip)
+            && has(b, *ip)
+            && match by {
+                LinkBy::WireGuard => callable(a, *ip) || callable(b, *ip),
+                LinkBy::Gre | LinkBy::EtherIp => stated(a, *ip).is_some() && stated(b, *ip).is_some(),
+                LinkBy::Ethernet => false,
+            }
+    })
+}
+
+/// The line's stated address of this family.
+pub fn stated(uplink: &Uplink, ip: Ip) -> Option<IpAddr> {
+    match ip {
+        Ip::V4 => uplink.address_v4().map(IpAddr::V4),
+        Ip::V6 => uplink.address_v6().map(IpAddr::V6),
+    }
+}
+
+/// The address under which the other side of the world sees the line: the stated one, unless
+/// somebody translates it on the way.
+pub fn known(uplink: &Uplink, ip: Ip) -> Option<IpAddr> {
+    let translated = matches!(*uplink.kind, LineKind::Lte | LineKind::DsLite | LineKind::MapE);
+    stated(uplink, ip).filter(|address| !translated && !is_private(*address))
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        // RFC 1918 and RFC 6598.
+        IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}
+
+/// What the kernel cannot do is ours whatever it has; for the rest `auto` asks it.
+fn engine(stated: Engine, way: &Way) -> Engine {
+    match way.wrapping {
+        // Linux has no EtherIP.
+        Wrapping::EtherIp { .. } => Engine::Userspace,
+        // The kernel's ip6gre cannot send what has to be cut outside.
+        Wrapping::Gre { .. } | Wrapping::Gretap { .. } if way.outer == Ip::V6 && way.needs_clamp() => {
+            Engine::Userspace
+        }
+        _ => stated,
+    }
+}
+
+/// Decides every connection to the outside.
+pub fn connections<'a>(survey: &mut Survey<'a>, problems: &mut Vec<Problem>) {
+    let mut flows = Flows::default();
+    for peer in &survey.declaration.peers {
+        for said in &peer.at {
+            match connection(survey, peer, said, &mut flows) {
+                Ok(connection) => {
+                    let index = survey.connections.len();
+                    survey.machines[connection.end.machine].connections.push(index);
+                    survey.connections.push(connection);
+                }
+                Err(kind) => problems.push(Problem::new(said.span(), kind)),
+            }
+        }
+    }
+    for connection in &survey.connections {
+        let packets = connection.way.packets(connection.way.mtu).len();
+        if !(1..=2).contains(&packets) {
+            let kind = ProblemKind::TooManyPackets {
+                link: connection.peer.name.get().clone(),
+                mtu: connection.said.mtu(),
+                packets: u32::try_from(packets).unwrap_or(u32::MAX),
+                arithmetic: words::arithmetic(&connection.way.account()),
+            };
+            problems.push(Problem::new(connection.said.span(), kind));
+        }
+    }
+}
+
+fn connection<'a>(
+    survey: &mut Survey<'a>,
+    peer: &'a Peer,
+    said: &'a Said<PeerAt>,
+    flows: &mut Flows,
+) -> Result<Connection<'a>, ProblemKind> {
+    let index = survey.machine(&said.router).ok_or(ProblemKind::Unchecked)?;
+    let network = survey.network().name.get();
+    let machine = &mut survey.machines[index];
+    let mtu = said.mtu();
+    let alias = |by: &str| names::alias(&format!("{} AS{} by {by}", *peer.name, peer.asn.0));
+    let (prefix, protocol, encapsulation) = match said.by.get() {
+        PeerBy::Ethernet => {
+            let port = said.port.as_ref().ok_or(ProblemKind::Unchecked)?.get().clone();
+            let way =
+                Way { wrapping: Wrapping::Ethernet, outer: Ip::V6, path_mtu: mtu.into(), mtu: mtu.into() };
+            let end = End { machine: index, name: port, alias: alias("ethernet"), tunnel: None };
+            return Ok(Connection { peer, said, way, end });
+        }
+        PeerBy::EtherIp => ("eip", PROTOCOL_ETHERIP, Encapsulation::EtherIp),
+        PeerBy::Gretap => ("gtap", PROTOCOL_GRE, Encapsulation::Gretap { key: None }),
+    };
+    let over = said.over.as_ref().ok_or(ProblemKind::Unchecked)?;
+    let remote = *said.remote.as_ref().ok_or(ProblemKind::Unchecked)?.get();
+    let line = machine.lines.iter().find(|line| *line.uplink.name == **over).ok_or(ProblemKind::Unchecked)?;
+    let outer = Ip::of_ipv6(remote.is_ipv6());
+    let local = stated(line.uplink, outer).ok_or(ProblemKind::Unchecked)?;
+    // The far end is told nothing of keys: two such tunnels could not be told apart.
+    if flows.count(protocol, local, remote) > 0 {
+        return Err(ProblemKind::TunnelTwice);
+    }
+    let path_mtu = line.uplink.path_mtu();
+    let uplink = line.link.clone();
+    let way =
+        Way { wrapping: Wrapping::from(&encapsulation), outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
+    let name = machine.names.find(&format!("{prefix}-{}", *peer.name));
+    let alias = alias(&format!("{} over {}", peer_word(*said.by), **over));
+    let tunnel = Tunnel {
+        name: name.clone(),
+        alias: alias.clone(),
+        encapsulation,
+        engine: engine(machine.router.engine(), &way),
+        mtu,
+        uplink,
+        local: Some(local),
+        remote: Some(remote),
+        outer_ipv6: outer == Ip::V6,
+        path_mtu,
+        mac: Some(names::mac(network, &machine.router.name, &name)),
+    };
+    Ok(Connection { peer, said, way, end: End { machine: index, name, alias, tunnel: Some(tunnel) } })
+}

@@ -1,0 +1,285 @@
+//! The fabric plane: the real network's links, addresses and walls.
+
+use super::ends::{Connection, End};
+use super::lines::{accept, drop};
+use super::segments;
+use super::survey::{Machine, Survey, host};
+use super::sysctls;
+use crate::declaration::Role;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use tsumugi_core::desired::{
+    Address, Desired, DropReason, Hook, Link, LinkKind, Match, ProtocolMatch, Verdict, Wall, WallRule,
+};
+use tsumugi_core::id::{IfName, Prefix};
+use tsumugi_core::mtu::{Ip, Way};
+use tsumugi_core::router_plan::Tunnel;
+
+const BGP: u16 = 179;
+/// BFD: one hop, echo, several hops (RFC 5881, RFC 5883).
+const BFD: [u16; 3] = [3784, 3785, 4784];
+const VXLAN: u16 = 4789;
+
+/// An inside link as one of its routers sees it.
+pub struct Inside<'s> {
+    pub end: &'s End,
+    pub way: Way,
+    /// The far router.
+    pub far: &'s Machine<'s>,
+    pub cost: u8,
+}
+
+/// The inside links of a router, in the order of the file.
+pub fn inside<'s>(survey: &'s Survey<'s>, machine: &'s Machine<'s>) -> Vec<Inside<'s>> {
+    let of = |(index, side): &(usize, usize)| {
+        let link = &survey.links[*index];
+        let far = &survey.machines[link.ends[1 - side].machine];
+        Inside { end: &link.ends[*side], way: link.way, far, cost: link.said.cost() }
+    };
+    machine.links.iter().map(of).collect()
+}
+
+/// The connections of a router to the outside, in the order of the file.
+pub fn outside<'s>(survey: &'s Survey<'s>, machine: &Machine<'_>) -> Vec<&'s Connection<'s>> {
+    machine.connections.iter().map(|index| &survey.connections[*index]).collect()
+}
+
+/// Every tunnel of a router.
+pub fn tunnels(survey: &Survey<'_>, machine: &Machine<'_>) -> Vec<Tunnel> {
+    let inside = machine.links.iter().map(|(index, side)| &survey.links[*index].ends[*side]);
+    let outside = machine.connections.iter().map(|index| &survey.connections[*index].end);
+    inside.chain(outside).filter_map(|end| end.tunnel.clone()).collect()
+}
+
+/// The whole fabric plane.
+pub fn fabric(survey: &Survey<'_>, machine: &Machine<'_>) -> Desired {
+    let inside = inside(survey, machine);
+    let outside = outside(survey, machine);
+    let mut links = Vec::new();
+    let mut addresses: Vec<Address> = machine
+        .loopbacks
+        .iter()
+        .map(|address| Address { link: IfName::loopback(), prefix: host(*address) })
+        .collect();
+    let link_local = |link: &IfName| Address {
+        link: link.clone(),
+        prefix: Prefix::new(machine.link_local.into(), 64).expect("64 is a length of IPv6"),
+    };
+    let mut carry_ip = Vec::new();
+    for (end, way) in inside
+        .iter()
+        .map(|inside| (inside.end, inside.way))
+        .chain(outside.iter().map(|connection| (&connection.end, connection.way)))
+    {
+        links.push(link(end, way.mtu));
+        addresses.push(link_local(&end.name));
+        carry_ip.push(end.name.clone());
+    }
+    for connection in &outside {
+        let on = |prefix: Prefix| Address { link: connection.end.name.clone(), prefix };
+        addresses.extend(connection.said.addresses.iter().map(|prefix| on(**prefix)));
+    }
+    links.extend(segments::links(survey, machine));
+    let mut bridged = Vec::new();
+    for (segment, bridge) in &machine.segments {
+        addresses.push(link_local(bridge));
+        carry_ip.push(bridge.clone());
+        bridged.extend(segments::ports(machine, segment).cloned());
+    }
+    addresses.extend(segments::addresses(machine));
+    Desired {
+        links,
+        addresses,
+        routes: Vec::new(),
+        neighbours: Vec::new(),
+        sysctls: sysctls::fabric(&carry_ip, &bridged),
+        walls: walls(survey, machine, &inside, &outside),
+    }
+}
+
+fn link(end: &End, mtu: u32) -> Link {
+    Link {
+        name: end.name.clone(),
+        alias: end.alias.clone(),
+        kind: if end.tunnel.is_some() { LinkKind::Tunnel } else { LinkKind::Port },
+        mtu,
+        mac: end.mac(),
+        master: None,
+    }
+}
+
+fn walls(
+    survey: &Survey<'_>,
+    machine: &Machine<'_>,
+    inside: &[Inside<'_>],
+    outside: &[&Connection<'_>],
+) -> Vec<Wall> {
+    let clamps = clamps(inside, outside);
+    let by = |direction: fn(&[IfName]) -> Match| -> Vec<WallRule> {
+        clamps.iter().map(|clamp| clamp.rule(direction)).collect()
+    };
+    let mut input = by(arriving);
+    input.extend(input_rules(survey, inside, outside));
+    let mut forward = by(arriving);
+    forward.extend(by(leaving));
+    let walls = [
+        Wall { hook: Hook::Prerouting, rules: source_rules(survey, machine, outside), otherwise: None },
+        Wall { hook: Hook::Input, rules: input, otherwise: Some(DropReason::NotForRouters) },
+        Wall { hook: Hook::Forward, rules: forward, otherwise: None },
+        Wall { hook: Hook::Output, rules: by(leaving), otherwise: None },
+    ];
+    walls.into_iter().filter(|wall| !wall.rules.is_empty() || wall.otherwise.is_some()).collect()
+}
+
+fn arriving(links: &[IfName]) -> Match {
+    Match { iif: links.to_vec(), ..Match::default() }
+}
+
+fn leaving(links: &[IfName]) -> Match {
+    Match { oif: links.to_vec(), ..Match::default() }
+}
+
+/// The links on which TCP is held to this MSS so that it fits one outer packet. Both directions
+/// of a SYN are clamped: one says how large the packets that come may be, the other those that go,
+/// and the way back may be another router's.
+struct Clamp {
+    links: Vec<IfName>,
+    ip: Ip,
+    mss: u16,
+}
+
+impl Clamp {
+    fn rule(&self, direction: fn(&[IfName]) -> Match) -> WallRule {
+        let protocol = Some(ProtocolMatch::TcpSyn { ipv6: self.ip == Ip::V6 });
+        WallRule {
+            matches: Match { protocol, ..direction(&self.links) },
+            verdict: Verdict::ClampMss { mss: self.mss },
+        }
+    }
+}
+
+fn clamps(inside: &[Inside<'_>], outside: &[&Connection<'_>]) -> Vec<Clamp> {
+    let ways = inside
+        .iter()
+        .map(|inside| (&inside.end.name, inside.way))
+        .chain(outside.iter().map(|connection| (&connection.end.name, connection.way)));
+    let mut groups: BTreeMap<(Ip, u16), Vec<IfName>> = BTreeMap::new();
+    for (name, way) in ways.filter(|(_, way)| way.needs_clamp()) {
+        for ip in Ip::BOTH {
+            // A path that passes no TCP whole leaves it to be cut.
+            if let Some(mss) = u16::try_from(way.mss(ip)).ok().filter(|mss| *mss > 0) {
+                groups.entry((ip, mss)).or_default().push(name.clone());
+            }
+        }
+    }
+    groups.into_iter().map(|((ip, mss), links)| Clamp { links, ip, mss }).collect()
+}
+
+/// What may speak to the router itself.
+fn input_rules(survey: &Survey<'_>, inside: &[Inside<'_>], outside: &[&Connection<'_>]) -> Vec<WallRule> {
+    let mut rules = vec![
+        accept(Match { iif: vec![IfName::loopback()], ..Match::default() }),
+        accept(Match { protocol: Some(ProtocolMatch::NeighbourDiscovery), ..Match::default() }),
+    ];
+    let bgp = ProtocolMatch::Tcp { ports: vec![BGP], either: true };
+    let bfd = ProtocolMatch::Udp { ports: BFD.to_vec(), either: false };
+    let mut from_neighbour = |link: &IfName, address: IpAddr| {
+        for protocol in [&bgp, &bfd] {
+            rules.push(accept(Match {
+                iif: vec![link.clone()],
+                from: vec![host(address)],
+                protocol: Some(protocol.clone()),
+                ..Match::default()
+            }));
+        }
+    };
+    for link in inside {
+        from_neighbour(&link.end.name, link.far.link_local.into());
+    }
+    for connection in outside {
+        for neighbour in connection.said.neighbours.iter() {
+            from_neighbour(&connection.end.name, **neighbour);
+        }
+    }
+    // No segment is stretched yet, so nobody of the plan is a VTEP for this router.
+    let strangers = [
+        (DropReason::BgpFromStranger, ProtocolMatch::Tcp { ports: vec![BGP], either: false }),
+        (DropReason::BfdFromStranger, bfd),
+        (DropReason::VxlanFromStranger, ProtocolMatch::Udp { ports: vec![VXLAN], either: false }),
+    ];
+    for (reason, protocol) in strangers {
+        rules.push(drop(reason, Match { protocol: Some(protocol), ..Match::default() }));
+    }
+    rules.push(accept(Match { protocol: Some(ProtocolMatch::Icmp), ..Match::default() }));
+    // Routers may speak to each other over the inside: nobody else comes by such a link with such
+    // a source, because borders and segments refuse it.
+    let links: Vec<IfName> = inside.iter().map(|link| link.end.name.clone()).collect();
+    if !links.is_empty() {
+        for ip in Ip::BOTH {
+            let from: Vec<Prefix> = of_family(survey.network().loopbacks.iter().map(|pool| **pool), ip);
+            if !from.is_empty() {
+                rules.push(accept(Match { iif: links.clone(), from, ..Match::default() }));
+            }
+        }
+    }
+    rules
+}
+
+fn of_family(prefixes: impl Iterator<Item = Prefix>, ip: Ip) -> Vec<Prefix> {
+    prefixes.filter(|prefix| prefix.addr().is_ipv6() == (ip == Ip::V6)).collect()
+}
+
+/// What no packet may claim to come from: our own addresses from outside, anything else than its
+/// own from a customer or a segment (BCP 38).
+fn source_rules(survey: &Survey<'_>, machine: &Machine<'_>, outside: &[&Connection<'_>]) -> Vec<WallRule> {
+    let mut rules = Vec::new();
+    let network = survey.network();
+    let ours = || network.prefixes.iter().map(|prefix| **prefix).chain([survey.space.0]);
+    for connection in outside {
+        let link = vec![connection.end.name.clone()];
+        let is_customer = *connection.peer.role == Role::Customer;
+        let mut own: Vec<Prefix> = connection.said.neighbours.iter().map(|address| host(**address)).collect();
+        if is_customer {
+            own.extend(connection.peer.prefixes().iter().map(|prefix| **prefix));
+            own.extend(link_scope());
+        }
+        // The neighbour's own address and a customer's prefixes may be ours that we lent.
+        for ip in Ip::BOTH {
+            let from = of_family(own.iter().copied(), ip);
+            if !from.is_empty() {
+                rules.push(accept(Match { iif: link.clone(), from, ..Match::default() }));
+            }
+        }
+        for ip in Ip::BOTH {
+            let from = of_family(ours(), ip);
+            if !from.is_empty() {
+                let matches = Match { iif: link.clone(), from, ..Match::default() };
+                rules.push(drop(DropReason::OurSourceFromOutside, matches));
+            }
+        }
+        if is_customer {
+            rules.push(drop(DropReason::FalseSource, Match { iif: link, ..Match::default() }));
+        }
+    }
+    for (segment, bridge) in &machine.segments {
+        let hosts: Vec<Prefix> = segments::gateways(segment).map(|prefix| prefix.trunc()).collect();
+        for ip in Ip::BOTH {
+            let from = of_family(hosts.iter().copied().chain(link_scope()), ip);
+            rules.push(accept(Match { iif: vec![bridge.clone()], from, ..Match::default() }));
+        }
+        let matches = Match { iif: vec![bridge.clone()], ..Match::default() };
+        rules.push(drop(DropReason::FalseSource, matches));
+    }
+    rules
+}
+
+/// Sources that never leave a link: of neighbour discovery, and of a host that has none yet.
+fn link_scope() -> [Prefix; 3] {
+    let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let link_local = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0));
+    [
+        Prefix::new(link_local, 10).expect("10 is a length of IPv6"),
+        host(unspecified),
+        host(IpAddr::from([0; 4])),
+    ]
+}

@@ -1,0 +1,136 @@
+//! What a router's BGP is told.
+
+use super::bogons::bogons;
+use super::ends::Connection;
+use super::fabric::{self, Inside};
+use super::segments;
+use super::survey::{Machine, Survey, host};
+use std::net::{IpAddr, Ipv4Addr};
+use tsumugi_core::bgp::config::{
+    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Timers, Transport,
+};
+use tsumugi_core::id::{Asn, Prefix};
+use tsumugi_core::mtu::Ip;
+
+/// Equal paths used together.
+const MAX_PATHS: u8 = 16;
+
+/// The configuration of one router's speaker.
+pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
+    let public_asn = *survey.network().asn;
+    let mut neighbours: Vec<NeighbourConfig> =
+        fabric::inside(survey, machine).iter().map(|link| inside_neighbour(machine, link)).collect();
+    for connection in fabric::outside(survey, machine) {
+        for neighbour in outside_neighbours(public_asn, connection) {
+            let name = unused(&neighbours, &neighbour.name);
+            neighbours.push(NeighbourConfig { name, ..neighbour });
+        }
+    }
+    SpeakerConfig {
+        // A network without IPv4 loopbacks still needs an identifier that is unique in it
+        // (RFC 6286).
+        router_id: machine.loopback_v4().unwrap_or_else(|| Ipv4Addr::from_bits(machine.id.into())),
+        asn: machine.asn,
+        public_asn,
+        inside_asns: survey.inside_asns.clone(),
+        source_v4: machine.loopback_v4(),
+        source_v6: machine.loopback_v6(),
+        originate: originations(survey, machine),
+        neighbours,
+        bogons: bogons(),
+        own_prefixes: survey.network().prefixes.iter().map(|prefix| **prefix).collect(),
+        max_paths: MAX_PATHS,
+    }
+}
+
+/// The name, or where a session has it already (a second connection to the same peer) the name
+/// with a count.
+fn unused(neighbours: &[NeighbourConfig], name: &str) -> String {
+    let is_free = |name: &str| neighbours.iter().all(|neighbour| neighbour.name != name);
+    let counted = (2..).map(|count| format!("{name}.{count}"));
+    std::iter::once(name.to_owned()).chain(counted).find(|name| is_free(name)).unwrap_or_default()
+}
+
+fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>) -> NeighbourConfig {
+    NeighbourConfig {
+        name: format!("{}/{}", *link.far.router.name, link.end.name),
+        transport: Transport::Unnumbered {
+            link: link.end.name.clone(),
+            local: machine.link_local,
+            remote: Some(link.far.link_local),
+        },
+        local_asn: machine.asn,
+        remote_asn: link.far.asn,
+        relation: Relation::Inside { prepends: link.cost },
+        families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
+        timers: Timers::INSIDE,
+    }
+}
+
+/// One session for each of the peer's addresses, each with the routes of its family.
+fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<NeighbourConfig> {
+    let peer = connection.peer;
+    let mut neighbours = Vec::new();
+    for remote in connection.said.neighbours.iter() {
+        let local = connection.said.addresses.iter().find(|prefix| prefix.contains(&**remote));
+        let same_family =
+            || connection.said.addresses.iter().find(|prefix| prefix.addr().is_ipv6() == remote.is_ipv6());
+        let Some(local) = local.or_else(same_family) else { continue };
+        let (family, word) = match **remote {
+            IpAddr::V4(_) => (Family::Ipv4Unicast, "ipv4"),
+            IpAddr::V6(_) => (Family::Ipv6Unicast, "ipv6"),
+        };
+        neighbours.push(NeighbourConfig {
+            name: format!("{}/{word}", *peer.name),
+            transport: Transport::Numbered {
+                link: connection.end.name.clone(),
+                local: local.addr(),
+                remote: **remote,
+            },
+            local_asn: public_asn,
+            remote_asn: *peer.asn,
+            relation: Relation::Outside(OutsidePolicy {
+                role: *peer.role,
+                customer_prefixes: peer.prefixes().iter().map(|prefix| **prefix).collect(),
+                // A customer with a private AS number speaks it itself.
+                allowed_private_asns: [*peer.asn].into_iter().filter(|asn| asn.is_private()).collect(),
+                extra_prepends: peer.prepend(),
+                prefix_limit: peer.limit.as_ref().map(|limit| **limit),
+            }),
+            families: vec![family],
+            timers: Timers::OUTSIDE,
+        });
+    }
+    neighbours
+}
+
+/// What the router announces: its loopbacks and the segments whose gateway it is always, the AS's
+/// prefixes if it is an originator and reaches the rest of the AS.
+fn originations(survey: &Survey<'_>, machine: &Machine<'_>) -> Vec<Origination> {
+    let always = |prefix: Prefix| Origination { prefix, while_reaching: Vec::new(), discard: false };
+    let mut all: Vec<Origination> = machine.loopbacks.iter().map(|address| always(host(*address))).collect();
+    let segments = machine.segments.iter().flat_map(|(segment, _)| segments::gateways(segment));
+    all.extend(segments.map(|prefix| always(prefix.trunc())));
+    let network = survey.network();
+    if network.originate().iter().any(|router| **router == *machine.router.name) {
+        for prefix in network.prefixes.iter() {
+            let ip = Ip::of_ipv6(prefix.addr().is_ipv6());
+            all.push(Origination {
+                prefix: **prefix,
+                while_reaching: elsewhere(survey, machine, ip),
+                discard: true,
+            });
+        }
+    }
+    all
+}
+
+/// Loopbacks that show that the rest of the AS is reached: of routers at other sites; in a network
+/// of one site, of any other router; in a network of one router, nothing is asked for.
+fn elsewhere(survey: &Survey<'_>, machine: &Machine<'_>, ip: Ip) -> Vec<Prefix> {
+    let of = |other: &Machine<'_>| other.loopback(ip).or_else(|| other.loopbacks.first().copied()).map(host);
+    let others = || survey.machines.iter().filter(|other| other.id != machine.id);
+    let away: Vec<Prefix> =
+        others().filter(|other| *other.site.name != *machine.site.name).filter_map(of).collect();
+    if away.is_empty() { others().filter_map(of).collect() } else { away }
+}

@@ -1,0 +1,360 @@
+//! Snapshots of the examples' plans, and what holds for every network.
+
+use super::*;
+use crate::declaration;
+use proptest::prelude::*;
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Transport};
+use tsumugi_core::id::{IfName, Plane};
+use tsumugi_core::mtu::{Ip, Way, Wrapping};
+use tsumugi_core::router_plan::Tunnel;
+
+#[path = "../../examples/generate/network.rs"]
+mod generate;
+
+const TWO_HOMES: &str = include_str!("../../../../examples/two-homes.toml");
+const AS63806: &str = include_str!("../../../../examples/as63806.toml");
+
+fn compiled(text: &str) -> NetworkPlan {
+    let (declaration, problems) = declaration::parse(text);
+    assert_eq!(problems, []);
+    compile(&declaration.expect("a declaration without problems")).expect("a plan")
+}
+
+/// JSON with every value that fits a line on one line, so that a plan can be read and compared.
+fn readable(value: &Value, indent: usize, text: &mut String) {
+    let line = value.to_string();
+    if indent + line.len() <= 160 {
+        text.push_str(&line);
+        return;
+    }
+    let inner = indent + 1;
+    let pad = " ".repeat(inner);
+    match value {
+        Value::Array(items) => {
+            text.push('[');
+            for (count, item) in items.iter().enumerate() {
+                text.push_str(if count == 0 { "\n" } else { ",\n" });
+                text.push_str(&pad);
+                readable(item, inner, text);
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => {
+            text.push('{');
+            for (count, (key, field)) in fields.iter().enumerate() {
+                text.push_str(if count == 0 { "\n" } else { ",\n" });
+                text.push_str(&format!("{pad}\"{key}\": "));
+                readable(field, inner, text);
+            }
+            text.push('}');
+        }
+        _ => text.push_str(&line),
+    }
+}
+
+fn snapshot(plan: &RouterPlan) -> String {
+    let mut text = String::new();
+    readable(&serde_json::to_value(plan).unwrap(), 0, &mut text);
+    text
+}
+
+#[test]
+fn two_homes() {
+    let plan = compiled(TWO_HOMES);
+    insta::assert_snapshot!(plan.routers.iter().map(snapshot).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn as63806() {
+    let plan = compiled(AS63806);
+    for name in ["cr0101", "cr0102", "er0111", "er0112", "hr0302", "hr0303", "hana"] {
+        insta::assert_snapshot!(name, snapshot(plan.machine(name).unwrap()));
+    }
+    insta::assert_debug_snapshot!("devices", plan.devices);
+    insta::assert_debug_snapshot!("keys", plan.keys);
+}
+
+#[test]
+fn a_sealed_plan_reads_back_and_its_hash_holds() {
+    for plan in compiled(TWO_HOMES).routers {
+        let read: RouterPlan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+        assert_eq!(read, plan);
+        assert_eq!(hash_of(&read), plan.hash);
+        let changed = RouterPlan { generation: 7, ..read };
+        assert_ne!(hash_of(&changed), plan.hash);
+    }
+}
+
+/// One more home on NGN, with a link to one router.
+const ANOTHER: &str = r#"
+[site.sendai]
+id = 77
+[router.hr0399]
+id = 39
+site = "sendai"
+[router.hr0399.uplink.ngn]
+kind = "ngn"
+region = "east"
+port = "eth1"
+address = "2001:db8:399::1/64"
+gateway = "2001:db8:399::ff"
+for = ["fabric", "management"]
+[[link]]
+between = ["er0111", "hr0399"]
+by = "gre"
+over = ["ngn", "ngn"]
+cost = 5
+"#;
+
+#[test]
+fn adding_a_router_changes_its_neighbours_links_and_nobodys_identity() {
+    let before = compiled(AS63806);
+    let after = compiled(&format!("{AS63806}\n{ANOTHER}"));
+    for old in &before.routers {
+        let new = after.machine(&old.name).unwrap();
+        let (old_speaker, new_speaker) = (old.speaker.as_ref().unwrap(), new.speaker.as_ref().unwrap());
+        assert_eq!(old_speaker.router_id, new_speaker.router_id);
+        assert_eq!(old_speaker.asn, new_speaker.asn);
+        assert_eq!(old.management.overlay.lines, new.management.overlay.lines);
+        assert_eq!(old.management.desired.addresses, new.management.desired.addresses);
+        assert!(old.fabric.addresses.iter().all(|address| new.fabric.addresses.contains(address)));
+        assert!(old.fabric.links.iter().all(|link| new.fabric.links.contains(link)));
+        assert!(old.tunnels.iter().all(|tunnel| new.tunnels.contains(tunnel)));
+        assert!(old_speaker.neighbours.iter().all(|neighbour| new_speaker.neighbours.contains(neighbour)));
+        if old.name != "er0111" {
+            assert_eq!(old.tunnels, new.tunnels);
+            assert_eq!(old.fabric, new.fabric);
+            assert_eq!(old_speaker.neighbours, new_speaker.neighbours);
+        }
+    }
+    let keys = |plan: &NetworkPlan| plan.keys.clone();
+    assert!(keys(&before).iter().all(|machine| keys(&after).contains(machine)));
+}
+
+#[test]
+fn three_outer_packets_are_refused_with_the_arithmetic_at_the_link() {
+    let text = TWO_HOMES.replace("mtu = 2400", "mtu = 3000");
+    let (declaration, _) = declaration::parse(&text);
+    let problems = compile(&declaration.unwrap()).unwrap_err();
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(
+        text[problem.span.clone()].contains("[[link]]") || text[problem.span.clone()].contains("between")
+    );
+    let crate::ProblemKind::TooManyPackets { link, mtu, packets, arithmetic } = &problem.kind else {
+        panic!("{problem:?}")
+    };
+    assert_eq!((link.as_str(), *mtu, *packets), ("hana-ren", 3000, 3));
+    assert!(arithmetic.en.iter().any(|line| line.contains("1496 + 1496 + 156")), "{arithmetic:?}");
+    assert_eq!(arithmetic.en.len(), arithmetic.ja.len());
+}
+
+#[test]
+fn a_segment_that_does_not_fit_is_refused_with_the_arithmetic() {
+    let segment = "[segment.members]\nvni = 100\nports = [\"hana:eth5\", \"ren:eth5\"]\n";
+    let text = format!("{}\n{segment}", TWO_HOMES.replace("mtu = 2400", "mtu = 1500"));
+    let (declaration, _) = declaration::parse(&text);
+    let problems = compile(&declaration.unwrap()).unwrap_err();
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    let crate::ProblemKind::SegmentTooSmall { needs: 1570, has: 1500, .. } = &problem.kind else {
+        panic!("{problem:?}")
+    };
+}
+
+#[test]
+fn a_segment_on_one_router_is_a_bridge_with_its_ports_and_gateway() {
+    let segment = "[segment.members]\nvni = 100\nports = [\"hana:eth5\", \"hana:eth6\"]\n\
+                   gateway = [\"43.228.174.1/26\", \"2402:3160:1::1/64\"]\n";
+    let plan = compiled(&format!("{TWO_HOMES}\n{segment}"));
+    let hana = plan.machine("hana").unwrap();
+    let of_segment: Vec<&str> = hana.fabric.links[1..].iter().map(|link| link.name.as_str()).collect();
+    assert_eq!(of_segment, ["seg-members", "eth5", "eth6"]);
+    let prefixes = |prefix: &str| {
+        hana.speaker.as_ref().unwrap().originate.iter().any(|o| o.prefix.to_string() == prefix)
+    };
+    assert!(prefixes("43.228.174.0/26") && prefixes("2402:3160:1::/64"));
+    insta::assert_snapshot!("segment_walls", {
+        let mut text = String::new();
+        readable(&serde_json::to_value(&hana.fabric.walls[0]).unwrap(), 0, &mut text);
+        text
+    });
+}
+
+/// What tells a router's tunnels apart: both outer addresses, the protocol and the key or port.
+fn flow(tunnel: &Tunnel) -> (Option<IpAddr>, Option<IpAddr>, u8, u32) {
+    let (protocol, key) = match &tunnel.encapsulation {
+        Encapsulation::Gre { key } | Encapsulation::Gretap { key } => (47, key.unwrap_or(0)),
+        Encapsulation::EtherIp => (97, 0),
+        Encapsulation::WireGuard { local_port, .. } => (17, (*local_port).into()),
+    };
+    (tunnel.local, tunnel.remote, protocol, key)
+}
+
+fn check_names(plan: &RouterPlan) {
+    let mut names = HashSet::new();
+    for link in Plane::ALL.iter().flat_map(|plane| &plan.plane(*plane).links) {
+        assert!(link.name.as_str().len() <= 15);
+        assert!(names.insert(link.name.clone()), "{} of {}", link.name, plan.name);
+    }
+    let mut flows = HashSet::new();
+    for tunnel in &plan.tunnels {
+        assert!(flows.insert(flow(tunnel)), "{} of {}", tunnel.name, plan.name);
+        let lines = &plan.underlay.links;
+        assert!(lines.iter().any(|link| link.name == tunnel.uplink), "{}", tunnel.uplink);
+        let way = Way {
+            wrapping: Wrapping::from(&tunnel.encapsulation),
+            outer: Ip::of_ipv6(tunnel.outer_ipv6),
+            path_mtu: tunnel.path_mtu.into(),
+            mtu: tunnel.mtu.into(),
+        };
+        assert!((1..=2).contains(&way.packets(way.mtu).len()));
+    }
+    let unique = |names: Vec<&String>| names.iter().collect::<HashSet<_>>().len() == names.len();
+    let speaker = plan.speaker.as_ref().unwrap();
+    assert!(unique(speaker.neighbours.iter().map(|neighbour| &neighbour.name).collect()));
+}
+
+fn check_addresses(plan: &RouterPlan) {
+    let link_local = format!("fe80::{:x}/64", plan.id);
+    let links: HashSet<&IfName> = plan.fabric.links.iter().map(|link| &link.name).collect();
+    for link in plan.fabric.links.iter().filter(|link| link.master.is_none()) {
+        let own = plan.fabric.addresses.iter().filter(|address| address.link == link.name);
+        assert!(own.into_iter().any(|address| address.prefix.to_string() == link_local), "{}", link.name);
+    }
+    for address in &plan.fabric.addresses {
+        assert!(address.link == IfName::loopback() || links.contains(&address.link));
+    }
+    for tunnel in &plan.tunnels {
+        assert!(links.contains(&tunnel.name));
+    }
+    assert!(plan.underlay.routes.iter().all(|route| route.metric.is_some_and(|metric| metric >= 1024)));
+}
+
+/// The other end of a tunnel, if it is a router's of ours.
+fn check_far_ends(plans: &HashMap<&str, &RouterPlan>, plan: &RouterPlan) {
+    for neighbour in &plan.speaker.as_ref().unwrap().neighbours {
+        let Relation::Inside { prepends } = &neighbour.relation else { continue };
+        let Transport::Unnumbered { link, local, remote } = &neighbour.transport else { panic!() };
+        let far = plans[neighbour.name.split('/').next().unwrap()];
+        let mirrors: Vec<&NeighbourConfig> = far
+            .speaker
+            .as_ref()
+            .unwrap()
+            .neighbours
+            .iter()
+            .filter(|mirror| {
+                mirror.name.split('/').next() == Some(plan.name.as_str())
+                    && mirror.relation == Relation::Inside { prepends: *prepends }
+                    && (mirror.local_asn, mirror.remote_asn) == (neighbour.remote_asn, neighbour.local_asn)
+                    && matches!(&mirror.transport, Transport::Unnumbered { local: l, remote: r, .. }
+                        if Some(*l) == *remote && *r == Some(*local))
+            })
+            .collect();
+        assert!(!mirrors.is_empty(), "{} of {}", neighbour.name, plan.name);
+        let Some(tunnel) = plan.tunnels.iter().find(|tunnel| tunnel.name == *link) else { continue };
+        let agrees = far.tunnels.iter().any(|other| {
+            other.mtu == tunnel.mtu
+                && other.path_mtu == tunnel.path_mtu
+                && other.outer_ipv6 == tunnel.outer_ipv6
+                && mirrored(&tunnel.encapsulation, &other.encapsulation)
+                && tunnel.remote.is_none_or(|remote| other.local == Some(remote))
+                && other.remote.is_none_or(|remote| tunnel.local == Some(remote))
+        });
+        assert!(agrees, "{} of {}", tunnel.name, plan.name);
+    }
+}
+
+fn mirrored(ours: &Encapsulation, theirs: &Encapsulation) -> bool {
+    match (ours, theirs) {
+        (
+            Encapsulation::WireGuard { local_key, remote_key, local_port, remote_port },
+            Encapsulation::WireGuard {
+                local_key: key,
+                remote_key: far_key,
+                local_port: port,
+                remote_port: far,
+            },
+        ) => local_key == far_key && remote_key == key && local_port == far && remote_port == port,
+        _ => ours == theirs,
+    }
+}
+
+/// Every key that somebody expects is somebody's, and every path of the overlay is known at its
+/// other end.
+fn check_overlay(network: &NetworkPlan) {
+    let keys: HashSet<&KeyName> = network.keys.iter().flat_map(|machine| &machine.keys).collect();
+    let mut paths: HashSet<(&KeyName, &KeyName)> = HashSet::new();
+    let machines = || network.routers.iter().chain(&network.laptops);
+    for plan in machines() {
+        for tunnel in &plan.tunnels {
+            if let Encapsulation::WireGuard { remote_key, .. } = &tunnel.encapsulation {
+                assert!(keys.contains(remote_key), "{remote_key}");
+            }
+        }
+        let overlay = &plan.management.overlay;
+        for path in overlay.neighbours.iter().flat_map(|neighbour| &neighbour.paths) {
+            let line = overlay.lines.iter().find(|line| line.name == path.line).unwrap();
+            assert!(keys.contains(&path.remote_key), "{}", path.remote_key);
+            assert!(paths.insert((&line.key, &path.remote_key)));
+        }
+    }
+    assert!(paths.iter().all(|(ours, theirs)| paths.contains(&(theirs, ours))));
+}
+
+fn check_network(text: &str) {
+    let network = compiled(text);
+    let plans: HashMap<&str, &RouterPlan> =
+        network.routers.iter().map(|plan| (plan.name.as_str(), plan)).collect();
+    for plan in &network.routers {
+        assert_eq!(hash_of(plan), plan.hash);
+        check_names(plan);
+        check_addresses(plan);
+        check_far_ends(&plans, plan);
+    }
+    check_overlay(&network);
+    assert_eq!(
+        serde_json::to_vec(&network.routers).unwrap(),
+        serde_json::to_vec(&compiled(text).routers).unwrap()
+    );
+}
+
+#[test]
+fn what_holds_for_every_network_holds_for_the_examples() {
+    check_network(TWO_HOMES);
+    check_network(AS63806);
+}
+
+#[test]
+fn check_finds_nothing_wrong_with_a_generated_network() {
+    for (routers, links) in [(1, 0), (9, 30), (200, 500)] {
+        let text = generate::network(routers, links, 3);
+        let errors = |problems: Vec<Problem>| -> Vec<Problem> {
+            problems.into_iter().filter(|problem| problem.severity() == crate::Severity::Error).collect()
+        };
+        assert_eq!(crate::check(&text).map(|_| ()).map_err(errors), Ok(()));
+    }
+}
+
+#[test]
+fn a_network_of_a_thousand_routers_compiles() {
+    let network = compiled(&generate::network(1000, 3000, 1));
+    assert_eq!(network.routers.len(), 1000);
+    let ends: usize = network
+        .routers
+        .iter()
+        .flat_map(|plan| &plan.speaker.as_ref().unwrap().neighbours)
+        .filter(|neighbour| matches!(neighbour.relation, Relation::Inside { .. }))
+        .count();
+    assert_eq!(ends, 2 * 3000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_holds_for_every_network(routers in 1usize..40, links in 0usize..120, seed in any::<u64>()) {
+        check_network(&generate::network(routers, links, seed));
+    }
+}

@@ -1,0 +1,382 @@
+//! The one table of the file's keys. The reader takes from it what is required and what is known,
+//! `tsumugi schema` prints it, and `fmt` writes keys in its order.
+
+use super::line;
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Words for people.
+    Text,
+    /// The name of a table of the file; the table's key in [`FILE`] follows, empty for others.
+    Name(&'static str),
+    /// The name of a network interface.
+    Port,
+    /// `router:port`.
+    PortRef,
+    Flag,
+    Integer {
+        least: u64,
+        most: u64,
+    },
+    /// Of either family, host bits zero.
+    Prefix,
+    /// An address with its prefix length.
+    AddressWithLength,
+    Address,
+    /// A line's address: an address with its length, or one of [`LINE_CLIENTS`].
+    LineAddress,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// One of the kinds of line.
+    LineKind,
+    /// One or more.
+    List(&'static Kind),
+    ListOrNone(&'static Kind),
+    /// A list, or a single value without brackets.
+    OneOrMore(&'static Kind),
+    /// A list of two, one for each end of a link.
+    Pair(&'static Kind),
+    /// `[key]`
+    One(&'static Table),
+    /// `[key.NAME]`
+    Named(&'static Table),
+    /// `[[key]]`
+    Many(&'static Table),
+}
+
+/// One key.
+#[derive(Debug, PartialEq)]
+pub struct Key {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+    pub en: &'static str,
+    pub ja: &'static str,
+}
+
+/// The keys of one table, in the order in which `fmt` writes them.
+#[derive(Debug, PartialEq)]
+pub struct Table {
+    /// What the table is called in messages: `router`, `uplink`.
+    pub name: &'static str,
+    pub keys: &'static [Key],
+}
+
+impl Table {
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// Every table of the file.
+pub fn all() -> impl Iterator<Item = &'static Table> {
+    let mut found: Vec<&'static Table> = vec![&FILE];
+    let mut next = 0;
+    while let Some(table) = found.get(next) {
+        next += 1;
+        found.extend(table.keys.iter().filter_map(|key| match key.kind {
+            Kind::One(table) | Kind::Named(table) | Kind::Many(table) => Some(table),
+            _ => None,
+        }));
+    }
+    found.into_iter()
+}
+
+/// The words for who gives a line its addresses.
+pub const LINE_CLIENTS: &[&str] = &["auto", "dhcp", "dhcp6-pd", "pppoe"];
+pub const REGIONS: &[&str] = &["east", "west"];
+pub const PASSES: &[&str] = &["udp", "gre", "etherip", "fragments", "incoming"];
+pub const PURPOSES: &[&str] = &["fabric", "management"];
+pub const TABLES: &[&str] = &["full", "default"];
+pub const ENGINES: &[&str] = &["auto", "kernel", "userspace"];
+pub const LINK_BY: &[&str] = &["ethernet", "gre", "etherip", "wireguard"];
+pub const PEER_BY: &[&str] = &["etherip", "gretap", "ethernet"];
+pub const ROLES: &[&str] = &["provider", "peer", "customer"];
+
+/// The spellings of the kinds of line.
+pub const LINE_KINDS: [&str; line::LINES.len()] = {
+    let mut names = [""; line::LINES.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = line::LINES[i].name;
+        i += 1;
+    }
+    names
+};
+
+/// A router's id: WireGuard's UDP ports are counted from it (20000 + 4 * id + 3) and end below
+/// those of the management overlay (51900).
+pub const MAX_ROUTER_ID: u16 = 7974;
+
+const ID: Kind = Kind::Integer { least: 1, most: 65_535 };
+/// An inside MTU. The least is IPv6's; the most that every kind of tunnel carries in two packets
+/// is for the arithmetic to say.
+const MTU: Kind = Kind::Integer { least: 1280, most: 9000 };
+const ASN: Kind = Kind::Integer { least: 1, most: 4_294_967_294 };
+const SITE: Kind = Kind::Name("site");
+const ROUTER: Kind = Kind::Name("router");
+const UPLINK: Kind = Kind::Name("");
+
+macro_rules! keys {
+    ($($name:literal, $kind:expr, $required:ident, $en:literal, $ja:literal;)*) => {
+        &[$(Key { name: $name, kind: $kind, required: keys!(@ $required), en: $en, ja: $ja }),*]
+    };
+    (@ required) => { true };
+    (@ optional) => { false };
+}
+
+pub static FILE: Table = Table {
+    name: "file",
+    keys: keys! {
+        "network", Kind::One(&NETWORK), required,
+            "The network as a whole.",
+            "ネットワーク全体。";
+        "site", Kind::Named(&SITE_TABLE), optional,
+            "A place.",
+            "拠点。";
+        "device", Kind::Named(&DEVICE), optional,
+            "Something on a site's management switch that tsumugi does not run.",
+            "拠点の管理用スイッチにつながる、tsumugiが動かさない機器。";
+        "person", Kind::Named(&PERSON), optional,
+            "A volunteer whose laptop is a member of the management network.",
+            "管理ネットワークに自分のノートPCをつなぐ人。";
+        "router", Kind::Named(&ROUTER_TABLE), optional,
+            "A Linux box at a site.",
+            "拠点に置くLinuxのルーター。";
+        "link", Kind::Many(&LINK), optional,
+            "A link from router to router.",
+            "ルーターどうしのリンク。";
+        "segment", Kind::Named(&SEGMENT), optional,
+            "An Ethernet network of hosts.",
+            "ホストをつなぐイーサネットのセグメント。";
+        "peer", Kind::Named(&PEER), optional,
+            "A network outside, and where it is connected.",
+            "外のネットワークと、その接続場所。";
+    },
+};
+
+pub static NETWORK: Table = Table {
+    name: "network",
+    keys: keys! {
+        "name", Kind::Text, required,
+            "What the network is called.",
+            "ネットワークの名前。";
+        "asn", ASN, required,
+            "The public AS number.",
+            "外に見せるAS番号。";
+        "prefixes", Kind::List(&Kind::Prefix), required,
+            "What the AS announces: exactly these, nothing longer than /24 or /48.",
+            "ASが広報するプレフィックス。書いたとおりに広報し、/24や/48より長いものは書けません。";
+        "loopbacks", Kind::List(&Kind::Prefix), required,
+            "Pools within the prefixes; a router's id picks its address from each.",
+            "ループバックアドレスのプール。prefixesの中から取り、ルーターのidが各プールのアドレスを決めます。";
+        "management", Kind::Prefix, required,
+            "The management plane's own address space: an IPv6 /48 outside the prefixes.",
+            "管理用の独立したアドレス空間。prefixesの外にあるIPv6の/48。";
+        "mtu", MTU, optional,
+            "What a link carries inside, in bytes; 2400 if unsaid: nearly always exactly two packets outside.",
+            "リンクが内側で運ぶバイト数。省略時は2400(外側ではほぼ必ずちょうど2パケット)。";
+        "originate", Kind::ListOrNone(&ROUTER), optional,
+            "Routers that announce the prefixes while they reach the rest of the AS.",
+            "prefixesを広報するルーター。ASの残りに届くあいだだけ広報します。";
+    },
+};
+
+pub static SITE_TABLE: Table = Table {
+    name: "site",
+    keys: keys! {
+        "id", ID, required,
+            "Unique among sites: picks the management switch's addresses. Never reuse one.",
+            "拠点ごとに異なる番号。管理用スイッチのアドレスを決めます。使い回さないでください。";
+        "name", Kind::Text, optional,
+            "The place, in words.",
+            "拠点の説明。";
+        "switch-mtu", MTU, optional,
+            "What the site's switches pass, in bytes above the Ethernet header.",
+            "拠点のスイッチが通すバイト数(イーサネットヘッダーを除く)。";
+    },
+};
+
+pub static DEVICE: Table = Table {
+    name: "device",
+    keys: keys! {
+        "id", ID, required,
+            "Unique among the devices of its site: picks its address.",
+            "同じ拠点の機器ごとに異なる番号。アドレスを決めます。";
+        "site", SITE, required,
+            "The site on whose management switch it hangs.",
+            "つながっている管理用スイッチのある拠点。";
+        "kind", Kind::Text, optional,
+            "What it is, in words.",
+            "機器の種類の説明。";
+    },
+};
+
+pub static PERSON: Table = Table {
+    name: "person",
+    keys: keys! {
+        "id", ID, required,
+            "Unique among persons: picks the laptop's management address.",
+            "人ごとに異なる番号。ノートPCの管理用アドレスを決めます。";
+    },
+};
+
+pub static ROUTER_TABLE: Table = Table {
+    name: "router",
+    keys: keys! {
+        "id", Kind::Integer { least: 1, most: MAX_ROUTER_ID as u64 }, required,
+            "Unique among routers: picks its loopbacks, AS number and link-local address. Never reuse one.",
+            "ルーターごとに異なる番号。ループバック、AS番号、リンクローカルアドレスを決めます。使い回さないでください。";
+        "site", SITE, required,
+            "Where it stands.",
+            "置いてある拠点。";
+        "asn", ASN, optional,
+            "The AS number that it speaks inside; 4200000000 + id if unsaid.",
+            "内部で使うAS番号。省略時は4200000000 + id。";
+        "meeting", Kind::Flag, optional,
+            "True: management lines that nobody can call meet here.",
+            "trueなら、外から呼び出せない管理回線がここに集まります。";
+        "management-port", Kind::Port, optional,
+            "The port on the site's management switch.",
+            "拠点の管理用スイッチにつながるポート。";
+        "table", Kind::Word(TABLES), optional,
+            "How many routes it is given: full, or default for small boxes.",
+            "受け取る経路。full、または小さな機器向けのdefault。";
+        "engine", Kind::Word(ENGINES), optional,
+            "Who moves its packets; auto if unsaid.",
+            "パケットを運ぶ方法。省略時はauto。";
+        "uplink", Kind::Named(&UPLINK_TABLE), optional,
+            "An access line.",
+            "アクセス回線。";
+    },
+};
+
+pub static UPLINK_TABLE: Table = Table {
+    name: "uplink",
+    keys: keys! {
+        "kind", Kind::LineKind, required,
+            "The kind of line: gives path MTU, families and what passes.",
+            "回線の種類。パスMTU、使えるIPの種類、通るものが決まります。";
+        "region", Kind::Word(REGIONS), optional,
+            "Of an ngn line: east and west do not meet.",
+            "ngn回線の地域。eastとwestはつながりません。";
+        "port", Kind::Port, required,
+            "The machine's port that the line hangs on.",
+            "回線がつながるポート。";
+        "share", Kind::Flag, optional,
+            "True: the port stays with the machine and the line takes a macvlan of it (boxes with one port).",
+            "trueなら、ポートは元の場所に残し、そのmacvlanを回線に使います(ポートが1つの機器向け)。";
+        "path-mtu", Kind::Integer { least: 576, most: 9000 }, optional,
+            "The largest packet that the line passes whole, in bytes, where it differs from its kind's.",
+            "回線が分割せずに通す最大のパケット(バイト)。種類の値と違うときに書きます。";
+        "address", Kind::OneOrMore(&Kind::LineAddress), required,
+            "The address with its length, or who gives it: auto (router advertisement), dhcp, dhcp6-pd, pppoe.",
+            "アドレスと長さ、または割り当て方法: auto(ルーター広告)、dhcp、dhcp6-pd、pppoe。";
+        "gateway", Kind::OneOrMore(&Kind::Address), optional,
+            "The line's router, for stated addresses.",
+            "アドレスを書いた場合の、回線側のルーター。";
+        "passes", Kind::ListOrNone(&Kind::Word(PASSES)), optional,
+            "What the line passes, where it differs from its kind's.",
+            "回線が通すもの。種類の値と違うときに書きます。";
+        "for", Kind::List(&Kind::Word(PURPOSES)), required,
+            "What the line is for: fabric (the real network), management (repair), or both.",
+            "回線の用途。fabric(本番)、management(管理)、または両方。";
+    },
+};
+
+pub static LINK: Table = Table {
+    name: "link",
+    keys: keys! {
+        "between", Kind::Pair(&ROUTER), required,
+            "The two routers.",
+            "両端のルーター。";
+        "by", Kind::Word(LINK_BY), required,
+            "What carries it.",
+            "リンクの種類。";
+        "over", Kind::Pair(&UPLINK), optional,
+            "The uplink at each end, of a tunnel.",
+            "トンネルの、両端のアクセス回線。";
+        "ports", Kind::Pair(&Kind::Port), optional,
+            "The port at each end, of an ethernet link.",
+            "ethernetリンクの、両端のポート。";
+        "cost", Kind::Integer { least: 1, most: 32 }, optional,
+            "How often a router's AS number stands in the path over it; 1 if unsaid.",
+            "経路にルーターのAS番号が現れる回数。省略時は1。";
+        "cleartext", Kind::Flag, optional,
+            "True: carry it unencrypted over an open network, knowingly.",
+            "trueなら、開かれた網の上を承知のうえで暗号化せずに運びます。";
+        "engine", Kind::Word(ENGINES), optional,
+            "Who moves its packets, at both ends; the routers' own if unsaid.",
+            "両端でパケットを運ぶ方法。省略時は各ルーターの設定。";
+    },
+};
+
+pub static SEGMENT: Table = Table {
+    name: "segment",
+    keys: keys! {
+        "vni", Kind::Integer { least: 1, most: 16_777_215 }, required,
+            "Unique among segments: its VXLAN network identifier.",
+            "セグメントごとに異なるVXLANの識別番号。";
+        "ports", Kind::List(&Kind::PortRef), required,
+            "Where hosts attach: router:port.",
+            "ホストがつながる場所: ルーター:ポート。";
+        "gateway", Kind::OneOrMore(&Kind::AddressWithLength), optional,
+            "The hosts' gateway with its prefix length, from the AS's prefixes.",
+            "ホストのゲートウェイのアドレスと長さ。prefixesの中から取ります。";
+    },
+};
+
+pub static PEER: Table = Table {
+    name: "peer",
+    keys: keys! {
+        "asn", ASN, required,
+            "The network's AS number.",
+            "相手のAS番号。";
+        "role", Kind::Word(ROLES), required,
+            "What it is to us: provider, peer or customer. Says the whole policy.",
+            "相手との関係: provider、peer、customer。これだけでポリシーが決まります。";
+        "prefixes", Kind::List(&Kind::Prefix), optional,
+            "What a customer may announce.",
+            "customerが広報してよいプレフィックス。";
+        "prepend", Kind::Integer { least: 0, most: 10 }, optional,
+            "How often our AS number is prepended beyond the first; 0 if unsaid.",
+            "自分のAS番号を余分にプリペンドする回数。省略時は0。";
+        "limit", Kind::Integer { least: 1, most: 10_000_000 }, optional,
+            "More prefixes than this per family end the session.",
+            "IPの種類ごとの上限。これより多くのプレフィックスが来たらセッションを切ります。";
+        "at", Kind::Many(&PEER_AT), required,
+            "Where it is connected.",
+            "接続場所。";
+    },
+};
+
+pub static PEER_AT: Table = Table {
+    name: "peer.at",
+    keys: keys! {
+        "router", ROUTER, required,
+            "Our router.",
+            "こちらのルーター。";
+        "by", Kind::Word(PEER_BY), required,
+            "What carries the connection.",
+            "接続の種類。";
+        "over", UPLINK, optional,
+            "Our uplink, of a tunnel.",
+            "トンネルの、こちらのアクセス回線。";
+        "port", Kind::Port, optional,
+            "Our port, of an ethernet connection.",
+            "ethernet接続の、こちらのポート。";
+        "mtu", MTU, optional,
+            "What the connection carries, in bytes; 1500 if unsaid.",
+            "接続が運ぶバイト数。省略時は1500。";
+        "remote", Kind::Address, optional,
+            "The tunnel's far end.",
+            "トンネルの相手側のアドレス。";
+        "addresses", Kind::OneOrMore(&Kind::AddressWithLength), required,
+            "Ours on the connection, with their prefix length.",
+            "接続上のこちらのアドレスと長さ。";
+        "neighbours", Kind::OneOrMore(&Kind::Address), required,
+            "The peer's: a BGP session each.",
+            "相手のアドレス。それぞれにBGPセッションを張ります。";
+    },
+};

@@ -1,0 +1,434 @@
+//! What was said: the file as a value, nothing decided yet.
+//!
+//! Everything stands in the order of the file, and every value knows where it was said. What the
+//! file leaves unsaid is `None`; the methods give what then holds.
+
+mod comments;
+pub mod keys;
+pub mod line;
+mod print;
+mod read;
+mod said;
+mod schema;
+mod syntax;
+mod values;
+
+pub use line::LineKind;
+pub use print::print;
+pub(crate) use read::draft;
+pub use read::parse;
+pub use said::{Comment, Said};
+pub use schema::schema;
+pub use tsumugi_core::bgp::config::Role;
+pub use tsumugi_core::router_plan::Engine;
+pub(crate) use values::word;
+
+use std::net::IpAddr;
+use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
+
+/// A list, or a single value said without brackets.
+/// A larger file is refused unread, so that memory stays bounded. A thousand routers need half a MB.
+pub const MAX_BYTES: usize = 16 << 20;
+
+pub type List<T> = Said<Vec<Said<T>>>;
+/// One value for each of a link's two ends, in the order of `between`.
+pub type Pair<T> = Said<[Said<T>; 2]>;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    pub network: Said<Network>,
+    pub sites: Vec<Site>,
+    pub devices: Vec<Device>,
+    pub persons: Vec<Person>,
+    pub routers: Vec<Router>,
+    pub links: Vec<Said<Link>>,
+    pub segments: Vec<Segment>,
+    pub peers: Vec<Peer>,
+    /// Comments below everything.
+    pub closing: Vec<String>,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    pub name: Said<String>,
+    /// The AS number that the outside knows.
+    pub asn: Said<Asn>,
+    /// What the AS announces, all of it and nothing else; host bits are zero.
+    pub prefixes: List<Prefix>,
+    /// Pools, one or more of each family or none of it: a router's id picks its address.
+    pub loopbacks: List<Prefix>,
+    /// The management plane's own address space: an IPv6 /48.
+    pub management: Said<Prefix>,
+    pub mtu: Option<Said<u16>>,
+    /// Routers that announce the AS's prefixes.
+    pub originate: Option<List<String>>,
+}
+
+impl Network {
+    /// What a link carries inside, in bytes, unless the file says otherwise.
+    pub const MTU: u16 = 2400;
+
+    pub fn mtu(&self) -> u16 {
+        self.mtu.as_ref().map_or(Network::MTU, |mtu| **mtu)
+    }
+
+    pub fn originate(&self) -> &[Said<String>] {
+        self.originate.as_ref().map_or(&[], |list| list.as_slice())
+    }
+}
+
+/// `[site.NAME]`: a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    pub name: Said<String>,
+    pub id: Said<u16>,
+    /// In words: `name` in the file.
+    pub label: Option<Said<String>>,
+    /// What the site's switches pass, in bytes above the Ethernet header.
+    pub switch_mtu: Option<Said<u16>>,
+}
+
+/// `[device.NAME]`: something on a site's management switch that tsumugi does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub name: Said<String>,
+    /// Unique within its site.
+    pub id: Said<u16>,
+    pub site: Said<String>,
+    pub kind: Option<Said<String>>,
+}
+
+/// `[person.NAME]`: a volunteer whose laptop is a member of the management network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub name: Said<String>,
+    pub id: Said<u16>,
+}
+
+/// `[router.NAME]`: a Linux box at a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Router {
+    pub name: Said<String>,
+    /// 1 to 65535: picks its loopbacks, its AS number and its link-local address.
+    pub id: Said<u16>,
+    pub site: Said<String>,
+    pub asn: Option<Said<Asn>>,
+    pub meeting: Option<Said<bool>>,
+    /// The port on the site's management switch.
+    pub management_port: Option<Said<IfName>>,
+    pub table: Option<Said<Table>>,
+    pub engine: Option<Said<Engine>>,
+    pub uplinks: Vec<Uplink>,
+}
+
+impl Router {
+    /// The AS number that it speaks inside.
+    pub fn asn(&self) -> Asn {
+        self.asn.as_ref().map_or(Asn::of_router((*self.id).into()), |asn| **asn)
+    }
+
+    /// Whether management lines that cannot be called meet here.
+    pub fn meeting(&self) -> bool {
+        self.meeting.as_ref().is_some_and(|meeting| **meeting)
+    }
+
+    pub fn table(&self) -> Table {
+        self.table.as_ref().map_or(Table::Full, |table| **table)
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.engine.as_ref().map_or(Engine::Auto, |engine| **engine)
+    }
+
+    pub fn uplink(&self, name: &str) -> Option<&Uplink> {
+        self.uplinks.iter().find(|uplink| *uplink.name == *name)
+    }
+}
+
+/// How many routes a router is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// Every route.
+    Full,
+    /// The AS's own and its customers' routes and a default: for small boxes.
+    Default,
+}
+
+/// `[router.NAME.uplink.NAME]`: an access line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    pub name: Said<String>,
+    pub kind: Said<LineKind>,
+    /// Of an `ngn` line only.
+    pub region: Option<Said<Region>>,
+    pub port: Said<IfName>,
+    /// True: the port stays where it is, the line takes a macvlan of it.
+    pub share: Option<Said<bool>>,
+    /// The largest packet that the line passes whole, in bytes.
+    pub path_mtu: Option<Said<u16>>,
+    /// Never empty.
+    pub address: List<LineAddress>,
+    /// At most one of each family.
+    pub gateway: Option<List<IpAddr>>,
+    /// Replaces what the kind of line passes.
+    pub passes: Option<List<Pass>>,
+    /// Never empty.
+    pub purposes: List<Purpose>,
+}
+
+impl Uplink {
+    pub fn share(&self) -> bool {
+        self.share.as_ref().is_some_and(|share| **share)
+    }
+
+    pub fn path_mtu(&self) -> u16 {
+        self.path_mtu.as_ref().map_or(self.kind.facts().path_mtu, |mtu| **mtu)
+    }
+
+    pub fn passes(&self, what: Pass) -> bool {
+        match &self.passes {
+            Some(stated) => stated.iter().any(|pass| **pass == what),
+            None => self.kind.facts().passes.contains(&what),
+        }
+    }
+
+    pub fn is_for(&self, purpose: Purpose) -> bool {
+        self.purposes.iter().any(|said| **said == purpose)
+    }
+
+    /// The addresses that the file states, with the line's prefix length.
+    pub fn stated(&self) -> impl Iterator<Item = Prefix> + '_ {
+        self.address.iter().filter_map(|address| match **address {
+            LineAddress::Stated(prefix) => Some(prefix),
+            _ => None,
+        })
+    }
+
+    /// The stated address of one family.
+    pub fn address_v6(&self) -> Option<std::net::Ipv6Addr> {
+        self.stated().find_map(|prefix| match prefix.addr() {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        })
+    }
+
+    pub fn address_v4(&self) -> Option<std::net::Ipv4Addr> {
+        self.stated().find_map(|prefix| match prefix.addr() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
+    /// The address at which the other lines of its network can send to it: a stated one, unless it
+    /// is private or somebody translates it on the way.
+    pub fn seen_at(&self, family: line::Family) -> Option<IpAddr> {
+        let translated = matches!(*self.kind, LineKind::Lte | LineKind::DsLite | LineKind::MapE);
+        let is_private = |address: IpAddr| match address {
+            // RFC 1918 and RFC 6598.
+            IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64),
+            IpAddr::V6(v6) => v6.is_unique_local(),
+        };
+        let of_family = |address: &IpAddr| line::Family::of(*address) == family;
+        let stated = self.stated().map(|prefix| prefix.addr()).find(of_family);
+        stated.filter(|address| !translated && !is_private(*address))
+    }
+
+    pub fn gateways(&self) -> &[Said<IpAddr>] {
+        self.gateway.as_ref().map_or(&[], |list| list.as_slice())
+    }
+
+    /// Whether the line has addresses of a family: stated ones, or from a client that brings such.
+    pub fn has(&self, family: line::Family) -> bool {
+        self.address.iter().any(|address| address.family() == family)
+    }
+
+    pub fn has_v6(&self) -> bool {
+        self.has(line::Family::V6)
+    }
+
+    pub fn has_v4(&self) -> bool {
+        self.has(line::Family::V4)
+    }
+
+    /// The network that the line leads to: lines of different networks never meet.
+    pub fn network(&self) -> line::Net {
+        match *self.kind {
+            LineKind::Ngn => match self.region.as_deref() {
+                Some(Region::West) => line::Net::NgnWest,
+                _ => line::Net::NgnEast,
+            },
+            _ => line::Net::Internet,
+        }
+    }
+}
+
+/// Who gives the line its addresses, and thus who runs the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineAddress {
+    /// The address with the line's prefix length: we set it.
+    Stated(Prefix),
+    /// Router advertisements.
+    Auto,
+    Dhcp,
+    /// DHCPv6 prefix delegation.
+    Dhcp6Pd,
+    Pppoe,
+}
+
+impl LineAddress {
+    pub fn family(&self) -> line::Family {
+        match self {
+            LineAddress::Stated(prefix) => line::Family::of(prefix.addr()),
+            LineAddress::Auto | LineAddress::Dhcp6Pd => line::Family::V6,
+            LineAddress::Dhcp | LineAddress::Pppoe => line::Family::V4,
+        }
+    }
+}
+
+/// NTT's two closed networks do not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Region {
+    East,
+    West,
+}
+
+/// What a line passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pass {
+    Udp,
+    /// IP protocol 47.
+    Gre,
+    /// IP protocol 97.
+    #[serde(rename = "etherip")]
+    EtherIp,
+    /// Fragments of IP packets.
+    Fragments,
+    /// Packets that nobody behind the line asked for.
+    Incoming,
+}
+
+/// What a line is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    Fabric,
+    Management,
+}
+
+/// `[[link]]`: router to router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Two routers' names.
+    pub between: Pair<String>,
+    pub by: Said<LinkBy>,
+    /// The uplink at each end; `None` for `ethernet`.
+    pub over: Option<Pair<String>>,
+    /// The port at each end, of `ethernet` only.
+    pub ports: Option<Pair<IfName>>,
+    pub cost: Option<Said<u8>>,
+    pub cleartext: Option<Said<bool>>,
+    pub engine: Option<Said<Engine>>,
+}
+
+impl Link {
+    /// How often a router's AS number stands in the path over this link.
+    pub fn cost(&self) -> u8 {
+        self.cost.as_ref().map_or(1, |cost| **cost)
+    }
+
+    pub fn cleartext(&self) -> bool {
+        self.cleartext.as_ref().is_some_and(|cleartext| **cleartext)
+    }
+}
+
+/// What carries a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkBy {
+    Ethernet,
+    Gre,
+    #[serde(rename = "etherip")]
+    EtherIp,
+    #[serde(rename = "wireguard")]
+    WireGuard,
+}
+
+/// `[segment.NAME]`: an Ethernet network of hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    pub name: Said<String>,
+    pub vni: Said<Vni>,
+    pub ports: List<PortRef>,
+    /// The routers' address in the segment, with its prefix length.
+    pub gateway: Option<List<Prefix>>,
+}
+
+/// `router:port`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortRef {
+    pub router: String,
+    pub port: IfName,
+}
+
+/// `[peer.NAME]`: a network outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    pub name: Said<String>,
+    pub asn: Said<Asn>,
+    pub role: Said<Role>,
+    /// What a customer may announce.
+    pub prefixes: Option<List<Prefix>>,
+    /// How often our AS number is prepended beyond the first.
+    pub prepend: Option<Said<u8>>,
+    /// More prefixes than this per family end the session.
+    pub limit: Option<Said<u32>>,
+    /// `[[peer.NAME.at]]`, never empty.
+    pub at: Vec<Said<PeerAt>>,
+}
+
+impl Peer {
+    pub fn prefixes(&self) -> &[Said<Prefix>] {
+        self.prefixes.as_ref().map_or(&[], |list| list.as_slice())
+    }
+
+    pub fn prepend(&self) -> u8 {
+        self.prepend.as_ref().map_or(0, |prepend| **prepend)
+    }
+}
+
+/// One connection to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAt {
+    pub router: Said<String>,
+    pub by: Said<PeerBy>,
+    /// The uplink; `None` for `ethernet`.
+    pub over: Option<Said<String>>,
+    /// Of `ethernet` only.
+    pub port: Option<Said<IfName>>,
+    pub mtu: Option<Said<u16>>,
+    /// The tunnel's far end; `None` for `ethernet`.
+    pub remote: Option<Said<IpAddr>>,
+    /// Ours on the connection, with its prefix length; at most one of each family.
+    pub addresses: List<Prefix>,
+    /// The peer's: a BGP session each.
+    pub neighbours: List<IpAddr>,
+}
+
+impl PeerAt {
+    /// What an outside connection carries, in bytes, unless the file says otherwise.
+    pub const MTU: u16 = 1500;
+
+    pub fn mtu(&self) -> u16 {
+        self.mtu.as_ref().map_or(PeerAt::MTU, |mtu| **mtu)
+    }
+}
+
+/// What carries an outside connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerBy {
+    EtherIp,
+    Gretap,
+    Ethernet,
+}

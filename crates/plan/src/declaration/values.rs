@@ -1,0 +1,304 @@
+//! What can be read from one value: numbers, names, addresses, words, and lists of them.
+
+use super::keys::{self, Kind};
+use super::read::Reader;
+use super::*;
+use crate::problem::{NotYet, Reading};
+use crate::suggest::closest;
+use toml::de::{DeArray, DeValue};
+
+pub(super) trait Read: Sized {
+    /// `None` after the problem has been told.
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<Self>;
+    /// Stands for what could not be read.
+    fn placeholder() -> Self;
+}
+
+fn text<'a>(reader: &mut Reader, kind: &'static Kind, value: &'a toml::Spanned<DeValue>) -> Option<&'a str> {
+    let text = value.get_ref().as_str();
+    if text.is_none() {
+        reader.wrong_type(*kind, value);
+    }
+    text
+}
+
+impl Read for String {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<String> {
+        let text = text(reader, kind, value)?;
+        // Names of other tables are looked up later; words for people reach logs and the kernel.
+        let fits = !text.trim().is_empty() && text.len() <= 200 && !text.chars().any(char::is_control);
+        if matches!(kind, Kind::Text) && !fits {
+            reader.tell(value.span(), Reading::BadText);
+            return None;
+        }
+        Some(text.to_string())
+    }
+    fn placeholder() -> String {
+        String::new()
+    }
+}
+
+impl Read for bool {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<bool> {
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            reader.wrong_type(*kind, value);
+        }
+        flag
+    }
+    fn placeholder() -> bool {
+        false
+    }
+}
+
+fn integer(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<u64> {
+    let Some(integer) = value.get_ref().as_integer() else {
+        reader.wrong_type(*kind, value);
+        return None;
+    };
+    let Kind::Integer { least, most } = *kind else { return None };
+    let read = u64::from_str_radix(integer.as_str(), integer.radix());
+    let read = read.ok().filter(|read| (least..=most).contains(read));
+    if read.is_none() {
+        reader.tell(value.span(), Reading::OutOfRange { least, most });
+    }
+    read
+}
+
+macro_rules! read_integer {
+    ($($type:ty, $make:expr;)*) => {$(
+        impl Read for $type {
+            fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<$type> {
+                // The table's range fits the type: a test reads both ends of every range.
+                integer(reader, kind, value).and_then(|read| read.try_into().ok()).map($make)
+            }
+            fn placeholder() -> $type {
+                $make(0)
+            }
+        }
+    )*};
+}
+
+read_integer! {
+    u8, |n: u8| n;
+    u16, |n: u16| n;
+    u32, |n: u32| n;
+    Asn, Asn;
+    Vni, Vni;
+}
+
+impl Read for IfName {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<IfName> {
+        let text = text(reader, kind, value)?;
+        let port = IfName::new(text).ok();
+        if port.is_none() {
+            reader.tell(value.span(), Reading::BadPort { text: text.into() });
+        }
+        port
+    }
+    fn placeholder() -> IfName {
+        IfName::loopback()
+    }
+}
+
+impl Read for PortRef {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<PortRef> {
+        let text = text(reader, kind, value)?;
+        let read = text.split_once(':').and_then(|(router, port)| {
+            Some(PortRef { router: router.into(), port: IfName::new(port).ok()? })
+        });
+        if read.is_none() {
+            reader.tell(value.span(), Reading::BadPortRef { text: text.into() });
+        }
+        read
+    }
+    fn placeholder() -> PortRef {
+        PortRef { router: String::new(), port: IfName::loopback() }
+    }
+}
+
+impl Read for IpAddr {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<IpAddr> {
+        let text = text(reader, kind, value)?;
+        if let Ok(address) = text.parse() {
+            return Some(address);
+        }
+        let kind = match text.parse::<Prefix>() {
+            Ok(prefix) => Reading::LengthUnasked { address: prefix.addr() },
+            Err(_) => Reading::BadAddress { text: text.into() },
+        };
+        reader.tell(value.span(), kind);
+        None
+    }
+    fn placeholder() -> IpAddr {
+        std::net::Ipv6Addr::UNSPECIFIED.into()
+    }
+}
+
+impl Read for Prefix {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<Prefix> {
+        let text = text(reader, kind, value)?;
+        let Ok(prefix) = text.parse::<Prefix>() else {
+            let kind = match text.parse() {
+                Ok(address) => Reading::LengthMissing { address },
+                Err(_) => Reading::BadPrefix { text: text.into() },
+            };
+            reader.tell(value.span(), kind);
+            return None;
+        };
+        if matches!(kind, Kind::Prefix) && prefix.trunc() != prefix {
+            reader.tell(value.span(), Reading::HostBits { network: prefix.trunc() });
+            return None;
+        }
+        Some(prefix)
+    }
+    fn placeholder() -> Prefix {
+        Prefix::V6(ipnet::Ipv6Net::default())
+    }
+}
+
+impl Read for LineAddress {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<LineAddress> {
+        Some(match text(reader, kind, value)? {
+            "auto" => LineAddress::Auto,
+            "dhcp" => LineAddress::Dhcp,
+            "dhcp6-pd" => LineAddress::Dhcp6Pd,
+            "pppoe" => LineAddress::Pppoe,
+            text if text.contains(['.', ':']) => LineAddress::Stated(Prefix::read(reader, kind, value)?),
+            text => {
+                unknown_word(reader, text, keys::LINE_CLIENTS, value);
+                return None;
+            }
+        })
+    }
+    fn placeholder() -> LineAddress {
+        LineAddress::Auto
+    }
+}
+
+impl<T: Read> Read for Vec<Said<T>> {
+    fn read(
+        reader: &mut Reader,
+        kind: &'static Kind,
+        value: &toml::Spanned<DeValue>,
+    ) -> Option<Vec<Said<T>>> {
+        let inner = match kind {
+            Kind::List(inner) | Kind::ListOrNone(inner) | Kind::OneOrMore(inner) => *inner,
+            _ => return None,
+        };
+        match (value.get_ref(), kind) {
+            (DeValue::Array(array), _) => {
+                if array.is_empty() && !matches!(kind, Kind::ListOrNone(_)) {
+                    reader.tell(value.span(), Reading::EmptyList);
+                    return None;
+                }
+                Some(elements(reader, inner, array))
+            }
+            (_, Kind::OneOrMore(_)) => Some(vec![reader.value(inner, value)]),
+            _ => {
+                reader.wrong_type(*kind, value);
+                None
+            }
+        }
+    }
+    fn placeholder() -> Vec<Said<T>> {
+        Vec::new()
+    }
+}
+
+fn elements<T: Read>(reader: &mut Reader, inner: &'static Kind, array: &DeArray) -> Vec<Said<T>> {
+    array.iter().map(|element| reader.value(inner, element)).collect()
+}
+
+impl<T: Read> Read for [Said<T>; 2] {
+    fn read(
+        reader: &mut Reader,
+        kind: &'static Kind,
+        value: &toml::Spanned<DeValue>,
+    ) -> Option<[Said<T>; 2]> {
+        let Kind::Pair(inner) = kind else { return None };
+        let Some(array) = value.get_ref().as_array() else {
+            reader.wrong_type(*kind, value);
+            return None;
+        };
+        let found = elements(reader, inner, array);
+        let count = found.len();
+        let pair = found.try_into().ok();
+        if pair.is_none() {
+            reader.tell(value.span(), Reading::NotAPair { count });
+        }
+        pair
+    }
+    fn placeholder() -> [Said<T>; 2] {
+        [Said::unsound(T::placeholder(), 0..0), Said::unsound(T::placeholder(), 0..0)]
+    }
+}
+
+/// Words of the file and what they mean, in the order of the table's words.
+pub(crate) trait Word: Copy + PartialEq + 'static {
+    const WORDS: &'static [&'static str];
+    const VALUES: &'static [Self];
+
+    fn word(self) -> &'static str {
+        let at = Self::VALUES.iter().position(|value| *value == self);
+        at.and_then(|at| Self::WORDS.get(at)).copied().unwrap_or("")
+    }
+}
+
+/// How the file spells a value that is a word.
+pub(crate) fn word<T: Word>(value: T) -> &'static str {
+    value.word()
+}
+
+impl<T: Word> Read for T {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<T> {
+        let text = text(reader, kind, value)?;
+        let at = T::WORDS.iter().position(|word| *word == text);
+        if at.is_none() {
+            unknown_word(reader, text, T::WORDS, value);
+        }
+        at.and_then(|at| T::VALUES.get(at)).copied()
+    }
+    fn placeholder() -> T {
+        T::VALUES[0]
+    }
+}
+
+fn unknown_word(
+    reader: &mut Reader,
+    word: &str,
+    known: &'static [&'static str],
+    value: &toml::Spanned<DeValue>,
+) {
+    let kind = match word {
+        "geneve" if known == keys::PEER_BY => Reading::NotYet { what: NotYet::Geneve },
+        _ => Reading::UnknownWord {
+            word: word.into(),
+            known,
+            suggestion: closest(word, known.iter().copied()),
+        },
+    };
+    reader.tell(value.span(), kind);
+}
+
+macro_rules! words {
+    ($($type:ty, $words:expr, [$($value:ident),*];)*) => {$(
+        impl Word for $type {
+            const WORDS: &'static [&'static str] = $words;
+            const VALUES: &'static [$type] = &[$(<$type>::$value),*];
+        }
+    )*};
+}
+
+words! {
+    LineKind, &keys::LINE_KINDS,
+        [Ngn, FtthIpoe, Pppoe, DsLite, MapE, Lte, Gcp, Azure, Cloud, Datacenter];
+    Region, keys::REGIONS, [East, West];
+    Pass, keys::PASSES, [Udp, Gre, EtherIp, Fragments, Incoming];
+    Purpose, keys::PURPOSES, [Fabric, Management];
+    Table, keys::TABLES, [Full, Default];
+    Engine, keys::ENGINES, [Auto, Kernel, Userspace];
+    LinkBy, keys::LINK_BY, [Ethernet, Gre, EtherIp, WireGuard];
+    PeerBy, keys::PEER_BY, [EtherIp, Gretap, Ethernet];
+    Role, keys::ROLES, [Provider, Peer, Customer];
+}

@@ -1,0 +1,133 @@
+//! Words for networks outside.
+
+use super::{Words, family};
+use crate::problem::PeerProblem;
+
+pub(super) fn words(kind: &PeerProblem) -> Words {
+    match kind {
+        PeerProblem::AsnIsOurs { asn } => Words::new(
+            format!("{asn} is this network itself"),
+            "write the other network's AS number; to a router of your own, use [[link]]",
+            format!("{asn}はこのネットワーク自身の番号です"),
+            "相手のAS番号を書いてください。自分のルーターどうしなら[[link]]を使います",
+        ),
+        PeerProblem::AsnPrivate { asn, role } => Words::new(
+            format!(
+                "{asn} is for private use, which only a customer may have, and this is a {}",
+                crate::declaration::word(*role)
+            ),
+            "write the network's public AS number",
+            format!(
+                "{asn}はプライベートAS番号です。使えるのはcustomerだけですが、これは{}です",
+                crate::declaration::word(*role)
+            ),
+            "相手の公式なAS番号を書いてください",
+        ),
+        PeerProblem::AsnReserved { asn } => Words::new(
+            format!("{asn} is reserved: no network has it"),
+            "write the network's public AS number",
+            format!("{asn}は予約された番号で、どのネットワークのものでもありません"),
+            "相手の公式なAS番号を書いてください",
+        ),
+        PeerProblem::AsnIsRouters { asn, router } => Words::new(
+            format!("{asn} is what router {router} speaks as inside: its paths would be stripped"),
+            "agree on another number with the customer, or give the router another `asn`",
+            format!("{asn}はルーター {router}が内部で使う番号なので、経路から取り除かれてしまいます"),
+            "相手と別の番号を決めるか、ルーターに別の`asn`を付けてください",
+        ),
+        PeerProblem::CustomerWithoutPrefixes => Words::new(
+            "nothing says what this customer may announce",
+            "add `prefixes = [\"…\"]`: anything else is refused",
+            "このcustomerが何を広報してよいか書かれていません",
+            "`prefixes = [\"…\"]`を書き足してください。ほかのものは拒否します",
+        ),
+        PeerProblem::PrefixesOutOfPlace { role } => Words::new(
+            format!(
+                "only a customer's prefixes are listed, and this is a {}",
+                crate::declaration::word(*role)
+            ),
+            "remove `prefixes`",
+            format!("prefixesを書くのはcustomerだけですが、これは{}です", crate::declaration::word(*role)),
+            "`prefixes`を消してください",
+        ),
+        PeerProblem::PrefixTooLong { prefix, longest } => Words::new(
+            format!(
+                "{prefix} is longer than /{longest}, and nothing longer is taken from outside or announced"
+            ),
+            format!("write the /{longest} around it, if it is the customer's"),
+            format!("{prefix}は/{longest}より長く、受け取りも広報もできません"),
+            format!("customerのものであれば、それを含む/{longest}を書いてください"),
+        ),
+        PeerProblem::PrefixNotGlobal { prefix } => super::network::not_global(&prefix.to_string()),
+        _ => connections(kind),
+    }
+}
+
+fn connections(kind: &PeerProblem) -> Words {
+    match kind {
+        PeerProblem::NeighbourNotOnConnection { neighbour } => Words::new(
+            format!("the neighbour {neighbour} is not within any of `addresses`"),
+            "check both: a session needs an address of ours in the neighbour's subnet",
+            format!("隣のアドレス{neighbour}が、`addresses`のどのサブネットにもありません"),
+            "両方を確かめてください。セッションには、相手と同じサブネットのアドレスが必要です",
+        ),
+        PeerProblem::NeighbourIsOurs { neighbour } => Words::new(
+            format!("the neighbour {neighbour} is our own address"),
+            "write the peer's address",
+            format!("隣のアドレス{neighbour}がこちら自身のアドレスになっています"),
+            "相手のアドレスを書いてください",
+        ),
+        PeerProblem::NeighbourTwice { neighbour } => Words::new(
+            format!("this router already has a session with {neighbour}"),
+            "remove one of the two",
+            format!("このルーターにはすでに{neighbour}とのセッションがあります"),
+            "どちらかを消してください",
+        ),
+        PeerProblem::AddressWithoutNeighbour { address } => Words::new(
+            format!("no neighbour is within {}, so {} gets no session", address.trunc(), address.addr()),
+            "add the peer's address to `neighbours`, or remove this one",
+            format!(
+                "{}の中に相手のアドレスがないので、{}にはセッションが張られません",
+                address.trunc(),
+                address.addr()
+            ),
+            "`neighbours`に相手のアドレスを足すか、このアドレスを消してください",
+        ),
+        PeerProblem::AddressInPool { address, space } => Words::new(
+            format!("{address} lies within {space}, which loopbacks or management have for themselves"),
+            "write the address that was agreed with the peer for this connection",
+            format!("{address}が、ループバックか管理用の{space}の中にあります"),
+            "この接続のために相手と決めたアドレスを書いてください",
+        ),
+        PeerProblem::ConnectionsOverlap { address, first } => Words::new(
+            format!(
+                "{} overlaps {}, which another connection of this router has",
+                address.trunc(),
+                first.trunc()
+            ),
+            "give each connection a subnet of its own, or put both neighbours on one connection",
+            format!("{}が、このルーターの別の接続の{}と重なっています", address.trunc(), first.trunc()),
+            "接続ごとに別のサブネットにするか、1つの接続に両方の相手を書いてください",
+        ),
+        PeerProblem::RemoteFamily { line, family: of } => Words::new(
+            format!("line {line} states no address of {} to send from", family(*of)),
+            "write the far end's address of the other family, or state one of this family on the line",
+            format!("回線 {line}に、送信元になる{}のアドレスが書かれていません", family(*of)),
+            "相手のもう一方の種類のアドレスを書くか、回線にこの種類のアドレスを書いてください",
+        ),
+        PeerProblem::RemoteInside { remote, space } => Words::new(
+            format!("the far end {remote} lies within {space}, which is this network's own"),
+            "write the address at which the peer's tunnel ends, outside this network",
+            format!("相手側の{remote}が、このネットワーク自身の{space}の中にあります"),
+            "このネットワークの外にある、相手のトンネルの端のアドレスを書いてください",
+        ),
+        PeerProblem::RemoteIsOurs { remote } => Words::new(
+            format!("the far end {remote} is the line's own address"),
+            "write the address at which the peer's tunnel ends",
+            format!("相手側の{remote}が回線自身のアドレスになっています"),
+            "相手のトンネルの端のアドレスを書いてください",
+        ),
+        // All others have been put in words by the caller.
+        _ => Words::default(),
+    }
+}

@@ -1,0 +1,194 @@
+//! A router's plan in a few lines that a person can read.
+
+use super::Lang;
+use super::mtu::ip_name;
+use std::fmt::Write;
+use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Role, SpeakerConfig, Transport};
+use tsumugi_core::desired::{Desired, LinkKind};
+use tsumugi_core::id::{IfName, Plane};
+use tsumugi_core::mtu::{Ip, Way, Wrapping};
+use tsumugi_core::router_plan::{Encapsulation, RouterPlan, Tunnel};
+
+/// What one machine must be: addresses, interfaces of each plane, sessions, keys.
+pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
+    let mut text = String::new();
+    let site = if plan.site.is_empty() { String::new() } else { format!(" @ {}", plan.site) };
+    let asn = plan.speaker.as_ref().map_or_else(String::new, |speaker| format!("  {}", speaker.asn));
+    let _ = writeln!(text, "{}{site}  id {}{asn}", plan.name, plan.id);
+    for plane in Plane::ALL {
+        plane_lines(&mut text, plan, plane, lang);
+        if plane == Plane::Management {
+            overlay_lines(&mut text, plan, lang);
+        }
+    }
+    if let Some(speaker) = &plan.speaker {
+        speaker_lines(&mut text, speaker, lang);
+    }
+    text
+}
+
+fn heading(text: &mut String, words: &str) {
+    let _ = writeln!(text, "  {words}");
+}
+
+fn plane_lines(text: &mut String, plan: &RouterPlan, plane: Plane, lang: Lang) {
+    let desired = plan.plane(plane);
+    if desired.links.is_empty() && desired.addresses.is_empty() {
+        return;
+    }
+    heading(text, plane_name(plane, lang));
+    let on_loopback = addresses(desired, &IfName::loopback());
+    if !on_loopback.is_empty() {
+        let _ = writeln!(text, "    {:15}        {on_loopback}", "lo");
+    }
+    for link in &desired.links {
+        let addresses = addresses(desired, &link.name);
+        let tunnel = plan.tunnels.iter().find(|tunnel| plane == Plane::Fabric && tunnel.name == link.name);
+        let kind = match (&link.kind, tunnel) {
+            (_, Some(tunnel)) => tunnel_words(tunnel, lang),
+            (LinkKind::Macvlan { parent }, None) => format!("macvlan {parent}"),
+            (LinkKind::Port | LinkKind::Bridge | LinkKind::Tunnel, None) => link.alias.clone(),
+        };
+        let addresses = if addresses.is_empty() { "-" } else { &addresses };
+        let _ = writeln!(text, "    {:15} {:>5}  {addresses}  {kind}", link.name.as_str(), link.mtu);
+    }
+}
+
+fn addresses(desired: &Desired, link: &IfName) -> String {
+    let of_link = desired.addresses.iter().filter(|address| address.link == *link);
+    of_link.map(|address| address.prefix.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn plane_name(plane: Plane, lang: Lang) -> &'static str {
+    match (plane, lang) {
+        (Plane::Management, Lang::En) => "management: for repair",
+        (Plane::Management, Lang::Ja) => "management: 管理用",
+        (Plane::Underlay, Lang::En) => "underlay: the access lines",
+        (Plane::Underlay, Lang::Ja) => "underlay: アクセス回線",
+        (Plane::Fabric, Lang::En) => "fabric: the real network",
+        (Plane::Fabric, Lang::Ja) => "fabric: 本番のネットワーク",
+    }
+}
+
+fn tunnel_words(tunnel: &Tunnel, lang: Lang) -> String {
+    let outer = Ip::of_ipv6(tunnel.outer_ipv6);
+    let way = Way {
+        wrapping: Wrapping::from(&tunnel.encapsulation),
+        outer,
+        path_mtu: tunnel.path_mtu.into(),
+        mtu: tunnel.mtu.into(),
+    };
+    let by = match &tunnel.encapsulation {
+        Encapsulation::Gre { key: None } => "GRE".into(),
+        Encapsulation::Gre { key: Some(key) } => format!("GRE key {key}"),
+        Encapsulation::Gretap { key: None } => "GREtap".into(),
+        Encapsulation::Gretap { key: Some(key) } => format!("GREtap key {key}"),
+        Encapsulation::EtherIp => "EtherIP".into(),
+        Encapsulation::WireGuard { local_port, .. } => format!("WireGuard port {local_port}"),
+    };
+    let sizes = way.packets(way.mtu).iter().map(u32::to_string).collect::<Vec<_>>().join(" + ");
+    let (v4, v6) = (way.mss(Ip::V4), way.mss(Ip::V6));
+    let unknown = match lang {
+        Lang::En => "whoever calls",
+        Lang::Ja => "呼び出してきた相手",
+    };
+    let remote = tunnel.remote.map_or_else(|| unknown.to_owned(), |remote| remote.to_string());
+    let ip = ip_name(outer);
+    match lang {
+        Lang::En => format!(
+            "{by} / {ip} by {} to {remote}; path {}: {} -> {sizes}; MSS {v4} / {v6}",
+            tunnel.uplink, tunnel.path_mtu, tunnel.mtu
+        ),
+        Lang::Ja => format!(
+            "{by} / {ip} {}から{remote}へ。経路は{}: {} -> {sizes}、MSS {v4} / {v6}",
+            tunnel.uplink, tunnel.path_mtu, tunnel.mtu
+        ),
+    }
+}
+
+fn overlay_lines(text: &mut String, plan: &RouterPlan, lang: Lang) {
+    let overlay = &plan.management.overlay;
+    for neighbour in &overlay.neighbours {
+        let paths: Vec<String> = neighbour
+            .paths
+            .iter()
+            .map(|path| match (path.endpoint, lang) {
+                (Some(endpoint), _) => format!("{} -> {endpoint}", path.line),
+                (None, Lang::En) => format!("{} (it calls)", path.line),
+                (None, Lang::Ja) => format!("{}(相手が呼び出す)", path.line),
+            })
+            .collect();
+        let words = match lang {
+            Lang::En => format!("{} with {}", overlay.device, neighbour.name),
+            Lang::Ja => format!("{}の相手 {}", overlay.device, neighbour.name),
+        };
+        let _ = writeln!(text, "    {words}: {}", paths.join(", "));
+    }
+}
+
+fn speaker_lines(text: &mut String, speaker: &SpeakerConfig, lang: Lang) {
+    heading(text, "BGP");
+    for neighbour in &speaker.neighbours {
+        let _ = writeln!(text, "    {:24} {}", neighbour.name, session_words(neighbour, lang));
+    }
+    for origination in speaker.originate.iter().filter(|origination| origination.discard) {
+        let words = match (origination.while_reaching.is_empty(), lang) {
+            (true, Lang::En) => "always".to_owned(),
+            (true, Lang::Ja) => "常に".to_owned(),
+            (false, Lang::En) => {
+                format!("while it reaches one of {} routers elsewhere", origination.while_reaching.len())
+            }
+            (false, Lang::Ja) => {
+                format!("他の場所の{}台のどれかに届くあいだ", origination.while_reaching.len())
+            }
+        };
+        let announces = match lang {
+            Lang::En => "announces",
+            Lang::Ja => "広報",
+        };
+        let _ = writeln!(text, "    {announces} {} {words}", origination.prefix);
+    }
+}
+
+fn session_words(neighbour: &NeighbourConfig, lang: Lang) -> String {
+    let what = match (&neighbour.relation, lang) {
+        (Relation::Inside { prepends }, Lang::En) => format!("inside, cost {prepends}"),
+        (Relation::Inside { prepends }, Lang::Ja) => format!("内部、コスト{prepends}"),
+        (Relation::Outside(policy), lang) => role_name(policy.role, lang).to_owned(),
+    };
+    let at = match &neighbour.transport {
+        Transport::Unnumbered { remote: Some(remote), link, .. } => format!("{remote}%{link}"),
+        Transport::Unnumbered { remote: None, link, .. } => format!("%{link}"),
+        Transport::Numbered { remote, .. } => remote.to_string(),
+    };
+    format!("{:14} {at}  {what}", neighbour.remote_asn.to_string())
+}
+
+fn role_name(role: Role, lang: Lang) -> &'static str {
+    match (role, lang) {
+        (Role::Provider, Lang::En) => "provider",
+        (Role::Provider, Lang::Ja) => "provider(上流)",
+        (Role::Peer, Lang::En) => "peer",
+        (Role::Peer, Lang::Ja) => "peer(ピア)",
+        (Role::Customer, Lang::En) => "customer",
+        (Role::Customer, Lang::Ja) => "customer(顧客)",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::compile;
+    use crate::declaration;
+
+    const AS63806: &str = include_str!("../../../../examples/as63806.toml");
+
+    #[test]
+    fn a_border_and_a_home_in_both_languages() {
+        let declaration = declaration::parse(AS63806).0.expect("a file that can be read");
+        let network = compile(&declaration).expect("a plan");
+        let of = |name: &str, lang| summary(network.machine(name).expect("a machine of the file"), lang);
+        insta::assert_snapshot!("summary_en", [of("cr0102", Lang::En), of("hr0303", Lang::En)].join("\n"));
+        insta::assert_snapshot!("summary_ja", [of("cr0102", Lang::Ja), of("hana", Lang::Ja)].join("\n"));
+    }
+}

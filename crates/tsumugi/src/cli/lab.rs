@@ -1,0 +1,235 @@
+//! `tsumugi lab`: a whole network of one file on this machine.
+
+use super::{Failure, Outcome};
+use crate::lab::control::{self, Record, Stay};
+use crate::lab::layout::Source;
+use crate::lab::{Lab, ProcessKind, Trouble};
+use clap::Subcommand;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tsumugi_plan::compile::{NetworkPlan, compile};
+use tsumugi_plan::explain::Lang;
+use tsumugi_plan::{Declaration, Problem};
+
+#[derive(Subcommand)]
+pub enum LabVerb {
+    /// Brings a file's network up in namespaces of its own and leaves it running.
+    Up {
+        file: PathBuf,
+        /// The lab's name; else the network's.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Ends a lab: everything in it is gone.
+    Down {
+        /// Its name or its file; not needed if there is but one.
+        lab: Option<String>,
+    },
+    /// Which labs are up, and what runs in them.
+    Status {
+        /// Its name or its file; else all of them.
+        lab: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Runs a command inside a machine of a lab.
+    Exec {
+        /// `NAME` or `NAME:PLANE` (management, underlay, fabric); a router's fabric if no plane is named.
+        machine: String,
+        /// The lab's name or file; not needed if there is but one.
+        #[arg(long)]
+        name: Option<String>,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Brings a file's network up, proves what it promises, and takes it down again.
+    Verify(super::verify::Verify),
+    /// Shows the outer packets of one link as they pass, at both of its ends.
+    Capture(super::verify::Capture),
+}
+
+pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
+    match verb {
+        LabVerb::Up { file, name } => {
+            let loaded = Loaded::read(file, name, lang)?;
+            Ok(control::raise(&loaded.source(), Stay::OnceUp, |_, _| 0)?.into())
+        }
+        LabVerb::Down { lab } => {
+            control::find(lab.as_deref())?.end()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        LabVerb::Status { lab, json } => status(lab.as_deref(), json),
+        LabVerb::Exec { machine, name, command } => exec(name.as_deref(), &machine, &command),
+        LabVerb::Verify(verify) => verify.run(lang),
+        LabVerb::Capture(capture) => capture.run(),
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Failure {
+        Failure(trouble.to_string())
+    }
+}
+
+/// A file that was read, checked and compiled.
+pub struct Loaded {
+    name: String,
+    file: PathBuf,
+    text: String,
+    declaration: Declaration,
+    plan: NetworkPlan,
+}
+
+impl Loaded {
+    /// # Errors
+    /// What is wrong with the file, in words.
+    pub fn read(file: PathBuf, name: Option<String>, lang: Lang) -> Result<Loaded, Failure> {
+        let text =
+            fs::read_to_string(&file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
+        let refused = |problems: Vec<Problem>| {
+            eprint!("{}", super::file::refused(&problems, &text, &file, lang));
+            Failure(format!("{} is refused", file.display()))
+        };
+        let checked = tsumugi_plan::check(&text).map_err(refused)?;
+        let declaration = checked.declaration;
+        let name = name.unwrap_or_else(|| declaration.network.name.to_string());
+        let plan = compile(&declaration).map_err(refused)?;
+        Ok(Loaded { name, file, text, declaration, plan })
+    }
+
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            name: &self.name,
+            file: &self.file,
+            text: &self.text,
+            declaration: &self.declaration,
+            plan: &self.plan,
+        }
+    }
+}
+
+fn exec(name: Option<&str>, machine: &str, command: &[String]) -> Outcome {
+    let record = control::find(name)?;
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Failure("no command to run".into()));
+    };
+    let status = record.within(|| {
+        let run = || -> Result<io::Error, Trouble> {
+            let lab = opened()?;
+            let (machine, plane) = control::resolve(&lab, machine)?;
+            let doing = || format!("running {program} in {}", machine.name);
+            let mut command =
+                machine.command(plane, program).map_err(|error| Trouble::System { doing: doing(), error })?;
+            Ok(command.args(arguments).exec())
+        };
+        match run() {
+            Ok(error) => eprintln!("tsumugi: {program}: {error}"),
+            Err(trouble) => eprintln!("tsumugi: {trouble}"),
+        }
+        127
+    })?;
+    Ok(status.into())
+}
+
+pub fn opened() -> Result<Lab, Trouble> {
+    Lab::open().map_err(|error| Trouble::System { doing: "reading the lab's record".into(), error })
+}
+
+fn status(wanted: Option<&str>, json: bool) -> Outcome {
+    let records = match wanted {
+        Some(_) => vec![control::find(wanted)?],
+        None => control::labs()?,
+    };
+    let mut labs = Vec::new();
+    for record in &records {
+        labs.push(look(record)?);
+    }
+    if json {
+        println!("{}", json!({ "labs": labs }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if labs.is_empty() {
+        println!("no lab is up; `tsumugi lab up FILE` begins one");
+    }
+    for lab in &labs {
+        print(lab);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a lab says when it is looked at from inside.
+fn look(record: &Record) -> Result<Value, Failure> {
+    let broken = |error: io::Error| Failure(format!("looking at the lab {}: {error}", record.name));
+    // Memory that both sides see: a pipe would be full before anybody reads it.
+    let page = memfd_create("lab-status", MFdFlags::MFD_CLOEXEC).map_err(|errno| broken(errno.into()))?;
+    let mut page = File::from(page);
+    let status = record.within(|| match opened() {
+        Ok(lab) => u8::from(page.write_all(report(&lab).to_string().as_bytes()).is_err()),
+        Err(trouble) => {
+            eprintln!("tsumugi: {trouble}");
+            1
+        }
+    })?;
+    if status != 0 {
+        return Err(Failure(format!("the lab {} does not answer", record.name)));
+    }
+    let mut text = String::new();
+    page.rewind().and_then(|()| page.read_to_string(&mut text)).map_err(broken)?;
+    let mut report: Value = serde_json::from_str(&text).map_err(|error| broken(error.into()))?;
+    report["name"] = record.name.clone().into();
+    report["file"] = record.file.to_string_lossy().into();
+    report["init"] = record.init.into();
+    Ok(report)
+}
+
+fn report(lab: &Lab) -> Value {
+    let machines = lab.machines.values().map(|machine| {
+        let processes = machine.processes.iter().map(|kind| {
+            let memory = machine.memory(*kind);
+            json!({ "process": kind, "pid": machine.pid(*kind).map(|pid| pid.as_raw()), "memory": memory })
+        });
+        let mut report = json!({
+            "name": machine.name, "role": machine.role, "site": machine.site, "addresses": machine.addresses,
+            "processes": processes.collect::<Vec<_>>(),
+        });
+        if machine.processes.contains(&ProcessKind::Router) {
+            let (established, all) = lab.sessions_of(machine);
+            report["sessions"] = json!({ "established": established, "all": all });
+        }
+        report
+    });
+    json!({ "machines": machines.collect::<Vec<_>>(), "wires": lab.wires, "lines": lab.lines })
+}
+
+fn print(lab: &Value) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    println!("{}  ({}, init {})", text(&lab["name"]), text(&lab["file"]), lab["init"]);
+    let mut memory = 0;
+    for machine in lab["machines"].as_array().into_iter().flatten() {
+        let processes = machine["processes"].as_array().map_or(&[][..], Vec::as_slice);
+        if processes.is_empty() {
+            continue;
+        }
+        let words: Vec<String> = processes
+            .iter()
+            .map(|process| match process["pid"].as_i64() {
+                Some(pid) => {
+                    memory += process["memory"].as_u64().unwrap_or(0);
+                    format!("{} {pid}", text(&process["process"]))
+                }
+                None => format!("{} gone", text(&process["process"])),
+            })
+            .collect();
+        let sessions = match &machine["sessions"] {
+            Value::Null => String::new(),
+            sessions => format!("{} of {} sessions", sessions["established"], sessions["all"]),
+        };
+        println!("  {:<16} {:<18} {}", text(&machine["name"]), sessions, words.join(", "));
+    }
+    println!("  all processes together: {} MiB", memory >> 20);
+}

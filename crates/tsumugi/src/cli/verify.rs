@@ -1,0 +1,119 @@
+//! `tsumugi lab verify` and `tsumugi lab capture`.
+
+use super::lab::{Loaded, opened};
+use super::{Failure, Outcome};
+use crate::lab::control::{self, Stay};
+use crate::lab::report::{ProofId, Report, print};
+use crate::lab::{Lab, Trouble, capture, stand_in, verify};
+use clap::Args;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+use tsumugi_plan::explain::Lang;
+
+#[derive(Args)]
+pub struct Verify {
+    /// The network's file.
+    #[arg(required_unless_present = "attach")]
+    file: Option<PathBuf>,
+    /// The report as one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// Only this proof; may be repeated.
+    #[arg(long, value_name = "ID")]
+    only: Vec<ProofId>,
+    /// Leaves the lab running.
+    #[arg(long)]
+    keep: bool,
+    /// Proves a lab that is up already, by its name or its file.
+    #[arg(long, value_name = "LAB", conflicts_with_all = ["file", "keep"])]
+    attach: Option<String>,
+}
+
+impl Verify {
+    pub fn run(self, lang: Lang) -> Outcome {
+        let began = Instant::now();
+        let Some(file) = &self.file else {
+            let record = control::find(self.attach.as_deref())?;
+            let status = record.within(|| match opened() {
+                Ok(lab) => self.prove(&lab, lang, began),
+                Err(trouble) => {
+                    eprintln!("tsumugi: {trouble}");
+                    2
+                }
+            })?;
+            return Ok(status.into());
+        };
+        let loaded = Loaded::read(file.clone(), None, lang)?;
+        let stay = if self.keep { Stay::OnceUp } else { Stay::Never };
+        let status = control::raise(&loaded.source(), stay, |lab, _| self.prove(lab, lang, began))?;
+        Ok(status.into())
+    }
+
+    /// Inside the lab: the exit status.
+    fn prove(&self, lab: &Lab, lang: Lang, began: Instant) -> u8 {
+        let report = verify::verify(lab, &self.only, lang, began);
+        if let Err(error) = self.print(&report, lang) {
+            eprintln!("tsumugi: the report cannot be written: {error}");
+            return 2;
+        }
+        u8::from(!report.holds())
+    }
+
+    fn print(&self, report: &Report, lang: Lang) -> io::Result<()> {
+        let mut out = io::stdout();
+        if self.json {
+            println!("{}", serde_json::to_string(report)?);
+            return Ok(());
+        }
+        print(report, lang, &mut out)
+    }
+}
+
+#[derive(Args)]
+pub struct Capture {
+    /// `A-B`, or `ROUTER-PEER` for an outside connection.
+    link: String,
+    /// The lab's name or file; not needed if there is but one.
+    #[arg(long)]
+    name: Option<String>,
+    /// Writes a capture file for an analyser instead of lines.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+impl Capture {
+    pub fn run(self) -> Outcome {
+        let record = control::find(self.name.as_deref())?;
+        // Opened out here: the lab may see other files.
+        let file = match &self.write {
+            Some(path) => {
+                let said = |error: io::Error| Failure(format!("{}: {error}", path.display()));
+                Some(std::fs::File::create(path).map_err(said)?)
+            }
+            None => None,
+        };
+        let status = record.within(|| {
+            let follow = || -> Result<(), Trouble> {
+                let lab = opened()?;
+                capture::follow(&lab, &self.link, file)
+                    .map_err(|error| Trouble::System { doing: format!("capturing {}", self.link), error })
+            };
+            match follow() {
+                Ok(()) => 0,
+                Err(trouble) => {
+                    eprintln!("tsumugi: {trouble}");
+                    2
+                }
+            }
+        })?;
+        Ok(status.into())
+    }
+}
+
+/// The hidden process; returns only if it cannot begin.
+pub fn stand_in(machine: &str) -> Outcome {
+    stand_in::run(machine).map_err(|error| Failure(format!("{machine}: {error}")))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,152 @@
+//! Who moves a tunnel's packets, and why: the kernel's own devices where it has them and they can do
+//! what the tunnel needs.
+//!
+//! A device of the kernel's is made in the underlay, where its outer side stays, and then moved into
+//! the fabric.
+
+use super::tunnel;
+use super::wireguard::{KEEPALIVE_SECONDS, Keys};
+use crate::kernel::gre::GreInfo;
+use crate::kernel::wireguard::{self, WireGuardSettings};
+use crate::kernel::{LinkInfo, Namespace, Netlink};
+use nix::errno::Errno;
+use serde::Serialize;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use tsumugi_core::desired::ALIAS_TAG;
+use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
+use tsumugi_core::tunnel::HOP_LIMIT;
+
+/// Why the kernel does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum WhyUserspace {
+    /// The file says so.
+    Stated,
+    /// Linux has no such device (EtherIP), or we do not drive it (GREtap).
+    NoDevice,
+    /// The kernel's GRE over IPv6 cannot cut its outer packets.
+    CannotFragment,
+    /// The kernel was asked and refused.
+    Refused { error: String },
+}
+
+/// The engine of one tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "engine")]
+pub enum Chosen {
+    Kernel,
+    Userspace(WhyUserspace),
+}
+
+/// Why the kernel cannot move this tunnel's packets, whatever machine this is.
+pub fn never_the_kernel(plan: &Tunnel) -> Option<WhyUserspace> {
+    match plan.encapsulation {
+        _ if plan.engine == Engine::Userspace => Some(WhyUserspace::Stated),
+        Encapsulation::EtherIp | Encapsulation::Gretap { .. } => Some(WhyUserspace::NoDevice),
+        Encapsulation::Gre { .. } if plan.outer_ipv6 => Some(WhyUserspace::CannotFragment),
+        Encapsulation::Gre { .. } | Encapsulation::WireGuard { .. } => None,
+    }
+}
+
+/// The two sides of every tunnel.
+pub struct Sides {
+    pub underlay: Namespace,
+    pub underlay_netlink: Netlink,
+    pub fabric: Namespace,
+    pub fabric_netlink: Netlink,
+}
+
+impl Sides {
+    /// # Errors
+    /// Those of sockets and namespaces.
+    pub fn new(underlay: Namespace, fabric: Namespace) -> io::Result<Sides> {
+        Ok(Sides {
+            underlay_netlink: Netlink::open_in(&underlay)?,
+            fabric_netlink: Netlink::open_in(&fabric)?,
+            underlay,
+            fabric,
+        })
+    }
+}
+
+/// Sees to it that the kernel's device of this tunnel is in the fabric as the plan says: one that is
+/// right already is kept, with its sessions and routes.
+///
+/// # Errors
+/// EOPNOTSUPP where the kernel has no such device; EEXIST if somebody else's interface has its name.
+pub fn ensure(plan: &Tunnel, keys: Option<&Keys>, sides: &mut Sides) -> io::Result<()> {
+    let wanted = Device::of(plan, keys).ok_or(Errno::EINVAL)?;
+    let there = sides.fabric_netlink.link(&plan.name)?;
+    if let Some(there) = &there
+        && !there.alias.starts_with(ALIAS_TAG)
+    {
+        return Err(Errno::EEXIST.into());
+    }
+    let right = match &there {
+        Some(link) => wanted.is_already(plan, link, &mut sides.fabric_netlink)?,
+        None => false,
+    };
+    if !right {
+        let index = wanted.make(plan, &mut sides.underlay_netlink)?;
+        // Only now is it certain that the kernel has such a device.
+        if let Some(there) = there {
+            sides.fabric_netlink.delete_link(there.index)?;
+        }
+        sides.underlay_netlink.move_link(index, &sides.fabric)?;
+    }
+    if let Device::WireGuard(settings) = &wanted {
+        wireguard::configure(&sides.fabric, &plan.name, settings)?;
+    }
+    tunnel::set_up(plan, &mut sides.fabric_netlink)
+}
+
+/// What the kernel shall make.
+enum Device {
+    Gre(GreInfo),
+    WireGuard(WireGuardSettings),
+}
+
+impl Device {
+    /// `None` for what the plan does not say enough about.
+    fn of(plan: &Tunnel, keys: Option<&Keys>) -> Option<Device> {
+        match (&plan.encapsulation, plan.local, plan.remote) {
+            (&Encapsulation::Gre { key }, Some(IpAddr::V4(local)), Some(IpAddr::V4(remote))) => {
+                Some(Device::Gre(GreInfo { local, remote, key, hop_limit: HOP_LIMIT, cuts: true }))
+            }
+            (&Encapsulation::WireGuard { local_port, remote_port, .. }, _, remote) => {
+                let keys = keys?;
+                Some(Device::WireGuard(WireGuardSettings {
+                    private_key: keys.private,
+                    listen_port: local_port,
+                    peer: keys.public,
+                    endpoint: remote.map(|address| SocketAddr::new(address, remote_port)),
+                    keepalive: remote.map(|_| KEEPALIVE_SECONDS),
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_already(&self, plan: &Tunnel, link: &LinkInfo, fabric: &mut Netlink) -> io::Result<bool> {
+        match self {
+            Device::Gre(wanted) => Ok(fabric.gre(&plan.name)?.as_ref() == Some(wanted)),
+            Device::WireGuard(_) => Ok(link.kind == "wireguard"),
+        }
+    }
+
+    /// Makes the device in the underlay and returns its index there.
+    fn make(&self, plan: &Tunnel, underlay: &mut Netlink) -> io::Result<u32> {
+        // Left by a life that ended between making and moving.
+        if let Some(left) = underlay.link(&plan.name)?
+            && tunnel::KINDS.contains(&left.kind.as_str())
+        {
+            underlay.delete_link(left.index)?;
+        }
+        match self {
+            Device::Gre(gre) => underlay.add_gre(&plan.name, gre)?,
+            Device::WireGuard(_) => underlay.add_wireguard(&plan.name)?,
+        }
+        Ok(underlay.index(&plan.name)?)
+    }
+}

@@ -1,0 +1,278 @@
+//! Bringing what runs to what the plan says, over and over: what is missing is tried again.
+
+use super::engine::{self, Chosen, WhyUserspace, never_the_kernel};
+use super::line::{Line, Need};
+use super::table::{Ends, Table};
+use super::trouble::Trouble;
+use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
+use super::wireguard::{Keys, WireGuard};
+use super::{Datapath, Token, watch};
+use std::io;
+use std::time::Instant;
+use tsumugi_core::desired::ALIAS_TAG;
+use tsumugi_core::router_plan::{self, Encapsulation, Engine, RouterPlan};
+
+impl Datapath {
+    /// Reads the plan anew. One that is not understood is refused whole: what runs is kept.
+    pub(super) fn take_plan(&mut self) {
+        let plan = match self.state.plan() {
+            Ok(plan) => plan,
+            Err(refused) => {
+                tracing::error!(reason = %refused, "plan refused, what runs is kept");
+                self.refused = Some(refused);
+                return;
+            }
+        };
+        self.refused = None;
+        self.apply(&plan);
+        tracing::info!(
+            generation = plan.generation,
+            hash = plan.hash,
+            tunnels = plan.tunnels.len(),
+            "plan taken"
+        );
+        if let Err(error) = self.keeper.set_desired(plan.underlay.clone()) {
+            tracing::error!(reason = %error, "the underlay cannot be watched");
+        }
+        self.plan = Some(plan);
+        self.keeper.turn(Instant::now());
+        self.maintain();
+        self.forwarding.on_time(Instant::now());
+    }
+
+    /// Adds, removes and changes tunnels; those that stay the same are not touched.
+    fn apply(&mut self, plan: &RouterPlan) {
+        let slots = self.forwarding.tunnels.len();
+        for slot in 0..slots {
+            let Some(running) = &self.forwarding.tunnels[slot] else { continue };
+            let wanted = plan.tunnels.iter().find(|wanted| wanted.name == running.plan.name);
+            let keys = wanted.and_then(|wanted| self.keys(wanted).ok().flatten());
+            let keep = wanted.is_some_and(|wanted| is_same(running, wanted, keys.as_ref()));
+            if !keep {
+                tracing::info!(tunnel = %running.plan.name, changed = wanted.is_some(), "tunnel taken down");
+                self.forwarding.tunnels[slot] = None;
+            }
+        }
+        for wanted in &plan.tunnels {
+            let runs = |running: &Tunnel| running.plan.name == wanted.name;
+            if self.forwarding.tunnels.iter().flatten().any(runs) {
+                continue;
+            }
+            if let Err(error) = self.add(wanted) {
+                tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be made");
+            }
+        }
+        self.remove_strays(plan);
+        self.rebuild_table();
+    }
+
+    fn add(&mut self, wanted: &router_plan::Tunnel) -> io::Result<()> {
+        let line = self.line(wanted);
+        let keys = self.keys(wanted)?;
+        let chosen = match never_the_kernel(wanted) {
+            Some(why) => Chosen::Userspace(why),
+            None => match engine::ensure(wanted, keys.as_ref(), &mut self.sides) {
+                Err(error) if wanted.engine == Engine::Auto => {
+                    Chosen::Userspace(WhyUserspace::Refused { error: error.to_string() })
+                }
+                // Where nothing but the kernel will do, it is asked again and again.
+                _ => Chosen::Kernel,
+            },
+        };
+        let inside = match (&chosen, shim_of(&wanted.encapsulation), &keys) {
+            (Chosen::Kernel, ..) => Inside::Kernel,
+            (_, Some(shim), _) => Inside::Shim(shim),
+            (_, None, keys) => {
+                let keys = keys.as_ref().ok_or(io::ErrorKind::NotFound)?;
+                let wireguard = WireGuard::new(wanted, keys).ok_or(io::ErrorKind::InvalidInput)?;
+                Inside::WireGuard(Box::new(wireguard))
+            }
+        };
+        tracing::info!(tunnel = %wanted.name, engine = ?chosen, "tunnel taken up");
+        let tunnel = Tunnel::new(wanted.clone(), keys, chosen, inside, line);
+        let tunnels = &mut self.forwarding.tunnels;
+        match tunnels.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(tunnel),
+            None => tunnels.push(Some(tunnel)),
+        }
+        Ok(())
+    }
+
+    /// The keys of a WireGuard tunnel; `None` for others.
+    fn keys(&self, wanted: &router_plan::Tunnel) -> io::Result<Option<Keys>> {
+        let Encapsulation::WireGuard { local_key, remote_key, .. } = &wanted.encapsulation else {
+            return Ok(None);
+        };
+        let private = self.state.private_key(local_key)?;
+        let public = self.state.keyring()?.public_key(remote_key)?;
+        Ok(Some(Keys { private, public }))
+    }
+
+    /// The slot of the tunnel's line.
+    fn line(&mut self, wanted: &router_plan::Tunnel) -> usize {
+        let lines = &mut self.forwarding.lines;
+        if let Some(slot) = lines.iter().position(|line| line.name == wanted.uplink) {
+            return slot;
+        }
+        lines.push(Line::new(wanted.uplink.clone()));
+        lines.len() - 1
+    }
+
+    /// Removes devices of tunnels that the plan no longer has, and devices of another kind than their
+    /// tunnel now needs, of an earlier life's too.
+    fn remove_strays(&mut self, plan: &RouterPlan) {
+        let links = match self.sides.fabric_netlink.links() {
+            Ok(links) => links,
+            Err(error) => {
+                tracing::error!(reason = %error, "the fabric's interfaces cannot be read");
+                return;
+            }
+        };
+        for link in links {
+            let ours = link.alias.starts_with(ALIAS_TAG) && tunnel::KINDS.contains(&link.kind.as_str());
+            let tunnels = &mut self.forwarding.tunnels;
+            let mut user = tunnels.iter().flatten().filter(|tunnel| tunnel.plan.name == link.name);
+            let right = user.next().map(|tunnel| tunnel.is_device(&link));
+            // A tunnel that could not be taken up may be able to be tomorrow: its device stays.
+            let planned = plan.tunnels.iter().any(|wanted| wanted.name == link.name);
+            if !ours || right.unwrap_or(planned) {
+                continue;
+            }
+            match self.sides.fabric_netlink.delete_link(link.index) {
+                Ok(()) => tracing::info!(tunnel = %link.name, "tunnel device removed"),
+                Err(error) => {
+                    tracing::error!(tunnel = %link.name, reason = %error, "device cannot be removed")
+                }
+            }
+        }
+    }
+
+    fn rebuild_table(&mut self) {
+        let mut table = Table::default();
+        for (slot, tunnel) in self.forwarding.tunnels.iter().enumerate() {
+            let Some(tunnel) = tunnel else { continue };
+            if let (Inside::Shim(shim), (Some(local), Some(remote))) = (&tunnel.inside, tunnel.ends()) {
+                table.insert(Ends { line: tunnel.line, local, remote }, *shim, slot);
+            }
+        }
+        self.forwarding.table = table;
+    }
+
+    /// Opens what is not open, attaches what is not attached, and sees to what vanished.
+    pub(super) fn maintain(&mut self) {
+        let mut changed = false;
+        for slot in 0..self.forwarding.lines.len() {
+            let needs = self.needs(slot);
+            let line = &mut self.forwarding.lines[slot];
+            let (before, was) = (line.is_open(), line.trouble.words().map(str::to_owned));
+            let index = self.keeper.links().get(&line.name).map(|link| link.index);
+            changed |= line.maintain(&self.sides.underlay, index, &needs);
+            if !before && line.is_open() {
+                tracing::info!(line = %line.name, "line open");
+            } else if let Some(reason) = line.trouble.words()
+                && was.as_deref() != Some(reason)
+            {
+                tracing::warn!(line = %line.name, reason, "line not usable yet");
+            }
+        }
+        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            let attached = tunnel.maintain_device(&mut self.sides);
+            changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
+            if let Inside::WireGuard(wireguard) = &mut tunnel.inside {
+                let opened = wireguard.maintain(&self.sides.underlay, &tunnel.plan);
+                changed |= note(&mut tunnel.outer_trouble, opened, &tunnel.plan, "outer side");
+            }
+        }
+        if changed {
+            self.watch_all();
+        }
+    }
+
+    /// What the tunnels over a line ask of it.
+    fn needs(&self, line: usize) -> Vec<Need> {
+        let mut needs = Vec::new();
+        for tunnel in self.forwarding.tunnels.iter().flatten().filter(|tunnel| tunnel.line == line) {
+            let protocol = match tunnel.inside {
+                Inside::Shim(shim) => Some(shim.protocol()),
+                Inside::WireGuard(_) => None,
+                Inside::Kernel => continue,
+            };
+            needs.push(Need { ipv6: tunnel.plan.outer_ipv6, protocol });
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
+
+    /// Has the loop woken by every descriptor there is.
+    fn watch_all(&self) {
+        let result = (|| {
+            for (slot, line) in self.forwarding.lines.iter().enumerate() {
+                for (place, receiver) in line.receivers.iter().enumerate() {
+                    watch(&self.epoll, &receiver.socket, Token::Line(slot, place))?;
+                }
+            }
+            for (slot, tunnel) in self.forwarding.tunnels.iter().enumerate() {
+                let Some(tunnel) = tunnel else { continue };
+                if let Some(device) = &tunnel.device {
+                    watch(&self.epoll, device, Token::Device(slot))?;
+                }
+                if let Some(socket) = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref()) {
+                    watch(&self.epoll, socket, Token::Datagrams(slot))?;
+                }
+            }
+            io::Result::Ok(())
+        })();
+        if let Err(error) = result {
+            tracing::error!(reason = %error, "a descriptor cannot be watched");
+        }
+    }
+
+    /// Lets go of a descriptor that is broken; maintenance opens it anew.
+    pub(super) fn release(&mut self, token: Token) {
+        match token {
+            Token::Device(slot) => {
+                if let Some(Some(tunnel)) = self.forwarding.tunnels.get_mut(slot) {
+                    tunnel.device = None;
+                }
+            }
+            Token::Datagrams(slot) => {
+                if let Some(Some(tunnel)) = self.forwarding.tunnels.get_mut(slot)
+                    && let Inside::WireGuard(wireguard) = &mut tunnel.inside
+                {
+                    wireguard.socket = None;
+                }
+            }
+            Token::Line(slot, place) => {
+                if let Some(line) = self.forwarding.lines.get_mut(slot) {
+                    line.lose(place);
+                }
+            }
+            Token::Signal | Token::Status | Token::Underlay => {}
+        }
+    }
+
+    /// Whether a tunnel has timers of its own.
+    pub(super) fn has_timers(&self) -> bool {
+        self.forwarding.tunnels.iter().flatten().any(|tunnel| tunnel.wireguard().is_some())
+    }
+}
+
+/// Notes how an attempt went, in the log if that is news. True if something was opened.
+fn note(trouble: &mut Trouble, result: io::Result<bool>, plan: &router_plan::Tunnel, part: &str) -> bool {
+    match result {
+        Ok(opened) => {
+            if trouble.is_over() || opened {
+                tracing::info!(tunnel = %plan.name, part, "tunnel part ready");
+            }
+            opened
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            if trouble.is(&reason) {
+                tracing::warn!(tunnel = %plan.name, part, reason, "tunnel part not ready yet");
+            }
+            false
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One tunnel as it runs: its device in the fabric, its outer side, what it counted.
+
+use super::engine::{self, Chosen, Sides};
+use super::trouble::Trouble;
+use super::wireguard::{Keys, WireGuard};
+use crate::kernel::tun::{TunKind, attach};
+use crate::kernel::wireguard::WireGuardPeerInfo;
+use crate::kernel::{LinkInfo, Netlink};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+use tsumugi_core::desired::ALIAS_TAG;
+use tsumugi_core::router_plan::{self, Encapsulation};
+use tsumugi_core::tunnel::{Counters, DropReason, Outer, Shim};
+use tsumugi_core::wire::ip::protocol;
+
+/// The kernel's words for the devices that this process makes in the fabric.
+pub const KINDS: [&str; 3] = ["tun", "gre", "wireguard"];
+
+/// Packets and bytes of inner packets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Traffic {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl Traffic {
+    pub fn count(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// What is between the inner packet and the outer IP header.
+pub enum Inside {
+    Shim(Shim),
+    WireGuard(Box<WireGuard>),
+    /// The kernel moves the packets.
+    Kernel,
+}
+
+/// A tunnel of the plan.
+pub struct Tunnel {
+    pub plan: router_plan::Tunnel,
+    /// Of WireGuard.
+    pub keys: Option<Keys>,
+    pub chosen: Chosen,
+    pub inside: Inside,
+    /// The slot of the line in the datapath's table.
+    pub line: usize,
+    /// Attached; never with the kernel's own device.
+    pub device: Option<OwnedFd>,
+    pub kernel_device_is_there: bool,
+    /// The far end as the kernel's WireGuard knew it when it was last asked.
+    pub kernel_peer: Option<WireGuardPeerInfo>,
+    pub received: Traffic,
+    pub sent: Traffic,
+    pub drops: Counters,
+    pub last_heard: Option<Instant>,
+    /// With the device.
+    pub device_trouble: Trouble,
+    /// With the outer side.
+    pub outer_trouble: Trouble,
+}
+
+impl Tunnel {
+    pub fn new(
+        plan: router_plan::Tunnel,
+        keys: Option<Keys>,
+        chosen: Chosen,
+        inside: Inside,
+        line: usize,
+    ) -> Tunnel {
+        Tunnel {
+            plan,
+            keys,
+            chosen,
+            inside,
+            line,
+            device: None,
+            kernel_device_is_there: false,
+            kernel_peer: None,
+            received: Traffic::default(),
+            sent: Traffic::default(),
+            drops: Counters::default(),
+            last_heard: None,
+            device_trouble: Trouble::default(),
+            outer_trouble: Trouble::default(),
+        }
+    }
+
+    /// The IP protocol of the outer packets.
+    pub fn protocol(&self) -> u8 {
+        match &self.inside {
+            Inside::Shim(shim) => shim.protocol(),
+            Inside::WireGuard(_) => protocol::UDP,
+            Inside::Kernel => shim_of(&self.plan.encapsulation).map_or(protocol::UDP, Shim::protocol),
+        }
+    }
+
+    pub fn wireguard(&self) -> Option<&WireGuard> {
+        match &self.inside {
+            Inside::WireGuard(wireguard) => Some(wireguard),
+            Inside::Shim(_) | Inside::Kernel => None,
+        }
+    }
+
+    pub fn carries_ethernet(&self) -> bool {
+        matches!(self.inside, Inside::Shim(shim) if shim.carries_ethernet())
+    }
+
+    /// Our outer address and the far end's, as far as they are known.
+    pub fn ends(&self) -> (Option<IpAddr>, Option<IpAddr>) {
+        match &self.inside {
+            Inside::Shim(_) => (self.plan.local, self.plan.remote),
+            Inside::Kernel => {
+                let learned = self.kernel_peer.as_ref().and_then(|peer| peer.endpoint);
+                (self.plan.local, self.plan.remote.or(learned.map(|remote| remote.ip())))
+            }
+            Inside::WireGuard(wireguard) => (wireguard.local, wireguard.remote.map(|remote| remote.ip())),
+        }
+    }
+
+    /// Time since WireGuard's handshake; `None` without a session.
+    pub fn session_age(&self) -> Option<Duration> {
+        match &self.inside {
+            Inside::Shim(_) => None,
+            Inside::WireGuard(wireguard) => wireguard.session_age(),
+            Inside::Kernel => self.kernel_peer.as_ref()?.last_handshake?.elapsed().ok(),
+        }
+    }
+
+    /// The outer packets between two addresses.
+    ///
+    /// # Errors
+    /// `NoRemote` if the two are not of one family.
+    pub fn outer(&self, from: IpAddr, to: IpAddr) -> Result<Outer, DropReason> {
+        Outer::new(from, to, self.protocol(), self.plan.path_mtu).ok_or(DropReason::NoRemote)
+    }
+
+    /// Attaches to the device if it is not attached yet, and sets it up as the plan says; for the
+    /// kernel's own device, sees to it that it is there. True if a descriptor was opened.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn maintain_device(&mut self, sides: &mut Sides) -> io::Result<bool> {
+        if matches!(self.inside, Inside::Kernel) {
+            if !self.kernel_device_is_there || sides.fabric_netlink.link(&self.plan.name)?.is_none() {
+                self.kernel_device_is_there = false;
+                engine::ensure(&self.plan, self.keys.as_ref(), sides)?;
+                self.kernel_device_is_there = true;
+            }
+            return Ok(false);
+        }
+        if self.device.is_some() {
+            return Ok(false);
+        }
+        let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
+        let device = attach(&sides.fabric, &self.plan.name, kind)?;
+        set_up(&self.plan, &mut sides.fabric_netlink)?;
+        self.device = Some(device);
+        Ok(true)
+    }
+
+    /// Whether an interface of the tunnel's name is of the right kind, or else in its way.
+    pub fn is_device(&self, link: &LinkInfo) -> bool {
+        match self.inside {
+            Inside::Kernel => true,
+            Inside::Shim(_) | Inside::WireGuard(_) => {
+                link.kind == "tun" && link.mac.is_some() == self.carries_ethernet()
+            }
+        }
+    }
+}
+
+/// Makes the interface what the plan says: MTU, Ethernet address, alias, no addresses of the kernel's
+/// own making, up. Only what differs is changed.
+///
+/// # Errors
+/// As the kernel says.
+pub fn set_up(plan: &router_plan::Tunnel, netlink: &mut Netlink) -> io::Result<()> {
+    let link = netlink.link(&plan.name)?.ok_or(nix::errno::Errno::ENODEV)?;
+    let mtu = u32::from(plan.mtu);
+    // The MTU first: below 1280 an interface has no IPv6 at all.
+    if link.mtu != mtu {
+        netlink.set_mtu(link.index, mtu)?;
+    }
+    if let Some(mac) = plan.mac.filter(|mac| link.mac.is_some() && link.mac != Some(*mac)) {
+        netlink.set_mac(link.index, mac)?;
+    }
+    let alias = format!("{ALIAS_TAG}{}", plan.alias);
+    if link.alias != alias {
+        netlink.set_alias(link.index, &alias)?;
+    }
+    if link.makes_link_local {
+        netlink.set_makes_link_local(link.index, false)?;
+    }
+    if !link.up {
+        netlink.set_up(link.index, true)?;
+    }
+    Ok(())
+}
+
+/// The tunnel header that a plan's encapsulation stands for; `None` for WireGuard.
+pub fn shim_of(encapsulation: &Encapsulation) -> Option<Shim> {
+    match *encapsulation {
+        Encapsulation::Gre { key } => Some(Shim::Gre { key }),
+        Encapsulation::Gretap { key } => Some(Shim::Gretap { key }),
+        Encapsulation::EtherIp => Some(Shim::EtherIp),
+        Encapsulation::WireGuard { .. } => None,
+    }
+}
+
+/// The file's word for an encapsulation.
+pub fn word(encapsulation: &Encapsulation) -> &'static str {
+    match encapsulation {
+        Encapsulation::Gre { .. } => "gre",
+        Encapsulation::Gretap { .. } => "gretap",
+        Encapsulation::EtherIp => "etherip",
+        Encapsulation::WireGuard { .. } => "wireguard",
+    }
+}
+
+/// Whether a tunnel that runs is still what the plan says, so that nothing needs to be touched.
+pub fn is_same(running: &Tunnel, plan: &router_plan::Tunnel, keys: Option<&Keys>) -> bool {
+    running.plan == *plan && running.keys.as_ref() == keys
+}

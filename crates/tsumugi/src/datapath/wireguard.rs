@@ -1,0 +1,268 @@
+//! One WireGuard tunnel by the boringtun library: the protocol is its, the packets are ours.
+
+use super::socket::{self, Arrival};
+use crate::kernel::Namespace;
+use crate::state::KeyBytes;
+use boringtun::noise::errors::WireGuardError;
+use boringtun::noise::{Tunn, TunnResult};
+use boringtun::x25519::{PublicKey, StaticSecret};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+use tsumugi_core::router_plan::{Encapsulation, Tunnel};
+use tsumugi_core::tunnel::DropReason;
+use tsumugi_core::wire::udp;
+
+/// How often the library's timers are looked at.
+pub const TIMERS: Duration = Duration::from_millis(250);
+/// From one attempt at a handshake to the next while there is no session.
+const RETRY: Duration = Duration::from_secs(1);
+/// A far end that says nothing for so long although we send has perhaps forgotten the session:
+/// on the inside links BGP speaks once a second in each direction.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Keeps the way open through whatever stands between us and a far end that cannot call us.
+pub const KEEPALIVE_SECONDS: u16 = 25;
+/// What a WireGuard packet has beyond its content, and the largest message of a handshake.
+const OVERHEAD: usize = 32;
+const LARGEST_HANDSHAKE: usize = 148;
+/// Message types (WireGuard protocol, 5.4).
+const COOKIE_REPLY: u8 = 3;
+
+/// A UDP datagram to send: between whom, and where in the buffer it stands with its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToSend {
+    pub from: IpAddr,
+    pub to: IpAddr,
+    pub at: Range<usize>,
+}
+
+/// What became of a datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// The inner packet, and where in the buffer it stands.
+    Packet(Range<usize>),
+    /// A message of the protocol that wants this answer.
+    Answer(ToSend),
+    /// A message of the protocol.
+    Nothing,
+}
+
+/// The private and the far end's public key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    pub private: KeyBytes,
+    pub public: KeyBytes,
+}
+
+pub struct WireGuard {
+    tunn: Tunn,
+    local_port: u16,
+    pub socket: Option<OwnedFd>,
+    /// Our outer address, once known.
+    pub local: Option<IpAddr>,
+    local_is_stated: bool,
+    /// Where the far end is, once known.
+    pub remote: Option<SocketAddr>,
+    remote_is_stated: bool,
+    last_attempt: Option<Instant>,
+    last_heard: Option<Instant>,
+    last_sent: Option<Instant>,
+}
+
+impl WireGuard {
+    /// `None` if the tunnel is not by WireGuard.
+    pub fn new(plan: &Tunnel, keys: &Keys) -> Option<WireGuard> {
+        let Encapsulation::WireGuard { local_port, remote_port, .. } = plan.encapsulation else {
+            return None;
+        };
+        // Whoever knows where the far end is keeps the way to it open: it may not be able to call.
+        let keepalive = plan.remote.map(|_| KEEPALIVE_SECONDS);
+        let tunn = Tunn::new(
+            StaticSecret::from(keys.private),
+            PublicKey::from(keys.public),
+            None,
+            keepalive,
+            rand::random::<u32>() >> 8,
+            None,
+        );
+        Some(WireGuard {
+            tunn,
+            local_port,
+            socket: None,
+            local: plan.local,
+            local_is_stated: plan.local.is_some(),
+            remote: plan.remote.map(|address| SocketAddr::new(address, remote_port)),
+            remote_is_stated: plan.remote.is_some(),
+            last_attempt: None,
+            last_heard: None,
+            last_sent: None,
+        })
+    }
+
+    pub fn has_session(&self) -> bool {
+        self.tunn.time_since_last_handshake().is_some()
+    }
+
+    /// Time since the session's handshake.
+    pub fn session_age(&self) -> Option<Duration> {
+        self.tunn.time_since_last_handshake()
+    }
+
+    /// Opens the socket if it is not open, and looks up our own address if the plan does not say it.
+    ///
+    /// # Errors
+    /// As the kernel says, while the line or its address is not there.
+    pub fn maintain(&mut self, underlay: &Namespace, plan: &Tunnel) -> io::Result<bool> {
+        let opened = self.socket.is_none();
+        if opened {
+            let address = self.local.filter(|_| self.local_is_stated);
+            self.socket =
+                Some(socket::datagrams(underlay, &plan.uplink, plan.outer_ipv6, address, self.local_port)?);
+        }
+        if !self.local_is_stated
+            && let Some(remote) = self.remote
+        {
+            self.local = Some(socket::source_towards(underlay, &plan.uplink, remote.ip())?);
+        }
+        Ok(opened)
+    }
+
+    /// Encrypts the inner packet into `buffer`.
+    ///
+    /// # Errors
+    /// `NoSession` while there is none: the packet is not kept for later.
+    pub fn seal(&mut self, now: Instant, inner: &[u8], buffer: &mut [u8]) -> Result<ToSend, DropReason> {
+        if !self.has_session() {
+            return Err(DropReason::NoSession);
+        }
+        if inner.len() + OVERHEAD + udp::HEADER_LEN > buffer.len() {
+            return Err(DropReason::TooLarge);
+        }
+        match self.tunn.encapsulate(inner, &mut buffer[udp::HEADER_LEN..]) {
+            TunnResult::WriteToNetwork(bytes) => {
+                let len = bytes.len();
+                self.last_sent = Some(now);
+                self.wrap_for_remote(len, buffer)
+            }
+            _ => Err(DropReason::NoSession),
+        }
+    }
+
+    /// What has to be sent because of the time: keepalives, handshakes.
+    pub fn on_time(&mut self, now: Instant, buffer: &mut [u8]) -> Option<ToSend> {
+        debug_assert!(buffer.len() >= udp::HEADER_LEN + LARGEST_HANDSHAKE);
+        let due = match self.tunn.update_timers(&mut buffer[udp::HEADER_LEN..]) {
+            TunnResult::WriteToNetwork(bytes) => Some(bytes.len()),
+            _ => None,
+        };
+        if let Some(len) = due {
+            return self.wrap_for_remote(len, buffer).ok();
+        }
+        self.remote?;
+        let waited = self.last_attempt.is_none_or(|attempt| now.duration_since(attempt) >= RETRY);
+        if !waited || (self.has_session() && !self.is_silent(now)) {
+            return None;
+        }
+        self.last_attempt = Some(now);
+        match self.tunn.format_handshake_initiation(&mut buffer[udp::HEADER_LEN..], true) {
+            TunnResult::WriteToNetwork(bytes) => {
+                let len = bytes.len();
+                self.wrap_for_remote(len, buffer).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// We sent something, and for a while nothing has come.
+    fn is_silent(&self, now: Instant) -> bool {
+        let heard = self.last_heard.is_some_and(|heard| now.duration_since(heard) < SILENCE);
+        let asked = self.last_sent.is_some_and(|sent| now.duration_since(sent) < SILENCE);
+        asked && !heard
+    }
+
+    /// Takes the datagram of `arrival`. The far end's address is learned from what it has
+    /// authenticated, if the plan does not say it.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn open(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        datagram: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<Opened, DropReason> {
+        let source = arrival.source;
+        if self.remote_is_stated && self.remote.is_some_and(|remote| remote.ip() != source.ip()) {
+            return Err(DropReason::UnknownSource);
+        }
+        // To the library an empty datagram is a question of ours, not a packet of theirs.
+        if datagram.is_empty() {
+            return Err(DropReason::Malformed);
+        }
+        let (opened, answer) =
+            match self.tunn.decapsulate(Some(source.ip()), datagram, &mut buffer[udp::HEADER_LEN..]) {
+                TunnResult::Done => (Opened::Nothing, None),
+                TunnResult::WriteToNetwork(bytes) => (Opened::Nothing, Some((bytes.len(), bytes[0]))),
+                TunnResult::WriteToTunnelV4(bytes, _) | TunnResult::WriteToTunnelV6(bytes, _) => {
+                    (Opened::Packet(udp::HEADER_LEN..udp::HEADER_LEN + bytes.len()), None)
+                }
+                TunnResult::Err(error) => return Err(reason(&error)),
+            };
+        // A cookie goes to whoever asks under load: it says nothing of who asked.
+        if !matches!(answer, Some((_, COOKIE_REPLY))) {
+            self.last_heard = Some(now);
+            if !self.remote_is_stated {
+                self.remote = Some(source);
+            }
+            if !self.local_is_stated && arrival.destination.is_some() {
+                self.local = arrival.destination;
+            }
+        }
+        match answer {
+            None => Ok(opened),
+            Some((len, _)) => {
+                let from = arrival.destination.or(self.local).ok_or(DropReason::NoLine)?;
+                self.wrap(len, from, source, buffer).map(Opened::Answer)
+            }
+        }
+    }
+
+    fn wrap_for_remote(&self, len: usize, buffer: &mut [u8]) -> Result<ToSend, DropReason> {
+        let from = self.local.ok_or(DropReason::NoLine)?;
+        self.wrap(len, from, self.remote.ok_or(DropReason::NoRemote)?, buffer)
+    }
+
+    /// Puts the UDP header in front of `len` bytes that stand behind room for it.
+    fn wrap(
+        &self,
+        len: usize,
+        from: IpAddr,
+        to: SocketAddr,
+        buffer: &mut [u8],
+    ) -> Result<ToSend, DropReason> {
+        let header =
+            udp::Repr { source_port: self.local_port, destination_port: to.port(), payload_len: len };
+        let end = header.buffer_len();
+        header.emit(&mut buffer[..end], from, to.ip())?;
+        Ok(ToSend { from, to: to.ip(), at: 0..end })
+    }
+}
+
+fn reason(error: &WireGuardError) -> DropReason {
+    match error {
+        WireGuardError::InvalidCounter
+        | WireGuardError::DuplicateCounter
+        | WireGuardError::WrongTai64nTimestamp => DropReason::Replayed,
+        WireGuardError::NoCurrentSession | WireGuardError::ConnectionExpired | WireGuardError::WrongIndex => {
+            DropReason::NoSession
+        }
+        WireGuardError::InvalidPacket
+        | WireGuardError::WrongPacketType
+        | WireGuardError::IncorrectPacketLength
+        | WireGuardError::UnexpectedPacket => DropReason::Malformed,
+        _ => DropReason::Unauthenticated,
+    }
+}

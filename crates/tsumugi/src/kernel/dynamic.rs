@@ -1,0 +1,193 @@
+//! The routes that BGP learned, kept in the kernel beside the plan's.
+//!
+//! They bear a protocol number and a metric of their own, so that this owner and the reconcile of the
+//! plan never touch each other's. What an earlier life of the process left is kept until
+//! [`DynamicRoutes::forget_stale`]: forwarding goes on while sessions come back.
+
+use super::apply::route_info;
+use super::netlink::{Answer, Netlink, NetlinkError};
+use super::route::{RouteInfo, delete_message, set_message};
+use nix::errno::Errno;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL, Route, RouteTarget};
+use tsumugi_core::id::{IfName, Prefix};
+
+/// One change of what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteUpdate {
+    /// In place of what was wanted for its prefix. Its metric and MTU do not count.
+    Set(Route),
+    Remove(Prefix),
+}
+
+/// Many routes share a few ways: each way is held once.
+type Way = Rc<(RouteTarget, Option<std::net::IpAddr>)>;
+
+/// What is wanted, and what of it the kernel has not taken.
+#[derive(Default)]
+pub struct DynamicRoutes {
+    wanted: HashMap<Prefix, Way>,
+    ways: HashSet<Way>,
+    /// Wanted but not in the kernel: its link is away, or the kernel refused it.
+    missing: BTreeMap<Prefix, Option<Errno>>,
+    /// What is in the kernel and not wanted may be removed.
+    purge: bool,
+}
+
+impl DynamicRoutes {
+    /// Takes the changes in and tells the kernel at once.
+    ///
+    /// # Errors
+    /// Only those of the socket; what the kernel refused is counted by [`DynamicRoutes::missing`].
+    pub fn change(
+        &mut self,
+        netlink: &mut Netlink,
+        indexes: &BTreeMap<IfName, u32>,
+        updates: impl IntoIterator<Item = RouteUpdate>,
+    ) -> Answer<()> {
+        let mut set = Vec::new();
+        let mut remove = Vec::new();
+        for update in updates {
+            match update {
+                RouteUpdate::Set(route) => {
+                    let prefix = route.prefix.trunc();
+                    let way = self.way(route);
+                    self.wanted.insert(prefix, way);
+                    set.push(prefix);
+                }
+                RouteUpdate::Remove(prefix) => {
+                    let prefix = prefix.trunc();
+                    self.missing.remove(&prefix);
+                    if self.wanted.remove(&prefix).is_some() {
+                        remove.push(bare(prefix));
+                    }
+                }
+            }
+        }
+        // A prefix may have been changed twice: what is wanted in the end counts.
+        set.retain(|prefix| self.wanted.contains_key(prefix));
+        remove.retain(|route| !self.wanted.contains_key(&route.prefix));
+        self.ways.retain(|way| Rc::strong_count(way) > 1);
+        self.remove(netlink, &remove)?;
+        self.set(netlink, indexes, set)
+    }
+
+    /// Compares with the kernel and makes it right: after a change by hand, a link that came or went,
+    /// a lost announcement, or a start.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn sync(&mut self, netlink: &mut Netlink, indexes: &BTreeMap<IfName, u32>) -> Answer<()> {
+        let mut found: HashMap<Prefix, RouteInfo> = HashMap::new();
+        for route in netlink.routes(BGP_ROUTE_PROTOCOL)? {
+            if route.metric == Some(BGP_ROUTE_METRIC) {
+                found.insert(route.prefix, route);
+            }
+        }
+        let mut set = Vec::new();
+        for (prefix, way) in &self.wanted {
+            let wanted = info(*prefix, way, indexes);
+            match (wanted, found.remove(prefix)) {
+                (Some(wanted), Some(found)) if wanted == found => {
+                    self.missing.remove(prefix);
+                }
+                _ => set.push(*prefix),
+            }
+        }
+        if self.purge {
+            let stale: Vec<RouteInfo> = found.into_values().collect();
+            self.remove(netlink, &stale)?;
+        }
+        self.set(netlink, indexes, set)
+    }
+
+    /// From the next [`DynamicRoutes::sync`] on, what an earlier life left and nobody wants goes.
+    pub fn forget_stale(&mut self) {
+        self.purge = true;
+    }
+
+    /// How many are wanted, and how many of them the kernel does not have.
+    pub fn count(&self) -> (usize, usize) {
+        (self.wanted.len(), self.missing.len())
+    }
+
+    /// Those that the kernel does not have; without an error number: their link is away.
+    pub fn missing(&self) -> &BTreeMap<Prefix, Option<Errno>> {
+        &self.missing
+    }
+
+    fn way(&mut self, route: Route) -> Way {
+        let mut target = route.target;
+        let mut source = route.source;
+        match &mut target {
+            RouteTarget::NextHops { next_hops } => {
+                next_hops.sort();
+                next_hops.dedup();
+            }
+            RouteTarget::Discard | RouteTarget::Unreachable => source = None,
+        }
+        let way = Rc::new((target, source));
+        if let Some(known) = self.ways.get(&way) {
+            return known.clone();
+        }
+        self.ways.insert(way.clone());
+        way
+    }
+
+    fn set(
+        &mut self,
+        netlink: &mut Netlink,
+        indexes: &BTreeMap<IfName, u32>,
+        set: Vec<Prefix>,
+    ) -> Answer<()> {
+        let mut routes = Vec::with_capacity(set.len());
+        for prefix in set {
+            let Some(way) = self.wanted.get(&prefix) else { continue };
+            match info(prefix, way, indexes) {
+                Some(route) => routes.push(route),
+                None => {
+                    self.missing.insert(prefix, None);
+                }
+            }
+        }
+        for route in &routes {
+            self.missing.remove(&route.prefix);
+        }
+        for (place, error) in netlink.batch(routes.iter().map(set_message))? {
+            self.missing.insert(routes[place].prefix, error.errno());
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, netlink: &mut Netlink, routes: &[RouteInfo]) -> Answer<()> {
+        // A route that is not there any more was removed by somebody or with its link: just as well.
+        netlink.batch(routes.iter().map(|route| (delete_message(route), 0))).map(drop)
+    }
+}
+
+/// A route with nothing but what the kernel tells it apart by.
+fn bare(prefix: Prefix) -> RouteInfo {
+    RouteInfo {
+        prefix,
+        target: super::route::TargetInfo::Discard,
+        source: None,
+        mtu: None,
+        metric: Some(BGP_ROUTE_METRIC),
+        protocol: BGP_ROUTE_PROTOCOL,
+    }
+}
+
+/// In the kernel's terms, without the next hops on links that are away; `None` if none is left.
+fn info(prefix: Prefix, way: &Way, indexes: &BTreeMap<IfName, u32>) -> Option<RouteInfo> {
+    let mut route =
+        Route { prefix, target: way.0.clone(), source: way.1, mtu: None, metric: Some(BGP_ROUTE_METRIC) };
+    if let RouteTarget::NextHops { next_hops } = &mut route.target {
+        next_hops.retain(|hop| indexes.contains_key(&hop.link));
+        if next_hops.is_empty() {
+            return None;
+        }
+    }
+    let index = |link: &IfName| indexes.get(link).copied().ok_or(NetlinkError::refused(Errno::ENODEV));
+    route_info(&route, BGP_ROUTE_PROTOCOL, index).ok()
+}

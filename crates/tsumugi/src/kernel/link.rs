@@ -1,0 +1,275 @@
+//! Interfaces: what they are, and every change to one.
+
+use super::Namespace;
+use super::netlink::{Answer, Netlink, NetlinkError};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, InfoVeth, LinkAttribute,
+    LinkExtentMask, LinkFlags, LinkInfo as Info, LinkLayerType, LinkMessage, MacVlanMode,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
+use std::os::fd::{AsFd, AsRawFd};
+use tsumugi_core::id::{IfName, Mac};
+
+/// One interface as the kernel holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkInfo {
+    pub index: u32,
+    pub name: IfName,
+    /// Empty: none.
+    pub alias: String,
+    /// The kernel's word for what it is (`veth`, `bridge`, `tun`); empty for hardware and loopback.
+    pub kind: String,
+    /// Bytes.
+    pub mtu: u32,
+    /// `None` where it carries no Ethernet.
+    pub mac: Option<Mac>,
+    /// Index of the bridge that it is a port of.
+    pub master: Option<u32>,
+    /// Index of what it was made over, which may be in another namespace.
+    pub parent: Option<u32>,
+    /// Administratively up.
+    pub up: bool,
+    /// Up, and something answers at the other end of the wire.
+    pub carrier: bool,
+    /// Whether the kernel gives it link-local addresses by itself.
+    pub makes_link_local: bool,
+    pub loopback: bool,
+}
+
+/// One end of a pair of wires.
+#[derive(Debug, Clone)]
+pub struct WireEnd<'a> {
+    pub name: &'a IfName,
+    pub namespace: &'a Namespace,
+    pub mac: Option<Mac>,
+    /// Bytes.
+    pub mtu: u32,
+}
+
+impl Netlink {
+    /// Every interface of the namespace.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn links(&mut self) -> Answer<Vec<LinkInfo>> {
+        let mut request = LinkMessage::default();
+        request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let found = self.dump(RouteNetlinkMessage::GetLink(request))?;
+        Ok(found.iter().filter_map(link_of).collect())
+    }
+
+    /// The interface of this name, if there is one.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn link(&mut self, name: &IfName) -> Answer<Option<LinkInfo>> {
+        let mut request = LinkMessage::default();
+        request.attributes.push(LinkAttribute::IfName(name.as_str().into()));
+        request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        match self.get(RouteNetlinkMessage::GetLink(request)) {
+            Ok(found) => Ok(found.as_ref().and_then(link_of)),
+            Err(error) if error.is(Errno::ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The index of the interface of this name.
+    ///
+    /// # Errors
+    /// ENODEV if there is none.
+    pub fn index(&mut self, name: &IfName) -> Answer<u32> {
+        self.link(name)?.map(|link| link.index).ok_or(NetlinkError::refused(Errno::ENODEV))
+    }
+
+    /// Two interfaces with a wire between them, each in its namespace (wherever this socket is).
+    ///
+    /// # Errors
+    /// EEXIST if one of the names is taken.
+    pub fn add_veth(&mut self, one: &WireEnd<'_>, other: &WireEnd<'_>) -> Answer<()> {
+        let peer = wire_end(other);
+        let mut message = wire_end(one);
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            Info::Kind(InfoKind::Veth),
+            Info::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]));
+        self.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// A bridge in this namespace; it cannot leave it.
+    ///
+    /// # Errors
+    /// EEXIST if the name is taken.
+    pub fn add_bridge(&mut self, name: &IfName) -> Answer<()> {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            LinkAttribute::IfName(name.as_str().into()),
+            LinkAttribute::LinkInfo(vec![Info::Kind(InfoKind::Bridge)]),
+        ];
+        self.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// A second Ethernet address on the port `parent` of this namespace, as an interface of `into`.
+    ///
+    /// # Errors
+    /// ENODEV if the parent is not there; EEXIST if the name is taken.
+    pub fn add_macvlan(&mut self, parent: &IfName, name: &IfName, into: &Namespace) -> Answer<()> {
+        let parent = self.index(parent)?;
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            LinkAttribute::IfName(name.as_str().into()),
+            LinkAttribute::Link(parent),
+            LinkAttribute::NetNsFd(into.as_fd().as_raw_fd()),
+            LinkAttribute::LinkInfo(vec![
+                Info::Kind(InfoKind::MacVlan),
+                Info::Data(InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Bridge)])),
+            ]),
+        ];
+        self.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// # Errors
+    /// Those of netlink; ENODEV if it is gone already.
+    pub fn delete_link(&mut self, index: u32) -> Answer<()> {
+        self.request(RouteNetlinkMessage::DelLink(message_for(index)), 0)
+    }
+
+    /// Moves an interface into another namespace; it arrives down and without addresses.
+    ///
+    /// # Errors
+    /// EINVAL for what cannot move (bridges); EEXIST if the name is taken there.
+    pub fn move_link(&mut self, index: u32, into: &Namespace) -> Answer<()> {
+        self.set_link(index, vec![LinkAttribute::NetNsFd(into.as_fd().as_raw_fd())])
+    }
+
+    /// # Errors
+    /// EEXIST if the name is taken; EBUSY on old kernels while it is up.
+    pub fn rename_link(&mut self, index: u32, name: &IfName) -> Answer<()> {
+        self.set_link(index, vec![LinkAttribute::IfName(name.as_str().into())])
+    }
+
+    /// # Errors
+    /// Those of netlink.
+    pub fn set_up(&mut self, index: u32, up: bool) -> Answer<()> {
+        let mut message = message_for(index);
+        message.header.change_mask = LinkFlags::Up;
+        message.header.flags = if up { LinkFlags::Up } else { LinkFlags::empty() };
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// # Errors
+    /// EINVAL beyond what the device can do.
+    pub fn set_mtu(&mut self, index: u32, bytes: u32) -> Answer<()> {
+        self.set_link(index, vec![LinkAttribute::Mtu(bytes)])
+    }
+
+    /// An empty alias removes it.
+    ///
+    /// # Errors
+    /// EINVAL beyond 255 bytes.
+    pub fn set_alias(&mut self, index: u32, alias: &str) -> Answer<()> {
+        self.set_link(index, vec![LinkAttribute::IfAlias(alias.into())])
+    }
+
+    /// Makes it a port of a bridge, or of none.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn set_master(&mut self, index: u32, master: Option<u32>) -> Answer<()> {
+        self.set_link(index, vec![LinkAttribute::Controller(master.unwrap_or(0))])
+    }
+
+    /// # Errors
+    /// Those of netlink; EBUSY for devices that must be down for it.
+    pub fn set_mac(&mut self, index: u32, mac: Mac) -> Answer<()> {
+        self.set_link(index, vec![LinkAttribute::Address(mac.0.to_vec())])
+    }
+
+    /// Whether the kernel shall make link-local addresses by itself. Those that it made stay.
+    ///
+    /// # Errors
+    /// EAFNOSUPPORT for a link without IPv6.
+    pub fn set_makes_link_local(&mut self, index: u32, makes: bool) -> Answer<()> {
+        let mode = if makes { In6AddrGenMode::Eui64 } else { In6AddrGenMode::None };
+        let inet6 = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]);
+        self.set_link(index, vec![LinkAttribute::AfSpecUnspec(vec![inet6])])
+    }
+
+    fn set_link(&mut self, index: u32, attributes: Vec<LinkAttribute>) -> Answer<()> {
+        let mut message = message_for(index);
+        message.attributes = attributes;
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+}
+
+fn message_for(index: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message
+}
+
+fn wire_end(end: &WireEnd<'_>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(end.name.as_str().into()),
+        LinkAttribute::Mtu(end.mtu),
+        LinkAttribute::NetNsFd(end.namespace.as_fd().as_raw_fd()),
+    ];
+    message.attributes.extend(end.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
+    message
+}
+
+/// The interface that a message tells of; `None` for other messages and for the bridge's view.
+pub(super) fn link_of(message: &RouteNetlinkMessage) -> Option<LinkInfo> {
+    let (RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message)) = message else {
+        return None;
+    };
+    let header = &message.header;
+    if header.interface_family == AddressFamily::Bridge {
+        return None;
+    }
+    let ethernet = header.link_layer_type == LinkLayerType::Ether;
+    let mut name = None;
+    let mut link = LinkInfo {
+        index: header.index,
+        name: IfName::loopback(),
+        alias: String::new(),
+        kind: String::new(),
+        mtu: 0,
+        mac: None,
+        master: None,
+        parent: None,
+        up: header.flags.contains(LinkFlags::Up),
+        carrier: header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+        makes_link_local: true,
+        loopback: header.flags.contains(LinkFlags::Loopback),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = IfName::new(text).ok(),
+            LinkAttribute::IfAlias(text) => link.alias = text.clone(),
+            LinkAttribute::Mtu(bytes) => link.mtu = *bytes,
+            LinkAttribute::Controller(index) => link.master = Some(*index),
+            LinkAttribute::Link(index) => link.parent = Some(*index),
+            LinkAttribute::Address(bytes) if ethernet => link.mac = bytes.as_slice().try_into().ok().map(Mac),
+            LinkAttribute::LinkInfo(infos) => {
+                for info in infos {
+                    if let Info::Kind(kind) = info {
+                        link.kind = kind.to_string();
+                    }
+                }
+            }
+            LinkAttribute::AfSpecUnspec(families) => {
+                for family in families {
+                    let AfSpecUnspec::Inet6(settings) = family else { continue };
+                    let off = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+                    link.makes_link_local = !settings.contains(&off);
+                }
+            }
+            _ => {}
+        }
+    }
+    link.name = name?;
+    Some(link)
+}

@@ -1,0 +1,361 @@
+//! Keeps one plane as the plan wants it, for as long as the process lives.
+
+use super::Namespace;
+use super::apply::{Applier, ChangeError, Failure};
+use super::dynamic::{DynamicRoutes, RouteUpdate};
+use super::link::LinkInfo;
+use super::netlink::{Answer, Netlink};
+use super::nft::{Nft, NftError};
+use super::observe::{Initial, observe};
+use super::watch::Watch;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+use tsumugi_core::desired::Desired;
+use tsumugi_core::id::{IfName, Plane};
+use tsumugi_core::reconcile::{Change, plan, waiting};
+
+/// Changes come in swarms (a link that comes up announces itself several times): what comes within
+/// this time after the first is answered together.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// After a change that failed; doubled up to the longest.
+const RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// Whatever the kernel does not announce (some settings) is found out by looking.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// A change can take something with it that stood before (an address its routes): then there is
+/// another round.
+const ROUNDS: usize = 4;
+
+/// The keeper of one plane. Nothing in it blocks; the caller polls [`Keeper::as_fd`] and calls
+/// [`Keeper::turn`] when it is readable or [`Keeper::next_timeout`] has passed.
+pub struct Keeper {
+    plane: Plane,
+    namespace: Namespace,
+    desired: Desired,
+    netlink: Netlink,
+    initial: Option<Initial>,
+    nft: Nft,
+    watch: Watch,
+    initial_watch: Option<Watch>,
+    poll: Epoll,
+    dynamic: DynamicRoutes,
+    /// By name, as last heard.
+    links: BTreeMap<IfName, LinkInfo>,
+    due: Option<Instant>,
+    retry: Duration,
+    /// Whether our walls were as wanted when they were last looked at; `None`: not looked at since
+    /// they may have changed.
+    walls_in_place: Option<bool>,
+    dynamic_suspect: bool,
+    /// What was said in the log, so that each thing is said once.
+    said: BTreeSet<String>,
+    waiting: Vec<IfName>,
+}
+
+/// What one turn brought.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Links whose state is other than it was, in order.
+    pub links: Vec<LinkEvent>,
+    /// If the plane was compared with the plan.
+    pub report: Option<Report>,
+}
+
+/// What became of a link of the plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkEvent {
+    pub name: IfName,
+    /// The interface as it is; `None`: it is gone.
+    pub link: Option<LinkInfo>,
+}
+
+/// What one comparison with the plan brought.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The changes that were made, in their order.
+    pub made: Vec<Change>,
+    /// Those that failed and will be tried again.
+    pub failed: Vec<Failure>,
+    /// Links of the plan that are not there yet.
+    pub waiting: Vec<IfName>,
+}
+
+impl Keeper {
+    /// `initial` is the machine's initial namespace, where ports wait; `namespace` may be the same.
+    /// The first [`Keeper::turn`] is due at once.
+    ///
+    /// # Errors
+    /// Those of sockets and namespaces.
+    pub fn new(
+        plane: Plane,
+        namespace: Namespace,
+        initial: &Namespace,
+        desired: Desired,
+    ) -> io::Result<Keeper> {
+        // Watch first, then read, then follow: so nothing falls between.
+        let watch = Watch::plane(&namespace)?;
+        let (initial_watch, initial) = if namespace.is(initial) {
+            (None, None)
+        } else {
+            let netlink = Netlink::open_in(initial)?;
+            (Some(Watch::links(initial)?), Some(Initial { namespace: initial.clone(), netlink }))
+        };
+        let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        for watch in std::iter::once(&watch).chain(&initial_watch) {
+            poll.add(watch, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        }
+        let mut keeper = Keeper {
+            plane,
+            netlink: Netlink::open_in(&namespace)?,
+            nft: Nft::new(namespace.clone()),
+            namespace,
+            desired: Desired::default(),
+            initial,
+            watch,
+            initial_watch,
+            poll,
+            dynamic: DynamicRoutes::default(),
+            links: BTreeMap::new(),
+            due: Some(Instant::now()),
+            retry: RETRY,
+            walls_in_place: None,
+            dynamic_suspect: true,
+            said: BTreeSet::new(),
+            waiting: Vec::new(),
+        };
+        keeper.set_desired(desired)?;
+        Ok(keeper)
+    }
+
+    /// From now on the plane shall be this. The next turn is due at once.
+    ///
+    /// # Errors
+    /// Those of sockets.
+    pub fn set_desired(&mut self, desired: Desired) -> io::Result<()> {
+        if !desired.neighbours.is_empty() {
+            self.watch.include_neighbours()?;
+        }
+        self.desired = desired;
+        self.walls_in_place = None;
+        self.due = Some(Instant::now());
+        Ok(())
+    }
+
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// When [`Keeper::turn`] has something to do without anything being heard.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The links of the plane by name, as last heard.
+    pub fn links(&self) -> &BTreeMap<IfName, LinkInfo> {
+        &self.links
+    }
+
+    /// Links of the plan that are not there yet.
+    pub fn waiting(&self) -> &[IfName] {
+        &self.waiting
+    }
+
+    /// What of the plan could not be made, in words for the log, as of the last comparison.
+    pub fn failing(&self) -> impl Iterator<Item = &str> {
+        self.said.iter().map(String::as_str)
+    }
+
+    /// BGP's routes: what is wanted and what of it is missing.
+    pub fn dynamic(&self) -> &DynamicRoutes {
+        &self.dynamic
+    }
+
+    /// Hears what waits, and compares the plane with the plan if that is due.
+    pub fn turn(&mut self, now: Instant) -> Turn {
+        let mut turn = Turn::default();
+        let heard = self.watch.hear(self.netlink.port());
+        let links_changed = !heard.links.is_empty();
+        for (link, gone) in heard.links {
+            self.heard_link(link, gone, &mut turn);
+        }
+        let mut other =
+            !turn.links.is_empty() || heard.ours || heard.dynamic || heard.overflow || heard.walls;
+        self.dynamic_suspect |= heard.dynamic || heard.overflow || links_changed;
+        if heard.walls || heard.overflow {
+            self.walls_in_place = None;
+        }
+        if let Some(watch) = &mut self.initial_watch {
+            let heard = watch.hear(0);
+            other |= !heard.links.is_empty() || heard.overflow;
+        }
+        if other {
+            let soon = now + DEBOUNCE;
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+        if self.due.is_some_and(|due| due <= now) {
+            turn.report = Some(self.sync(now, &mut turn.links));
+        }
+        turn
+    }
+
+    /// Changes BGP's routes in the kernel at once; what the kernel has not taken is tried again with
+    /// the next comparison.
+    ///
+    /// # Errors
+    /// Only those of the socket.
+    pub fn change_routes(&mut self, updates: impl IntoIterator<Item = RouteUpdate>) -> Answer<()> {
+        let indexes = indexes(&self.links);
+        let missing = self.dynamic.count().1;
+        let result = self.dynamic.change(&mut self.netlink, &indexes, updates);
+        if self.dynamic.count().1 > missing {
+            self.dynamic_suspect = true;
+            let soon = Instant::now() + RETRY;
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+        result
+    }
+
+    /// BGP has said all it knows: what an earlier life left in the kernel and nobody wants goes.
+    pub fn forget_stale_routes(&mut self) {
+        self.dynamic.forget_stale();
+        self.dynamic_suspect = true;
+        self.due = Some(Instant::now());
+    }
+
+    fn heard_link(&mut self, link: LinkInfo, gone: bool, turn: &mut Turn) {
+        // Renamed: the old name is gone.
+        let old = self.links.values().find(|known| known.index == link.index).map(|known| known.name.clone());
+        if let Some(old) = old.filter(|old| gone || *old != link.name) {
+            self.links.remove(&old);
+            turn.links.push(LinkEvent { name: old, link: None });
+        }
+        if !gone && self.links.get(&link.name) != Some(&link) {
+            turn.links.push(LinkEvent { name: link.name.clone(), link: Some(link.clone()) });
+            self.links.insert(link.name.clone(), link);
+        }
+    }
+
+    /// Compares and changes until there is nothing to change.
+    fn sync(&mut self, now: Instant, events: &mut Vec<LinkEvent>) -> Report {
+        let mut report = Report::default();
+        let mut trouble = None;
+        for _ in 0..ROUNDS {
+            match self.round(&mut report) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    trouble = Some(format!("the plane could not be read: {error}"));
+                    break;
+                }
+            }
+        }
+        if let Err(error) = self.follow_links(events) {
+            trouble.get_or_insert(format!("the plane could not be read: {error}"));
+        }
+        if self.dynamic_suspect {
+            match self.dynamic.sync(&mut self.netlink, &indexes(&self.links)) {
+                Ok(()) => self.dynamic_suspect = self.dynamic.count().1 > 0,
+                Err(error) => trouble = Some(format!("routes of BGP: {error}")),
+            }
+        }
+        let well = report.failed.is_empty() && trouble.is_none() && !self.dynamic_suspect;
+        self.due = Some(now + if well { LOOK_AGAIN } else { self.retry });
+        self.retry = if well { RETRY } else { (self.retry * 2).min(LONGEST_RETRY) };
+        self.waiting.clone_from(&report.waiting);
+        self.say(&report, trouble);
+        report
+    }
+
+    /// One round; true if there may have to be another.
+    fn round(&mut self, report: &mut Report) -> Answer<bool> {
+        report.failed.clear();
+        let walls = match self.walls_in_place {
+            Some(in_place) => Ok(in_place),
+            None => self.nft.want(&self.desired.walls).and_then(|()| self.nft.in_place()),
+        };
+        let in_place = match walls {
+            Ok(in_place) => in_place,
+            // Nobody who wants no walls needs the program.
+            Err(NftError::Missing) => self.desired.walls.is_empty(),
+            // Applying fails as well, and that failure is the one that is told.
+            Err(_) => false,
+        };
+        let observed =
+            observe(&self.namespace, &mut self.netlink, self.initial.as_mut(), &self.desired, in_place)?;
+        report.waiting = waiting(&self.desired, &observed);
+        let changes = plan(&self.desired, &observed);
+        self.walls_in_place = Some(in_place);
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        let sets_walls = changes.contains(&Change::SetWalls);
+        if sets_walls {
+            self.nft.want(&self.desired.walls).ok();
+        }
+        let mut applier = Applier {
+            namespace: &self.namespace,
+            netlink: &mut self.netlink,
+            initial: self.initial.as_mut(),
+            nft: &mut self.nft,
+            desired: &self.desired,
+            indexes: BTreeMap::new(),
+        };
+        report.failed = applier.apply(&changes);
+        if sets_walls {
+            let failed = |failure: &Failure| matches!(failure.error, ChangeError::Walls(_));
+            self.walls_in_place = Some(!report.failed.iter().any(failed));
+            self.watch.forget_walls();
+        }
+        let done = |change: &Change| !report.failed.iter().any(|failure| failure.change == *change);
+        let before = report.made.len();
+        report.made.extend(changes.iter().filter(|change| done(change)).cloned());
+        Ok(report.made.len() > before)
+    }
+
+    /// Our own changes are announced as well, but later: what a comparison has found counts now.
+    fn follow_links(&mut self, events: &mut Vec<LinkEvent>) -> Answer<()> {
+        let found = self.netlink.links()?;
+        let mut turn = Turn::default();
+        let names: BTreeSet<&IfName> = found.iter().map(|link| &link.name).collect();
+        let gone: Vec<LinkInfo> =
+            self.links.values().filter(|known| !names.contains(&known.name)).cloned().collect();
+        for link in gone {
+            self.heard_link(link, true, &mut turn);
+        }
+        for link in found {
+            self.heard_link(link, false, &mut turn);
+        }
+        events.append(&mut turn.links);
+        Ok(())
+    }
+
+    /// Says each thing once, when it begins and when it ends.
+    fn say(&mut self, report: &Report, trouble: Option<String>) {
+        let plane = self.plane.name();
+        for change in &report.made {
+            tracing::debug!(plane, ?change, "changed");
+        }
+        let failed = report.failed.iter().map(|failure| format!("{:?}: {}", failure.change, failure.error));
+        let now: BTreeSet<String> = failed.chain(trouble).collect();
+        for failure in now.difference(&self.said) {
+            tracing::warn!(plane, failure, "could not be made as the plan wants it; trying again");
+        }
+        for failure in self.said.difference(&now) {
+            tracing::info!(plane, failure, "no longer fails");
+        }
+        self.said = now;
+    }
+}
+
+impl AsFd for Keeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.0.as_fd()
+    }
+}
+
+fn indexes(links: &BTreeMap<IfName, LinkInfo>) -> BTreeMap<IfName, u32> {
+    links.iter().filter(|(_, link)| link.up).map(|(name, link)| (name.clone(), link.index)).collect()
+}

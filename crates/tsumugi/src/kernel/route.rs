@@ -1,0 +1,231 @@
+//! Routes of the main table.
+
+use super::netlink::{Answer, Netlink};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteNextHop, RouteProtocol,
+    RouteScope, RouteType, RouteVia,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use std::net::IpAddr;
+use tsumugi_core::id::Prefix;
+
+/// `RTAX_MTU` as a bit of `RTAX_LOCK`.
+const LOCK_MTU: u32 = 1 << 2;
+/// What the kernel takes for an IPv6 route that states no metric (`IP6_RT_PRIO_USER`).
+const IPV6_METRIC: u32 = 1024;
+
+/// One route in the kernel's own terms: interfaces by index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteInfo {
+    pub prefix: Prefix,
+    pub target: TargetInfo,
+    pub source: Option<IpAddr>,
+    /// A locked path MTU in bytes.
+    pub mtu: Option<u32>,
+    /// `None`: the kernel's default for the family.
+    pub metric: Option<u32>,
+    /// Who made it (`rtm_protocol`).
+    pub protocol: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetInfo {
+    /// Sorted, never empty.
+    NextHops(Vec<NextHopInfo>),
+    /// RTN_BLACKHOLE.
+    Discard,
+    /// RTN_UNREACHABLE.
+    Unreachable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NextHopInfo {
+    /// Index of its interface.
+    pub link: u32,
+    /// Of either family, whatever the prefix's (RFC 8950).
+    pub via: Option<IpAddr>,
+}
+
+impl Netlink {
+    /// Every route of the main table that `protocol` made, of both families.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn routes(&mut self, protocol: u8) -> Answer<Vec<RouteInfo>> {
+        let mut routes = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut request = RouteMessage::default();
+            request.header.address_family = family;
+            // The kernel filters by it where it checks strictly; else it is done below.
+            request.header.protocol = RouteProtocol::from(protocol);
+            let found = self.dump(RouteNetlinkMessage::GetRoute(request))?;
+            routes.extend(found.iter().filter_map(route_of).filter(|route| route.protocol == protocol));
+        }
+        Ok(routes)
+    }
+
+    /// Sets a route, in place of whatever stands there for the prefix and the metric.
+    ///
+    /// # Errors
+    /// ENETUNREACH for a next hop that is on no link; EINVAL for a source that is no address of ours;
+    /// ENETDOWN for a link that is down.
+    pub fn set_route(&mut self, route: &RouteInfo) -> Answer<()> {
+        let (message, flags) = set_message(route);
+        self.request(message, flags)
+    }
+
+    /// # Errors
+    /// ESRCH if it is not there.
+    pub fn delete_route(&mut self, route: &RouteInfo) -> Answer<()> {
+        self.request(delete_message(route), 0)
+    }
+}
+
+/// The request that sets a route, for a batch.
+pub fn set_message(route: &RouteInfo) -> (RouteNetlinkMessage, u16) {
+    let mut message = message_for(route);
+    let ipv4 = route.prefix.addr().is_ipv4();
+    match &route.target {
+        TargetInfo::NextHops(next_hops) => {
+            message.header.kind = RouteType::Unicast;
+            if ipv4 && next_hops.iter().all(|next_hop| next_hop.via.is_none()) {
+                message.header.scope = RouteScope::Link;
+            }
+            match next_hops.as_slice() {
+                [one] => {
+                    message.attributes.push(RouteAttribute::Oif(one.link));
+                    message.attributes.extend(one.via.map(|via| gateway(ipv4, via)));
+                }
+                several => {
+                    let several = several.iter().map(|next_hop| multipath_hop(ipv4, next_hop)).collect();
+                    message.attributes.push(RouteAttribute::MultiPath(several));
+                }
+            }
+            message.attributes.extend(route.source.map(|source| RouteAttribute::PrefSource(source.into())));
+            if let Some(mtu) = route.mtu {
+                let metrics = vec![RouteMetric::Lock(LOCK_MTU), RouteMetric::Mtu(mtu)];
+                message.attributes.push(RouteAttribute::Metrics(metrics));
+            }
+        }
+        TargetInfo::Discard => message.header.kind = RouteType::BlackHole,
+        TargetInfo::Unreachable => message.header.kind = RouteType::Unreachable,
+    }
+    (RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// The request that removes a route, with all its next hops, for a batch.
+pub fn delete_message(route: &RouteInfo) -> RouteNetlinkMessage {
+    let mut message = message_for(route);
+    message.header.scope = RouteScope::NoWhere;
+    RouteNetlinkMessage::DelRoute(message)
+}
+
+fn message_for(route: &RouteInfo) -> RouteMessage {
+    let address = route.prefix.network();
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 },
+        destination_prefix_length: route.prefix.prefix_len(),
+        table: RouteHeader::RT_TABLE_MAIN,
+        protocol: RouteProtocol::from(route.protocol),
+        scope: RouteScope::Universe,
+        ..RouteHeader::default()
+    };
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
+    message.attributes.extend(route.metric.map(RouteAttribute::Priority));
+    message
+}
+
+fn gateway(prefix_is_ipv4: bool, via: IpAddr) -> RouteAttribute {
+    if via.is_ipv4() == prefix_is_ipv4 {
+        RouteAttribute::Gateway(via.into())
+    } else {
+        RouteAttribute::Via(RouteVia::from(via))
+    }
+}
+
+fn multipath_hop(prefix_is_ipv4: bool, next_hop: &NextHopInfo) -> RouteNextHop {
+    let mut hop = RouteNextHop::default();
+    hop.interface_index = next_hop.link;
+    hop.attributes = next_hop.via.map(|via| gateway(prefix_is_ipv4, via)).into_iter().collect();
+    hop
+}
+
+fn route_of(message: &RouteNetlinkMessage) -> Option<RouteInfo> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+    let header = &message.header;
+    let ipv4 = header.address_family == AddressFamily::Inet;
+    let mut address: IpAddr = if ipv4 { [0; 4].into() } else { [0; 16].into() };
+    let mut table = u32::from(header.table);
+    let mut first = NextHopInfo { link: 0, via: None };
+    let mut next_hops = Vec::new();
+    let (mut source, mut mtu, mut lock, mut metric) = (None, None, 0, 0);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(to) => address = ip(to)?,
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Oif(index) => first.link = *index,
+            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => first.via = via_of(attribute),
+            RouteAttribute::PrefSource(address) => source = ip(address),
+            RouteAttribute::Priority(number) => metric = *number,
+            RouteAttribute::Metrics(metrics) => {
+                for metric in metrics {
+                    match metric {
+                        RouteMetric::Mtu(bytes) => mtu = Some(*bytes),
+                        RouteMetric::Lock(bits) => lock = *bits,
+                        _ => {}
+                    }
+                }
+            }
+            RouteAttribute::MultiPath(several) => {
+                next_hops.extend(several.iter().map(|hop| NextHopInfo {
+                    link: hop.interface_index,
+                    via: hop.attributes.iter().find_map(via_of),
+                }));
+            }
+            _ => {}
+        }
+    }
+    if table != u32::from(RouteHeader::RT_TABLE_MAIN) {
+        return None;
+    }
+    let target = match header.kind {
+        RouteType::BlackHole => TargetInfo::Discard,
+        RouteType::Unreachable => TargetInfo::Unreachable,
+        RouteType::Unicast => {
+            if next_hops.is_empty() {
+                next_hops.push(first);
+            }
+            next_hops.sort();
+            TargetInfo::NextHops(next_hops)
+        }
+        _ => return None,
+    };
+    let default_metric = if ipv4 { 0 } else { IPV6_METRIC };
+    Some(RouteInfo {
+        prefix: Prefix::new(address, header.destination_prefix_length).ok()?,
+        target,
+        source,
+        mtu: mtu.filter(|_| lock & LOCK_MTU != 0),
+        metric: Some(metric).filter(|metric| *metric != default_metric),
+        protocol: header.protocol.into(),
+    })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+fn via_of(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}

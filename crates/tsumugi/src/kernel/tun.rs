@@ -1,0 +1,73 @@
+//! TUN and TAP devices: the only ioctls of this room.
+#![allow(unsafe_code)]
+
+use super::Namespace;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::libc;
+use nix::sys::stat::Mode;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use tsumugi_core::id::IfName;
+
+/// What the device carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunKind {
+    /// IP packets.
+    Tun,
+    /// Ethernet frames.
+    Tap,
+}
+
+/// Attaches to the device `name` in `namespace`, making it if it is not there. The device persists:
+/// when the returned descriptor closes, the interface and its routes stay. Reads and writes are whole
+/// packets without a header of the kernel's; the descriptor does not block.
+///
+/// # Errors
+/// EBUSY while another process is attached; EINVAL if the name is taken by something else; ENOENT
+/// or EACCES where /dev/net/tun is not to be had.
+pub fn attach(namespace: &Namespace, name: &IfName, kind: TunKind) -> io::Result<OwnedFd> {
+    namespace.run(|| {
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let device = open("/dev/net/tun", flags, Mode::empty())?;
+        let kind = match kind {
+            TunKind::Tun => libc::IFF_TUN,
+            TunKind::Tap => libc::IFF_TAP,
+        };
+        set_interface(&device, name, kind | libc::IFF_NO_PI)?;
+        set_number(&device, libc::TUNSETPERSIST, 1)?;
+        Ok(device)
+    })
+}
+
+/// Says whether the wire behind the device is alive; when it is not, routes over it are not used.
+///
+/// # Errors
+/// EINVAL before Linux 5.0.
+pub fn set_carrier(device: &impl AsFd, alive: bool) -> io::Result<()> {
+    let value = libc::c_int::from(alive);
+    // SAFETY: TUNSETCARRIER reads one int behind the pointer, which lives across the call; the
+    // descriptor is open for the length of the borrow.
+    let result =
+        unsafe { libc::ioctl(device.as_fd().as_raw_fd(), libc::TUNSETCARRIER as _, &raw const value) };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+fn set_interface(device: &OwnedFd, name: &IfName, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: ifreq is plain data for which all zeros is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // An IfName has at most 15 bytes, so the terminating zero stays.
+    for (to, from) in request.ifr_name.iter_mut().zip(name.as_str().bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: TUNSETIFF reads and writes one ifreq behind the pointer, which lives across the call.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+fn set_number(device: &OwnedFd, request: libc::Ioctl, value: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: the request takes its number by value; no pointer is passed.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), request as _, value) };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}

@@ -1,0 +1,189 @@
+//! Hears of changes in a namespace as the kernel announces them.
+
+use super::Namespace;
+use super::link::{LinkInfo, link_of};
+use super::netlink::{Messages, decode};
+use netlink_packet_core::{NLM_F_REPLACE, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::neighbour::NeighbourState;
+use netlink_sys::Socket;
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use tsumugi_core::desired::{BGP_ROUTE_PROTOCOL, ROUTE_PROTOCOL};
+
+// Multicast groups of linux/rtnetlink.h and linux/netfilter/nfnetlink.h.
+const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_NEIGH: u32 = 3;
+const RTNLGRP_IPV4_IFADDR: u32 = 5;
+const RTNLGRP_IPV4_ROUTE: u32 = 7;
+const RTNLGRP_IPV6_IFADDR: u32 = 9;
+const RTNLGRP_IPV6_ROUTE: u32 = 11;
+const RTNLGRP_IPV4_NETCONF: u32 = 24;
+const RTNLGRP_IPV6_NETCONF: u32 = 25;
+const NFNLGRP_NFTABLES: u32 = 7;
+
+/// Wanted bytes of a receive buffer. An ordinary user gets less: then there are more overflows, and
+/// after an overflow everything is read again.
+const RECEIVE_BUFFER: usize = 1 << 20;
+const READ: usize = 32 << 10;
+
+/// What was heard since the last time.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Interfaces that appeared, changed or went (then `true`), in order.
+    pub links: Vec<(LinkInfo, bool)>,
+    /// Something of ours may have been changed by somebody else.
+    pub ours: bool,
+    /// A route of BGP's may have been changed by somebody else, or lost with an address or a link.
+    pub dynamic: bool,
+    /// Some table of nftables was changed.
+    pub walls: bool,
+    /// Announcements were lost: everything must be read again.
+    pub overflow: bool,
+}
+
+/// A subscription in one namespace. Its descriptor is readable while something waits to be heard.
+pub struct Watch {
+    poll: Epoll,
+    route: Socket,
+    /// `None` where the kernel has no nftables.
+    walls: Option<Socket>,
+    buffer: Vec<u8>,
+}
+
+impl Watch {
+    /// All that a plane is made of.
+    ///
+    /// # Errors
+    /// Those of sockets.
+    pub fn plane(namespace: &Namespace) -> io::Result<Watch> {
+        let groups = [
+            RTNLGRP_LINK,
+            RTNLGRP_IPV4_IFADDR,
+            RTNLGRP_IPV6_IFADDR,
+            RTNLGRP_IPV4_ROUTE,
+            RTNLGRP_IPV6_ROUTE,
+            RTNLGRP_IPV4_NETCONF,
+            RTNLGRP_IPV6_NETCONF,
+        ];
+        namespace.run(|| Watch::open(&groups, true))
+    }
+
+    /// Hears of permanent neighbours too. Not from the beginning: every address that is resolved
+    /// makes two announcements.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn include_neighbours(&self) -> io::Result<()> {
+        self.route.add_membership(RTNLGRP_NEIGH)
+    }
+
+    /// Links alone: for ports that wait in the initial namespace.
+    ///
+    /// # Errors
+    /// Those of sockets.
+    pub fn links(namespace: &Namespace) -> io::Result<Watch> {
+        namespace.run(|| Watch::open(&[RTNLGRP_LINK], false))
+    }
+
+    fn open(groups: &[u32], walls: bool) -> io::Result<Watch> {
+        let route = subscribe(NETLINK_ROUTE, groups)?;
+        let walls = if walls { subscribe(NETLINK_NETFILTER, &[NFNLGRP_NFTABLES]).ok() } else { None };
+        let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        for socket in std::iter::once(&route).chain(&walls) {
+            poll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        }
+        Ok(Watch { poll, route, walls, buffer: vec![0; READ] })
+    }
+
+    /// Takes all that waits. Changes made by the socket whose port is `own` are not told of, links
+    /// excepted.
+    pub fn hear(&mut self, own: u32) -> Heard {
+        let mut heard = Heard::default();
+        drain(&self.route, &mut self.buffer, &mut heard, |part, heard| take(part, own, heard));
+        if let Some(walls) = &self.walls {
+            drain(walls, &mut self.buffer, &mut heard, |_, heard| heard.walls = true);
+        }
+        heard
+    }
+
+    /// Forgets what was announced of nftables: after a change of our own.
+    pub fn forget_walls(&mut self) {
+        if let Some(walls) = &self.walls {
+            drain(walls, &mut self.buffer, &mut Heard::default(), |_, _| {});
+        }
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.0.as_fd()
+    }
+}
+
+fn subscribe(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
+    socket.bind_auto()?;
+    socket.set_non_blocking(true)?;
+    if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        let _ = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
+    }
+    for group in groups {
+        socket.add_membership(*group)?;
+    }
+    Ok(socket)
+}
+
+fn drain(socket: &Socket, buffer: &mut [u8], heard: &mut Heard, mut take: impl FnMut(&[u8], &mut Heard)) {
+    loop {
+        match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+            Ok(length) => {
+                for part in Messages(&buffer[..length]) {
+                    take(part, heard);
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::ENOBUFS) => heard.overflow = true,
+            Err(_) => return,
+        }
+    }
+}
+
+fn take(part: &[u8], own: u32, heard: &mut Heard) {
+    let Ok(Some(message)) = decode(part) else {
+        // Settings (NEWNETCONF) are no type of the library's: whatever it was, look again.
+        heard.ours = true;
+        return;
+    };
+    let ours = message.header.port_number == own;
+    let replaces = message.header.flags & NLM_F_REPLACE != 0;
+    let NetlinkPayload::InnerMessage(object) = message.payload else { return };
+    match &object {
+        RouteNetlinkMessage::NewLink(_) | RouteNetlinkMessage::DelLink(_) => {
+            let gone = object.is_del_link();
+            heard.ours |= !ours;
+            if let Some(link) = link_of(&object) {
+                heard.links.push((link, gone));
+            }
+        }
+        _ if ours => {}
+        RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => {
+            heard.ours = true;
+            heard.dynamic |= matches!(object, RouteNetlinkMessage::DelAddress(_));
+        }
+        RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => {
+            let protocol = u8::from(route.header.protocol);
+            // A foreign route can stand in place of one of ours.
+            heard.ours |= replaces || protocol == ROUTE_PROTOCOL;
+            heard.dynamic |= replaces || protocol == BGP_ROUTE_PROTOCOL;
+        }
+        RouteNetlinkMessage::NewNeighbour(neighbour) => {
+            heard.ours |= neighbour.header.state == NeighbourState::Permanent;
+        }
+        _ => heard.ours = true,
+    }
+}

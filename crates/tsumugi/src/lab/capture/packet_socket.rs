@@ -1,0 +1,90 @@
+//! AF_PACKET: every IP packet that passes a device, cut or whole, as it is on the wire.
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, SockFlag, SockType, SockaddrLike, bind, recvfrom, setsockopt, socket, sockopt,
+};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// linux/if_ether.h: every protocol, in both directions.
+const ETH_P_ALL: u16 = 0x0003;
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
+/// linux/if_packet.h: the packet leaves by the device.
+const PACKET_OUTGOING: u8 = 4;
+const LARGEST: usize = 65_536;
+/// Room for some hundred packets while others have the processor.
+const BUFFER: usize = 4 << 20;
+
+/// A socket that sees all IP packets of one device, or of all devices of a namespace.
+pub struct PacketSocket {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl PacketSocket {
+    /// Opens it in the calling thread's namespace; `None`: on all its devices.
+    ///
+    /// # Errors
+    /// If there is no such device, or packet sockets are forbidden.
+    pub fn open(device: Option<&str>) -> io::Result<PacketSocket> {
+        let index = match device {
+            Some(name) => nix::net::if_::if_nametoindex(name)?,
+            None => 0,
+        };
+        // Protocol 0 sees nothing: packets of other devices must not arrive before it is bound.
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
+        // The second needs a privilege over the machine; without it the kernel gives what it allows.
+        let _ = setsockopt(&fd, sockopt::RcvBuf, &BUFFER);
+        let _ = setsockopt(&fd, sockopt::RcvBufForce, &BUFFER);
+        bind(fd.as_raw_fd(), &everything_on(index)?)?;
+        Ok(PacketSocket { socket: fd, buffer: vec![0; LARGEST] })
+    }
+
+    /// The next packet that waits, from its IP header on, and whether it was leaving.
+    ///
+    /// # Errors
+    /// What the kernel answers, except that nothing waits or that a device was down for a while.
+    pub fn read(&mut self) -> io::Result<Option<(bool, Vec<u8>)>> {
+        loop {
+            match recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut self.buffer) {
+                Ok((length, Some(from))) => {
+                    let protocol = u16::from_be(from.protocol());
+                    if protocol == ETH_P_IP || protocol == ETH_P_IPV6 {
+                        let bytes = self.buffer[..length].to_vec();
+                        return Ok(Some((from.pkttype() == PACKET_OUTGOING, bytes)));
+                    }
+                }
+                Ok((_, None)) | Err(Errno::EINTR | Errno::ENETDOWN) => {}
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The address that binds a packet socket to every protocol of a device.
+fn everything_on(index: libc::c_uint) -> io::Result<LinkAddr> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as libc::c_ushort,
+        sll_protocol: ETH_P_ALL.to_be(),
+        sll_ifindex: libc::c_int::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).ok();
+    // SAFETY: `address` is a whole sockaddr_ll of the stated length and family, alive during the call,
+    // which copies it.
+    let address = unsafe { LinkAddr::from_raw((&raw const address).cast::<libc::sockaddr>(), length) };
+    address.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}

@@ -1,0 +1,170 @@
+//! What every proof needs: the lab, its namespaces, its routers' addresses.
+
+use crate::kernel::namespace::Namespace;
+use crate::kernel::netlink::Netlink;
+use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
+use crate::lab::{Lab, Machine, MachineRole, Wire, WireEnd, WireKind};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tsumugi_core::id::{IfName, Plane, Prefix};
+
+/// `RTPROT_BOOT`: routes of nobody who keeps them.
+const NOBODY: u8 = 3;
+/// The metric that is looked at before all others.
+const FOREMOST: u32 = 1;
+
+pub struct Context<'a> {
+    pub lab: &'a Lab,
+}
+
+impl<'a> Context<'a> {
+    /// # Errors
+    /// If the lab has no such machine.
+    pub fn machine(&self, name: &str) -> io::Result<&'a Machine> {
+        self.lab.machine(name).ok_or_else(|| io::Error::other(format!("no machine {name}")))
+    }
+
+    /// Runs `work` in one plane of a machine.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered, and whatever `work` fails with.
+    pub fn within<T: Send>(
+        &self,
+        machine: &str,
+        plane: Plane,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        self.namespace(machine, plane)?.run(work)
+    }
+
+    /// # Errors
+    /// If the machine or its namespace is not there.
+    pub fn namespace(&self, machine: &str, plane: Plane) -> io::Result<Namespace> {
+        let path = self.machine(machine)?.namespace_path(plane);
+        Namespace::open(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{machine}, {plane}: {error}")))
+    }
+
+    pub fn routers(&self) -> Vec<&'a Machine> {
+        self.lab.machines_of(MachineRole::Router).collect()
+    }
+
+    /// The management space of the network.
+    pub fn management_space(&self) -> Option<Prefix> {
+        self.lab.plans.values().next().map(|plan| plan.management.overlay.space)
+    }
+
+    /// A router's loopbacks: its addresses outside the management space.
+    pub fn loopbacks(&self, router: &Machine) -> Vec<IpAddr> {
+        self.split(router).1
+    }
+
+    /// A machine's addresses within the management space.
+    pub fn management_addresses(&self, machine: &Machine) -> Vec<IpAddr> {
+        self.split(machine).0
+    }
+
+    fn split(&self, machine: &Machine) -> (Vec<IpAddr>, Vec<IpAddr>) {
+        let space = self.management_space();
+        machine.addresses.iter().partition(|address| space.is_some_and(|space| space.contains(*address)))
+    }
+
+    /// The router that has this loopback.
+    pub fn router_of(&self, loopback: IpAddr) -> Option<&'a Machine> {
+        self.lab.machines_of(MachineRole::Router).find(|router| self.loopbacks(router).contains(&loopback))
+    }
+
+    /// Links of the file that travel in outer packets.
+    pub fn tunnels(&self) -> impl Iterator<Item = &'a Wire> + use<'a> {
+        self.lab.wires.iter().filter(|wire| !wire.outside && wire.by != WireKind::Ethernet)
+    }
+}
+
+/// What a link is called in one direction: `A → B`, with `.2` for a second one between the same two.
+pub fn direction(wire: &Wire, from: &WireEnd, to: &WireEnd) -> String {
+    let parallel = wire.name.rsplit_once('.').filter(|(_, number)| number.parse::<u8>().is_ok());
+    let suffix = parallel.map_or(String::new(), |(_, number)| format!(" .{number}"));
+    format!("{} → {}{suffix}", from.machine, to.machine)
+}
+
+/// Routes that exist for one proof: both ends of a link reach each other's loopbacks over it alone.
+/// Dropping it takes them away again.
+pub struct Pinned {
+    pins: Vec<Pin>,
+    /// Loopbacks of the first and the second end, IPv4 then IPv6.
+    pub ends: [[IpAddr; 2]; 2],
+}
+
+struct Pin {
+    netlink: Netlink,
+    routes: Vec<RouteInfo>,
+}
+
+impl Pinned {
+    /// # Errors
+    /// What the kernel says.
+    pub fn over(context: &Context, wire: &Wire) -> io::Result<Pinned> {
+        let ends = [pair_of(context, &wire.ends[0])?, pair_of(context, &wire.ends[1])?];
+        let mut pinned = Pinned { pins: Vec::new(), ends };
+        for (number, end) in wire.ends.iter().enumerate() {
+            let far = &wire.ends[1 - number];
+            let via = link_local(context, &far.machine)?;
+            let mut netlink = Netlink::open_in(&context.namespace(&end.machine, Plane::Fabric)?)?;
+            let link = netlink.index(&end.interface)?;
+            let mut pin = Pin { netlink, routes: Vec::new() };
+            let done = pin.set(link, via, ends[number], ends[1 - number]);
+            // Kept even if it failed half way: dropped, it is taken back.
+            pinned.pins.push(pin);
+            done?;
+        }
+        Ok(pinned)
+    }
+}
+
+/// The loopbacks of a link's end, IPv4 then IPv6.
+fn pair_of(context: &Context, end: &WireEnd) -> io::Result<[IpAddr; 2]> {
+    let loopbacks = context.loopbacks(context.machine(&end.machine)?);
+    both_families(&loopbacks)
+        .ok_or_else(|| io::Error::other(format!("{} has not a loopback of each family", end.machine)))
+}
+
+/// The first address of either family, IPv4 first.
+pub fn both_families(addresses: &[IpAddr]) -> Option<[IpAddr; 2]> {
+    let v4 = addresses.iter().copied().find(IpAddr::is_ipv4)?;
+    let v6 = addresses.iter().copied().find(IpAddr::is_ipv6)?;
+    Some([v4, v6])
+}
+
+impl Pin {
+    fn set(&mut self, link: u32, via: IpAddr, own: [IpAddr; 2], far: [IpAddr; 2]) -> io::Result<()> {
+        for (address, source) in far.into_iter().zip(own) {
+            let route = RouteInfo {
+                prefix: Prefix::from(address),
+                target: TargetInfo::NextHops(vec![NextHopInfo { link, via: Some(via) }]),
+                source: Some(source),
+                mtu: None,
+                metric: Some(FOREMOST),
+                protocol: NOBODY,
+            };
+            self.netlink.set_route(&route)?;
+            self.routes.push(route);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // What is gone already needs no taking back.
+        for route in &self.routes {
+            let _ = self.netlink.delete_route(route);
+        }
+    }
+}
+
+/// A router's link-local address: fe80:: and its id, on every link.
+fn link_local(context: &Context, machine: &str) -> io::Result<IpAddr> {
+    let plan =
+        context.lab.plans.get(machine).ok_or_else(|| io::Error::other(format!("no plan of {machine}")))?;
+    Ok(IpAddr::V6(Ipv6Addr::from((0xfe80_u128 << 112) | u128::from(plan.id))))
+}

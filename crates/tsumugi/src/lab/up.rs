@@ -1,0 +1,299 @@
+//! Brings a lab up inside its space, and waits until it stands.
+
+use super::layout::{Source, lay_out};
+use super::processes::ProcessKind;
+use super::progress::Progress;
+use super::underlay::Ground;
+use super::{Lab, PeerStand, Trouble, client};
+use crate::kernel::Netlink;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+use tsumugi_core::id::{IfName, Plane, Prefix};
+
+/// How long a network may take until it stands.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks at what is still missing.
+const PACE: Duration = Duration::from_millis(25);
+/// Lines of a log that say why it hangs.
+const LAST_WORDS: usize = 8;
+
+/// Builds the lab, starts everything in it and returns when every session between its routers is
+/// established. Must be called inside a space (`space::run`).
+///
+/// # Errors
+/// What could not be made, or what did not come and the last words of whoever was to bring it.
+pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Trouble> {
+    let lab = lay_out(source)?;
+    progress.step(&format!(
+        "{} machines, {} lines, {} links",
+        lab.machines.len(),
+        lab.lines.len(),
+        lab.wires.len()
+    ));
+    Ground::new(&lab)?.lay()?;
+    super::equip::equip(&lab)?;
+    // From here on `exec` finds its way, should it hang.
+    lab.record().map_err(Trouble::doing("writing the lab's record".into()))?;
+    let mut waiting = Waiting::new(&lab, source);
+    waiting.serve()?;
+    progress.step("starting processes");
+    for machine in lab.machines.values() {
+        for kind in &machine.processes {
+            let start = machine.start(*kind);
+            start.map_err(Trouble::doing(format!("starting {} of {}", kind.name(), machine.name)))?;
+        }
+    }
+    loop {
+        waiting.serve()?;
+        waiting.links()?;
+        let (established, sessions) = waiting.sessions();
+        let Some(missing) = waiting.first_missing(established, sessions) else {
+            progress.done(&format!("{} is up: {sessions} sessions between routers", lab.name));
+            return Ok(lab);
+        };
+        waiting.alive()?;
+        if progress.since() > PATIENCE {
+            return Err(waiting.late(missing, progress.since()));
+        }
+        progress.step(&waiting.words(established, sessions));
+        thread::sleep(PACE);
+    }
+}
+
+/// Something that a process has to bring.
+#[derive(Debug, Clone)]
+struct Awaited {
+    machine: String,
+    process: ProcessKind,
+    plane: Plane,
+    interface: IfName,
+}
+
+struct Waiting<'a> {
+    lab: &'a Lab,
+    own: Vec<Prefix>,
+    lines: Vec<usize>,
+    peers: Vec<(PeerStand, Vec<Prefix>)>,
+    links: Vec<Awaited>,
+    /// Routers of which not every session is established yet.
+    routers: Vec<String>,
+    /// Established sessions between routers, by those that have all of theirs.
+    counted: (usize, usize),
+}
+
+impl<'a> Waiting<'a> {
+    fn new(lab: &'a Lab, source: &Source<'_>) -> Waiting<'a> {
+        let mut links = Vec::new();
+        for (name, plan) in &lab.plans {
+            let processes = lab.machine(name).map_or(&[][..], |machine| &machine.processes);
+            let mut await_link = |process, plane, interface: &IfName| {
+                if processes.contains(&process) {
+                    let interface = interface.clone();
+                    links.push(Awaited { machine: name.clone(), process, plane, interface });
+                }
+            };
+            for link in &plan.underlay.links {
+                await_link(ProcessKind::Datapath, Plane::Underlay, &link.name);
+            }
+            for tunnel in &plan.tunnels {
+                await_link(ProcessKind::Datapath, Plane::Fabric, &tunnel.name);
+            }
+            for link in &plan.fabric.links {
+                await_link(ProcessKind::Router, Plane::Fabric, &link.name);
+            }
+            await_link(ProcessKind::Management, Plane::Management, &plan.management.overlay.device);
+        }
+        let declared = source.declaration.peers.iter().flat_map(|peer| peer.at.iter());
+        let prefixes = declared.map(|at| at.addresses.iter().map(|prefix| **prefix).collect());
+        let with_speaker = lab.plans.iter().filter(|(_, plan)| plan.speaker.is_some());
+        Waiting {
+            lab,
+            own: source.declaration.network.prefixes.iter().map(|prefix| **prefix).collect(),
+            lines: (0..lab.lines.len()).filter(|index| lab.lines[*index].client).collect(),
+            peers: lab.peers.iter().cloned().zip(prefixes).collect(),
+            links,
+            routers: with_speaker.map(|(name, _)| name.clone()).collect(),
+            counted: (0, 0),
+        }
+    }
+
+    /// Does what the lab has to do for those who have come so far.
+    fn serve(&mut self) -> Result<(), Trouble> {
+        let lab = self.lab;
+        retain_undone(&mut self.lines, |index| {
+            let line = &lab.lines[*index];
+            client::serve(lab, line).map_err(Trouble::doing(format!("giving {} its addresses", line.access)))
+        })?;
+        let own = &self.own;
+        retain_undone(&mut self.peers, |(stand, prefixes)| {
+            client::furnish(lab, stand, own, prefixes)
+                .map_err(Trouble::doing(format!("furnishing {}", stand.machine)))
+        })
+    }
+
+    fn links(&mut self) -> Result<(), Trouble> {
+        let lab = self.lab;
+        retain_undone(&mut self.links, |awaited| {
+            is_up(lab, awaited)
+                .map_err(Trouble::doing(format!("looking for {} of {}", awaited.interface, awaited.machine)))
+        })
+    }
+
+    /// How many sessions between routers are established, and how many there are to be.
+    fn sessions(&mut self) -> (usize, usize) {
+        let (mut established, mut all) = self.counted;
+        let lab = self.lab;
+        let counted = &mut self.counted;
+        self.routers.retain(|name| {
+            let expected = lab.plans.get(name).map_or(0, inside_sessions);
+            let found = lab.machine(name).and_then(established_inside).unwrap_or(0);
+            established += found;
+            all += expected;
+            if found >= expected {
+                counted.0 += found;
+                counted.1 += expected;
+            }
+            found < expected
+        });
+        (established, all)
+    }
+
+    fn first_missing(&self, established: usize, sessions: usize) -> Option<Awaited> {
+        let access = |index: &usize| &self.lab.lines[*index];
+        let of_line = self.lines.first().map(access).map(|line| Awaited {
+            machine: line.machine.clone(),
+            process: if line.plane == Plane::Underlay {
+                ProcessKind::Datapath
+            } else {
+                ProcessKind::Management
+            },
+            plane: line.plane,
+            interface: line.interface.clone(),
+        });
+        let of_peer = self.peers.first().map(|(stand, _)| Awaited {
+            machine: stand.machine.clone(),
+            process: ProcessKind::Datapath,
+            plane: Plane::Fabric,
+            interface: stand.interface.clone(),
+        });
+        let of_session =
+            (established < sessions).then(|| self.routers.first()).flatten().map(|name| Awaited {
+                machine: name.clone(),
+                process: ProcessKind::Router,
+                plane: Plane::Fabric,
+                interface: IfName::loopback(),
+            });
+        self.links.first().cloned().or(of_line).or(of_peer).or(of_session)
+    }
+
+    /// A process that has ended will bring nothing any more.
+    fn alive(&self) -> Result<(), Trouble> {
+        for machine in self.lab.machines.values() {
+            for kind in &machine.processes {
+                if machine.pid(*kind).is_none() {
+                    let log = machine.log_tail(*kind, LAST_WORDS);
+                    return Err(Trouble::Ended { machine: machine.name.clone(), process: *kind, log });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn late(&self, missing: Awaited, after: Duration) -> Trouble {
+        let Awaited { machine, process, plane, interface } = missing;
+        let what = if interface == IfName::loopback() {
+            format!("the sessions of {machine}")
+        } else {
+            format!("{interface} in the {plane} plane of {machine}")
+        };
+        let log =
+            self.lab.machine(&machine).map_or_else(Vec::new, |found| found.log_tail(process, LAST_WORDS));
+        Trouble::Late { what, machine, process, after, log }
+    }
+
+    fn words(&self, established: usize, sessions: usize) -> String {
+        match self.links.first() {
+            Some(link) => {
+                format!("{} interfaces to come ({} of {})", self.links.len(), link.interface, link.machine)
+            }
+            None => format!("{established} of {sessions} sessions"),
+        }
+    }
+}
+
+/// Leaves in `list` what is not done yet.
+fn retain_undone<T>(
+    list: &mut Vec<T>,
+    mut done: impl FnMut(&T) -> Result<bool, Trouble>,
+) -> Result<(), Trouble> {
+    let mut result = Ok(());
+    list.retain(|item| {
+        if result.is_err() {
+            return true;
+        }
+        match done(item) {
+            Ok(done) => !done,
+            Err(trouble) => {
+                result = Err(trouble);
+                true
+            }
+        }
+    });
+    result
+}
+
+fn is_up(lab: &Lab, awaited: &Awaited) -> io::Result<bool> {
+    let namespace = match lab.namespace(&awaited.machine, awaited.plane) {
+        Ok(namespace) => namespace,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let link = Netlink::open_in(&namespace)?.link(&awaited.interface)?;
+    Ok(link.is_some_and(|link| link.up))
+}
+
+/// How many sessions to other routers a plan has.
+fn inside_sessions(plan: &tsumugi_core::router_plan::RouterPlan) -> usize {
+    use tsumugi_core::bgp::config::Relation;
+    let neighbours = plan.speaker.iter().flat_map(|speaker| &speaker.neighbours);
+    neighbours.filter(|neighbour| matches!(neighbour.relation, Relation::Inside { .. })).count()
+}
+
+/// How many sessions to other routers are established, by the router's own word.
+fn established_inside(machine: &super::Machine) -> Option<usize> {
+    let status = machine.status(ProcessKind::Router).ok()?;
+    let sessions = status.pointer("/running/bgp/sessions")?.as_array()?;
+    let inside = sessions.iter().filter(|session| session.get("role").is_none_or(serde_json::Value::is_null));
+    Some(
+        inside
+            .filter(|session| session.get("state").and_then(|state| state.as_str()) == Some("established"))
+            .count(),
+    )
+}
+
+impl Lab {
+    /// How many sessions to other routers a router has established, by its own word, and how many it
+    /// is to have.
+    pub fn sessions_of(&self, router: &super::Machine) -> (usize, usize) {
+        let expected = self.plans.get(&router.name).map_or(0, inside_sessions);
+        (established_inside(router).unwrap_or(0), expected)
+    }
+}
+
+impl super::Machine {
+    /// What a process says of itself.
+    ///
+    /// # Errors
+    /// If it does not answer, or not within a second.
+    pub fn status(&self, kind: ProcessKind) -> io::Result<serde_json::Value> {
+        let mut stream = UnixStream::connect(self.socket_path(kind))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        let mut document = Vec::new();
+        stream.read_to_end(&mut document)?;
+        Ok(serde_json::from_slice(&document)?)
+    }
+}

@@ -1,0 +1,514 @@
+//! The loop.
+
+use super::links::{LinkState, Links};
+use super::neighbourhood::Neighbourhood;
+use super::poll::{Ready, Token};
+use super::sessions::{Progress, Sessions};
+use super::signals::Request;
+use super::{Frame, clock, failing};
+use crate::kernel::dynamic::RouteUpdate;
+use crate::kernel::plane::Keeper;
+use crate::kernel::{Namespace, Netlink, nft};
+use crate::observe::status::{PlanStatus, RouteCounts, Running};
+use crate::observe::words::{self, Lang};
+use crate::peering::advertisement::Schedule;
+use crate::peering::connection::Heard;
+use crate::peering::discovery::DiscoverySocket;
+use crate::peering::socket::Target;
+use nix::errno::Errno;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::{io, time};
+use tsumugi_core::bgp::config::SpeakerConfig;
+use tsumugi_core::bgp::{
+    Action, ConnectionId, Event, NeighbourId, NextHop, Notice, RouteChange, SessionState, Speaker,
+};
+use tsumugi_core::desired::{self, Route, RouteTarget};
+use tsumugi_core::id::{IfName, Plane, Prefix};
+use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_core::time::{Duration, Instant};
+
+/// Bytes of UPDATEs asked for at a time.
+const UPDATES: usize = 32 * 1024;
+/// Routes given to the kernel before the loop looks at its sockets again.
+const ROUTES: usize = 512;
+/// Between attempts to listen on port 179.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+/// Routes of an earlier life stay until every session whose link is up stands and nothing has
+/// changed for this long: a neighbour sends its table in one go.
+const QUIET: Duration = Duration::from_secs(1);
+/// They stay for this long at the most. A session inside comes back within the hold time (3 s), a
+/// retry and a handshake; whoever is not back after three times that is gone, and a route by it may
+/// lead nowhere.
+const STALE: Duration = Duration::from_secs(10);
+/// How long the last messages may take when we stop.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Kernel refusals shown in the status.
+const SHOWN: usize = 32;
+
+pub struct Router {
+    frame: Frame,
+    plan: RouterPlan,
+    keeper: Keeper,
+    netlink: Netlink,
+    /// Links of which something was heard that the speaker has yet to be told.
+    arriving: BTreeSet<IfName>,
+    links: Links,
+    neighbourhood: Neighbourhood,
+    speaker: Speaker,
+    sessions: Sessions,
+    /// Why we do not listen on port 179, and when to try again.
+    deaf: Option<(String, Instant)>,
+    discovery: DiscoverySocket,
+    schedule: Schedule,
+    /// Connections that have something to send.
+    dirty: BTreeSet<ConnectionId>,
+    /// Connections for which the speaker has UPDATEs.
+    updates: HashMap<ConnectionId, NeighbourId>,
+    routes_ready: bool,
+    /// When the last route changed; `None`: routes of an earlier life are gone.
+    unsettled_since: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+impl Router {
+    /// # Errors
+    /// No right to the fabric's namespace, to netlink or to raw sockets in it.
+    pub fn new(frame: Frame, plan: RouterPlan) -> io::Result<Router> {
+        let space = frame.state.plane(Plane::Fabric).map_err(failing("opening the fabric's namespace"))?;
+        let initial = frame.state.plane(Plane::Management)?;
+        let keeper = Keeper::new(Plane::Fabric, space.clone(), &initial, plan.fabric.clone())
+            .map_err(failing("opening the fabric's netlink sockets"))?;
+        frame.poll.add(&keeper, Token::Kernel, false)?;
+        let discovery = space.run(DiscoverySocket::open).map_err(failing("opening a raw ICMPv6 socket"))?;
+        frame.poll.add(&discovery, Token::Discovery, false)?;
+        let now = clock::now();
+        let mut router = Router {
+            sessions: Sessions::new(Namespace::clone(&space)),
+            speaker: Speaker::new(speaker_config(&plan)?),
+            frame,
+            plan,
+            keeper,
+            netlink: Netlink::open_in(&space)?,
+            arriving: BTreeSet::new(),
+            links: Links::default(),
+            neighbourhood: Neighbourhood::default(),
+            deaf: None,
+            discovery,
+            schedule: Schedule::default(),
+            dirty: BTreeSet::new(),
+            updates: HashMap::new(),
+            routes_ready: false,
+            unsettled_since: Some(now),
+            buffer: vec![0; 64 * 1024],
+        };
+        router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
+        tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
+        Ok(router)
+    }
+
+    pub fn run(mut self) {
+        let now = clock::now();
+        self.listen(now);
+        self.step(now, Event::Start);
+        self.turn(now);
+        let mut ready = Vec::new();
+        loop {
+            let until = self.next_timeout();
+            self.frame.poll.wait(clock::now(), until, &mut ready);
+            let now = clock::now();
+            for ready in ready.drain(..) {
+                if ready.token == Token::Signals {
+                    if self.obey(now) == Some(Request::Stop) {
+                        return self.stop(now);
+                    }
+                } else {
+                    self.handle(now, ready);
+                }
+            }
+            if self.speaker.next_timeout().is_some_and(|at| at <= now) {
+                self.step(now, Event::Timeout);
+            }
+            if self.keeper.next_timeout().is_some_and(|at| at <= time::Instant::now()) {
+                self.turn(now);
+            }
+            if self.deaf.as_ref().is_some_and(|(_, again)| *again <= now) {
+                self.listen(now);
+            }
+            self.advertise(now);
+            self.send(now);
+            self.install(now);
+            self.settle(now);
+            self.sessions.tidy(now, &mut self.buffer);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        if self.routes_ready {
+            return Some(Instant::default());
+        }
+        let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
+        [
+            self.speaker.next_timeout(),
+            self.schedule.next_timeout(),
+            self.sessions.next_timeout(),
+            settling,
+            self.deaf.as_ref().map(|(_, again)| *again),
+            self.keeper
+                .next_timeout()
+                .map(|at| clock::now() + at.saturating_duration_since(time::Instant::now())),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Requests of the operator.
+    fn obey(&mut self, now: Instant) -> Option<Request> {
+        while let Some(request) = self.frame.signals.next() {
+            match request {
+                Request::Stop => return Some(Request::Stop),
+                Request::Reload => self.reload(now),
+            }
+        }
+        None
+    }
+
+    fn handle(&mut self, now: Instant, ready: Ready) {
+        match ready.token {
+            Token::Signals => {}
+            Token::Status => self.answer(),
+            Token::Kernel => self.turn(now),
+            Token::Discovery => self.hear(now),
+            Token::Listener(place) => {
+                let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
+                for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
+                    self.step(now, Event::Accepted { neighbour, connection });
+                }
+            }
+            Token::Connection(number) => {
+                if let Some(id) = self.sessions.by_number(number) {
+                    self.converse(now, id, ready);
+                }
+            }
+        }
+    }
+
+    /// One connection has become readable or writable.
+    fn converse(&mut self, now: Instant, id: ConnectionId, ready: Ready) {
+        if ready.writable {
+            match self.sessions.progress(id) {
+                Progress::Nothing => {}
+                Progress::Connected => self.step(now, Event::Connected(id)),
+                Progress::ConnectFailed(error) => {
+                    tracing::debug!(%error, "could not connect");
+                    self.sessions.close(&self.frame.poll, now, id);
+                    self.step(now, Event::ConnectFailed(id));
+                }
+            }
+            self.dirty.insert(id);
+        }
+        if ready.readable {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            match self.sessions.read(id, &mut buffer) {
+                Ok(Heard::Bytes(length)) => {
+                    self.step(now, Event::Received { connection: id, bytes: &buffer[..length] });
+                }
+                Ok(Heard::Nothing) => {}
+                Ok(Heard::End) | Err(_) => self.lose(now, id),
+            }
+            self.buffer = buffer;
+        }
+    }
+
+    /// The far end has ended a connection, or it has broken.
+    fn lose(&mut self, now: Instant, id: ConnectionId) {
+        self.updates.remove(&id);
+        self.sessions.close(&self.frame.poll, now, id);
+        self.step(now, Event::Closed(id));
+    }
+
+    fn step(&mut self, now: Instant, event: Event<'_>) {
+        let mut actions = Vec::new();
+        self.speaker.step(now, event, &mut actions);
+        self.perform(now, actions);
+    }
+
+    fn perform(&mut self, now: Instant, actions: Vec<Action>) {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Connect { neighbour, connection, link, local, remote } => {
+                    let dialled = match self.links.index(&link) {
+                        None => Err(io::ErrorKind::NotFound.into()),
+                        Some(index) => {
+                            let target = Target { link: &link, index, local, remote };
+                            self.sessions.dial(&self.frame.poll, now, neighbour, connection, &target)
+                        }
+                    };
+                    if let Err(error) = dialled {
+                        tracing::debug!(%link, %remote, %error, "could not dial");
+                        let mut more = Vec::new();
+                        self.speaker.step(now, Event::ConnectFailed(connection), &mut more);
+                        actions.extend(more);
+                    }
+                }
+                Action::Send { connection, bytes } => {
+                    self.sessions.send(connection, &bytes);
+                    self.dirty.insert(connection);
+                }
+                Action::Close { connection } => {
+                    self.updates.remove(&connection);
+                    self.sessions.close(&self.frame.poll, now, connection);
+                }
+                Action::UpdatesReady { neighbour, connection } => {
+                    self.updates.insert(connection, neighbour);
+                    self.dirty.insert(connection);
+                }
+                Action::RoutesReady => self.routes_ready = true,
+                Action::Log(notice) => log(&notice),
+            }
+        }
+    }
+
+    /// Sends what waits, as far as the far ends take it.
+    fn send(&mut self, now: Instant) {
+        while let Some(id) = self.dirty.pop_first() {
+            let (speaker, updates) = (&mut self.speaker, &mut self.updates);
+            let sent = self.sessions.flush(&self.frame.poll, now, id, |queue| {
+                let Some(&neighbour) = updates.get(&id) else { return false };
+                let more = speaker.poll_updates(neighbour, UPDATES, queue);
+                if !more {
+                    updates.remove(&id);
+                }
+                more
+            });
+            if let Err(error) = sent {
+                tracing::debug!(%error, "could not send");
+                self.lose(now, id);
+            }
+        }
+    }
+
+    /// Gives the kernel a piece of what the speaker has for it.
+    fn install(&mut self, now: Instant) {
+        if !self.routes_ready {
+            return;
+        }
+        let mut changes = Vec::new();
+        self.routes_ready = self.speaker.poll_routes(ROUTES, &mut changes);
+        if !changes.is_empty() && self.unsettled_since.is_some() {
+            self.unsettled_since = Some(now);
+        }
+        if let Err(error) = self.keeper.change_routes(changes.into_iter().map(update)) {
+            tracing::warn!(%error, "routes could not be given to the kernel, trying again");
+        }
+    }
+
+    /// Routes of an earlier life go once they can be told from those of this one.
+    fn settle(&mut self, now: Instant) {
+        let Some(since) = self.unsettled_since else { return };
+        let late = self.frame.started + STALE <= now;
+        if !late && now < since + QUIET {
+            return;
+        }
+        let waiting = self.speaker.status(now).neighbours.iter().any(|neighbour| {
+            neighbour.state != SessionState::Established && self.links.is_up(&neighbour.link)
+        });
+        if waiting && !late {
+            self.unsettled_since = Some(now);
+            return;
+        }
+        self.unsettled_since = None;
+        self.keeper.forget_stale_routes();
+    }
+
+    /// Sends the router advertisements that are due.
+    fn advertise(&mut self, now: Instant) {
+        let mut outgoing = Vec::new();
+        self.schedule.poll(now, &mut outgoing);
+        for message in &outgoing {
+            if let Err(error) = self.discovery.send(message) {
+                tracing::debug!(index = message.index, %error, "router advertisement not sent");
+            }
+        }
+    }
+
+    fn hear(&mut self, now: Instant) {
+        // A bound for one round: the socket stays ready if more waits.
+        for _ in 0..64 {
+            let Some(heard) = self.discovery.receive() else { return };
+            let Some(source) = self.schedule.hear(now, heard.index, heard.source, heard.message) else {
+                continue;
+            };
+            let Some(link) = self.links.name(heard.index).cloned() else { continue };
+            for neighbour in self.neighbourhood.hear(&link, source) {
+                self.step(now, Event::RemoteHeard { neighbour, address: source });
+            }
+        }
+    }
+
+    /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
+    fn turn(&mut self, now: Instant) {
+        let turn = self.keeper.turn(time::Instant::now());
+        let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
+        for name in touched.into_iter().filter(|name| *name != IfName::loopback()) {
+            // A session must not outlive its link. What was announced may be older than the last
+            // comparison, so the kernel is asked. A link that comes up is told of after the comparison
+            // that follows within milliseconds: by then it has its addresses.
+            let state = self.netlink.link(&name).ok().flatten().as_ref().map(LinkState::from);
+            if state.is_none_or(|state| !state.up || self.links.index(&name) != Some(state.index)) {
+                self.set_link(now, &name, state.map(|state| LinkState { up: false, ..state }));
+            }
+            self.arriving.insert(name);
+        }
+        if turn.report.is_some() {
+            while let Some(name) = self.arriving.pop_first() {
+                let state = self.keeper.links().get(&name).map(LinkState::from);
+                self.set_link(now, &name, state);
+            }
+        }
+    }
+
+    fn set_link(&mut self, now: Instant, link: &IfName, state: Option<LinkState>) {
+        let change = self.links.set(link, state);
+        if change.down {
+            tracing::info!(%link, "link down");
+            self.neighbourhood.forget(link);
+            self.step(now, Event::LinkDown(link.clone()));
+        }
+        self.speak(now);
+        if change.up {
+            tracing::info!(%link, "link up");
+            self.step(now, Event::LinkUp(link.clone()));
+        }
+    }
+
+    /// Speaks and listens on the links that are there now.
+    fn speak(&mut self, now: Instant) {
+        self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
+        self.discovery.listen_on(self.schedule.links());
+    }
+
+    fn listen(&mut self, now: Instant) {
+        match self.sessions.listen(&self.frame.poll) {
+            Ok(()) => self.deaf = None,
+            Err(error) => {
+                let error = error.to_string();
+                if self.deaf.as_ref().is_none_or(|(old, _)| *old != error) {
+                    tracing::warn!(error, "cannot listen on port 179, trying again");
+                }
+                self.deaf = Some((error, now + LISTEN_AGAIN));
+            }
+        }
+    }
+
+    /// A new plan takes the place of the old one, whole or not at all.
+    fn reload(&mut self, now: Instant) {
+        let Some(plan) = self.frame.read_plan() else { return };
+        let Some(config) = plan.speaker.clone() else { return };
+        let place = |old| self.neighbourhood.place_in(old, &config.neighbours);
+        self.sessions.renumber(place);
+        self.updates.retain(|_, neighbour| match place(*neighbour) {
+            Some(new) => {
+                *neighbour = new;
+                true
+            }
+            None => false,
+        });
+        self.neighbourhood.replace(&config.neighbours);
+        self.plan = plan;
+        tracing::info!(router = self.plan.name, generation = self.plan.generation, "plan in force");
+        let mut actions = Vec::new();
+        self.speaker.replace_config(now, config, &mut actions);
+        self.perform(now, actions);
+        for (neighbour, address) in self.neighbourhood.known() {
+            self.step(now, Event::RemoteHeard { neighbour, address });
+        }
+        if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
+            tracing::warn!(%error, "the fabric's netlink sockets failed");
+        }
+        self.turn(now);
+        self.speak(now);
+    }
+
+    /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
+    fn stop(mut self, now: Instant) {
+        tracing::info!("stopping, the kernel is left as it is");
+        self.step(now, Event::Stop);
+        self.send(now);
+        let until = now + FAREWELL;
+        let mut ready = Vec::new();
+        while self.sessions.is_parting() && clock::now() < until {
+            // Nothing is watched any more but time: a short sleep, at most fifty times.
+            self.frame.poll.wait(clock::now(), Some(clock::now() + FAREWELL / 50), &mut ready);
+            ready.clear();
+            self.sessions.tidy(clock::now(), &mut self.buffer);
+        }
+    }
+
+    fn answer(&mut self) {
+        let now = clock::now();
+        let status = self.speaker.status(now);
+        let running = Running {
+            bgp: status.into(),
+            links: self.neighbourhood.link_status(&self.links),
+            routes: self.route_counts(),
+            routes_failed: self.routes_failed(),
+            not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
+            refused_connections: self.sessions.refused().clone(),
+            walls: self.drops(),
+            fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
+        };
+        let document = self.frame.document(PlanStatus::of(&self.plan), Some(running));
+        self.frame.status.serve(|| document);
+    }
+
+    fn route_counts(&self) -> RouteCounts {
+        let mut counts = RouteCounts::default();
+        for change in self.speaker.routes_wanted() {
+            let Some(route) = change.route else { continue };
+            *if change.prefix.addr().is_ipv4() { &mut counts.ipv4 } else { &mut counts.ipv6 } += 1;
+            counts.multipath += u32::from(route.next_hops.len() > 1);
+            counts.discard += u32::from(route.discard);
+        }
+        counts.missing = u32::try_from(self.keeper.dynamic().count().1).unwrap_or(u32::MAX);
+        counts.keeps_stale = self.unsettled_since.is_some();
+        counts
+    }
+
+    fn routes_failed(&self) -> BTreeMap<Prefix, String> {
+        let words = |errno: Option<Errno>| errno.map_or("its link is away", Errno::desc).to_owned();
+        let missing = self.keeper.dynamic().missing().iter().take(SHOWN);
+        missing.map(|(prefix, errno)| (*prefix, words(*errno))).collect()
+    }
+
+    /// Nobody can do anything about counters that cannot be read: then there are none.
+    fn drops(&self) -> BTreeMap<String, u64> {
+        let counters = nft::counters(self.keeper.namespace()).unwrap_or_default();
+        counters.into_iter().map(|(reason, dropped)| (reason.counter().to_owned(), dropped.packets)).collect()
+    }
+}
+
+fn update(change: RouteChange) -> RouteUpdate {
+    let Some(route) = change.route else { return RouteUpdate::Remove(change.prefix) };
+    let next_hop = |hop: NextHop| desired::NextHop { link: hop.link, via: Some(hop.via) };
+    let target = if route.discard {
+        RouteTarget::Discard
+    } else {
+        RouteTarget::NextHops { next_hops: route.next_hops.into_iter().map(next_hop).collect() }
+    };
+    RouteUpdate::Set(Route { prefix: change.prefix, target, source: route.source, mtu: None, metric: None })
+}
+
+fn speaker_config(plan: &RouterPlan) -> io::Result<SpeakerConfig> {
+    plan.speaker.clone().ok_or_else(|| io::Error::other("the plan is for a machine that speaks no BGP"))
+}
+
+fn log(notice: &Notice) {
+    let words = words::notice(notice, Lang::En);
+    let data = serde_json::to_string(notice).unwrap_or_default();
+    match notice {
+        Notice::Established { .. } | Notice::OriginationStarted { .. } => tracing::info!(data, "{words}"),
+        _ => tracing::warn!(data, "{words}"),
+    }
+}

@@ -1,0 +1,272 @@
+//! The TCP connections of the speaker.
+
+use super::poll::{Poll, Token};
+use crate::kernel::Namespace;
+use crate::observe::status::RefusedConnection;
+use crate::peering::connection::{Connection, Heard};
+use crate::peering::socket::{self, Incoming, Target};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::TcpListener;
+use tsumugi_core::bgp::{ConnectionId, NeighbourId};
+use tsumugi_core::time::{Duration, Instant};
+
+/// Connections that one neighbour may have opened to us at a time: one that lives, one that takes
+/// its place, one that the kernel has not yet told us is gone, and one to spare.
+const PER_NEIGHBOUR: usize = 4;
+/// How often one connection is filled before the others have their turn.
+const ROUNDS: usize = 8;
+/// How long a far end has to take our last message.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Connections that may be saying goodbye at a time; the oldest makes room.
+const GOODBYES: usize = 64;
+
+struct Live {
+    connection: Connection,
+    neighbour: NeighbourId,
+    number: u32,
+    dialling: bool,
+    /// Whether the loop waits for it to become writable.
+    awaiting_room: bool,
+}
+
+/// What a connection that became ready has come to.
+#[derive(Debug)]
+pub enum Progress {
+    Nothing,
+    Connected,
+    ConnectFailed(io::Error),
+}
+
+pub struct Sessions {
+    space: Namespace,
+    listeners: Vec<TcpListener>,
+    live: HashMap<ConnectionId, Live>,
+    numbers: HashMap<u32, ConnectionId>,
+    next_number: u32,
+    next_accepted: u64,
+    ending: Vec<(Connection, Instant)>,
+    refused: BTreeMap<RefusedConnection, u64>,
+}
+
+impl Sessions {
+    pub fn new(space: Namespace) -> Sessions {
+        Sessions {
+            space,
+            listeners: Vec::new(),
+            live: HashMap::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            next_accepted: 0,
+            ending: Vec::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Begins to listen on both families, unless we do.
+    ///
+    /// # Errors
+    /// Somebody else has the port. To be tried again.
+    pub fn listen(&mut self, poll: &Poll) -> io::Result<()> {
+        if self.listeners.is_empty() {
+            let listeners = self
+                .space
+                .run(|| socket::ANY.into_iter().map(socket::listen).collect::<io::Result<Vec<_>>>())?;
+            for (place, listener) in (0..).zip(&listeners) {
+                poll.add(listener, Token::Listener(place), false)?;
+            }
+            self.listeners = listeners;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// As [`socket::dial`]; nothing is kept then.
+    pub fn dial(
+        &mut self,
+        poll: &Poll,
+        now: Instant,
+        neighbour: NeighbourId,
+        id: ConnectionId,
+        target: &Target<'_>,
+    ) -> io::Result<()> {
+        let stream = self.space.run(|| socket::dial(target))?;
+        self.admit(poll, id, neighbour, Connection::new(stream, now), true)
+    }
+
+    /// Takes what waits at a listener; `find` says which neighbour it is. Returns those taken.
+    pub fn accept(
+        &mut self,
+        poll: &Poll,
+        now: Instant,
+        place: u32,
+        find: impl Fn(&Incoming) -> Option<NeighbourId>,
+    ) -> Vec<(NeighbourId, ConnectionId)> {
+        let mut taken = Vec::new();
+        let Some(listener) = usize::try_from(place).ok().and_then(|place| self.listeners.get(place)) else {
+            return taken;
+        };
+        let mut waiting = Vec::new();
+        // A bound for one round: the listener stays ready if more wait.
+        for _ in 0..64 {
+            match socket::accept(listener) {
+                Ok(Some(incoming)) => waiting.push(Ok(incoming)),
+                Ok(None) => break,
+                Err(_) => waiting.push(Err(RefusedConnection::Lost)),
+            }
+        }
+        for incoming in waiting {
+            match incoming.and_then(|incoming| self.take(poll, now, incoming, &find)) {
+                Ok(accepted) => taken.push(accepted),
+                Err(reason) => *self.refused.entry(reason).or_default() += 1,
+            }
+        }
+        taken
+    }
+
+    fn take(
+        &mut self,
+        poll: &Poll,
+        now: Instant,
+        incoming: Incoming,
+        find: impl Fn(&Incoming) -> Option<NeighbourId>,
+    ) -> Result<(NeighbourId, ConnectionId), RefusedConnection> {
+        let Some(neighbour) = find(&incoming) else {
+            tracing::debug!(from = %incoming.from, to = %incoming.to, index = incoming.index, "connection refused: not a neighbour");
+            return Err(RefusedConnection::NotANeighbour);
+        };
+        let open = self.live.iter().filter(|(id, live)| live.neighbour == neighbour && id.is_accepted());
+        if open.count() >= PER_NEIGHBOUR {
+            return Err(RefusedConnection::TooMany);
+        }
+        let id = ConnectionId::accepted(self.next_accepted);
+        self.next_accepted += 1;
+        self.admit(poll, id, neighbour, Connection::new(incoming.stream, now), false)
+            .map_err(|_| RefusedConnection::Lost)?;
+        Ok((neighbour, id))
+    }
+
+    fn admit(
+        &mut self,
+        poll: &Poll,
+        id: ConnectionId,
+        neighbour: NeighbourId,
+        connection: Connection,
+        dialling: bool,
+    ) -> io::Result<()> {
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(1);
+        poll.add(&connection.stream, Token::Connection(number), dialling)?;
+        self.numbers.insert(number, id);
+        self.live.insert(id, Live { connection, neighbour, number, dialling, awaiting_room: dialling });
+        Ok(())
+    }
+
+    /// The connection with this number in the loop.
+    pub fn by_number(&self, number: u32) -> Option<ConnectionId> {
+        self.numbers.get(&number).copied()
+    }
+
+    /// What has become of an attempt to connect.
+    pub fn progress(&mut self, id: ConnectionId) -> Progress {
+        let Some(live) = self.live.get_mut(&id).filter(|live| live.dialling) else {
+            return Progress::Nothing;
+        };
+        match socket::connected(&live.connection.stream) {
+            None => Progress::Nothing,
+            Some(Ok(())) => {
+                live.dialling = false;
+                Progress::Connected
+            }
+            Some(Err(error)) => Progress::ConnectFailed(error),
+        }
+    }
+
+    /// # Errors
+    /// The connection is gone.
+    pub fn read(&mut self, id: ConnectionId, buffer: &mut [u8]) -> io::Result<Heard> {
+        match self.live.get_mut(&id) {
+            Some(live) if !live.dialling => live.connection.read(buffer),
+            _ => Ok(Heard::Nothing),
+        }
+    }
+
+    /// Whole messages to be sent; they leave with the next [`Sessions::flush`].
+    pub fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.connection.queue().extend_from_slice(bytes);
+        }
+    }
+
+    /// Sends what the kernel takes; while there is room, `more` may add whole messages, and says
+    /// whether it has yet more. Returns after [`ROUNDS`] at the latest; what is left waits for the
+    /// loop to come round again.
+    ///
+    /// # Errors
+    /// The connection is gone, or its far end has not read for too long.
+    pub fn flush(
+        &mut self,
+        poll: &Poll,
+        now: Instant,
+        id: ConnectionId,
+        mut more: impl FnMut(&mut Vec<u8>) -> bool,
+    ) -> io::Result<()> {
+        let Some(live) = self.live.get_mut(&id).filter(|live| !live.dialling) else { return Ok(()) };
+        let mut pending = true;
+        for _ in 0..ROUNDS {
+            if !pending || !live.connection.has_room() {
+                break;
+            }
+            pending = more(live.connection.queue());
+            live.connection.flush(now)?;
+        }
+        live.connection.flush(now)?;
+        let awaiting_room = pending || !live.connection.is_idle();
+        if awaiting_room != live.awaiting_room {
+            live.awaiting_room = awaiting_room;
+            poll.change(&live.connection.stream, Token::Connection(live.number), awaiting_room)?;
+        }
+        Ok(())
+    }
+
+    /// The connections' neighbours have other numbers from now on; `None`: it is no neighbour any more.
+    pub fn renumber(&mut self, new: impl Fn(NeighbourId) -> Option<NeighbourId>) {
+        for live in self.live.values_mut() {
+            live.neighbour = new(live.neighbour).unwrap_or(NeighbourId(u16::MAX));
+        }
+    }
+
+    /// Ends a connection; the last message still arrives if the far end takes it.
+    pub fn close(&mut self, poll: &Poll, now: Instant, id: ConnectionId) {
+        let Some(mut live) = self.live.remove(&id) else { return };
+        self.numbers.remove(&live.number);
+        poll.remove(&live.connection.stream);
+        if !live.dialling {
+            live.connection.end(now);
+            if self.ending.len() >= GOODBYES {
+                self.ending.remove(0);
+            }
+            self.ending.push((live.connection, now + GOODBYE));
+        }
+    }
+
+    /// Forgets connections whose goodbye is over.
+    pub fn tidy(&mut self, now: Instant, buffer: &mut [u8]) {
+        self.ending.retain_mut(|(connection, until)| *until > now && !connection.drain(buffer));
+    }
+
+    /// When [`Sessions::tidy`] has work.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.ending.first().map(|(_, until)| *until)
+    }
+
+    /// Whether far ends have yet to take our last messages.
+    pub fn is_parting(&self) -> bool {
+        !self.ending.is_empty()
+    }
+
+    /// How many connections were refused, by reason.
+    pub fn refused(&self) -> &BTreeMap<RefusedConnection, u64> {
+        &self.refused
+    }
+}

@@ -1,0 +1,173 @@
+//! What the router process says of itself: the document of `router.sock`.
+//!
+//! Reasons stand there twice: as types for programs, and in English words for people who read the
+//! document itself.
+
+use super::words::{self, Lang};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, SpeakerStatus};
+use tsumugi_core::id::{IfName, Prefix};
+use tsumugi_core::router_plan::RouterPlan;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// Always "router".
+    pub process: String,
+    pub pid: u32,
+    pub uptime_ms: u64,
+    pub plan: PlanStatus,
+    /// `None` until a plan was understood.
+    pub running: Option<Running>,
+}
+
+/// Which plan is in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanStatus {
+    pub network: String,
+    pub router: String,
+    pub site: String,
+    pub id: u32,
+    pub generation: u64,
+    pub hash: String,
+    /// Why the newest plan was refused; what is said above is in force all the same.
+    pub refused: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    pub bgp: BgpStatus,
+    pub links: Vec<LinkStatus>,
+    pub routes: RouteCounts,
+    /// Routes that should stand in the kernel and do not, and its words for it. At most 32.
+    pub routes_failed: BTreeMap<Prefix, String>,
+    /// Why BGP does not listen on port 179; `None`: it does.
+    pub not_listening: Option<String>,
+    pub refused_connections: BTreeMap<RefusedConnection, u64>,
+    /// Packets that a wall dropped, by reason.
+    pub walls: BTreeMap<String, u64>,
+    /// What of the plan could not be applied in the fabric, in the kernel's words.
+    pub fabric_failures: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BgpStatus {
+    pub router_id: std::net::Ipv4Addr,
+    pub asn: u32,
+    pub public_asn: u32,
+    pub sessions: Vec<SessionStatus>,
+    /// Prefixes in the Loc-RIB.
+    pub prefixes: FamilyCounts,
+    pub originations: Vec<OriginationStatus>,
+    /// Routes that neighbours announce and that are not taken; a bounded list for each neighbour.
+    pub refusals: Vec<Refusal>,
+}
+
+/// One session; the routes that it refuses stand in [`BgpStatus::refusals`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    #[serde(flatten)]
+    pub neighbour: NeighbourStatus,
+    pub state_words: String,
+    pub last_end_words: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub neighbour: String,
+    pub prefix: Prefix,
+    pub reason: ImportRefusal,
+    pub words: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginationStatus {
+    pub prefix: Prefix,
+    /// False: none of what it stands for can be reached.
+    pub announced: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    pub name: IfName,
+    /// False: the interface is not there (yet).
+    pub exists: bool,
+    /// Administratively up, and with carrier.
+    pub up: bool,
+    /// The far end's link-local address, if a router advertisement has told it.
+    pub heard: Option<std::net::Ipv6Addr>,
+}
+
+/// BGP's routes that the kernel should hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteCounts {
+    pub ipv4: u32,
+    pub ipv6: u32,
+    /// Of both families: those with several next hops, and those that discard.
+    pub multipath: u32,
+    pub discard: u32,
+    /// Those that it does not hold: their link is away, or it refused them.
+    pub missing: u32,
+    /// Whether routes of an earlier life of the process, not yet confirmed, are still left there.
+    pub keeps_stale: bool,
+}
+
+/// Why a connection to our port 179 was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusedConnection {
+    /// No neighbour of the plan has this address on this link.
+    NotANeighbour,
+    /// The neighbour has as many connections as anyone may have.
+    TooMany,
+    /// The connection was gone before it could be taken.
+    Lost,
+}
+
+impl PlanStatus {
+    pub fn of(plan: &RouterPlan) -> PlanStatus {
+        PlanStatus {
+            network: plan.network.clone(),
+            router: plan.name.clone(),
+            site: plan.site.clone(),
+            id: plan.id,
+            generation: plan.generation,
+            hash: plan.hash.clone(),
+            refused: None,
+        }
+    }
+}
+
+impl From<SpeakerStatus> for BgpStatus {
+    fn from(speaker: SpeakerStatus) -> BgpStatus {
+        let mut refusals = Vec::new();
+        let mut sessions = Vec::new();
+        for mut neighbour in speaker.neighbours {
+            refusals.extend(std::mem::take(&mut neighbour.refused).into_iter().map(|refused| Refusal {
+                neighbour: neighbour.name.clone(),
+                prefix: refused.prefix,
+                reason: refused.reason,
+                words: words::import_refusal(&refused.reason, Lang::En),
+            }));
+            sessions.push(SessionStatus {
+                state_words: words::session_state(neighbour.state, Lang::En).into(),
+                last_end_words: neighbour.last_end.as_ref().map(|end| words::session_end(end, Lang::En)),
+                neighbour,
+            });
+        }
+        let announced = speaker.originated.into_iter().map(|prefix| (prefix, true));
+        let held_back = speaker.held_back.into_iter().map(|prefix| (prefix, false));
+        BgpStatus {
+            router_id: speaker.router_id,
+            asn: speaker.asn.0,
+            public_asn: speaker.public_asn.0,
+            sessions,
+            prefixes: speaker.prefixes,
+            originations: announced
+                .chain(held_back)
+                .map(|(prefix, announced)| OriginationStatus { prefix, announced })
+                .collect(),
+            refusals,
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Words for what happens while a router runs: each reason once, in English and Japanese.
+
+use super::status::RefusedConnection;
+use tsumugi_core::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
+use tsumugi_core::desired::DropReason;
+use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, Notification};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    En,
+    Ja,
+}
+
+impl Lang {
+    /// The language of the locale (LC_ALL, LC_MESSAGES, LANG, the first that is set).
+    pub fn of_locale() -> Lang {
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        if locale.is_some_and(|locale| locale.starts_with("ja")) { Lang::Ja } else { Lang::En }
+    }
+
+    pub fn pick<T>(self, english: T, japanese: T) -> T {
+        match self {
+            Lang::En => english,
+            Lang::Ja => japanese,
+        }
+    }
+}
+
+/// What a session waits for.
+pub fn session_state(state: SessionState, lang: Lang) -> &'static str {
+    match state {
+        SessionState::AwaitStart => lang.pick("waits for the start", "開始を待っています"),
+        SessionState::AwaitLink => lang.pick("waits for the link", "リンクが上がるのを待っています"),
+        SessionState::AwaitRemote => {
+            lang.pick("waits for a router advertisement", "ルーター広告を待っています")
+        }
+        SessionState::AwaitRetry => lang.pick("waits for the next attempt", "次の試行を待っています"),
+        SessionState::AwaitConnection => lang.pick("connects", "接続しています"),
+        SessionState::AwaitOpen => lang.pick("waits for OPEN", "OPENを待っています"),
+        SessionState::AwaitKeepalive => lang.pick("waits for KEEPALIVE", "KEEPALIVEを待っています"),
+        SessionState::Established => lang.pick("established", "確立しています"),
+    }
+}
+
+/// Why a session, or an attempt at one, ended.
+pub fn session_end(end: &SessionEnd, lang: Lang) -> String {
+    let fixed = match end {
+        SessionEnd::LinkDown => lang.pick("the link went down", "リンクが落ちました"),
+        SessionEnd::ConnectFailed => lang.pick("TCP could not connect", "TCPで接続できませんでした"),
+        SessionEnd::ConnectTimeout => {
+            lang.pick("TCP did not connect in time", "TCPの接続が時間内にできませんでした")
+        }
+        SessionEnd::OpenTimeout => lang.pick("no OPEN came in time", "OPENが時間内に届きませんでした"),
+        SessionEnd::Closed => lang
+            .pick("the neighbour closed the connection without a word", "相手が何も言わずに接続を閉じました"),
+        SessionEnd::HoldExpired => {
+            lang.pick("nothing was heard for the hold time", "保持時間のあいだ何も届きませんでした")
+        }
+        SessionEnd::SendHoldExpired => lang.pick(
+            "the neighbour did not read for too long (RFC 9687)",
+            "相手が長く読み取りませんでした (RFC 9687)",
+        ),
+        SessionEnd::Collision => lang.pick(
+            "both ends dialled, the other connection is kept",
+            "両端が同時に接続し、もう一方の接続を残しました",
+        ),
+        SessionEnd::NoCommonFamily => {
+            lang.pick("no address family in common", "共通のアドレスファミリーがありません")
+        }
+        SessionEnd::RemoteChanged => lang
+            .pick("the neighbour's link-local address changed", "相手のリンクローカルアドレスが変わりました"),
+        SessionEnd::ConfigurationChanged => {
+            lang.pick("the session's configuration changed", "セッションの設定が変わりました")
+        }
+        SessionEnd::Stopped => lang.pick("this router's process stops", "このルーターのプロセスを止めます"),
+        SessionEnd::NotificationReceived { notification } => {
+            let said = notification_words(notification, lang);
+            return lang
+                .pick(format!("the neighbour ended it: {said}"), format!("相手が終わらせました: {said}"));
+        }
+        SessionEnd::NotificationSent { notification } => {
+            let said = notification_words(notification, lang);
+            return lang.pick(
+                format!("ended over what the neighbour sent: {said}"),
+                format!("相手の送ったものを理由に終わらせました: {said}"),
+            );
+        }
+        SessionEnd::WrongAsn { expected, found } => {
+            return lang.pick(
+                format!("the neighbour says it is {found}, the plan says {expected}"),
+                format!("相手は{found}と名乗りましたが、計画では{expected}です"),
+            );
+        }
+        SessionEnd::PrefixLimit { limit } => {
+            return lang.pick(
+                format!("more prefixes than the limit of {limit}"),
+                format!("プレフィックスが上限の{limit}を超えました"),
+            );
+        }
+    };
+    fixed.into()
+}
+
+/// Why a route was not taken from a neighbour.
+pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
+    let fixed = match reason {
+        ImportRefusal::OwnAsInPath { asn } => {
+            return lang.pick(
+                format!("this router's own {asn} stands in its path: it has been here"),
+                format!("パスにこのルーター自身の{asn}があります（一度ここを通った経路です）"),
+            );
+        }
+        ImportRefusal::FirstAsNotNeighbours { first: Some(first) } => {
+            return lang.pick(
+                format!("its path begins with {first}, which is not the neighbour"),
+                format!("パスの先頭が相手ではない{first}です"),
+            );
+        }
+        ImportRefusal::FirstAsNotNeighbours { first: None } => lang.pick(
+            "its path does not begin with the neighbour's AS number",
+            "パスの先頭が相手のAS番号ではありません",
+        ),
+        ImportRefusal::PublicAsInPath => {
+            lang.pick("our own AS number stands in its path", "パスに自分たちのAS番号があります")
+        }
+        ImportRefusal::BogonAsInPath { asn } => {
+            return lang.pick(
+                format!("{asn} stands in its path, which is private or reserved"),
+                format!("パスに私用または予約済みの{asn}があります"),
+            );
+        }
+        ImportRefusal::AsSetInPath => {
+            lang.pick("its path holds an AS_SET (RFC 9774)", "パスにAS_SETがあります (RFC 9774)")
+        }
+        ImportRefusal::Default => {
+            lang.pick("a default route is not taken from outside", "デフォルト経路は外から受け取りません")
+        }
+        ImportRefusal::Bogon { within } => {
+            return lang.pick(
+                format!("within {within}, which nobody may announce"),
+                format!("誰も広告してはならない{within}の内側です"),
+            );
+        }
+        ImportRefusal::TooLong => lang.pick(
+            "longer than /24 (IPv4) or /48 (IPv6)",
+            "/24（IPv4）または/48（IPv6）より長いプレフィックスです",
+        ),
+        ImportRefusal::OwnPrefix { within } => {
+            return lang.pick(
+                format!("within our own prefix {within}"),
+                format!("自分たちのプレフィックス{within}の内側です"),
+            );
+        }
+        ImportRefusal::NotTheCustomers => lang
+            .pick("not among the customer's stated prefixes", "顧客の申告したプレフィックスではありません"),
+        ImportRefusal::NextHop { next_hop } => {
+            return lang.pick(
+                format!("its next hop {next_hop} is no neighbouring router"),
+                format!("次ホップ{next_hop}は隣のルーターではありません"),
+            );
+        }
+        ImportRefusal::TreatedAsWithdraw => lang.pick(
+            "an attribute of its UPDATE was wrong: taken as withdrawn (RFC 7606)",
+            "UPDATEの属性が誤っていたため取り下げとして扱いました (RFC 7606)",
+        ),
+    };
+    fixed.into()
+}
+
+/// Why a connection to port 179 was not taken.
+pub fn refused_connection(reason: RefusedConnection, lang: Lang) -> &'static str {
+    match reason {
+        RefusedConnection::NotANeighbour => {
+            lang.pick("BGP connections from somebody who is no neighbour", "隣接相手ではない者からのBGP接続")
+        }
+        RefusedConnection::TooMany => {
+            lang.pick("BGP connections beyond what a neighbour may have", "1つの相手に許す数を超えたBGP接続")
+        }
+        RefusedConnection::Lost => lang.pick("BGP connections that broke at once", "すぐに切れたBGP接続"),
+    }
+}
+
+/// Why a wall drops packets.
+pub fn drop_reason(reason: DropReason, lang: Lang) -> &'static str {
+    match reason {
+        DropReason::BgpFromStranger => {
+            lang.pick("BGP from somebody who is no neighbour", "隣接相手ではない者からのBGP")
+        }
+        DropReason::BfdFromStranger => {
+            lang.pick("BFD from somebody who is no neighbour", "隣接相手ではない者からのBFD")
+        }
+        DropReason::VxlanFromStranger => {
+            lang.pick("VXLAN from somebody who is no VTEP of ours", "自分たちのVTEPではない者からのVXLAN")
+        }
+        DropReason::NotForRouters => {
+            lang.pick("to a router from outside, and not ICMP", "外からルーター宛てのICMP以外の通信")
+        }
+        DropReason::OurSourceFromOutside => {
+            lang.pick("from outside with a source that is ours", "外から来た、送信元が自分たちのパケット")
+        }
+        DropReason::FalseSource => {
+            lang.pick("a source that is not the sender's (BCP 38)", "送信者のものではない送信元 (BCP 38)")
+        }
+        DropReason::NotATunnel => lang
+            .pick("in the underlay, and no tunnel of ours", "アンダーレイで、自分たちのトンネルではないもの"),
+        DropReason::NotManagement => {
+            lang.pick("in the management plane, from elsewhere", "管理プレーンへの、管理空間の外からの通信")
+        }
+        DropReason::NoTransit => {
+            lang.pick("would have crossed where nothing crosses", "通り抜けてはならない所を通ろうとした通信")
+        }
+    }
+}
+
+/// What a NOTIFICATION says (RFC 4271 4.5, RFC 4486, RFC 6608, RFC 9003, RFC 9687). Field terms stay
+/// English in both languages.
+pub fn notification_words(notification: &Notification, lang: Lang) -> String {
+    let Notification { code, subcode, .. } = *notification;
+    let name = match (code, subcode) {
+        (1, 1) => "Connection Not Synchronized",
+        (1, 2) => "Bad Message Length",
+        (1, 3) => "Bad Message Type",
+        (1, _) => "Message Header Error",
+        (2, 1) => "Unsupported Version Number",
+        (2, 2) => "Bad Peer AS",
+        (2, 3) => "Bad BGP Identifier",
+        (2, 4) => "Unsupported Optional Parameter",
+        (2, 6) => "Unacceptable Hold Time",
+        (2, 7) => "Unsupported Capability",
+        (2, 11) => "Role Mismatch",
+        (2, _) => "OPEN Message Error",
+        (3, 1) => "Malformed Attribute List",
+        (3, 2) => "Unrecognized Well-known Attribute",
+        (3, 3) => "Missing Well-known Attribute",
+        (3, 9) => "Optional Attribute Error",
+        (3, 10) => "Invalid Network Field",
+        (3, 11) => "Malformed AS_PATH",
+        (3, _) => "UPDATE Message Error",
+        (4, _) => "Hold Timer Expired",
+        (5, _) => "Finite State Machine Error",
+        (6, 1) => "Maximum Number of Prefixes Reached",
+        (6, 2) => "Administrative Shutdown",
+        (6, 3) => "Peer De-configured",
+        (6, 4) => "Administrative Reset",
+        (6, 5) => "Connection Rejected",
+        (6, 6) => "Other Configuration Change",
+        (6, 7) => "Connection Collision Resolution",
+        (6, 8) => "Out of Resources",
+        (6, _) => "Cease",
+        (7, _) => "ROUTE-REFRESH Message Error",
+        (8, _) => "Send Hold Timer Expired",
+        _ => lang.pick("an unknown code", "未知のコード"),
+    };
+    match notification.text() {
+        // From a stranger: shown with anything unprintable escaped.
+        Some(text) => format!("{name} ({code}/{subcode}) \"{}\"", text.escape_debug()),
+        None => format!("{name} ({code}/{subcode})"),
+    }
+}
+
+/// What was wrong with an attribute, and what followed.
+pub fn attribute_error(error: &AttributeError, lang: Lang) -> String {
+    let code = error.code;
+    let fault = match error.fault {
+        AttributeFault::Flags => lang.pick("has wrong flags", "のフラグが誤っています"),
+        AttributeFault::Length => lang.pick("has a wrong length", "の長さが誤っています"),
+        AttributeFault::Value => lang.pick("makes no sense", "の内容が意味を成しません"),
+        AttributeFault::Missing => lang.pick("is missing", "がありません"),
+        AttributeFault::Repeated => lang.pick("stands there twice", "が重複しています"),
+        AttributeFault::Overrun => lang.pick("reaches beyond the end", "が末尾を越えています"),
+        AttributeFault::NotBetweenAses => {
+            lang.pick("has no place between autonomous systems", "はAS間で使うものではありません")
+        }
+    };
+    let approach = match error.approach {
+        Approach::AttributeDiscard => lang.pick("the attribute is dropped", "属性を捨てました"),
+        Approach::TreatAsWithdraw => {
+            lang.pick("its routes count as withdrawn", "その経路を取り下げとして扱いました")
+        }
+    };
+    lang.pick(
+        format!("attribute {code} {fault}: {approach} (RFC 7606)"),
+        format!("属性{code}{fault}。{approach} (RFC 7606)"),
+    )
+}
+
+/// One change of state, true when read alone.
+pub fn notice(notice: &Notice, lang: Lang) -> String {
+    match notice {
+        Notice::Established { neighbour, router_id, .. } => lang.pick(
+            format!("session with {neighbour} ({router_id}) is established"),
+            format!("{neighbour}（{router_id}）とのセッションが確立しました"),
+        ),
+        Notice::Lost { neighbour, reason } => {
+            let why = session_end(reason, lang);
+            lang.pick(
+                format!("session with {neighbour} has ended: {why}"),
+                format!("{neighbour}とのセッションが終わりました: {why}"),
+            )
+        }
+        Notice::Failing { neighbour, reason } => {
+            let why = session_end(reason, lang);
+            lang.pick(
+                format!("no session with {neighbour} yet: {why}"),
+                format!("{neighbour}とのセッションがまだ確立しません: {why}"),
+            )
+        }
+        Notice::Refused { neighbour, prefix, reason } => {
+            let why = import_refusal(reason, lang);
+            lang.pick(
+                format!("{prefix} from {neighbour} refused: {why}"),
+                format!("{neighbour}からの{prefix}を拒みました: {why}"),
+            )
+        }
+        Notice::RefusedListFull { neighbour, listed } => lang.pick(
+            format!("{neighbour} has more than {listed} refused routes: further ones are only counted"),
+            format!("{neighbour}の拒んだ経路が{listed}を超えました。以後は数だけを数えます"),
+        ),
+        Notice::AttributeError { neighbour, error } => {
+            let what = attribute_error(error, lang);
+            lang.pick(format!("UPDATE from {neighbour}: {what}"), format!("{neighbour}からのUPDATE: {what}"))
+        }
+        Notice::TooLarge { neighbour, prefix } => lang.pick(
+            format!("{prefix} cannot be sent to {neighbour}: its attributes fill a whole message"),
+            format!("{prefix}を{neighbour}へ送れません: 属性だけで1通のメッセージを超えます"),
+        ),
+        Notice::OriginationStarted { prefix } => {
+            lang.pick(format!("{prefix} is announced"), format!("{prefix}の広告を始めました"))
+        }
+        Notice::OriginationStopped { prefix } => lang.pick(
+            format!("{prefix} is no longer announced: the rest of the network cannot be reached"),
+            format!("{prefix}の広告をやめました: 網の残りに届きません"),
+        ),
+    }
+}

@@ -1,0 +1,149 @@
+//! Not only against ourselves: Debian's kernel in a virtual machine, an ordinary user's lab.
+//!
+//! What a test needs beyond Rust stands beside it; where that is missing, the test is counted as
+//! skipped (ignored) and says what was missing.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+const TSUMUGI: &str = env!("CARGO_BIN_EXE_tsumugi");
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
+}
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
+}
+
+/// A test that is skipped, in words, where something that it needs is missing.
+fn trial(name: &str, missing: Option<String>, run: fn() -> Result<(), Failed>) -> Trial {
+    if let Some(missing) = &missing {
+        eprintln!("skipped: {name}: {missing}");
+    }
+    Trial::test(name, run).with_ignored_flag(missing.is_some())
+}
+
+fn no_virtual_machine() -> Option<String> {
+    let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/vm/kernel/ready");
+    if !kernel.exists() {
+        return Some("Debian's kernel is not unpacked (tests/vm/fetch-kernel)".into());
+    }
+    ["qemu-system-x86_64", "busybox", "cpio", "depmod", "nft", "wg", "ping", "ip"]
+        .into_iter()
+        .find(|program| !is_installed(program))
+        .map(|program| format!("{program} is not installed"))
+}
+
+fn is_installed(program: &str) -> bool {
+    let usual = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(usual).any(|folder| folder.join(program).exists())
+}
+
+fn no_other_user() -> Option<String> {
+    if !nix_is_root() {
+        return Some("needs root to become another user".into());
+    }
+    ["setpriv", "unshare", "nft"]
+        .into_iter()
+        .find(|program| !is_installed(program))
+        .map(|program| format!("{program} is not installed"))
+}
+
+fn nix_is_root() -> bool {
+    // The owner of a process's own entry is its effective user.
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// Boots the guest with a script and files; its console, or why it did not end well.
+fn boot(script: &str, files: &[(PathBuf, &str)]) -> Result<String, Failed> {
+    let mut command = Command::new(here("vm/boot"));
+    command.arg(here(script)).arg(format!("{TSUMUGI}=/usr/bin/tsumugi"));
+    for (source, destination) in files {
+        command.arg(format!("{}={destination}", source.display()));
+    }
+    let output = command.stdin(Stdio::null()).output()?;
+    let console = String::from_utf8_lossy(&output.stdout).into_owned();
+    if console.contains("guest: exit 0") {
+        Ok(console)
+    } else {
+        Err(format!("the guest failed:\n{console}\n{}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+}
+
+fn engines_against_the_kernel() -> Result<(), Failed> {
+    let console = boot("vm/engines.sh", &[(here("files/engines.toml"), "/engines.toml")])?;
+    let devices = |router: &str| -> Result<String, Failed> {
+        let ending = format!("devices of {router}");
+        Ok(console.lines().find(|line| line.contains(&ending)).ok_or("no list of devices")?.to_owned())
+    };
+    // `auto` takes the kernel's devices there; `userspace` never does.
+    for router in ["alpha", "gamma"] {
+        let list = devices(router)?;
+        if !list.contains("wireguard") || !list.contains("gre remote") {
+            return Err(format!("{router} did not take the kernel's devices: {list}\n{console}").into());
+        }
+    }
+    let list = devices("beta")?;
+    if list.contains("wireguard") || list.contains("gre remote") {
+        return Err(format!("beta was told not to use the kernel's devices: {list}").into());
+    }
+    Ok(())
+}
+
+fn gre_over_ipv6_into_the_kernel() -> Result<(), Failed> {
+    let plan = std::env::temp_dir().join(format!("tsumugi-gre6-{}.json", std::process::id()));
+    let output = Command::new(TSUMUGI)
+        .args(["plan", "--router", "hana", "--json"])
+        .arg(example("two-homes.toml"))
+        .output()?;
+    if !output.status.success() {
+        return Err("the small example has no plan".into());
+    }
+    fs::write(&plan, &output.stdout)?;
+    let result = boot("vm/gre6.sh", &[(plan.clone(), "/hana.json")]);
+    fs::remove_file(&plan)?;
+    let console = result?;
+    if console.contains("packets of 2400 reassembled from two") {
+        Ok(())
+    } else {
+        Err(format!("no packets counted:\n{console}").into())
+    }
+}
+
+/// uid 65534 with a /dev/net/tun of mode 0666, as usual distributions have it, in a mount namespace of its own.
+fn lab_of_an_ordinary_user() -> Result<(), Failed> {
+    let home = std::env::temp_dir().join(format!("tsumugi-user-{}", std::process::id()));
+    fs::create_dir_all(&home)?;
+    let binary = home.join("tsumugi");
+    fs::copy(TSUMUGI, &binary)?;
+    fs::copy(example("two-homes.toml"), home.join("two-homes.toml"))?;
+    let script = format!(
+        "mount -t tmpfs tmpfs /dev/net && mknod -m 0666 /dev/net/tun c 10 200 && chmod -R a+rX {home} && cd {home} && \
+         exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env HOME={home} \
+         XDG_RUNTIME_DIR= ./tsumugi lab verify two-homes.toml",
+        home = home.display()
+    );
+    let output =
+        Command::new("unshare").args(["--mount", "sh", "-c", &script]).stdin(Stdio::null()).output()?;
+    fs::remove_dir_all(&home)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let told = [output.stdout, output.stderr].concat();
+    Err(format!("{}:\n{}", output.status, String::from_utf8_lossy(&told)).into())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let tests = vec![
+        trial("engines_against_the_kernel", no_virtual_machine(), engines_against_the_kernel),
+        trial("gre_over_ipv6_into_the_kernel", no_virtual_machine(), gre_over_ipv6_into_the_kernel),
+        trial("lab_of_an_ordinary_user", no_other_user(), lab_of_an_ordinary_user),
+    ];
+    libtest_mimic::run(&arguments, tests).exit_code()
+}

@@ -1,0 +1,37 @@
+//! Router processes that speak to each other, to FRR and to BIRD, each in namespaces of its own.
+
+mod bird;
+mod frr;
+mod inside;
+mod plans;
+mod world;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+use world::{World, in_world, missing};
+
+fn main() -> ExitCode {
+    let trial = |name: &str, programs: &[&str], test: fn(&mut World)| {
+        let missing = missing(programs);
+        if let Some(missing) = &missing {
+            eprintln!("skipped: {name}: {missing}");
+        }
+        Trial::test(name, move || in_world(test)).with_ignored_flag(missing.is_some())
+    };
+    let basic = ["ip", "ping", "unshare", "nsenter", "setpriv"];
+    let with = |more: &[&'static str]| [&basic[..], more].concat();
+    let trials = vec![
+        trial("two_routers_reach_each_other", &basic, inside::two_routers_reach_each_other),
+        trial("parallel_links_are_used_together", &basic, inside::parallel_links_are_used_together),
+        trial("a_silent_cut_is_routed_around", &basic, inside::a_silent_cut_is_routed_around),
+        trial("a_killed_process_costs_nothing", &basic, inside::a_killed_process_costs_nothing),
+        trial("what_is_not_confirmed_goes", &basic, inside::what_is_not_confirmed_goes),
+        trial("a_new_plan_takes_over_whole_or_not", &basic, inside::a_new_plan_takes_over_whole_or_not),
+        trial("what_a_hand_changed_is_put_back", &basic, inside::what_a_hand_changed_is_put_back),
+        trial("links_come_and_go", &basic, inside::links_come_and_go),
+        trial("strangers_are_refused", &basic, inside::strangers_are_refused),
+        trial("frr_is_an_inside_neighbour", &with(&["zebra", "bgpd"]), frr::frr_is_an_inside_neighbour),
+        trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

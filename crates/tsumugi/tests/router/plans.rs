@@ -1,0 +1,178 @@
+//! Plans of small routers, written by hand: what a test changes stands in the test.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tsumugi_core::bgp::config::{
+    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Timers, Transport,
+};
+use tsumugi_core::desired::{Address, Desired, Link, LinkKind, Sysctl};
+use tsumugi_core::id::{Asn, IfName, Plane, Prefix};
+use tsumugi_core::router_plan::{ManagementPlan, Overlay, RouterPlan, SCHEMA};
+
+pub const PUBLIC: Asn = Asn(63806);
+/// On inside links.
+const MTU: u32 = 2400;
+
+pub fn name(text: &str) -> IfName {
+    IfName::new(text).unwrap()
+}
+
+pub fn prefix(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+pub fn loopback_v4(id: u32) -> Ipv4Addr {
+    Ipv4Addr::new(43, 228, 174, 128 + u8::try_from(id).unwrap())
+}
+
+pub fn loopback_v6(id: u32) -> Ipv6Addr {
+    Ipv6Addr::new(0x2402, 0x3160, 0xffff, 0, 0, 0, 0, u16::try_from(id).unwrap())
+}
+
+pub fn link_local(id: u32) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::try_from(id).unwrap())
+}
+
+fn sysctl(key: &str, value: &str) -> Sysctl {
+    Sysctl { key: key.into(), value: value.into(), optional: false }
+}
+
+/// A router of a network in which routers 1 to 9 may be.
+pub fn router(id: u32) -> RouterPlan {
+    let loopbacks = [IpAddr::V4(loopback_v4(id)), IpAddr::V6(loopback_v6(id))];
+    let fabric = Desired {
+        addresses: loopbacks
+            .map(|address| Address { link: IfName::loopback(), prefix: address.into() })
+            .into(),
+        sysctls: vec![
+            sysctl("net/ipv4/ip_forward", "1"),
+            sysctl("net/ipv6/conf/all/forwarding", "1"),
+            sysctl("net/ipv4/conf/all/rp_filter", "0"),
+            sysctl("net/ipv4/conf/default/rp_filter", "0"),
+            sysctl("net/ipv4/fib_multipath_hash_policy", "1"),
+            sysctl("net/ipv6/fib_multipath_hash_policy", "1"),
+        ],
+        ..Desired::default()
+    };
+    RouterPlan {
+        schema: SCHEMA,
+        generation: 1,
+        hash: String::new(),
+        network: "test".into(),
+        public_asn: PUBLIC,
+        name: format!("r{id}"),
+        id,
+        site: format!("site{id}"),
+        management: ManagementPlan {
+            desired: Desired::default(),
+            overlay: Overlay {
+                device: name("mgmt"),
+                alias: "management".into(),
+                mtu: 1280,
+                space: prefix("fd63:806::/48"),
+                lines: Vec::new(),
+                neighbours: Vec::new(),
+            },
+        },
+        underlay: Desired::default(),
+        fabric,
+        tunnels: Vec::new(),
+        speaker: Some(SpeakerConfig {
+            router_id: loopback_v4(id),
+            asn: Asn::of_router(id),
+            public_asn: PUBLIC,
+            inside_asns: (1..10).map(Asn::of_router).collect(),
+            source_v4: Some(loopback_v4(id)),
+            source_v6: Some(loopback_v6(id)),
+            originate: loopbacks
+                .map(|address| Origination {
+                    prefix: address.into(),
+                    while_reaching: Vec::new(),
+                    discard: false,
+                })
+                .into(),
+            neighbours: Vec::new(),
+            bogons: ["10.0.0.0/8", "198.51.100.0/24", "2001:db8::/32"].map(prefix).into(),
+            own_prefixes: ["43.228.174.0/24", "2402:3160::/32"].map(prefix).into(),
+            max_paths: 8,
+        }),
+    }
+}
+
+/// The AS's prefixes are announced while one of these routers is reached.
+pub fn originate(plan: &mut RouterPlan, while_reaching: &[u32]) {
+    let speaker = plan.speaker.as_mut().unwrap();
+    for own in speaker.own_prefixes.clone() {
+        let of_family = |id: &u32| match own {
+            Prefix::V4(_) => IpAddr::V4(loopback_v4(*id)).into(),
+            Prefix::V6(_) => IpAddr::V6(loopback_v6(*id)).into(),
+        };
+        let while_reaching = while_reaching.iter().map(of_family).collect();
+        speaker.originate.push(Origination { prefix: own, while_reaching, discard: true });
+    }
+}
+
+fn port(plan: &mut RouterPlan, link: &str, mtu: u32, addresses: &[Prefix]) {
+    plan.fabric.links.push(Link {
+        name: name(link),
+        alias: format!("{} of {}", link, plan.name),
+        kind: LinkKind::Port,
+        mtu,
+        mac: None,
+        master: None,
+    });
+    let addresses = addresses.iter().map(|prefix| Address { link: name(link), prefix: *prefix });
+    plan.fabric.addresses.extend(addresses);
+}
+
+/// An inside link by an Ethernet port to another router, or to whoever is heard there.
+pub fn inside(plan: &mut RouterPlan, link: &str, remote_id: u32, heard: bool) {
+    let local = link_local(plan.id);
+    port(plan, link, MTU, &[Prefix::new(IpAddr::V6(local), 64).unwrap()]);
+    let remote = (!heard).then(|| link_local(remote_id));
+    plan.speaker.as_mut().unwrap().neighbours.push(NeighbourConfig {
+        name: format!("r{remote_id} {link}"),
+        transport: Transport::Unnumbered { link: name(link), local, remote },
+        local_asn: Asn::of_router(plan.id),
+        remote_asn: Asn::of_router(remote_id),
+        relation: Relation::Inside { prepends: 1 },
+        families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
+        timers: Timers::INSIDE,
+    });
+}
+
+/// An outside connection by an Ethernet port: a session for each family.
+pub fn provider(plan: &mut RouterPlan, link: &str, asn: u32, ends: &[(&str, &str)]) {
+    let addresses: Vec<_> = ends.iter().map(|(local, _)| prefix(local)).collect();
+    port(plan, link, 1500, &addresses);
+    for (address, (_, remote)) in addresses.iter().zip(ends) {
+        let local = address.addr();
+        let family = if local.is_ipv4() { Family::Ipv4Unicast } else { Family::Ipv6Unicast };
+        plan.speaker.as_mut().unwrap().neighbours.push(NeighbourConfig {
+            name: format!("provider {}", if local.is_ipv4() { "ipv4" } else { "ipv6" }),
+            transport: Transport::Numbered { link: name(link), local, remote: remote.parse().unwrap() },
+            local_asn: PUBLIC,
+            remote_asn: Asn(asn),
+            relation: Relation::Outside(OutsidePolicy {
+                role: Role::Provider,
+                customer_prefixes: Vec::new(),
+                allowed_private_asns: Vec::new(),
+                extra_prepends: 0,
+                prefix_limit: None,
+            }),
+            families: vec![family],
+            timers: Timers { connect_retry: 500, connect_timeout: 1_000, ..Timers::OUTSIDE },
+        });
+    }
+}
+
+/// What the reconcile of links asks of every fabric.
+pub fn sealed(mut plan: RouterPlan) -> RouterPlan {
+    let links: Vec<_> = plan.fabric.links.iter().map(|link| link.name.clone()).collect();
+    for link in links {
+        let conf = format!("net/ipv6/conf/{link}");
+        plan.fabric.sysctls.push(sysctl(&format!("{conf}/accept_ra"), "0"));
+    }
+    tsumugi_plan::hash::seal(&mut plan);
+    debug_assert!(plan.plane(Plane::Fabric).links.len() < 10);
+    plan
+}

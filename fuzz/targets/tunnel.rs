@@ -1,0 +1,24 @@
+//! Any bytes as packets from the underlay: reassembled within bounds, decapsulated.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tsumugi_core::time::Instant;
+use tsumugi_core::tunnel::{Limits, Reassembly, decapsulate};
+
+fuzz_target!(|bytes: &[u8]| {
+    let limits = Limits::default();
+    let mut reassembly = Reassembly::new(limits);
+    let mut rest = bytes;
+    let mut now = Instant(0);
+    // Each packet is led by its length in two bytes.
+    while let [high, low, tail @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(tail.len());
+        let (packet, after) = tail.split_at(length);
+        rest = after;
+        now = Instant(now.0 + 1_000_000);
+        if let Ok(Some(datagram)) = reassembly.receive(now, packet) {
+            let _ = decapsulate(datagram.protocol, &datagram.payload);
+        }
+        assert!(reassembly.bytes() <= limits.bytes, "more is held than allowed");
+    }
+});
