@@ -184,7 +184,15 @@ pub fn raise(
     if labs()?.iter().any(|lab| lab.name == source.name) {
         return Err(Trouble::UpAlready(source.name.into()));
     }
-    let ran = space::run(|| {
+    let file = fs::canonicalize(source.file).unwrap_or_else(|_| source.file.into());
+    let mut recorded = Ok(());
+    // Recorded from its first moment: one may look into a lab that does not come up.
+    let begun = |init: Pid| {
+        let init = init.as_raw();
+        let began = began(init).unwrap_or_default();
+        recorded = write(&Record { name: source.name.into(), file: file.clone(), init, began });
+    };
+    let ran = space::run(begun, || {
         let mut progress = Progress::new();
         match up::bring_up(source, &mut progress) {
             Ok(lab) => End { code: then(&lab, &mut progress), stays: stay == Stay::OnceUp },
@@ -194,13 +202,15 @@ pub fn raise(
                 End { code: 1, stays: false }
             }
         }
-    })?;
-    if ran.end.stays {
-        let init = ran.init.as_raw();
-        let file = fs::canonicalize(source.file).unwrap_or_else(|_| source.file.into());
-        let record = Record { name: source.name.into(), file, init, began: began(init).unwrap_or_default() };
-        write(&record).map_err(Trouble::doing(format!("recording the lab {}", record.name)))?;
-    }
+    });
+    let ran = match ran {
+        Ok(ran) if ran.end.stays => ran,
+        ended => {
+            remove(source.name).map_err(Trouble::doing(format!("forgetting the lab {}", source.name)))?;
+            ended?
+        }
+    };
+    recorded.map_err(Trouble::doing(format!("recording the lab {}", source.name)))?;
     Ok(ran.end.code)
 }
 

@@ -78,13 +78,14 @@ pub struct Ran {
     pub init: Pid,
 }
 
-/// Runs `work` in a space of its own and returns when it has ended.
+/// Runs `work` in a space of its own and returns when it has ended. `begun` is called outside once
+/// the space stands, with init's process id.
 ///
 /// Must be called by a process with a single thread.
 ///
 /// # Errors
 /// Why there can be no space here. What the work itself could not do is in [`End::code`].
-pub fn run(work: impl FnOnce() -> End) -> Result<Ran, NoSpace> {
+pub fn run(mut begun: impl FnMut(Pid), work: impl FnOnce() -> End) -> Result<Ran, NoSpace> {
     check_tun()?;
     for program in ["nft"] {
         if find_program(program).is_none() {
@@ -93,12 +94,12 @@ pub fn run(work: impl FnOnce() -> End) -> Result<Ran, NoSpace> {
     }
     let mut work = Some(work);
     let user = UserNamespace::Own;
-    match attempt(user, &mut work) {
+    match attempt(user, &mut begun, &mut work) {
         // Root can do without a user namespace where a container forbids it, or forbids a /proc in it.
         Err(NoSpace::UserNamespacesForbidden(_) | NoSpace::NamespacesForbidden(_) | NoSpace::Mount(_))
             if geteuid().is_root() =>
         {
-            attempt(UserNamespace::Shared, &mut work)
+            attempt(UserNamespace::Shared, &mut begun, &mut work)
         }
         result => result,
     }
@@ -151,7 +152,11 @@ impl Word {
     }
 }
 
-fn attempt<W: FnOnce() -> End>(user: UserNamespace, work: &mut Option<W>) -> Result<Ran, NoSpace> {
+fn attempt<W: FnOnce() -> End>(
+    user: UserNamespace,
+    begun: &mut dyn FnMut(Pid),
+    work: &mut Option<W>,
+) -> Result<Ran, NoSpace> {
     let (from_space, to_command) = io::pipe()?;
     let (from_command, mut to_space) = io::pipe()?;
     // SAFETY: this process has one thread (the caller's duty), so the child may do anything.
@@ -163,7 +168,7 @@ fn attempt<W: FnOnce() -> End>(user: UserNamespace, work: &mut Option<W>) -> Res
         }
         ForkResult::Parent { child } => {
             drop((to_command, from_command));
-            let result = follow(user, child, BufReader::new(from_space), &mut to_space);
+            let result = follow(user, child, begun, BufReader::new(from_space), &mut to_space);
             // What stays has let go of the keeper; everything else ends with it.
             let _ = kill(child, Signal::SIGKILL);
             let _ = waitpid(child, None);
@@ -176,12 +181,19 @@ fn attempt<W: FnOnce() -> End>(user: UserNamespace, work: &mut Option<W>) -> Res
 fn follow(
     user: UserNamespace,
     keeper: Pid,
+    begun: &mut dyn FnMut(Pid),
     mut from_space: BufReader<PipeReader>,
     to_space: &mut PipeWriter,
 ) -> Result<Ran, NoSpace> {
     let mut init = None;
+    let mut mounted = false;
     let mut line = String::new();
     loop {
+        // The keeper and init speak into the same pipe: either may be the first.
+        if let (Some(init), true) = (init, mounted) {
+            begun(init);
+            mounted = false;
+        }
         line.clear();
         if from_space.read_line(&mut line)? == 0 {
             return Err(NoSpace::System(io::Error::new(
@@ -204,7 +216,8 @@ fn follow(
                 let init = init.ok_or_else(|| io::Error::other("an end without a beginning"))?;
                 return Ok(Ran { end, init });
             }
-            Some(Word::Mounted) | None => {}
+            Some(Word::Mounted) => mounted = true,
+            None => {}
         }
     }
 }

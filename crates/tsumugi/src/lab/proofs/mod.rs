@@ -3,12 +3,16 @@
 
 mod addresses;
 mod context;
+mod cut;
 mod graph;
 mod loopbacks;
 mod one_packet_tcp;
+mod outside;
+mod planes;
 mod sessions;
 mod traceroute;
 mod two_packets;
+mod walls;
 
 pub use context::Context;
 
@@ -23,6 +27,9 @@ pub fn prove(id: ProofId, context: &Context) -> Vec<Row> {
         ProofId::OnePacketTcp => one_packet_tcp::prove(context),
         ProofId::Loopbacks => loopbacks::prove(context),
         ProofId::TwoPackets => two_packets::prove(context),
-        _ => Vec::new(),
+        ProofId::Planes => planes::prove(context),
+        ProofId::Cut => cut::prove(context),
+        ProofId::Walls => walls::prove(context),
+        ProofId::Outside => outside::prove(context),
     }
 }

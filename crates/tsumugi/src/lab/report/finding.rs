@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
+use tsumugi_core::desired::DropReason;
 
 /// Where on a link something was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,50 @@ pub enum Finding {
     Elsewhere { place: Place },
     /// The transfer broke off or stood still.
     NoTransfer(String),
+
+    /// Forged packets that were dropped, by the name of their counter.
+    Dropped(Vec<(DropReason, u64)>),
+    /// Fewer were counted than were sent.
+    NotCounted { reason: DropReason, sent: u64, counted: u64 },
+    /// What was answered or let through although it was forged: to whom, and what went there.
+    LetThrough(Vec<String>),
+
+    /// A peer holds exactly what it should; the path of our own prefixes.
+    Holds { prefixes: usize, path: String },
+    /// A peer holds what it should not, or lacks what it should hold.
+    HoldsWrong { missing: Vec<String>, extra: Vec<String> },
+    /// A route with a path that is not the file's.
+    WrongPath { prefix: String, path: String, expected: String },
+    /// A route with a community that is ours alone.
+    OurCommunity { prefix: String, community: String },
+    /// The peer's session does not stand: what it says of it.
+    NoSession(String),
+    /// Bad announcements of which no packet came, with the border's reason for each.
+    RefusedAll { count: usize, reasons: Vec<String> },
+    /// Bad announcements that attracted packets.
+    TakenAlthough(Vec<String>),
+    /// Where packets to what everybody announces went, and it is right.
+    Prefers { winners: Vec<String> },
+    /// Packets to what everybody announces came to somebody less preferred.
+    PrefersWrong { at: Vec<String>, instead: Vec<String> },
+    /// A border cut off from the AS withdrew all of the AS's prefixes.
+    Withdrew { after: Duration },
+    /// It still announces them.
+    StillAnnounced { prefixes: Vec<String>, after: Duration },
+    /// All is mended, and it has not come back.
+    NotRestored(Vec<String>),
+
+    /// Packets sent to the management space from elsewhere; none arrived.
+    NothingCrossed { packets: usize, places: usize },
+    /// Packets that did arrive: from where and at whom.
+    Crossed(Vec<String>),
+
+    /// A silent cut: the longest outage, and how many of the pairs had any.
+    Healed { loss: Duration, interrupted: usize, of: usize },
+    /// The file shows no second way for some; all others healed.
+    NoSecondWay { apart: Vec<String>, loss: Duration },
+    /// Pairs that have a second way and did not find it.
+    NotHealed { pairs: Vec<String>, after: Duration },
 }
 
 impl From<io::Error> for Finding {

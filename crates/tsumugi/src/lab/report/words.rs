@@ -67,7 +67,168 @@ impl Finding {
             | Finding::ForeignHop { .. }
             | Finding::NoSuchLink { .. }
             | Finding::NotArrived { .. } => choose(lang, self.way()),
+            Finding::Dropped(_) | Finding::NotCounted { .. } | Finding::LetThrough(_) => {
+                choose(lang, self.walls())
+            }
+            Finding::Holds { .. }
+            | Finding::HoldsWrong { .. }
+            | Finding::WrongPath { .. }
+            | Finding::OurCommunity { .. }
+            | Finding::NoSession(_)
+            | Finding::Withdrew { .. }
+            | Finding::StillAnnounced { .. } => choose(lang, self.heard_outside()),
+            Finding::RefusedAll { .. }
+            | Finding::TakenAlthough(_)
+            | Finding::Prefers { .. }
+            | Finding::PrefersWrong { .. } => choose(lang, self.taken_from_outside()),
+            Finding::NothingCrossed { .. }
+            | Finding::Crossed(_)
+            | Finding::NotRestored(_)
+            | Finding::Healed { .. }
+            | Finding::NoSecondWay { .. }
+            | Finding::NotHealed { .. } => choose(lang, self.survival()),
             _ => choose(lang, self.packets()),
+        }
+    }
+
+    fn walls(&self) -> [String; 2] {
+        match self {
+            Finding::Dropped(counted) => {
+                let sum: u64 = counted.iter().map(|(_, count)| count).sum();
+                let each: Vec<String> =
+                    counted.iter().map(|(reason, count)| format!("{} {count}", reason.counter())).collect();
+                let each = each.join(", ");
+                [format!("{sum} dropped and counted: {each}"), format!("{sum} 個を破棄し計数: {each}")]
+            }
+            Finding::NotCounted { reason, sent, counted } => {
+                let name = reason.counter();
+                [
+                    format!("{sent} packets sent, {counted} counted as {name}"),
+                    format!("{sent} 個を送信、{name} の計数は {counted}"),
+                ]
+            }
+            Finding::LetThrough(what) => {
+                let list = list(what);
+                [format!("let through or answered: {list}"), format!("通過または応答: {list}")]
+            }
+            _ => Default::default(),
+        }
+    }
+
+    fn heard_outside(&self) -> [String; 2] {
+        match self {
+            Finding::Holds { prefixes, path } => {
+                let plural = if *prefixes == 1 { "prefix" } else { "prefixes" };
+                [
+                    format!("exactly {prefixes} {plural} with path {path}"),
+                    format!("ちょうど {prefixes} プレフィックス、パス {path}"),
+                ]
+            }
+            Finding::HoldsWrong { missing, extra } => {
+                let (missing, extra) = (list(missing), list(extra));
+                [
+                    format!("missing: {}; too much: {}", dash(&missing), dash(&extra)),
+                    format!("不足: {}、余分: {}", dash(&missing), dash(&extra)),
+                ]
+            }
+            Finding::WrongPath { prefix, path, expected } => [
+                format!("{prefix} has path {path} instead of {expected}"),
+                format!("{prefix} のパスは {path}、正しくは {expected}"),
+            ],
+            Finding::OurCommunity { prefix, community } => [
+                format!("{prefix} carries our own community {community}"),
+                format!("{prefix} に内部用コミュニティ {community} が付いています"),
+            ],
+            Finding::NoSession(why) => [format!("no session: {why}"), format!("セッションなし: {why}")],
+            Finding::Withdrew { after } => {
+                let after = seconds(*after);
+                [
+                    format!("cut off, withdrew everything after {after}"),
+                    format!("孤立後 {after} ですべて取り消し"),
+                ]
+            }
+            Finding::StillAnnounced { prefixes, after } => {
+                let (list, after) = (list(prefixes), seconds(*after));
+                [
+                    format!("cut off, still announces after {after}: {list}"),
+                    format!("孤立後 {after} でも広告中: {list}"),
+                ]
+            }
+            _ => Default::default(),
+        }
+    }
+
+    fn taken_from_outside(&self) -> [String; 2] {
+        match self {
+            Finding::RefusedAll { count, reasons } => {
+                let reasons = reasons.join("; ");
+                [
+                    format!("{count} bad announcements attracted nothing ({reasons})"),
+                    format!("不正な広告 {count} 件に到達なし ({reasons})"),
+                ]
+            }
+            Finding::TakenAlthough(what) => {
+                let list = list(what);
+                [
+                    format!("packets came although it is to be refused: {list}"),
+                    format!("拒否すべき経路に到達: {list}"),
+                ]
+            }
+            Finding::Prefers { winners } => {
+                let winners = list(winners);
+                [format!("all packets went to {winners}"), format!("すべて {winners} へ")]
+            }
+            Finding::PrefersWrong { at, instead } => {
+                let (at, instead) = (list(at), list(instead));
+                [
+                    format!("packets went to {} instead of {instead}", dash(&at)),
+                    format!("{instead} ではなく {} へ", dash(&at)),
+                ]
+            }
+            _ => Default::default(),
+        }
+    }
+
+    fn survival(&self) -> [String; 2] {
+        match self {
+            Finding::NothingCrossed { packets, places } => [
+                format!("{packets} packets from {places} places, none arrived"),
+                format!("{places} 箇所からの {packets} パケット、到達なし"),
+            ],
+            Finding::Crossed(what) => {
+                let list = list(what);
+                [format!("arrived in the management plane: {list}"), format!("管理プレーンに到達: {list}")]
+            }
+            Finding::NotRestored(what) => {
+                let list = list(what);
+                [format!("mended, but not back: {list}"), format!("復旧後も戻りません: {list}")]
+            }
+            Finding::Healed { loss, interrupted: 0, of } => {
+                let _ = loss;
+                [format!("none of {of} pairs interrupted"), format!("{of} 組のいずれも中断なし")]
+            }
+            Finding::Healed { loss, interrupted, of } => {
+                let loss = loss.as_millis();
+                [
+                    format!("{loss} ms, {interrupted} of {of} pairs interrupted"),
+                    format!("{loss} ms、{of} 組中 {interrupted} 組が中断"),
+                ]
+            }
+            Finding::NoSecondWay { apart, loss } => {
+                let (list, loss) = (list(apart), loss.as_millis());
+                [
+                    format!("the file shows no second way for {list}; all others after {loss} ms"),
+                    format!("ファイル上 {list} に迂回路なし、他は {loss} ms"),
+                ]
+            }
+            Finding::NotHealed { pairs, after } => {
+                let (list, after) = (list(pairs), seconds(*after));
+                [
+                    format!("still apart after {after}, though there is a second way: {list}"),
+                    format!("迂回路があるのに {after} 後も不通: {list}"),
+                ]
+            }
+            _ => Default::default(),
         }
     }
 
@@ -220,6 +381,11 @@ const MOST: usize = 6;
 fn list(names: &[String]) -> String {
     let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > MOST { format!("{shown} +{}", names.len() - MOST) } else { shown }
+}
+
+/// Nothing at all is a dash.
+fn dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
 }
 
 fn sum(sizes: &[usize]) -> String {

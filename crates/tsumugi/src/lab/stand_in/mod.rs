@@ -8,7 +8,7 @@ mod record;
 mod script;
 mod session;
 
-pub use record::{Heard, HeardRoute};
+pub use record::{Heard, HeardRoute, HeardSession};
 pub use script::{Announcement, Expect, Why, script};
 
 use super::{Lab, Machine, PeerStand, ROOT};
