@@ -63,9 +63,7 @@ pub(super) fn words(kind: &LinkProblem) -> Words {
                 format!("{by} needs {what_en}, and line {line} does not pass that"),
                 format!("take another line{or_en}; if it does pass, say so in `passes` ({why_en})"),
                 format!("{by}には{what_ja}が必要ですが、回線 {line}は通しません"),
-                format!(
-                    "別の回線かwireguardにしてください。実際に通るなら`passes`に書いてください({why_ja})"
-                ),
+                format!("{or_ja}にしてください。実際に通るなら`passes`に書いてください({why_ja})"),
             )
         }
         LinkProblem::NotForFabric { line } => Words::new(

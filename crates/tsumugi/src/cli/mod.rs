@@ -138,10 +138,10 @@ fn run(cli: Cli) -> Outcome {
         Verb::Explain(Explain::Mtu { file, link }) => {
             plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
         }
-        Verb::Management { state } => management::run(&state),
         Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
         Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
         Verb::Schema => file::schema(),
+        Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }

@@ -45,7 +45,7 @@ impl Verify {
             })?;
             return Ok(status.into());
         };
-        let loaded = Loaded::read(file.clone(), None)?;
+        let loaded = Loaded::read(file.clone(), None, lang)?;
         let stay = if self.keep { Stay::OnceUp } else { Stay::Never };
         let status = control::raise(&loaded.source(), stay, |lab, _| self.prove(lab, lang, began))?;
         Ok(status.into())
