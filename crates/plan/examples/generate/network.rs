@@ -44,7 +44,7 @@ fn name(router: usize) -> String {
 fn push_router(text: &mut String, router: usize) {
     let name = name(router);
     let id = router + 1;
-    let first = router % PER_SITE == 0;
+    let first = router.is_multiple_of(PER_SITE);
     let meeting = first && router / PER_SITE < 3;
     let purposes = if first { "[\"fabric\", \"management\"]" } else { "[\"fabric\"]" };
     let _ = write!(

@@ -3,7 +3,7 @@
 use super::Survey;
 use crate::declaration::keys::LINE_CLIENTS;
 use crate::declaration::line::{Family, Net};
-use crate::declaration::{LineAddress, LineKind, Pass, Purpose, Said, Uplink, word};
+use crate::declaration::{LineAddress, LineKind, List, Pass, Purpose, Said, Uplink, word};
 use crate::problem::LineProblem;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -34,18 +34,21 @@ pub(super) fn check(survey: &mut Survey<'_>) {
     }
 }
 
+/// Whether a list and all that it holds could be read.
+pub(super) fn all_read<T>(list: &List<T>) -> bool {
+    list.sound().is_some_and(|list| list.iter().all(|one| one.sound().is_some()))
+}
+
 /// Whether the kind of line and what it passes could be read.
 pub(super) fn is_known(uplink: &Uplink) -> bool {
-    let passes = uplink.passes.as_ref();
-    let passes = passes
-        .is_none_or(|said| said.sound().is_some_and(|list| list.iter().all(|one| one.sound().is_some())));
+    let passes = uplink.passes.as_ref().is_none_or(all_read);
     let region = uplink.region.as_ref().is_none_or(|region| region.sound().is_some());
     uplink.kind.sound().is_some() && passes && region
 }
 
 /// Whether all of its addresses could be read.
 pub(super) fn has_known_addresses(uplink: &Uplink) -> bool {
-    uplink.address.sound().is_some_and(|list| list.iter().all(|one| one.sound().is_some()))
+    all_read(&uplink.address)
 }
 
 fn region(survey: &mut Survey<'_>, uplink: &Uplink) {
@@ -142,7 +145,7 @@ fn gateways(survey: &mut Survey<'_>, uplink: &Uplink) {
             survey.tell(said.span(), LineProblem::GatewayNotOnLine { gateway, network: prefix.trunc() });
         }
     }
-    if uplink.gateway.as_ref().is_some_and(|said| said.sound().is_none()) {
+    if uplink.gateway.as_ref().is_some_and(|said| !all_read(said)) {
         return;
     }
     for said in uplink.address.iter() {

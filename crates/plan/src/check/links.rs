@@ -1,7 +1,7 @@
 //! Links between routers: whether their two ends can meet, and whether the lines pass the tunnel.
 
 use super::Survey;
-use super::lines::{has_known_addresses, is_known};
+use super::lines::{all_read, has_known_addresses, is_known};
 use crate::declaration::line::Family;
 use crate::declaration::{Engine, LineKind, Link, LinkBy, Pass, Purpose, Router, Said, Uplink, word};
 use crate::problem::{LineProblem, LinkProblem, ProblemKind};
@@ -19,6 +19,8 @@ struct Seen<'a> {
     wireguard: HashMap<[usize; 2], u8>,
     /// Lines whose fragments have been warned of.
     fragments: HashSet<(usize, &'a str)>,
+    /// Sites whose switches have been told to be too small.
+    switches: HashSet<&'a str>,
 }
 
 /// One end of a tunnel.
@@ -42,7 +44,7 @@ pub(super) fn check(survey: &mut Survey<'_>) {
         }
         keys(survey, link);
         match (link.by.sound(), routers) {
-            (Some(LinkBy::Ethernet), Some([Some(a), Some(b)])) => wire(survey, link, [a.1, b.1]),
+            (Some(LinkBy::Ethernet), Some([Some(a), Some(b)])) => wire(survey, link, [a.1, b.1], &mut seen),
             (Some(by), Some([a, b])) => tunnel(survey, link, *by, [a, b], &mut seen),
             _ => {}
         }
@@ -81,7 +83,7 @@ fn keys(survey: &mut Survey<'_>, link: &Said<Link>) {
 }
 
 /// Within a site the switch has to pass what the link carries.
-fn wire(survey: &mut Survey<'_>, link: &Said<Link>, routers: [&Router; 2]) {
+fn wire<'a>(survey: &mut Survey<'a>, link: &Said<Link>, routers: [&'a Router; 2], seen: &mut Seen<'a>) {
     if routers[0].site != routers[1].site {
         return;
     }
@@ -93,8 +95,13 @@ fn wire(survey: &mut Survey<'_>, link: &Said<Link>, routers: [&Router; 2]) {
         && let Some(switch) = said.sound()
         && *switch < mtu
     {
-        let kind = LinkProblem::SwitchMtuTooSmall { site: site.name.to_string(), switch: *switch, link: mtu };
-        survey.tell_both(link.by.span(), said.span(), kind);
+        // Once for the site, and not again for each link by arithmetic.
+        survey.too_large.insert(link.span().start);
+        if seen.switches.insert(&site.name) {
+            let kind =
+                LinkProblem::SwitchMtuTooSmall { site: site.name.to_string(), switch: *switch, link: mtu };
+            survey.tell_both(said.span(), link.by.span(), kind);
+        }
     }
 }
 
@@ -152,10 +159,7 @@ pub(super) fn line_passes(
     by: &'static str,
 ) {
     let line = uplink.name.to_string();
-    let purposes = uplink.purposes.sound();
-    if purposes.is_some_and(|list| list.iter().all(|one| one.sound().is_some()))
-        && !uplink.is_for(Purpose::Fabric)
-    {
+    if all_read(&uplink.purposes) && !uplink.is_for(Purpose::Fabric) {
         let other = uplink.purposes.span();
         return survey.tell_both(span, other, LinkProblem::NotForFabric { line });
     }

@@ -1,7 +1,7 @@
 //! The ways by which people come to repair: none of this stops the network, so most of it warns.
 
 use super::Survey;
-use super::lines::{has_known_addresses, is_known};
+use super::lines::{all_read, has_known_addresses, is_known};
 use crate::declaration::line::{Family, Net};
 use crate::declaration::{Pass, Purpose, Router, Said, Uplink};
 use crate::problem::ManagementProblem;
@@ -10,13 +10,10 @@ use std::collections::{HashMap, HashSet};
 pub(super) fn check(survey: &mut Survey<'_>) {
     // What a line is for, and which line it is, decides all of it.
     let lines = || survey.file.routers.iter().flat_map(|router| &router.uplinks);
-    let known = |uplink: &Uplink| {
-        let purposes = uplink.purposes.sound();
-        purposes.is_some_and(|list| list.iter().all(|one| one.sound().is_some()))
-            && is_known(uplink)
-            && has_known_addresses(uplink)
-    };
-    if !lines().all(known) {
+    let known =
+        |uplink: &Uplink| all_read(&uplink.purposes) && is_known(uplink) && has_known_addresses(uplink);
+    let sited = survey.file.routers.iter().all(|router| router.site.sound().is_some());
+    if !sited || !lines().all(known) {
         return;
     }
     sites(survey);

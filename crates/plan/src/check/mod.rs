@@ -16,7 +16,7 @@ use crate::declaration::{self, Declaration, Router, Said, Site, Uplink};
 use crate::problem::{Naming, Noun, Problem, ProblemKind, Severity};
 use crate::suggest::closest;
 use space::Space;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use tsumugi_core::id::Prefix;
 
@@ -36,9 +36,11 @@ pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
     let (declaration, mut problems) = declaration::draft(text);
     if let Some(declaration) = &declaration {
         let all_read = problems.is_empty();
-        problems.extend(meaning(declaration));
+        let survey = meaning(declaration);
+        problems.extend(survey.problems);
         if all_read {
-            problems.extend(arithmetic(declaration));
+            let refusals = arithmetic(declaration).into_iter();
+            problems.extend(refusals.filter(|problem| !survey.too_large.contains(&problem.span.start)));
         }
     }
     problems.sort_by_key(|problem| (problem.span.start, problem.severity()));
@@ -60,7 +62,7 @@ fn arithmetic(declaration: &Declaration) -> Vec<Problem> {
 }
 
 /// What is wrong with what a declaration means. Values that could not be read are passed over.
-pub(crate) fn meaning(declaration: &Declaration) -> Vec<Problem> {
+fn meaning(declaration: &Declaration) -> Survey<'_> {
     let mut survey = Survey::new(declaration);
     naming::check(&mut survey);
     network::check(&mut survey);
@@ -70,7 +72,7 @@ pub(crate) fn meaning(declaration: &Declaration) -> Vec<Problem> {
     segments::check(&mut survey);
     peers::check(&mut survey);
     management::check(&mut survey);
-    survey.problems
+    survey
 }
 
 /// How many names are searched for one that may have been meant: the work stays bounded whatever
@@ -86,10 +88,15 @@ struct Survey<'a> {
     /// By the router's place and the uplink's name.
     uplinks: HashMap<(usize, &'a str), &'a Uplink>,
     prefixes: Space,
+    /// Whether all prefixes could be read, so that what lies outside them is known.
+    prefixes_read: bool,
     loopbacks: Space,
     management: Option<Prefix>,
     problems: Vec<Problem>,
     suggestions: usize,
+    /// Where links are said whose switches are known to be too small: the arithmetic would tell
+    /// the same again.
+    too_large: HashSet<usize>,
 }
 
 impl<'a> Survey<'a> {
@@ -105,11 +112,17 @@ impl<'a> Survey<'a> {
             sites: file.sites.iter().map(|site| (site.name.as_str(), site)).collect(),
             uplinks: uplinks.collect(),
             routers: routers.map(|(at, router)| (router.name.as_str(), at)).collect(),
-            prefixes: Space::new(sound(&network.prefixes)),
+            // A prefix too short to be anybody's is told, and holds nothing.
+            prefixes: Space::new(
+                sound(&network.prefixes).filter(|one| one.prefix_len() >= network::shortest(one)),
+            ),
+            prefixes_read: network.prefixes.sound().is_some()
+                && network.prefixes.iter().all(|one| one.sound().is_some()),
             loopbacks: Space::new(sound(&network.loopbacks)),
             management: network.management.sound().copied(),
             problems: Vec::new(),
             suggestions: SUGGESTIONS,
+            too_large: HashSet::new(),
         }
     }
 

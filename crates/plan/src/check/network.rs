@@ -15,6 +15,11 @@ pub(super) fn longest(prefix: &Prefix) -> u8 {
     if matches!(prefix, Prefix::V4(_)) { 24 } else { 48 }
 }
 
+/// No network is given more.
+pub(super) fn shortest(prefix: &Prefix) -> u8 {
+    if matches!(prefix, Prefix::V4(_)) { 8 } else { 16 }
+}
+
 pub(super) fn check(survey: &mut Survey<'_>) {
     let file = survey.file;
     if file.routers.is_empty() {
@@ -38,12 +43,14 @@ pub(super) fn check(survey: &mut Survey<'_>) {
 fn prefixes(survey: &mut Survey<'_>, prefixes: &List<Prefix>) {
     for said in prefixes.iter() {
         let Some(prefix) = said.sound() else { continue };
-        let shortest = if matches!(prefix, Prefix::V4(_)) { 8 } else { 16 };
         if prefix.prefix_len() > longest(prefix) {
             let kind = NetworkProblem::PrefixTooLong { prefix: *prefix, longest: longest(prefix) };
             survey.tell(said.span(), kind);
-        } else if prefix.prefix_len() < shortest {
-            survey.tell(said.span(), NetworkProblem::PrefixTooShort { prefix: *prefix, shortest });
+        } else if prefix.prefix_len() < shortest(prefix) {
+            survey.tell(
+                said.span(),
+                NetworkProblem::PrefixTooShort { prefix: *prefix, shortest: shortest(prefix) },
+            );
         } else if !is_global(prefix) {
             survey.tell(said.span(), NetworkProblem::PrefixNotGlobal { prefix: *prefix });
         }
@@ -102,8 +109,6 @@ fn management(survey: &mut Survey<'_>, said: &Said<Prefix>) {
 }
 
 fn pools(survey: &mut Survey<'_>, pools: &List<Prefix>) {
-    let prefixes = &survey.file.network.prefixes;
-    let all_read = prefixes.sound().is_some_and(|list| list.iter().all(|one| one.sound().is_some()));
     let sound: Vec<(Prefix, Range<usize>)> =
         pools.iter().filter_map(|said| Some((*said.sound()?, said.span()))).collect();
     let overlapping = space::overlaps(&sound);
@@ -114,7 +119,7 @@ fn pools(survey: &mut Survey<'_>, pools: &List<Prefix>) {
     let overlapping: HashSet<usize> = overlapping.into_iter().map(|(later, _)| later).collect();
     let mut firsts: HashMap<Family, Range<usize>> = HashMap::new();
     for (at, (pool, span)) in sound.iter().enumerate() {
-        if all_read && survey.prefixes.around(pool).is_none() {
+        if survey.prefixes_read && survey.prefixes.around(pool).is_none() {
             survey.tell(span.clone(), NetworkProblem::PoolOutsidePrefixes { pool: *pool });
         }
         let family = Family::of(pool.addr());

@@ -205,7 +205,7 @@ fn neighbours(
     seen: &mut Seen<'_>,
 ) {
     // An address that could not be read may be the neighbour's.
-    let all_read = addresses.len() == at.addresses.len();
+    let all_read = at.addresses.sound().is_some() && addresses.len() == at.addresses.len();
     let mut met = vec![false; addresses.len()];
     for said in at.neighbours.iter() {
         let Some(neighbour) = said.sound().copied() else {

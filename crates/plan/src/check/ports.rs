@@ -79,6 +79,10 @@ fn collect(survey: &Survey<'_>) -> Vec<Vec<Use>> {
     for link in &file.links {
         let Some(ports) = link.ports.as_ref().and_then(Said::sound) else { continue };
         let Some(between) = link.between.sound() else { continue };
+        if between[0] == between[1] {
+            // Told as such.
+            continue;
+        }
         for side in [0, 1] {
             let Some(router) = between[side].sound().and_then(|name| survey.routers.get(name.as_str()))
             else {

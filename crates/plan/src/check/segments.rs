@@ -27,7 +27,7 @@ pub(super) fn check(survey: &mut Survey<'_>) {
             let network = gateway.trunc();
             if let Some(pool) = survey.loopbacks.overlapping(&network) {
                 survey.tell(said.span(), SegmentProblem::GatewayInPool { gateway: *gateway, pool });
-            } else if file.network.prefixes.sound().is_some() && survey.prefixes.around(&network).is_none() {
+            } else if survey.prefixes_read && survey.prefixes.around(&network).is_none() {
                 survey.tell(said.span(), SegmentProblem::GatewayOutsidePrefixes { gateway: *gateway });
             }
             gateways.push((*gateway, said.span()));

@@ -327,6 +327,17 @@ fn what_holds_for_every_network_holds_for_the_examples() {
 }
 
 #[test]
+fn check_finds_nothing_wrong_with_a_generated_network() {
+    for (routers, links) in [(1, 0), (9, 30), (200, 500)] {
+        let text = generate::network(routers, links, 3);
+        let errors = |problems: Vec<Problem>| -> Vec<Problem> {
+            problems.into_iter().filter(|problem| problem.severity() == crate::Severity::Error).collect()
+        };
+        assert_eq!(crate::check(&text).map(|_| ()).map_err(errors), Ok(()));
+    }
+}
+
+#[test]
 fn a_network_of_a_thousand_routers_compiles() {
     let network = compiled(&generate::network(1000, 3000, 1));
     assert_eq!(network.routers.len(), 1000);

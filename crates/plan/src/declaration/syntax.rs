@@ -108,25 +108,25 @@ const VALUES: [&str; 7] = [
     "invalid offset",
 ];
 
-/// Where the innermost list around a place begins.
+/// Where the outermost list around a place begins: the file's language has no list within a list.
 fn list_around(table: &DeTable<'_>, at: usize) -> Option<usize> {
     let mut best = None;
     for value in table.iter().map(|(_, value)| value) {
-        inner_list(value, at, &mut best);
+        outer_list(value, at, &mut best);
     }
     best
 }
 
-fn inner_list(value: &toml::Spanned<DeValue<'_>>, at: usize, best: &mut Option<usize>) {
+fn outer_list(value: &toml::Spanned<DeValue<'_>>, at: usize, best: &mut Option<usize>) {
     match value.get_ref() {
         DeValue::Array(array) => {
             // The span of an array of tables is its first header's: it is around nothing.
-            if value.span().contains(&at) && best.is_none_or(|start| start < value.span().start) {
+            if value.span().contains(&at) && best.is_none_or(|start| start > value.span().start) {
                 *best = Some(value.span().start);
             }
-            array.iter().for_each(|element| inner_list(element, at, best));
+            array.iter().for_each(|element| outer_list(element, at, best));
         }
-        DeValue::Table(table) => table.iter().for_each(|(_, value)| inner_list(value, at, best)),
+        DeValue::Table(table) => table.iter().for_each(|(_, value)| outer_list(value, at, best)),
         _ => {}
     }
 }

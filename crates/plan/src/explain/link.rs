@@ -1,6 +1,7 @@
 //! Words for links and tunnels.
 
 use super::{Words, net, pass};
+use crate::declaration::Pass;
 use crate::problem::LinkProblem;
 
 pub(super) fn words(kind: &LinkProblem) -> Words {
@@ -54,13 +55,15 @@ pub(super) fn words(kind: &LinkProblem) -> Words {
                 }
                 false => (is.facts().en.to_string(), is.facts().ja.to_string()),
             };
+            let (or_en, or_ja) = match *what {
+                Pass::Gre | Pass::EtherIp => (" or wireguard", "別の回線かwireguard"),
+                _ => ("", "別の回線"),
+            };
             Words::new(
                 format!("{by} needs {what_en}, and line {line} does not pass that"),
-                format!("take another line or wireguard; if it does pass, say so in `passes` ({why_en})"),
+                format!("take another line{or_en}; if it does pass, say so in `passes` ({why_en})"),
                 format!("{by}には{what_ja}が必要ですが、回線 {line}は通しません"),
-                format!(
-                    "別の回線かwireguardにしてください。実際に通るなら`passes`に書いてください({why_ja})"
-                ),
+                format!("{or_ja}にしてください。実際に通るなら`passes`に書いてください({why_ja})"),
             )
         }
         LinkProblem::NotForFabric { line } => Words::new(

@@ -219,3 +219,50 @@ pub fn ip_name(ip: Ip) -> &'static str {
         Ip::V6 => "IPv6",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declaration;
+
+    const TWO_HOMES: &str = include_str!("../../../../examples/two-homes.toml");
+    const AS63806: &str = include_str!("../../../../examples/as63806.toml");
+
+    fn explained(text: &str, which: Option<&str>, lang: Lang) -> Result<String, Vec<String>> {
+        explain(&declaration::parse(text).0.expect("a file that can be read"), which, lang)
+    }
+
+    #[test]
+    fn two_homes_in_both_languages() {
+        insta::assert_snapshot!("two_homes_en", explained(TWO_HOMES, None, Lang::En).unwrap());
+        insta::assert_snapshot!("two_homes_ja", explained(TWO_HOMES, None, Lang::Ja).unwrap());
+    }
+
+    #[test]
+    fn all_of_as63806() {
+        insta::assert_snapshot!(explained(AS63806, None, Lang::En).unwrap());
+    }
+
+    #[test]
+    fn a_link_is_found_by_its_routers_in_either_order_its_interface_or_its_peer() {
+        for which in ["cr0101-cr0201", "cr0201-cr0101", "gre-cr0201"] {
+            let text = explained(AS63806, Some(which), Lang::En).unwrap();
+            assert!(
+                text.starts_with("cr0101 - cr0201: GRE / IPv6; lines ngn (1500) and ngn (1500)"),
+                "{text}"
+            );
+        }
+        for which in ["telhi", "eip-telhi", "cr0101-telhi"] {
+            assert!(explained(AS63806, Some(which), Lang::En).unwrap().contains("1404  MSS"), "{which}");
+        }
+        assert!(explained(AS63806, Some("management"), Lang::Ja).unwrap().contains("WireGuard"));
+        assert!(explained(AS63806, Some("nothing"), Lang::En).unwrap_err().contains(&"segments".to_owned()));
+    }
+
+    #[test]
+    fn what_is_refused_is_explained_all_the_same() {
+        let text =
+            explained(&TWO_HOMES.replace("mtu = 2400", "mtu = 3000"), Some("hana-ren"), Lang::En).unwrap();
+        assert!(text.contains("3  outer packets, headers included: 1496 + 1496 + 156"), "{text}");
+    }
+}

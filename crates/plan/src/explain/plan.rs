@@ -174,3 +174,21 @@ fn role_name(role: Role, lang: Lang) -> &'static str {
         (Role::Customer, Lang::Ja) => "customer(顧客)",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::compile;
+    use crate::declaration;
+
+    const AS63806: &str = include_str!("../../../../examples/as63806.toml");
+
+    #[test]
+    fn a_border_and_a_home_in_both_languages() {
+        let declaration = declaration::parse(AS63806).0.expect("a file that can be read");
+        let network = compile(&declaration).expect("a plan");
+        let of = |name: &str, lang| summary(network.machine(name).expect("a machine of the file"), lang);
+        insta::assert_snapshot!("summary_en", [of("cr0102", Lang::En), of("hr0303", Lang::En)].join("\n"));
+        insta::assert_snapshot!("summary_ja", [of("cr0102", Lang::Ja), of("hana", Lang::Ja)].join("\n"));
+    }
+}

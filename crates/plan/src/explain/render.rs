@@ -43,6 +43,9 @@ fn report<'a>(problem: &Problem, source: &'a str, name: &'a str, lang: Lang) -> 
         let mut snippet = Snippet::source(source)
             .path(name)
             .annotation(AnnotationKind::Primary.span(visible(source, &problem.span)));
+        if let Some(header) = header(source, problem.span.start) {
+            snippet = snippet.annotation(AnnotationKind::Visible.span(header));
+        }
         if let Some(other) = problem.other.as_ref().filter(|other| **other != (0..0)) {
             let label = match lang {
                 Lang::En => "this one",
@@ -80,6 +83,17 @@ fn visible(source: &str, span: &Range<usize>) -> Range<usize> {
         end = start + next;
     }
     start..end
+}
+
+/// The line of the table that a place is in: `[router.cr0101]` says more than `id = 1`.
+fn header(source: &str, at: usize) -> Option<Range<usize>> {
+    let before = source.get(..at)?;
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    if source[line..].starts_with('[') {
+        return None;
+    }
+    let start = before.rfind("\n[").map(|at| at + 1).or(before.starts_with('[').then_some(0))?;
+    Some(start..start + 1)
 }
 
 /// How many there are, and that not all are shown.

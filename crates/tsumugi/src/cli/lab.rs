@@ -12,9 +12,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tsumugi_plan::Declaration;
 use tsumugi_plan::compile::{NetworkPlan, compile};
 use tsumugi_plan::explain::Lang;
+use tsumugi_plan::{Declaration, Problem};
 
 #[derive(Subcommand)]
 pub enum LabVerb {
@@ -56,7 +56,7 @@ pub enum LabVerb {
 pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
     match verb {
         LabVerb::Up { file, name } => {
-            let loaded = Loaded::read(file, name)?;
+            let loaded = Loaded::read(file, name, lang)?;
             Ok(control::raise(&loaded.source(), Stay::OnceUp, |_, _| 0)?.into())
         }
         LabVerb::Down { lab } => {
@@ -88,13 +88,17 @@ pub struct Loaded {
 impl Loaded {
     /// # Errors
     /// What is wrong with the file, in words.
-    pub fn read(file: PathBuf, name: Option<String>) -> Result<Loaded, Failure> {
+    pub fn read(file: PathBuf, name: Option<String>, lang: Lang) -> Result<Loaded, Failure> {
         let text =
             fs::read_to_string(&file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
-        let checked = tsumugi_plan::check(&text).map_err(|problems| Failure(format!("{problems:?}")))?;
+        let refused = |problems: Vec<Problem>| {
+            eprint!("{}", super::file::refused(&problems, &text, &file, lang));
+            Failure(format!("{} is refused", file.display()))
+        };
+        let checked = tsumugi_plan::check(&text).map_err(refused)?;
         let declaration = checked.declaration;
         let name = name.unwrap_or_else(|| declaration.network.name.to_string());
-        let plan = compile(&declaration).map_err(|problems| Failure(format!("{problems:?}")))?;
+        let plan = compile(&declaration).map_err(refused)?;
         Ok(Loaded { name, file, text, declaration, plan })
     }
 

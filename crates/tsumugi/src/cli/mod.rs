@@ -3,6 +3,7 @@
 mod datapath;
 mod file;
 mod lab;
+mod management;
 mod plan;
 mod router;
 mod status;
@@ -79,6 +80,12 @@ enum Verb {
         #[arg(long)]
         state: PathBuf,
     },
+    /// The process that keeps the overlay over which people repair.
+    Management {
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// What this machine's processes say of themselves.
     Status {
         #[arg(long)]
@@ -134,6 +141,7 @@ fn run(cli: Cli) -> Outcome {
         Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
         Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
         Verb::Schema => file::schema(),
+        Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
     }

@@ -1,19 +1,22 @@
 //! `tsumugi plan` and `tsumugi explain mtu`: what a file means.
 
+use super::file::{read, refused};
 use super::{Failure, Outcome};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_plan::compile::compile;
 use tsumugi_plan::explain::{self, Lang};
-use tsumugi_plan::{Declaration, Problem};
+use tsumugi_plan::{Declaration, Problem, ProblemKind, Severity, declaration};
 
 /// What one router or all of them must be.
 pub fn plan(file: &Path, router: Option<&str>, json: bool, lang: Lang) -> Outcome {
     let text = read(file)?;
-    let network = match declaration(&text).and_then(|declaration| compile(&declaration)) {
+    let checked = tsumugi_plan::check(&text).map(|checked| checked.declaration);
+    let network = match checked.and_then(|declaration| compile(&declaration)) {
         Ok(network) => network,
-        Err(problems) => return Ok(refused(&problems, &text, file, lang)),
+        Err(problems) => return refuse(&problems, &text, file, lang),
     };
     let chosen: Vec<&RouterPlan> = match router {
         Some(name) => match network.machine(name) {
@@ -28,10 +31,11 @@ pub fn plan(file: &Path, router: Option<&str>, json: bool, lang: Lang) -> Outcom
             (Some(_), [one]) => serde_json::to_string_pretty(one),
             _ => serde_json::to_string_pretty(&chosen),
         };
-        println!("{}", printed.map_err(|error| Failure(error.to_string()))?);
+        print(&printed.map_err(|error| Failure(format!("cannot print the plan: {error}")))?);
+        print("\n");
     } else {
         let summaries: Vec<String> = chosen.iter().map(|plan| explain::plan::summary(plan, lang)).collect();
-        print!("{}", summaries.join("\n"));
+        print(&summaries.join("\n"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -39,34 +43,47 @@ pub fn plan(file: &Path, router: Option<&str>, json: bool, lang: Lang) -> Outcom
 /// The arithmetic of packet sizes.
 pub fn explain_mtu(file: &Path, link: Option<&str>, lang: Lang) -> Outcome {
     let text = read(file)?;
-    let declaration = match declaration(&text) {
+    let declaration = match explainable(&text) {
         Ok(declaration) => declaration,
-        Err(problems) => return Ok(refused(&problems, &text, file, lang)),
+        Err(problems) => return refuse(&problems, &text, file, lang),
     };
     match explain::mtu::explain(&declaration, link, lang) {
         Ok(words) => {
-            print!("{words}");
+            print(&words);
             Ok(ExitCode::SUCCESS)
         }
         Err(known) => Err(Failure(unknown_link(link.unwrap_or_default(), &known, lang))),
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))
-}
-
-fn declaration(text: &str) -> Result<Declaration, Vec<Problem>> {
-    tsumugi_plan::check(text).map(|checked| checked.declaration)
-}
-
-fn refused(problems: &[Problem], text: &str, file: &Path, lang: Lang) -> ExitCode {
-    let _ = lang;
-    for problem in problems {
-        let line = 1 + text.get(..problem.span.start).map_or(0, |before| before.matches('\n').count());
-        eprintln!("{}:{line}: {:?}", file.display(), problem.kind);
+/// A file in which nothing is wrong, or nothing but the arithmetic that somebody asks about.
+fn explainable(text: &str) -> Result<Declaration, Vec<Problem>> {
+    let problems = match tsumugi_plan::check(text) {
+        Ok(checked) => return Ok(checked.declaration),
+        Err(problems) => problems,
+    };
+    let is_arithmetic = |problem: &Problem| {
+        problem.severity() == Severity::Warning
+            || matches!(
+                problem.kind,
+                ProblemKind::TooManyPackets { .. } | ProblemKind::SegmentTooSmall { .. }
+            )
+    };
+    match declaration::parse(text).0 {
+        Some(declaration) if problems.iter().all(is_arithmetic) => Ok(declaration),
+        _ => Err(problems),
     }
-    ExitCode::FAILURE
+}
+
+/// To standard output; whoever closed the pipe has seen enough.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn refuse(problems: &[Problem], text: &str, file: &Path, lang: Lang) -> Outcome {
+    eprint!("{}", refused(problems, text, file, lang));
+    Ok(ExitCode::FAILURE)
 }
 
 fn nobody(name: &str, file: &Path, lang: Lang) -> Failure {

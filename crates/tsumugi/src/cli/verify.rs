@@ -48,7 +48,7 @@ impl Verify {
             })?;
             return Ok(status.into());
         };
-        let loaded = Loaded::read(file.clone(), self.name.clone())?;
+        let loaded = Loaded::read(file.clone(), self.name.clone(), lang)?;
         let stay = if self.keep { Stay::OnceUp } else { Stay::Never };
         let status = control::raise(&loaded.source(), stay, |lab, _| self.prove(lab, lang, began))?;
         Ok(status.into())

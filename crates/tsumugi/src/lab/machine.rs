@@ -5,7 +5,7 @@ use crate::kernel::Namespace;
 use crate::state::StateDir;
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
@@ -87,6 +87,7 @@ impl Machine {
     pub fn command(&self, plane: Plane, program: impl AsRef<OsStr>) -> io::Result<Command> {
         let namespace = File::open(self.namespace_path(plane))?;
         let mut command = Command::new(program);
+        command.env("PATH", path_with_sbin());
         // SAFETY: between fork and exec only the setns system call is made, on a descriptor that
         // the closure owns.
         unsafe {
@@ -124,6 +125,19 @@ impl Lab {
     pub fn machines_of(&self, role: MachineRole) -> impl Iterator<Item = &Machine> {
         self.machines.values().filter(move |machine| machine.role == role)
     }
+}
+
+/// Ordinary users' PATH often lacks the directories where nft and ip stand.
+fn path_with_sbin() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.extend(usual.into_iter().filter(|folder| !path_has(&path, folder)));
+    std::env::join_paths(folders).unwrap_or(path)
+}
+
+fn path_has(path: &OsStr, folder: &Path) -> bool {
+    std::env::split_paths(path).any(|known| known == folder)
 }
 
 fn no_machine(name: &str) -> io::Error {

@@ -12,10 +12,8 @@ pub fn router(status: &RouterStatus, lang: Lang) -> String {
     let mut page = String::new();
     let up = duration(status.uptime_ms);
     let plan = &status.plan;
-    line(
-        &mut page,
-        0,
-        &lang.pick(
+    let title = match status.running {
+        Some(_) => lang.pick(
             format!(
                 "router {} of {} (site {}, id {}), up {up}",
                 plan.router, plan.network, plan.site, plan.id
@@ -25,7 +23,12 @@ pub fn router(status: &RouterStatus, lang: Lang) -> String {
                 plan.network, plan.router, plan.site, plan.id
             ),
         ),
-    );
+        None => lang.pick(
+            format!("router: nothing runs, there is no plan; up {up}"),
+            format!("router: 計画がないため何も動いていません、稼働 {up}"),
+        ),
+    };
+    line(&mut page, 0, &title);
     if let Some(refused) = &plan.refused {
         line(
             &mut page,
@@ -36,13 +39,8 @@ pub fn router(status: &RouterStatus, lang: Lang) -> String {
             ),
         );
     }
-    match &status.running {
-        Some(running) => body(&mut page, running, lang),
-        None => line(
-            &mut page,
-            1,
-            lang.pick("nothing runs: there is no plan", "計画がないため何も動いていません"),
-        ),
+    if let Some(running) = &status.running {
+        body(&mut page, running, lang);
     }
     page
 }

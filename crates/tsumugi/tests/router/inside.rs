@@ -147,6 +147,22 @@ pub fn a_killed_process_costs_nothing(world: &mut World) {
     assert!(a.run("ip route show").contains(&loopback_v4(2).to_string()));
 }
 
+/// The neighbour does not come back: what leads to it stays for a while, but not for ever.
+pub fn what_is_not_confirmed_goes(world: &mut World) {
+    let Pair { machines: [a, b], processes } = pair(world, &["eth1"]);
+    wait_for_sessions(&[&a, &b]);
+    wait_for_loopbacks(&a, 1, 2);
+    for process in processes {
+        world.kill(process);
+    }
+    world.router(&a);
+    let far = loopback_v4(2).to_string();
+    wait("the process is back", &[&a], || !a.status().is_null());
+    assert!(a.run("ip route show").contains(&far), "gone at once");
+    let took = wait("the route goes", &[&a], || !a.run("ip route show").contains(&far));
+    assert!(took > Duration::from_secs(5), "gone after {took:?}");
+}
+
 pub fn a_new_plan_takes_over_whole_or_not(world: &mut World) {
     let Pair { machines: [a, b], processes } = pair(world, &["eth1"]);
     wait_for_sessions(&[&a, &b]);

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         trial("parallel_links_are_used_together", &basic, inside::parallel_links_are_used_together),
         trial("a_silent_cut_is_routed_around", &basic, inside::a_silent_cut_is_routed_around),
         trial("a_killed_process_costs_nothing", &basic, inside::a_killed_process_costs_nothing),
+        trial("what_is_not_confirmed_goes", &basic, inside::what_is_not_confirmed_goes),
         trial("a_new_plan_takes_over_whole_or_not", &basic, inside::a_new_plan_takes_over_whole_or_not),
         trial("what_a_hand_changed_is_put_back", &basic, inside::what_a_hand_changed_is_put_back),
         trial("links_come_and_go", &basic, inside::links_come_and_go),
