@@ -1,5 +1,6 @@
 //! Snapshots of the examples' plans, and what holds for every network.
 
+#[path = "../../examples/generate/network.rs"]
 mod network;
 
 use super::*;
