@@ -151,6 +151,9 @@ impl Forwarding {
     /// Hands an inner packet to the fabric.
     fn deliver(&mut self, now: Instant, slot: usize, class: u8, inner: Range<usize>, from: From) {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
+        if matches!(tunnel.inside, Inside::Kernel) {
+            return;
+        }
         let buffer = match from {
             From::Line => &mut self.packet,
             From::WireGuard => &mut self.sealed,
