@@ -328,9 +328,11 @@ impl Overlay {
         let inside = |prefixes: &[Prefix], address| {
             prefixes.iter().any(|prefix| prefix.contains(&IpAddr::V6(address)))
         };
-        // A meeting point brings packets of others; nobody brings our own.
+        // A meeting point brings packets of others, but none of our own. What stands at a site with
+        // several routers is behind each of them, and its answer may leave by another than we are.
         let behind = inside(&neighbour.prefixes, from);
-        if inside(&self.local, from) || !(behind || neighbour.meeting) {
+        let brought = neighbour.meeting && !inside(&self.local, from);
+        if !behind && !brought {
             return Err(OverlayDrop::FalseSource);
         }
         let space = std::slice::from_ref(&self.space);
