@@ -20,7 +20,7 @@ use tsumugi_plan::Declaration;
 use tsumugi_plan::compile::{DevicePlan, NetworkPlan};
 use tsumugi_plan::declaration::line::Net;
 use tsumugi_plan::declaration::{
-    Device, LineAddress, LineKind, Link, LinkBy, Pass, PeerAt, PeerBy, Purpose, Router, Uplink,
+    LineAddress, LineKind, Link, LinkBy, Pass, PeerAt, PeerBy, Purpose, Router, Uplink,
 };
 
 /// A port's own MTU where the line's path is smaller: the path is made narrow behind it.
@@ -197,7 +197,7 @@ impl<'a> Layout<'a> {
                     let v6 = prefix.addr().is_ipv6();
                     let stated = uplink.gateways().iter().map(|gateway| **gateway);
                     line.gateways.extend(stated.filter(|gateway| gateway.is_ipv6() == v6));
-                    if !(line.nat && !v6) {
+                    if v6 || !line.nat {
                         line.outside.push(prefix.addr());
                     }
                 }
@@ -320,7 +320,7 @@ impl<'a> Layout<'a> {
             let Some(ports) = &link.ports else { return Err(Mismatch(format!("{name} has no ports"))) };
             let site = self.site_of(&one)?;
             let bridge = format!("link{}", self.lab.wires.len());
-            let mut end = |layout: &mut Self, machine: &str, port: &IfName| WireEnd {
+            let end = |layout: &mut Self, machine: &str, port: &IfName| WireEnd {
                 machine: machine.into(),
                 interface: port.clone(),
                 tap: layout.switch_port(&site, machine, port, &bridge, mtu),
