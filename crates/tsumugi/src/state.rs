@@ -221,7 +221,8 @@ mod tests {
     impl Drop for Scratch {
         fn drop(&mut self) {
             for plane in ["underlay", "fabric"] {
-                let _ = Namespace::unmount(&self.0.join("planes").join(plane));
+                let _ =
+                    nix::mount::umount2(&self.0.join("planes").join(plane), nix::mount::MntFlags::MNT_DETACH);
             }
             let _ = fs::remove_dir_all(&self.0);
         }

@@ -75,9 +75,9 @@ fn meaning(declaration: &Declaration) -> Survey<'_> {
     survey
 }
 
-/// How many names are searched for one that may have been meant: the work stays bounded whatever
-/// the file.
-const SUGGESTIONS: usize = 100;
+/// How often all names are searched for one that may have been meant: no more are shown, and the
+/// work stays bounded whatever the file.
+const SUGGESTIONS: usize = crate::explain::SHOWN;
 
 /// The declaration with what every check looks up.
 struct Survey<'a> {

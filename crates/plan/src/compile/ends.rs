@@ -163,38 +163,8 @@ fn tunnel<'a>(
         survey.machines[machines[side]].names.find(&format!("{prefix}-{}", router_names[1 - side]))
     });
 
-    let encapsulations = match by {
-        LinkBy::Gre => {
-            let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
-            let before = flows.count(PROTOCOL_GRE, a, b);
-            let key = (before > 0).then_some(before + 1);
-            [Encapsulation::Gre { key }, Encapsulation::Gre { key }]
-        }
-        LinkBy::EtherIp | LinkBy::Ethernet => {
-            let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
-            if flows.count(PROTOCOL_ETHERIP, a, b) > 0 {
-                return Err(ProblemKind::TunnelTwice);
-            }
-            [Encapsulation::EtherIp, Encapsulation::EtherIp]
-        }
-        LinkBy::WireGuard => {
-            let pair = (machines[0].min(machines[1]), machines[0].max(machines[1]));
-            let count = parallel.entry(pair).or_default();
-            if *count == PARALLEL_WIREGUARD {
-                return Err(ProblemKind::TunnelTwice);
-            }
-            let ports = [1, 0].map(|far: usize| WIREGUARD_PORTS + PARALLEL_WIREGUARD * ids[far] + *count);
-            *count += 1;
-            let keys = [0, 1].map(|side: usize| link_key(router_names[side], &if_names[side]));
-            [0, 1].map(|side: usize| Encapsulation::WireGuard {
-                local_key: keys[side].clone(),
-                remote_key: keys[1 - side].clone(),
-                local_port: ports[side],
-                remote_port: ports[1 - side],
-            })
-        }
-    };
-
+    let mut told_apart = TellApart { machines, ids, router_names, if_names: &if_names, flows, parallel };
+    let encapsulations = told_apart.encapsulations(by, locals)?;
     let wrapping = Wrapping::from(&encapsulations[0]);
     let way = Way { wrapping, outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
     let ends = [0, 1].map(|side: usize| {
@@ -229,6 +199,59 @@ fn tunnel<'a>(
         }
     });
     Ok(Link { said, way, ends })
+}
+
+/// What tells the tunnels of two routers apart: keys of GRE, ports and keys of WireGuard.
+struct TellApart<'t> {
+    machines: [usize; 2],
+    ids: [u16; 2],
+    router_names: [&'t str; 2],
+    if_names: &'t [IfName; 2],
+    flows: &'t mut Flows,
+    /// How many WireGuard links two routers have so far.
+    parallel: &'t mut HashMap<(usize, usize), u16>,
+}
+
+impl TellApart<'_> {
+    /// Both ends' encapsulation.
+    fn encapsulations(
+        &mut self,
+        by: LinkBy,
+        locals: [Option<IpAddr>; 2],
+    ) -> Result<[Encapsulation; 2], ProblemKind> {
+        Ok(match by {
+            LinkBy::Gre => {
+                let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
+                let before = self.flows.count(PROTOCOL_GRE, a, b);
+                let key = (before > 0).then_some(before + 1);
+                [Encapsulation::Gre { key }, Encapsulation::Gre { key }]
+            }
+            LinkBy::EtherIp | LinkBy::Ethernet => {
+                let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
+                if self.flows.count(PROTOCOL_ETHERIP, a, b) > 0 {
+                    return Err(ProblemKind::TunnelTwice);
+                }
+                [Encapsulation::EtherIp, Encapsulation::EtherIp]
+            }
+            LinkBy::WireGuard => {
+                let pair = (self.machines[0].min(self.machines[1]), self.machines[0].max(self.machines[1]));
+                let count = self.parallel.entry(pair).or_default();
+                if *count == PARALLEL_WIREGUARD {
+                    return Err(ProblemKind::TunnelTwice);
+                }
+                let ports =
+                    [1, 0].map(|far: usize| WIREGUARD_PORTS + PARALLEL_WIREGUARD * self.ids[far] + *count);
+                *count += 1;
+                let keys = [0, 1].map(|side: usize| link_key(self.router_names[side], &self.if_names[side]));
+                [0, 1].map(|side: usize| Encapsulation::WireGuard {
+                    local_key: keys[side].clone(),
+                    remote_key: keys[1 - side].clone(),
+                    local_port: ports[side],
+                    remote_port: ports[1 - side],
+                })
+            }
+        })
+    }
 }
 
 /// As the file spells it.

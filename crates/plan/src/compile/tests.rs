@@ -1,5 +1,8 @@
 //! Snapshots of the examples' plans, and what holds for every network.
 
+#[path = "../../examples/generate/network.rs"]
+mod network;
+
 use super::*;
 use crate::declaration;
 use proptest::prelude::*;
@@ -10,9 +13,6 @@ use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Transport};
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
 use tsumugi_core::router_plan::Tunnel;
-
-#[path = "../../examples/generate/network.rs"]
-mod generate;
 
 const TWO_HOMES: &str = include_str!("../../../../examples/two-homes.toml");
 const AS63806: &str = include_str!("../../../../examples/as63806.toml");
@@ -329,7 +329,7 @@ fn what_holds_for_every_network_holds_for_the_examples() {
 #[test]
 fn check_finds_nothing_wrong_with_a_generated_network() {
     for (routers, links) in [(1, 0), (9, 30), (200, 500)] {
-        let text = generate::network(routers, links, 3);
+        let text = network::network(routers, links, 3);
         let errors = |problems: Vec<Problem>| -> Vec<Problem> {
             problems.into_iter().filter(|problem| problem.severity() == crate::Severity::Error).collect()
         };
@@ -339,7 +339,7 @@ fn check_finds_nothing_wrong_with_a_generated_network() {
 
 #[test]
 fn a_network_of_a_thousand_routers_compiles() {
-    let network = compiled(&generate::network(1000, 3000, 1));
+    let network = compiled(&network::network(1000, 3000, 1));
     assert_eq!(network.routers.len(), 1000);
     let ends: usize = network
         .routers
@@ -355,6 +355,6 @@ proptest! {
 
     #[test]
     fn what_holds_for_every_network(routers in 1usize..40, links in 0usize..120, seed in any::<u64>()) {
-        check_network(&generate::network(routers, links, seed));
+        check_network(&network::network(routers, links, seed));
     }
 }

@@ -47,8 +47,9 @@ pub(super) fn attach(
         }
         lines.push(words);
         if let Some(below) = below
-            && has_empty_line(&text[span.end..below])
+            // Ends at the next comment, so that many of them are not searched again and again.
             && !text[span.end..below].contains('#')
+            && has_empty_line(&text[span.end..below])
         {
             lines.push(String::new());
         }

@@ -26,6 +26,9 @@ pub struct Verify {
     /// Leaves the lab running.
     #[arg(long)]
     keep: bool,
+    /// The lab's name; else the network's.
+    #[arg(long, conflicts_with = "attach")]
+    name: Option<String>,
     /// Proves a lab that is up already, by its name or its file.
     #[arg(long, value_name = "LAB", conflicts_with_all = ["file", "keep"])]
     attach: Option<String>,
@@ -45,7 +48,7 @@ impl Verify {
             })?;
             return Ok(status.into());
         };
-        let loaded = Loaded::read(file.clone(), None, lang)?;
+        let loaded = Loaded::read(file.clone(), self.name.clone(), lang)?;
         let stay = if self.keep { Stay::OnceUp } else { Stay::Never };
         let status = control::raise(&loaded.source(), stay, |lab, _| self.prove(lab, lang, began))?;
         Ok(status.into())

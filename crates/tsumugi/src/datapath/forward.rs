@@ -50,7 +50,7 @@ impl Forwarding {
     }
 
     /// Sends what the fabric has put into a tunnel's device.
-    pub fn from_device(&mut self, now: Instant, slot: usize) -> Health {
+    pub fn on_device(&mut self, now: Instant, slot: usize) -> Health {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Health::Well };
         let Some(line) = self.lines.get_mut(tunnel.line) else { return Health::Well };
         for _ in 0..BURST {
@@ -71,7 +71,7 @@ impl Forwarding {
     }
 
     /// Takes in what has come by one of a line's raw sockets.
-    pub fn from_line(&mut self, now: Instant, line: usize, receiver: usize) -> Health {
+    pub fn on_line(&mut self, now: Instant, line: usize, receiver: usize) -> Health {
         for _ in 0..BURST {
             let Some(from) = self.lines.get_mut(line) else { return Health::Well };
             let Some(receiver) = from.receivers.get(receiver) else { return Health::Well };
@@ -101,7 +101,7 @@ impl Forwarding {
     }
 
     /// Takes in what has come by a tunnel's own UDP socket.
-    pub fn from_datagrams(&mut self, now: Instant, slot: usize) -> Health {
+    pub fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BURST {
             let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Health::Well };
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return Health::Well };
@@ -151,6 +151,9 @@ impl Forwarding {
     /// Hands an inner packet to the fabric.
     fn deliver(&mut self, now: Instant, slot: usize, class: u8, inner: Range<usize>, from: From) {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
+        if matches!(tunnel.inside, Inside::Kernel) {
+            return;
+        }
         let buffer = match from {
             From::Line => &mut self.packet,
             From::WireGuard => &mut self.sealed,

@@ -151,8 +151,10 @@ impl Datapath {
         let mut table = Table::default();
         for (slot, tunnel) in self.forwarding.tunnels.iter().enumerate() {
             let Some(tunnel) = tunnel else { continue };
-            if let (Inside::Shim(shim), (Some(local), Some(remote))) = (&tunnel.inside, tunnel.ends()) {
-                table.insert(Ends { line: tunnel.line, local, remote }, *shim, slot);
+            // The kernel's own tunnels too: a raw socket sees copies of their packets.
+            let shim = shim_of(&tunnel.plan.encapsulation);
+            if let (Some(shim), (Some(local), Some(remote))) = (shim, tunnel.ends()) {
+                table.insert(Ends { line: tunnel.line, local, remote }, shim, slot);
             }
         }
         self.forwarding.table = table;

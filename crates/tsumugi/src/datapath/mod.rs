@@ -211,9 +211,9 @@ impl Datapath {
 
     fn on_packets(&mut self, now: Instant, token: Token) -> Health {
         match token {
-            Token::Device(slot) => self.forwarding.from_device(now, slot),
-            Token::Datagrams(slot) => self.forwarding.from_datagrams(now, slot),
-            Token::Line(slot, place) => self.forwarding.from_line(now, slot, place),
+            Token::Device(slot) => self.forwarding.on_device(now, slot),
+            Token::Datagrams(slot) => self.forwarding.on_datagrams(now, slot),
+            Token::Line(slot, place) => self.forwarding.on_line(now, slot, place),
             Token::Signal | Token::Status | Token::Underlay => Health::Well,
         }
     }

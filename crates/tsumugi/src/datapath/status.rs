@@ -171,9 +171,6 @@ fn of_tunnel<'a>(now: Instant, forwarding: &Forwarding, tunnel: &'a Tunnel) -> T
         sent: tunnel.sent,
         drops: &tunnel.drops,
         last_heard_ms: tunnel.last_heard.map(|heard| now.duration_since(heard).as_millis()),
-        session_age: tunnel
-            .wireguard()
-            .and_then(|wireguard| wireguard.session_age())
-            .map(|age| age.as_secs()),
+        session_age: tunnel.session_age().map(|age| age.as_secs()),
     }
 }

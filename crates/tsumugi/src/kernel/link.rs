@@ -144,12 +144,6 @@ impl Netlink {
     }
 
     /// # Errors
-    /// EEXIST if the name is taken; EBUSY on old kernels while it is up.
-    pub fn rename_link(&mut self, index: u32, name: &IfName) -> Answer<()> {
-        self.set_link(index, vec![LinkAttribute::IfName(name.as_str().into())])
-    }
-
-    /// # Errors
     /// Those of netlink.
     pub fn set_up(&mut self, index: u32, up: bool) -> Answer<()> {
         let mut message = message_for(index);

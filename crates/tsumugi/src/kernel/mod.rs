@@ -26,4 +26,4 @@ mod tests;
 
 pub use link::LinkInfo;
 pub use namespace::Namespace;
-pub use netlink::{Netlink, NetlinkError};
+pub use netlink::Netlink;

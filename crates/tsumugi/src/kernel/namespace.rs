@@ -1,7 +1,7 @@
 //! Network namespaces, held by a file descriptor or by a bind mount.
 
 use nix::fcntl::{OFlag, open};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::fstatfs;
@@ -73,15 +73,6 @@ impl Namespace {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "no namespace is mounted here"));
         }
         Ok(namespace)
-    }
-
-    /// Takes the mount off `path` and removes the file; the namespace ends with its last user.
-    ///
-    /// # Errors
-    /// Errors of the file system.
-    pub fn unmount(path: &Path) -> io::Result<()> {
-        umount2(path, MntFlags::MNT_DETACH)?;
-        std::fs::remove_file(path)
     }
 
     /// Runs `work` inside this namespace on a thread that ends with it: sockets that it opens stay in

@@ -251,7 +251,11 @@ fn alternatives(matches: &Match) -> Result<Vec<String>, NftError> {
     {
         common += &addresses(word, prefixes);
     }
-    Ok(protocols(matches.protocol.as_ref()).into_iter().map(|last| format!("{common}{last}")).collect())
+    // Addresses settle the family: nft refuses a header of the other one beside them.
+    let addresses = matches.from.iter().chain(&matches.not_from).chain(&matches.to);
+    let ipv6 = addresses.map(|prefix| prefix.addr().is_ipv6()).next();
+    let protocols = protocols(matches.protocol.as_ref(), ipv6);
+    Ok(protocols.into_iter().map(|last| format!("{common}{last}")).collect())
 }
 
 fn interfaces(names: &[IfName]) -> Result<String, NftError> {
@@ -282,7 +286,8 @@ fn addresses(word: &str, prefixes: &[Prefix]) -> String {
     format!("{family} {word} {{ {} }} ", list.join(", "))
 }
 
-fn protocols(protocol: Option<&ProtocolMatch>) -> Vec<String> {
+/// `ipv6`: the family, where something else in the match says it.
+fn protocols(protocol: Option<&ProtocolMatch>, ipv6: Option<bool>) -> Vec<String> {
     let Some(protocol) = protocol else { return vec![String::new()] };
     match protocol {
         ProtocolMatch::Tcp { ports, either } => port_rules("tcp", ports, *either),
@@ -295,7 +300,9 @@ fn protocols(protocol: Option<&ProtocolMatch>) -> Vec<String> {
             vec![format!("meta nfproto {family} tcp flags & (syn | rst) == syn ")]
         }
         ProtocolMatch::LaterFragment => {
-            vec!["frag frag-off != 0 ".into(), "ip frag-off & 0x1fff != 0 ".into()]
+            let of_family = [(true, "frag frag-off != 0 "), (false, "ip frag-off & 0x1fff != 0 ")];
+            let wanted = of_family.into_iter().filter(|(family, _)| ipv6.is_none_or(|ipv6| ipv6 == *family));
+            wanted.map(|(_, text)| text.into()).collect()
         }
         ProtocolMatch::Established => vec!["ct state { established, related } ".into()],
     }
@@ -340,6 +347,8 @@ mod tests {
             to: prefixes(&["fe80::1/128"]),
             ..Match::default()
         };
+        let later = |from: &str| Match { from: prefixes(&[from]), ..of(ProtocolMatch::LaterFragment) };
+        let later = ["2001:db8::1/128", "192.0.2.1/32"].map(|from| rule(later(from), Verdict::Accept));
         vec![
             Wall {
                 hook: Hook::Input,
@@ -356,7 +365,7 @@ mod tests {
                 rules: vec![rule(clamp, Verdict::ClampMss { mss: 1180 })],
                 otherwise: Some(DropReason::NoTransit),
             },
-            Wall { hook: Hook::Output, rules: Vec::new(), otherwise: None },
+            Wall { hook: Hook::Output, rules: later.into(), otherwise: None },
         ]
     }
 

@@ -59,15 +59,14 @@ fn a_link_is_made_changed_moved_and_removed() {
     netlink.add_bridge(&name("br")).unwrap();
     let bridge = netlink.index(&name("br")).unwrap();
     netlink.set_master(link.index, Some(bridge)).unwrap();
-    netlink.rename_link(link.index, &name("other")).unwrap();
-    let link = netlink.link(&name("other")).unwrap().unwrap();
+    let link = netlink.link(&name("left")).unwrap().unwrap();
     assert_eq!((link.mtu, link.mac, link.master), (1500, Some(Mac([2, 0, 0, 0, 0, 9])), Some(bridge)));
     assert_eq!(link.alias, "tsumugi: a wire");
 
     netlink.set_master(link.index, None).unwrap();
     netlink.move_link(link.index, &right).unwrap();
-    assert_eq!(netlink.link(&name("other")).unwrap(), None);
-    assert!(Netlink::open_in(&right).unwrap().link(&name("other")).unwrap().is_some());
+    assert_eq!(netlink.link(&name("left")).unwrap(), None);
+    assert!(Netlink::open_in(&right).unwrap().link(&name("left")).unwrap().is_some());
 
     netlink.delete_link(bridge).unwrap();
     let error = netlink.delete_link(bridge).unwrap_err();
@@ -96,8 +95,6 @@ fn a_tun_device_outlives_who_made_it() {
         assert_eq!((link.kind.as_str(), link.mac.is_some()), ("tun", kind == TunKind::Tap));
         netlink.set_up(link.index, true).unwrap();
         assert!(netlink.link(&device).unwrap().unwrap().carrier);
-        super::tun::set_carrier(&descriptor, false).unwrap();
-        assert!(!netlink.link(&device).unwrap().unwrap().carrier);
         drop(descriptor);
         assert!(netlink.link(&device).unwrap().is_some());
         attach(&plane, &device, kind).unwrap();

@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::sys::stat::Mode;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use tsumugi_core::id::IfName;
 
 /// What the device carries.
@@ -38,19 +38,6 @@ pub fn attach(namespace: &Namespace, name: &IfName, kind: TunKind) -> io::Result
         set_number(&device, libc::TUNSETPERSIST, 1)?;
         Ok(device)
     })
-}
-
-/// Says whether the wire behind the device is alive; when it is not, routes over it are not used.
-///
-/// # Errors
-/// EINVAL before Linux 5.0.
-pub fn set_carrier(device: &impl AsFd, alive: bool) -> io::Result<()> {
-    let value = libc::c_int::from(alive);
-    // SAFETY: TUNSETCARRIER reads one int behind the pointer, which lives across the call; the
-    // descriptor is open for the length of the borrow.
-    let result =
-        unsafe { libc::ioctl(device.as_fd().as_raw_fd(), libc::TUNSETCARRIER as _, &raw const value) };
-    Errno::result(result).map(drop).map_err(io::Error::from)
 }
 
 fn set_interface(device: &OwnedFd, name: &IfName, flags: libc::c_int) -> io::Result<()> {

@@ -2,20 +2,22 @@
 //! the client of lines whose addresses are given (router advertisement, DHCP, PPPoE), and fills in
 //! the inside of stand-ins.
 
-use super::underlay::everywhere;
+use super::underlay::{everywhere, local};
 use super::wire::Line;
 use super::{Lab, PeerStand};
 use crate::kernel::Netlink;
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
 use nix::errno::Errno;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use tsumugi_core::id::{IfName, Plane, Prefix};
 
 /// `RTPROT_DHCP`.
 const GIVEN: u8 = 16;
 /// `RTPROT_STATIC`.
 const STATIC: u8 = 4;
+/// A stand-in's link-local address: no router's, which has its id there.
+const PEER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0xffff, 0, 0, 1);
 /// Above every route that a plan states.
 const METRIC: u32 = 2048;
 
@@ -60,6 +62,8 @@ pub(super) fn furnish(lab: &Lab, stand: &PeerStand, own: &[Prefix], router: &[Pr
     if !link.up {
         netlink.set_up(link.index, true)?;
     }
+    // Neighbour discovery for what is forwarded asks from here.
+    add(&mut netlink, link.index, local(PEER))?;
     for address in &stand.addresses {
         let length = router.iter().find(|prefix| prefix.contains(address)).map_or(32, Prefix::prefix_len);
         if let Ok(prefix) = Prefix::new(*address, length) {

@@ -294,6 +294,8 @@ impl<'a> Ground<'a> {
         self.fabric(&peer.machine, &fabric)?;
         let (port, eth0) = (interface("host"), interface("eth0"));
         self.wire((&fabric, &port), (&peer.host, &eth0), 1500)?;
+        self.place(&fabric)?.address(&port, local(INNER))?;
+        self.place(&peer.host)?.address(&eth0, local(OUTER))?;
         for (prefix, host) in peer.prefixes.iter().zip(&peer.host_addresses) {
             let gateway = first_address(*prefix);
             let place = self.place(&fabric)?;
@@ -356,7 +358,7 @@ pub(super) fn first_address(prefix: Prefix) -> IpAddr {
     }
 }
 
-fn local(address: Ipv6Addr) -> Prefix {
+pub(super) fn local(address: Ipv6Addr) -> Prefix {
     Prefix::V6(ipnet::Ipv6Net::new_assert(address, 64))
 }
 

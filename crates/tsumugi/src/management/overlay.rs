@@ -21,6 +21,9 @@ use tsumugi_core::router_plan;
 /// Handshakes that one line takes in a second until callers must prove their address by a cookie.
 const HANDSHAKES: u64 = 100;
 
+/// Bytes that the library wants beyond a packet's own: the largest of its messages.
+const SEALING: usize = 148;
+
 /// Why a packet or a datagram went no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -35,6 +38,8 @@ pub enum OverlayDrop {
     FalseSource,
     /// Not from or not to the management space.
     NotOurSpace,
+    /// Larger than any MTU that the overlay may have: somebody changed the device by hand.
+    TooLarge,
     /// Neither the member nor a meeting point can be reached.
     NoPath,
 }
@@ -145,10 +150,13 @@ impl Overlay {
     }
 
     /// Packets that this machine sends, or forwards from another member.
-    pub fn from_kernel(&mut self, now: Instant, packet: &[u8], sink: &mut dyn Sink) {
+    pub fn packet_from_kernel(&mut self, now: Instant, packet: &[u8], sink: &mut dyn Sink) {
         let Some((_, to)) = ends(packet).filter(|(_, to)| self.space.contains(&IpAddr::V6(*to))) else {
             return self.drop(OverlayDrop::NotOurSpace);
         };
+        if packet.len() + SEALING > self.buffer.len() {
+            return self.drop(OverlayDrop::TooLarge);
+        }
         let direct = self.neighbour_of(to).filter(|owner| self.is_reachable(*owner, now));
         let chosen = direct.or_else(|| self.meeting(now));
         let Some(session) = chosen.and_then(|owner| self.choose(owner, now)) else {
@@ -160,7 +168,7 @@ impl Overlay {
     }
 
     /// A datagram that came in over one of our lines.
-    pub fn from_line(
+    pub fn datagram_from_line(
         &mut self,
         now: Instant,
         line: usize,
@@ -320,9 +328,11 @@ impl Overlay {
         let inside = |prefixes: &[Prefix], address| {
             prefixes.iter().any(|prefix| prefix.contains(&IpAddr::V6(address)))
         };
-        // A meeting point brings packets of others; nobody brings our own.
+        // A meeting point brings packets of others, but nobody brings our own. A neighbour at our
+        // site brings those of our switch: it is the way that the switch's devices answer by.
         let behind = inside(&neighbour.prefixes, from);
-        if inside(&self.local, from) || !(behind || neighbour.meeting) {
+        let brought = neighbour.meeting && !inside(&self.local, from);
+        if !(behind || brought) {
             return Err(OverlayDrop::FalseSource);
         }
         let space = std::slice::from_ref(&self.space);

@@ -203,7 +203,7 @@ impl Management {
             match read(device, &mut self.buffer) {
                 Ok(length) => {
                     if let Some(overlay) = &mut self.overlay {
-                        overlay.from_kernel(now, &self.buffer[..length], &mut self.wires);
+                        overlay.packet_from_kernel(now, &self.buffer[..length], &mut self.wires);
                     }
                 }
                 Err(Errno::EAGAIN | Errno::EINTR) => return,
@@ -223,7 +223,7 @@ impl Management {
                 return;
             };
             if let Some(overlay) = &mut self.overlay {
-                overlay.from_line(now, line, from, &self.buffer[..length], &mut self.wires);
+                overlay.datagram_from_line(now, line, from, &self.buffer[..length], &mut self.wires);
             }
         }
     }

@@ -176,7 +176,7 @@ impl Bench {
             machine.in_plane("fabric", || {
                 ip("link set lo up");
                 ip(&format!("address add 198.18.0.{id}/32 dev lo"));
-                ip(&format!("address add 2001:db8:f::{id}/128 dev lo"));
+                ip(&format!("address add 2001:db8:f::{id}/128 dev lo nodad"));
             });
         }
     }

@@ -31,6 +31,8 @@ fn full_packets_pass(bench: &Bench, mtu: usize, packets: usize) {
         bench.ping(ipv6, mtu, 5);
         let seen = capture.finish(10, mtu);
         assert_eq!(seen.len(), 10, "5 requests and 5 answers: {seen:?}");
+        let from_one_end = seen.iter().filter(|datagram| datagram.source == seen[0].source).count();
+        assert_eq!(from_one_end, 5, "as many each way: {seen:?}");
         for datagram in seen {
             assert_eq!(datagram.packets, packets, "{datagram:?}");
             assert!(datagram.largest <= bench.path_mtu(), "{datagram:?}");

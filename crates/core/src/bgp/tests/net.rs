@@ -281,10 +281,9 @@ impl Net {
         router.kernel.clear();
         for tcp in 0..self.tcps.len() {
             let cable = &self.cables[self.tcps[tcp].cable];
-            if let Some(side) = (0..2).find(|&side| cable.ends[side] == node) {
-                if self.tcps[tcp].ids[side].take().is_some() {
-                    self.send(tcp, side, |tcp, side| NetEvent::Fin { tcp, side });
-                }
+            let Some(side) = (0..2).find(|&side| cable.ends[side] == node) else { continue };
+            if self.tcps[tcp].ids[side].take().is_some() {
+                self.send(tcp, side, |tcp, side| NetEvent::Fin { tcp, side });
             }
         }
     }

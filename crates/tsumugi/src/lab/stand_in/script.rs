@@ -167,14 +167,13 @@ impl Writer {
         }
     }
 
-    /// A part of an own IPv6 prefix, which would attract what belongs to the whole.
+    /// A part of an own IPv6 prefix, which would attract what belongs to the whole. Neither its first
+    /// nor its last parts, where pools of loopbacks are likely to be.
     fn inside_own(&self, prefix: Prefix) -> Option<Announcement> {
         let Prefix::V6(own) = prefix else { return None };
-        if own.prefix_len() >= 48 {
-            return None;
-        }
-        let last = own.broadcast().to_bits() - (u128::from(self.number) << 80);
-        let part = Ipv6Net::new(Ipv6Addr::from_bits(last), 48).ok()?.trunc();
+        let room = 48_u8.checked_sub(own.prefix_len()).filter(|room| *room > 0)?;
+        let part = (0xbad_u128 + u128::from(self.number)) & ((1 << room) - 1);
+        let part = Ipv6Net::new(Ipv6Addr::from_bits(own.network().to_bits() | part << 80), 48).ok()?;
         Some(self.plain(Prefix::V6(part), Expect::Refused(Why::OwnPrefix)))
     }
 }
