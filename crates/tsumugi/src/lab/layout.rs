@@ -552,3 +552,49 @@ fn kind_of(encapsulation: &Encapsulation) -> WireKind {
 fn prefix(address: IpAddr, length: u8) -> Option<Prefix> {
     Prefix::new(address, length).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lab(text: &str) -> Lab {
+        let declaration = tsumugi_plan::check(text).expect("a sound file").declaration;
+        let plan = tsumugi_plan::compile::compile(&declaration).expect("a plan");
+        let file = Path::new("network.toml");
+        lay_out(&Source { name: "a", file, text, declaration: &declaration, plan: &plan }).expect("a layout")
+    }
+
+    #[test]
+    fn the_whole_example_finds_its_lines_wires_and_stand_ins() {
+        let lab = lab(include_str!("../../../../examples/as63806.toml"));
+        assert_eq!(lab.machines_of(MachineRole::Router).count(), 10);
+        assert_eq!(lab.wires.len(), 16 + 3);
+        assert_eq!(
+            lab.peers.iter().map(|peer| peer.machine.as_str()).collect::<Vec<_>>(),
+            ["telhi", "homenoc", "jcix"]
+        );
+        for wire in &lab.wires {
+            for end in &wire.ends {
+                let plan = &lab.plans[&end.machine];
+                assert!(plan.fabric.links.iter().any(|link| link.name == end.interface), "{}", wire.name);
+                assert!(lab.machines.contains_key(&end.tap.machine), "{}", wire.name);
+                assert_eq!(end.flow.is_none(), wire.by == WireKind::Ethernet);
+            }
+        }
+        let lte = lab.lines.iter().find(|line| line.access == "hr0303.lte").expect("a line");
+        assert!(lte.nat && lte.client && lte.path_mtu == 1280);
+        let shared = lab.lines.iter().find(|line| line.access == "hr0303.ftth").expect("a line");
+        assert_eq!((shared.port.as_str(), shared.plane), ("eth0", Plane::Underlay));
+        assert_ne!(shared.interface, shared.port);
+    }
+
+    #[test]
+    fn what_the_lab_gives_is_unique() {
+        let lab = lab(include_str!("../../../../examples/as63806.toml"));
+        let mut outside: Vec<IpAddr> = lab.lines.iter().flat_map(|line| line.outside.clone()).collect();
+        let all = outside.len();
+        outside.sort();
+        outside.dedup();
+        assert_eq!(outside.len(), all);
+    }
+}
