@@ -328,11 +328,11 @@ impl Overlay {
         let inside = |prefixes: &[Prefix], address| {
             prefixes.iter().any(|prefix| prefix.contains(&IpAddr::V6(address)))
         };
-        // A meeting point brings packets of others, but none of our own. What stands at a site with
-        // several routers is behind each of them, and its answer may leave by another than we are.
+        // A meeting point brings packets of others, but nobody brings our own. A neighbour at our
+        // site brings those of our switch: it is the way that the switch's devices answer by.
         let behind = inside(&neighbour.prefixes, from);
         let brought = neighbour.meeting && !inside(&self.local, from);
-        if !behind && !brought {
+        if !(behind || brought) {
             return Err(OverlayDrop::FalseSource);
         }
         let space = std::slice::from_ref(&self.space);

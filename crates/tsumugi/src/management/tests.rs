@@ -5,11 +5,13 @@ use boringtun::x25519::{PublicKey, StaticSecret};
 use proptest::prelude::*;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Instant;
-use tsumugi_core::id::{IfName, KeyName};
+use tsumugi_core::id::{IfName, KeyName, Prefix};
 use tsumugi_core::router_plan::{self, OverlayNeighbour, OverlayPath};
 
-/// Members 1 and 2 are meeting points, 3 is not. Each has one line.
+/// Members 1 and 2 are meeting points at one site, 3 is neither. Each has one line.
 const MEMBERS: [u8; 3] = [1, 2, 3];
+/// The management switch of the site.
+const SWITCH: &str = "fd63:806:0:1::/64";
 
 fn secret(member: u8) -> StaticSecret {
     [member; 32].into()
@@ -25,16 +27,29 @@ fn place(member: u8) -> SocketAddr {
 
 /// An IPv6 packet with nothing in it.
 fn packet(from: u8, to: u8) -> Vec<u8> {
+    packet_from(address(from), to)
+}
+
+fn packet_from(from: Ipv6Addr, to: u8) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0, 0, 0, 59, 64];
-    packet.extend(address(from).octets());
+    packet.extend(from.octets());
     packet.extend(address(to).octets());
     packet
+}
+
+/// What is behind a member: its own address and, where it has one, its site's switch.
+fn behind(member: u8) -> Vec<Prefix> {
+    let mut prefixes = vec![format!("{}/128", address(member)).parse().unwrap()];
+    if member != 3 {
+        prefixes.push(SWITCH.parse().unwrap());
+    }
+    prefixes
 }
 
 fn member(own: u8, knows: &[u8]) -> Overlay {
     let neighbours = knows.iter().map(|other| OverlayNeighbour {
         name: other.to_string(),
-        prefixes: vec![format!("{}/128", address(*other)).parse().unwrap()],
+        prefixes: behind(*other),
         meeting: *other != 3,
         paths: vec![OverlayPath {
             line: "line".into(),
@@ -56,8 +71,7 @@ fn member(own: u8, knows: &[u8]) -> Overlay {
         Some(PublicKey::from(&secret(member)).to_bytes())
     };
     let lines = vec![LineKey { name: "line".into(), secret: secret(own) }];
-    let local = vec![format!("{}/128", address(own)).parse().unwrap()];
-    Overlay::new(&plan, local, lines, key, None)
+    Overlay::new(&plan, behind(own), lines, key, None)
 }
 
 #[derive(Default)]
@@ -161,6 +175,16 @@ fn what_is_not_from_behind_a_member_is_dropped_with_its_reason() {
     assert_eq!(net.drops(3, OverlayDrop::NotOurSpace), 1);
     assert_eq!(net.send(3, &[0x45; 40]), []);
     assert_eq!(net.drops(3, OverlayDrop::NotOurSpace), 2);
+}
+
+/// A device of the site answers by way of its gateway, 1, though it was asked by way of 2.
+#[test]
+fn a_neighbour_at_our_site_brings_packets_of_our_switch() {
+    let mut net = net();
+    let device = "fd63:806:0:1::d:1".parse().unwrap();
+    let answer = packet_from(device, 2);
+    assert_eq!(net.send(1, &answer), [(2, answer)]);
+    assert_eq!(net.drops(2, OverlayDrop::FalseSource), 0);
 }
 
 #[test]
