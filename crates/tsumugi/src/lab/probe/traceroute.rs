@@ -20,7 +20,7 @@ const V6_UNREACHABLE: u8 = 1;
 /// How often a hop is asked: routers limit the rate of their errors.
 const TRIES: u32 = 3;
 
-/// The ways of one address to another, hop by hop.
+/// The way from one address to another, hop by hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
     /// Who answered at each number of hops; `None`: nobody did.
@@ -29,8 +29,8 @@ pub struct Trace {
     pub arrived: bool,
 }
 
-/// Walks from `source` to `destination`, at most `most` hops; asks each hop up to three times and waits
-/// `patience` for each answer. Runs in the calling thread's namespace.
+/// Walks from `source` to `destination`, at most `most` hops, until one of them stays silent; asks each
+/// hop up to three times and waits `patience` for each answer. Runs in the calling thread's namespace.
 ///
 /// # Errors
 /// If there is no such source or no route at all.
@@ -57,8 +57,9 @@ pub fn trace(source: IpAddr, destination: IpAddr, most: u8, patience: Duration) 
             }
         }
         trace.hops.push(heard.map(|error| error.from));
-        if heard.is_some_and(|error| error.last) {
-            trace.arrived = heard.is_some_and(|error| error.from == destination);
+        let Some(error) = heard else { break };
+        if error.last {
+            trace.arrived = error.from == destination;
             break;
         }
     }

@@ -51,7 +51,9 @@ impl<'a> Context<'a> {
 
     /// The management space of the network.
     pub fn management_space(&self) -> Option<Prefix> {
-        self.lab.plans.values().next().map(|plan| plan.management.overlay.space)
+        // A stand-in's plan states a space as well, which is nobody's.
+        let of_router = self.routers().into_iter().find_map(|router| self.lab.plans.get(&router.name));
+        of_router.map(|plan| plan.management.overlay.space)
     }
 
     /// A router's loopbacks: its addresses outside the management space.

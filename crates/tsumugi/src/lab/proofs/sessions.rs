@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tsumugi_core::bgp::SessionState;
 
 /// What bringing the lab up did not wait for: sessions to outside peers.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_millis(50);
 
 pub fn prove(context: &Context) -> Vec<Row> {

@@ -214,6 +214,13 @@ impl Finding {
                     format!("{loss} ms、{of} 組中 {interrupted} 組が中断"),
                 ]
             }
+            Finding::NoSecondWay { apart, loss: Duration::ZERO } => {
+                let list = list(apart);
+                [
+                    format!("the file shows no second way for {list}"),
+                    format!("ファイル上 {list} に迂回路なし"),
+                ]
+            }
             Finding::NoSecondWay { apart, loss } => {
                 let (list, loss) = (list(apart), loss.as_millis());
                 [

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tsumugi_core::bgp::config::{OutsidePolicy, Role};
 use tsumugi_core::id::{Asn, Prefix};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_millis(100);
 
 pub fn prove(context: &Context) -> Vec<Row> {

@@ -12,7 +12,8 @@ pub fn prove(context: &Context) -> Vec<Row> {
         return vec![Row::new(ProofId::Outside, &context.lab.name, Ok(Finding::NothingToProve))];
     }
     let mut rows = heard::prove(context);
+    let well = rows.iter().all(Row::holds);
     rows.extend(taken::prove(context));
-    rows.extend(withdrawn::prove(context));
+    rows.extend(withdrawn::prove(context, well));
     rows
 }
