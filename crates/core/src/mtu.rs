@@ -375,7 +375,7 @@ mod tests {
         let mut offset = 0;
         while offset < payload {
             let mut size = payload - offset;
-            while header + extra + size > path_mtu || (offset + size < payload && size % 8 != 0) {
+            while header + extra + size > path_mtu || (offset + size < payload && !size.is_multiple_of(8)) {
                 size -= 1;
             }
             sizes.push(header + extra + size);

@@ -13,9 +13,16 @@ use nix::errno::Errno;
 use serde::Serialize;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
 use tsumugi_core::desired::ALIAS_TAG;
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
 use tsumugi_core::tunnel::HOP_LIMIT;
+
+/// How often and how long a module that is being loaded is waited for; half a second in all.
+const LOADING_TRIES: u32 = 10;
+const LOADING_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the kernel does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -143,10 +150,30 @@ impl Device {
         {
             underlay.delete_link(left.index)?;
         }
-        match self {
-            Device::Gre(gre) => underlay.add_gre(&plan.name, gre)?,
-            Device::WireGuard(_) => underlay.add_wireguard(&plan.name)?,
+        let mut add = || match self {
+            Device::Gre(gre) => underlay.add_gre(&plan.name, gre),
+            Device::WireGuard(_) => underlay.add_wireguard(&plan.name),
+        };
+        let mut tries = 0;
+        while let Err(error) = add() {
+            let error = io::Error::from(error);
+            if error.raw_os_error() != Some(libc::EOPNOTSUPP) || !self.is_loading() || tries == LOADING_TRIES
+            {
+                return Err(error);
+            }
+            tries += 1;
+            thread::sleep(LOADING_PAUSE);
         }
         Ok(underlay.index(&plan.name)?)
+    }
+
+    /// Whether the kernel has the module: asked for by several at once, it is refused to all but the
+    /// first until it is ready.
+    fn is_loading(&self) -> bool {
+        let module = match self {
+            Device::Gre(_) => "/sys/module/ip_gre",
+            Device::WireGuard(_) => "/sys/module/wireguard",
+        };
+        Path::new(module).exists()
     }
 }

@@ -292,7 +292,8 @@ fn protocols(protocol: Option<&ProtocolMatch>, ipv6: Option<bool>) -> Vec<String
     match protocol {
         ProtocolMatch::Tcp { ports, either } => port_rules("tcp", ports, *either),
         ProtocolMatch::Udp { ports, either } => port_rules("udp", ports, *either),
-        ProtocolMatch::Icmp => vec!["meta l4proto { icmp, ipv6-icmp } ".into()],
+        // By number: a small system has no /etc/protocols to look names up in.
+        ProtocolMatch::Icmp => vec!["meta l4proto { 1, 58 } ".into()],
         ProtocolMatch::NeighbourDiscovery => vec!["icmpv6 type { 133, 134, 135, 136, 137 } ".into()],
         ProtocolMatch::Number { number } => vec![format!("meta l4proto {number} ")],
         ProtocolMatch::TcpSyn { ipv6 } => {

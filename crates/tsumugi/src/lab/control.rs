@@ -203,15 +203,15 @@ pub fn raise(
             }
         }
     });
-    let ran = match ran {
-        Ok(ran) if ran.end.stays => ran,
+    let end = match ran {
+        Ok(end) if end.stays => end,
         ended => {
             remove(source.name).map_err(Trouble::doing(format!("forgetting the lab {}", source.name)))?;
             ended?
         }
     };
     recorded.map_err(Trouble::doing(format!("recording the lab {}", source.name)))?;
-    Ok(ran.end.code)
+    Ok(end.code)
 }
 
 /// A machine and one of its planes, as `exec` is told: `NAME` or `NAME:PLANE`.

@@ -20,7 +20,7 @@ use tsumugi_plan::Declaration;
 use tsumugi_plan::compile::{DevicePlan, NetworkPlan};
 use tsumugi_plan::declaration::line::Net;
 use tsumugi_plan::declaration::{
-    Device, LineAddress, LineKind, Link, LinkBy, Pass, PeerAt, PeerBy, Purpose, Router, Uplink,
+    LineAddress, LineKind, Link, LinkBy, Pass, PeerAt, PeerBy, Purpose, Router, Uplink,
 };
 
 /// A port's own MTU where the line's path is smaller: the path is made narrow behind it.
@@ -197,7 +197,7 @@ impl<'a> Layout<'a> {
                     let v6 = prefix.addr().is_ipv6();
                     let stated = uplink.gateways().iter().map(|gateway| **gateway);
                     line.gateways.extend(stated.filter(|gateway| gateway.is_ipv6() == v6));
-                    if !(line.nat && !v6) {
+                    if v6 || !line.nat {
                         line.outside.push(prefix.addr());
                     }
                 }
@@ -320,7 +320,7 @@ impl<'a> Layout<'a> {
             let Some(ports) = &link.ports else { return Err(Mismatch(format!("{name} has no ports"))) };
             let site = self.site_of(&one)?;
             let bridge = format!("link{}", self.lab.wires.len());
-            let mut end = |layout: &mut Self, machine: &str, port: &IfName| WireEnd {
+            let end = |layout: &mut Self, machine: &str, port: &IfName| WireEnd {
                 machine: machine.into(),
                 interface: port.clone(),
                 tap: layout.switch_port(&site, machine, port, &bridge, mtu),
@@ -551,4 +551,50 @@ fn kind_of(encapsulation: &Encapsulation) -> WireKind {
 
 fn prefix(address: IpAddr, length: u8) -> Option<Prefix> {
     Prefix::new(address, length).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lab(text: &str) -> Lab {
+        let declaration = tsumugi_plan::check(text).expect("a sound file").declaration;
+        let plan = tsumugi_plan::compile::compile(&declaration).expect("a plan");
+        let file = Path::new("network.toml");
+        lay_out(&Source { name: "a", file, text, declaration: &declaration, plan: &plan }).expect("a layout")
+    }
+
+    #[test]
+    fn the_whole_example_finds_its_lines_wires_and_stand_ins() {
+        let lab = lab(include_str!("../../../../examples/as63806.toml"));
+        assert_eq!(lab.machines_of(MachineRole::Router).count(), 10);
+        assert_eq!(lab.wires.len(), 16 + 3);
+        assert_eq!(
+            lab.peers.iter().map(|peer| peer.machine.as_str()).collect::<Vec<_>>(),
+            ["telhi", "homenoc", "jcix"]
+        );
+        for wire in &lab.wires {
+            for end in &wire.ends {
+                let plan = &lab.plans[&end.machine];
+                assert!(plan.fabric.links.iter().any(|link| link.name == end.interface), "{}", wire.name);
+                assert!(lab.machines.contains_key(&end.tap.machine), "{}", wire.name);
+                assert_eq!(end.flow.is_none(), wire.by == WireKind::Ethernet);
+            }
+        }
+        let lte = lab.lines.iter().find(|line| line.access == "hr0303.lte").expect("a line");
+        assert!(lte.nat && lte.client && lte.path_mtu == 1280);
+        let shared = lab.lines.iter().find(|line| line.access == "hr0303.ftth").expect("a line");
+        assert_eq!((shared.port.as_str(), shared.plane), ("eth0", Plane::Underlay));
+        assert_ne!(shared.interface, shared.port);
+    }
+
+    #[test]
+    fn what_the_lab_gives_is_unique() {
+        let lab = lab(include_str!("../../../../examples/as63806.toml"));
+        let mut outside: Vec<IpAddr> = lab.lines.iter().flat_map(|line| line.outside.clone()).collect();
+        let all = outside.len();
+        outside.sort();
+        outside.dedup();
+        assert_eq!(outside.len(), all);
+    }
 }

@@ -41,8 +41,7 @@ pub mod wire;
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
 pub use trouble::Trouble;
-pub use up::bring_up;
-pub use wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind};
+pub use wire::{Flow, Line, Plug, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -58,11 +58,12 @@ impl Machine {
         (!matches!(state, 'Z' | 'X')).then(|| Pid::from_raw(pid))
     }
 
-    /// Resident memory of the process in bytes; 0 if it does not run.
+    /// Memory of the process in bytes, its share of what several processes share (PSS); 0 if it does
+    /// not run.
     pub fn memory(&self, kind: ProcessKind) -> u64 {
         let Some(pid) = self.pid(kind) else { return 0 };
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
         let kib: u64 = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok()).unwrap_or(0);
         kib * 1024
     }
@@ -93,29 +94,15 @@ impl Machine {
     /// # Errors
     /// If it is still there after two seconds.
     pub fn kill(&self, kind: ProcessKind) -> io::Result<()> {
-        self.end(kind, Signal::SIGKILL, Duration::from_secs(2))
-    }
-
-    /// Ends the process with SIGTERM and returns when it is gone.
-    ///
-    /// # Errors
-    /// If it is still there after five seconds.
-    pub fn terminate(&self, kind: ProcessKind) -> io::Result<()> {
-        self.end(kind, Signal::SIGTERM, Duration::from_secs(5))
-    }
-
-    fn end(&self, kind: ProcessKind, signal: Signal, patience: Duration) -> io::Result<()> {
         let Some(pid) = self.pid(kind) else { return Ok(()) };
-        kill(pid, signal)?;
-        let deadline = Instant::now() + patience;
+        kill(pid, Signal::SIGKILL)?;
+        let deadline = Instant::now() + Duration::from_secs(2);
         while self.pid(kind) == Some(pid) {
             // No child of this process: then init reaps it.
             let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
             if Instant::now() > deadline {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("{} of {} does not end", kind.name(), self.name),
-                ));
+                let words = format!("{} of {} does not end", kind.name(), self.name);
+                return Err(io::Error::new(io::ErrorKind::TimedOut, words));
             }
             thread::sleep(Duration::from_millis(2));
         }

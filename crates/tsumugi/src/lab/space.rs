@@ -70,14 +70,6 @@ pub struct End {
     pub stays: bool,
 }
 
-/// What came of [`run`].
-#[derive(Debug, Clone, Copy)]
-pub struct Ran {
-    pub end: End,
-    /// Init as this process sees it; gone unless the lab stays.
-    pub init: Pid,
-}
-
 /// Runs `work` in a space of its own and returns when it has ended. `begun` is called outside once
 /// the space stands, with init's process id.
 ///
@@ -85,7 +77,7 @@ pub struct Ran {
 ///
 /// # Errors
 /// Why there can be no space here. What the work itself could not do is in [`End::code`].
-pub fn run(mut begun: impl FnMut(Pid), work: impl FnOnce() -> End) -> Result<Ran, NoSpace> {
+pub fn run(mut begun: impl FnMut(Pid), work: impl FnOnce() -> End) -> Result<End, NoSpace> {
     check_tun()?;
     for program in ["nft"] {
         if find_program(program).is_none() {
@@ -156,7 +148,7 @@ fn attempt<W: FnOnce() -> End>(
     user: UserNamespace,
     begun: &mut dyn FnMut(Pid),
     work: &mut Option<W>,
-) -> Result<Ran, NoSpace> {
+) -> Result<End, NoSpace> {
     let (from_space, to_command) = io::pipe()?;
     let (from_command, mut to_space) = io::pipe()?;
     // SAFETY: this process has one thread (the caller's duty), so the child may do anything.
@@ -184,7 +176,7 @@ fn follow(
     begun: &mut dyn FnMut(Pid),
     mut from_space: BufReader<PipeReader>,
     to_space: &mut PipeWriter,
-) -> Result<Ran, NoSpace> {
+) -> Result<End, NoSpace> {
     let mut init = None;
     let mut mounted = false;
     let mut line = String::new();
@@ -212,9 +204,7 @@ fn follow(
             Some(Word::NotMounted(what)) => return Err(NoSpace::Mount(what)),
             Some(Word::Refused(errno)) => return Err(refusal(user, Errno::from_raw(errno))),
             Some(Word::Ended(status)) => {
-                let end = End { code: status & 0x7f, stays: status & 0x80 != 0 };
-                let init = init.ok_or_else(|| io::Error::other("an end without a beginning"))?;
-                return Ok(Ran { end, init });
+                return Ok(End { code: status & 0x7f, stays: status & 0x80 != 0 });
             }
             Some(Word::Mounted) => mounted = true,
             None => {}
@@ -278,7 +268,7 @@ fn keeper<W: FnOnce() -> End>(
     mut from_command: PipeReader,
     work: &mut Option<W>,
 ) -> i32 {
-    let mut begin = || -> Result<(), Errno> {
+    let begin = || -> Result<(), Errno> {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         if user == UserNamespace::Own {
             unshare(CloneFlags::CLONE_NEWUSER)?;

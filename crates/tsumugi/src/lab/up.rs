@@ -6,6 +6,8 @@ use super::progress::Progress;
 use super::underlay::Ground;
 use super::{Lab, PeerStand, Trouble, client};
 use crate::kernel::Netlink;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -16,6 +18,8 @@ use tsumugi_core::id::{IfName, Plane, Prefix};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two looks at what is still missing.
 const PACE: Duration = Duration::from_millis(25);
+/// Between two questions to a router: an answer costs it a look at the kernel's counters.
+const ASKING_PACE: Duration = Duration::from_millis(100);
 /// Lines of a log that say why it hangs.
 const LAST_WORDS: usize = 8;
 
@@ -37,6 +41,7 @@ pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Tro
     // From here on `exec` finds its way, should it hang.
     lab.record().map_err(Trouble::doing("writing the lab's record".into()))?;
     let mut waiting = Waiting::new(&lab, source);
+    // Lines whose ports stay where they are need nobody else.
     waiting.serve()?;
     progress.step("starting processes");
     for machine in lab.machines.values() {
@@ -48,7 +53,8 @@ pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Tro
     loop {
         waiting.serve()?;
         waiting.links()?;
-        let (established, sessions) = waiting.sessions();
+        let (established, sessions) =
+            if waiting.links.is_empty() { waiting.sessions() } else { (0, waiting.all) };
         let Some(missing) = waiting.first_missing(established, sessions) else {
             progress.done(&format!("{} is up: {sessions} sessions between routers", lab.name));
             return Ok(lab);
@@ -58,7 +64,7 @@ pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Tro
             return Err(waiting.late(missing, progress.since()));
         }
         progress.step(&waiting.words(established, sessions));
-        thread::sleep(PACE);
+        thread::sleep(if waiting.links.is_empty() { ASKING_PACE } else { PACE });
     }
 }
 
@@ -79,8 +85,12 @@ struct Waiting<'a> {
     links: Vec<Awaited>,
     /// Routers of which not every session is established yet.
     routers: Vec<String>,
-    /// Established sessions between routers, by those that have all of theirs.
-    counted: (usize, usize),
+    /// Established sessions of those that have all of theirs.
+    counted: usize,
+    /// Sessions that there are to be between routers, each end counted.
+    all: usize,
+    /// One for each plane that is looked into.
+    sockets: BTreeMap<(String, Plane), Netlink>,
 }
 
 impl<'a> Waiting<'a> {
@@ -115,7 +125,9 @@ impl<'a> Waiting<'a> {
             peers: lab.peers.iter().cloned().zip(prefixes).collect(),
             links,
             routers: with_speaker.map(|(name, _)| name.clone()).collect(),
-            counted: (0, 0),
+            counted: 0,
+            all: lab.plans.values().map(inside_sessions).sum(),
+            sockets: BTreeMap::new(),
         }
     }
 
@@ -134,30 +146,29 @@ impl<'a> Waiting<'a> {
     }
 
     fn links(&mut self) -> Result<(), Trouble> {
-        let lab = self.lab;
+        let (lab, sockets) = (self.lab, &mut self.sockets);
         retain_undone(&mut self.links, |awaited| {
-            is_up(lab, awaited)
+            is_up(lab, sockets, awaited)
                 .map_err(Trouble::doing(format!("looking for {} of {}", awaited.interface, awaited.machine)))
         })
     }
 
     /// How many sessions between routers are established, and how many there are to be.
     fn sessions(&mut self) -> (usize, usize) {
-        let (mut established, mut all) = self.counted;
         let lab = self.lab;
+        let mut established = 0;
         let counted = &mut self.counted;
         self.routers.retain(|name| {
             let expected = lab.plans.get(name).map_or(0, inside_sessions);
             let found = lab.machine(name).and_then(established_inside).unwrap_or(0);
-            established += found;
-            all += expected;
-            if found >= expected {
-                counted.0 += found;
-                counted.1 += expected;
+            if found < expected {
+                established += found;
+                return true;
             }
-            found < expected
+            *counted += expected;
+            false
         });
-        (established, all)
+        (*counted + established, self.all)
     }
 
     fn first_missing(&self, established: usize, sessions: usize) -> Option<Awaited> {
@@ -244,16 +255,19 @@ fn retain_undone<T>(
     result
 }
 
-fn is_up(lab: &Lab, awaited: &Awaited) -> io::Result<bool> {
-    let namespace = match lab.namespace(&awaited.machine, awaited.plane) {
-        Ok(namespace) => namespace,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
-            return Ok(false);
-        }
-        Err(error) => return Err(error),
+fn is_up(lab: &Lab, sockets: &mut BTreeMap<(String, Plane), Netlink>, awaited: &Awaited) -> io::Result<bool> {
+    let socket = match sockets.entry((awaited.machine.clone(), awaited.plane)) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => match lab.namespace(&awaited.machine, awaited.plane) {
+            Ok(namespace) => entry.insert(Netlink::open_in(&namespace)?),
+            // The plane is made by a process that has only begun.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        },
     };
-    let link = Netlink::open_in(&namespace)?.link(&awaited.interface)?;
-    Ok(link.is_some_and(|link| link.up))
+    Ok(socket.link(&awaited.interface)?.is_some_and(|link| link.up))
 }
 
 /// How many sessions to other routers a plan has.

@@ -139,14 +139,6 @@ pub struct Flow {
 }
 
 impl Lab {
-    pub fn wire(&self, name: &str) -> Option<&Wire> {
-        self.wires.iter().find(|wire| wire.name == name)
-    }
-
-    pub fn lines_of<'a>(&'a self, machine: &'a str) -> impl Iterator<Item = &'a Line> {
-        self.lines.iter().filter(move |line| line.machine == machine)
-    }
-
     /// Drops what travels over the wire, silently and both ways, outside of its two ends; no carrier
     /// changes. Several wires can be cut at a time.
     ///

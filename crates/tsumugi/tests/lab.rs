@@ -1,0 +1,164 @@
+//! Labs as a person uses them: brought up, looked into, ended; nothing of them remains.
+//!
+//! ```text
+//!   hana ---- ngn-east ---- ren        (examples/two-homes.toml, twice, side by side)
+//! ```
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const TSUMUGI: &str = env!("CARGO_BIN_EXE_tsumugi");
+
+/// Labs recorded in a directory of the test's own; what is up at its end is taken down.
+struct Labs {
+    records: PathBuf,
+}
+
+impl Labs {
+    fn new(name: &str) -> Labs {
+        let records = std::env::temp_dir().join(format!("tsumugi-{name}-{}", std::process::id()));
+        fs::create_dir_all(&records).expect("a directory");
+        Labs { records }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(TSUMUGI);
+        command.arg("lab").args(arguments).env("XDG_RUNTIME_DIR", &self.records).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the program runs")
+    }
+
+    fn up(&self, name: &str) {
+        let file = two_homes();
+        let output = self.run(&["up", &file, "--name", name]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn status(&self) -> Vec<Value> {
+        let output = self.run(&["status", "--json"]);
+        let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        status["labs"].as_array().expect("a list").clone()
+    }
+
+    /// The PID namespace of a lab and its init.
+    fn inside(&self, name: &str) -> (PathBuf, i64) {
+        let labs = self.status();
+        let lab = labs.iter().find(|lab| lab["name"] == name).expect("it is up");
+        let init = lab["init"].as_i64().expect("a process id");
+        (fs::read_link(format!("/proc/{init}/ns/pid")).expect("init is there"), init)
+    }
+}
+
+impl Drop for Labs {
+    fn drop(&mut self) {
+        for lab in self.status() {
+            self.run(&["down", lab["name"].as_str().unwrap_or_default()]);
+        }
+        let _ = fs::remove_dir_all(&self.records);
+    }
+}
+
+fn two_homes() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/two-homes.toml").to_string_lossy().into_owned()
+}
+
+/// What a lab needs that this machine does not let the test's user have, in words.
+fn missing() -> Option<&'static str> {
+    if fs::File::options().read(true).write(true).open("/dev/net/tun").is_err() {
+        return Some("/dev/net/tun cannot be opened");
+    }
+    let installed =
+        |name| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|at| Path::new(at).join(name).exists());
+    if !installed("nft") || !installed("ping") {
+        return Some("nft or ping is not installed");
+    }
+    let namespaces = Command::new("unshare").args(["-Urn", "true"]).stderr(Stdio::null()).status();
+    (!namespaces.is_ok_and(|status| status.success())).then_some("no namespaces for this user")
+}
+
+fn processes_in(namespace: &Path) -> usize {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    entries
+        .filter(|entry| fs::read_link(entry.path().join("ns/pid")).is_ok_and(|found| found == namespace))
+        .count()
+}
+
+fn wait_until_empty(namespace: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while processes_in(namespace) > 0 {
+        assert!(Instant::now() < deadline, "processes of an ended lab are left");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn two_labs_stand_side_by_side_and_leave_nothing() {
+    if let Some(missing) = missing() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let labs = Labs::new("side-by-side");
+    labs.up("one");
+    labs.up("two");
+    let again = labs.run(&["up", &two_homes(), "--name", "one"]);
+    assert_eq!(again.status.code(), Some(2));
+    for name in ["one", "two"] {
+        let ping =
+            ["exec", "--name", name, "hana", "--", "ping", "-c1", "-W5", "-Mdo", "-s2372", "43.228.174.130"];
+        let output = labs.run(&ping);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    let inner = labs.run(&["exec", "--name", "one", "ren:underlay", "--", "sh", "-c", "exit 7"]);
+    assert_eq!(inner.status.code(), Some(7), "the command's own exit status");
+
+    let (one, _) = labs.inside("one");
+    assert!(labs.run(&["down", "one"]).status.success());
+    wait_until_empty(&one);
+
+    let (two, init) = labs.inside("two");
+    let killed = Command::new("kill").args(["-KILL", &init.to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    wait_until_empty(&two);
+    assert!(labs.status().is_empty(), "a lab whose init is gone is no lab");
+    let left = fs::read_dir("/run/netns").map(|entries| {
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names.filter(|name| name == "hana" || name == "ngn-east").count()
+    });
+    assert_eq!(left.unwrap_or(0), 0, "nothing stands in the machine's own /run/netns");
+}
+
+#[test]
+fn a_lab_ends_with_the_command_that_was_bringing_it_up() {
+    if let Some(missing) = missing() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let labs = Labs::new("interrupted");
+    let file = two_homes();
+    let mut up =
+        labs.command(&["up", &file, "--name", "half"]).stderr(Stdio::null()).spawn().expect("it begins");
+    let record = labs.records.join("tsumugi/half.json");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let init = loop {
+        let found = fs::read(&record).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        if let Some(init) = found.and_then(|found| found["init"].as_i64()) {
+            break init;
+        }
+        assert!(Instant::now() < deadline, "no lab was recorded");
+        thread::sleep(Duration::from_millis(1));
+    };
+    let namespace = fs::read_link(format!("/proc/{init}/ns/pid"));
+    up.kill().expect("it is killed");
+    up.wait().expect("it ends");
+    if let Ok(namespace) = namespace {
+        wait_until_empty(&namespace);
+    }
+    assert!(labs.status().is_empty());
+}
