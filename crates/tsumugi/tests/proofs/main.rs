@@ -44,6 +44,7 @@ const TESTS: &[(&str, Test)] = &[
     ("whole", whole),
     ("wrong_mtu_on_one_end", wrong_mtu_on_one_end),
     ("third_fragment", third_fragment),
+    ("narrow_link_on_the_way", narrow_link_on_the_way),
     ("no_clamp", no_clamp),
     ("extra_address", extra_address),
     ("silent_hop", silent_hop),
@@ -103,13 +104,32 @@ fn wrong_mtu_on_one_end(lab: &Lab) -> Result<(), Failed> {
     found.says("two-packets", "ra → rb", "2400 bytes cannot be sent")
 }
 
-/// A router in the underlay whose link is smaller than the path that the file states.
+/// An end that cuts smaller than the path asks for; TCP is clamped to fit all the same.
 fn third_fragment(lab: &Lab) -> Result<(), Failed> {
+    let _undo = lab.replan("ra", |plan| {
+        for tunnel in plan.tunnels.iter_mut().filter(|tunnel| tunnel.name.as_str() == "wg-rc") {
+            tunnel.path_mtu = 1000;
+        }
+        for rule in plan.fabric.walls.iter_mut().flat_map(|wall| &mut wall.rules) {
+            if let Verdict::ClampMss { mss } = &mut rule.verdict {
+                *mss = 800;
+            }
+        }
+    })?;
+    lab.until("ra", &["nft", "list", "table", "inet", "tsumugi"], "maxseg size set 800")?;
+    let found = lab.prove(QUICK)?;
+    found.only_fails(&["two-packets"])?;
+    found.says("two-packets", "ra → rc", "3 outer packets at the sender's line instead of 2")
+}
+
+/// A router in the underlay whose link is smaller than the path that the file states: it cuts again,
+/// and TCP as well.
+fn narrow_link_on_the_way(lab: &Lab) -> Result<(), Failed> {
     lab.exec("ra.inet", &["ip", "link", "set", "dev", "up", "mtu", "1490"])?;
     let found = lab.prove(QUICK);
     lab.exec("ra.inet", &["ip", "link", "set", "dev", "up", "mtu", "1500"])?;
     let found = found?;
-    found.only_fails(&["two-packets"])?;
+    found.only_fails(&["two-packets", "one-packet-tcp"])?;
     found.says("two-packets", "ra → rc", "3 outer packets at the receiver's line instead of 2")
 }
 
