@@ -149,16 +149,13 @@ fn status(wanted: Option<&str>, json: bool) -> Outcome {
     for record in &records {
         labs.push(look(record)?);
     }
-    if json {
-        println!("{}", json!({ "labs": labs }));
-        return Ok(ExitCode::SUCCESS);
-    }
-    if labs.is_empty() {
-        println!("no lab is up; `tsumugi lab up FILE` begins one");
-    }
-    for lab in &labs {
-        print(lab);
-    }
+    let text = match (json, labs.is_empty()) {
+        (true, _) => format!("{}\n", json!({ "labs": labs })),
+        (false, true) => "no lab is up; `tsumugi lab up FILE` begins one\n".into(),
+        (false, false) => labs.iter().map(in_words).collect(),
+    };
+    // Whoever closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -206,16 +203,16 @@ fn report(lab: &Lab) -> Value {
     json!({ "machines": machines.collect::<Vec<_>>(), "wires": lab.wires, "lines": lab.lines })
 }
 
-fn print(lab: &Value) {
+fn in_words(lab: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    println!("{}  ({}, init {})", text(&lab["name"]), text(&lab["file"]), lab["init"]);
+    let mut words = format!("{}  ({}, init {})\n", text(&lab["name"]), text(&lab["file"]), lab["init"]);
     let mut memory = 0;
     for machine in lab["machines"].as_array().into_iter().flatten() {
         let processes = machine["processes"].as_array().map_or(&[][..], Vec::as_slice);
         if processes.is_empty() {
             continue;
         }
-        let words: Vec<String> = processes
+        let running: Vec<String> = processes
             .iter()
             .map(|process| match process["pid"].as_i64() {
                 Some(pid) => {
@@ -229,7 +226,8 @@ fn print(lab: &Value) {
             Value::Null => String::new(),
             sessions => format!("{} of {} sessions", sessions["established"], sessions["all"]),
         };
-        println!("  {:<16} {:<18} {}", text(&machine["name"]), sessions, words.join(", "));
+        let name = text(&machine["name"]);
+        words += &format!("  {name:<16} {sessions:<18} {}\n", running.join(", "));
     }
-    println!("  all processes together: {} MiB", memory >> 20);
+    words + &format!("  all processes together: {} MiB\n", memory >> 20)
 }

@@ -4,6 +4,7 @@ use super::{Failure, Outcome};
 use crate::observe::words::Lang;
 use crate::observe::{page, serve};
 use serde_json::{Map, Value};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub fn run(state: &Path, json: bool, lang: Lang) -> Outcome {
     if !state.is_dir() {
         return Err(Failure(format!("{} is no state directory", state.display())));
     }
-    let mut all_answer = true;
+    let (mut all_answer, mut text) = (true, String::new());
     let mut documents = Map::new();
     for process in ["router", "datapath", "management"] {
         let path = state.join(format!("{process}.sock"));
@@ -27,12 +28,14 @@ pub fn run(state: &Path, json: bool, lang: Lang) -> Outcome {
             let document = document.unwrap_or_else(|error| serde_json::json!({ "error": error }));
             documents.insert(process.into(), document);
         } else {
-            print!("{}", section(process, document, lang));
+            text += &section(process, document, lang);
         }
     }
     if json {
-        println!("{}", Value::Object(documents));
+        text = format!("{}\n", Value::Object(documents));
     }
+    // Whoever closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
     Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -6,7 +6,7 @@ use crate::lab::control::{self, Stay};
 use crate::lab::report::{ProofId, Report, print};
 use crate::lab::{Lab, Trouble, capture, stand_in, verify};
 use clap::Args;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -67,10 +67,11 @@ impl Verify {
     fn print(&self, report: &Report, lang: Lang) -> io::Result<()> {
         let mut out = io::stdout();
         if self.json {
-            println!("{}", serde_json::to_string(report)?);
-            return Ok(());
+            writeln!(out, "{}", serde_json::to_string(report)?)?;
+        } else {
+            print(report, lang, &mut out)?;
         }
-        print(report, lang, &mut out)
+        out.flush()
     }
 }
 
