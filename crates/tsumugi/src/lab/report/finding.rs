@@ -1,6 +1,7 @@
 //! What a proof measured, or why it failed: as types; `words` says them.
 
 use crate::lab::stand_in::Why;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -93,7 +94,7 @@ pub enum Finding {
     /// The peer's session does not stand: what it says of it.
     NoSession(String),
     /// Bad announcements of which no packet came, with the border's reason for each.
-    RefusedAll { count: usize, reasons: Vec<String> },
+    RefusedAll { count: usize, reasons: BTreeMap<Why, usize> },
     /// Bad announcements that attracted packets.
     TakenAlthough(Vec<(Prefix, Why)>),
     /// Where packets to what everybody announces went, and it is right.

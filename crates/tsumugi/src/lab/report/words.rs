@@ -162,10 +162,14 @@ impl Finding {
     fn taken_from_outside(&self) -> [String; 2] {
         match self {
             Finding::RefusedAll { count, reasons } => {
-                let reasons = reasons.join("; ");
+                let [en, ja] = [0, 1].map(|lang| {
+                    let each =
+                        reasons.iter().map(|(why, count)| format!("{} {count}", why_words(*why)[lang]));
+                    each.collect::<Vec<_>>().join(", ")
+                });
                 [
-                    format!("{count} bad announcements attracted nothing ({reasons})"),
-                    format!("不正な広告 {count} 件に到達なし ({reasons})"),
+                    format!("{count} bad ones attracted nothing; refused: {en}"),
+                    format!("不正な広告 {count} 件に到達なし、拒否理由: {ja}"),
                 ]
             }
             Finding::TakenAlthough(what) => {
@@ -397,13 +401,13 @@ fn list(names: &[String]) -> String {
 /// Why an announcement is to be refused.
 fn why_words(why: Why) -> [&'static str; 2] {
     match why {
-        Why::Default => ["a default route", "デフォルト経路"],
-        Why::Bogon => ["a bogon", "bogon"],
+        Why::Default => ["default", "デフォルト経路"],
+        Why::Bogon => ["bogon", "bogon"],
         Why::TooLong => ["too long", "プレフィックス長超過"],
         Why::OwnPrefix => ["our own", "自網のプレフィックス"],
-        Why::OwnAsn => ["our own AS number in its path", "パスに自 AS 番号"],
-        Why::PrivateAsn => ["a private AS number in its path", "パスにプライベート AS 番号"],
-        Why::FirstAs => ["its path begins with another AS", "パスの先頭が隣接 AS でない"],
+        Why::OwnAsn => ["our AS in its path", "パスに自 AS"],
+        Why::PrivateAsn => ["private AS in its path", "パスにプライベート AS"],
+        Why::FirstAs => ["another AS first", "先頭が隣接 AS でない"],
         Why::NotTheCustomers => ["not the customer's", "顧客のものでない"],
     }
 }

@@ -94,17 +94,17 @@ fn bad(context: &Context, peer: &PeerStand, script: &[Announcement]) -> Verdict 
     Ok(Finding::RefusedAll { count: refused.len(), reasons })
 }
 
-/// The border's own words on the refused prefixes, each once: shown beside the proof, not part of it.
-fn reasons(border: &Machine, refused: &[(&Announcement, Why)]) -> Vec<String> {
-    let Ok(status) = sessions::status(border) else { return Vec::new() };
+/// The border's own word on the refused prefixes, counted: shown beside the proof, not part of it.
+fn reasons(border: &Machine, refused: &[(&Announcement, Why)]) -> BTreeMap<Why, usize> {
+    let Ok(status) = sessions::status(border) else { return BTreeMap::new() };
     let wanted: BTreeSet<Prefix> = refused.iter().map(|(one, _)| one.prefix).collect();
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for refusal in status.running.iter().flat_map(|running| &running.bgp.refusals) {
-        if wanted.contains(&refusal.prefix) {
-            *counts.entry(refusal.words.clone()).or_insert(0) += 1;
+        if let (true, Some(why)) = (wanted.contains(&refusal.prefix), Why::of(refusal.reason)) {
+            *counts.entry(why).or_insert(0) += 1;
         }
     }
-    counts.into_keys().collect()
+    counts
 }
 
 fn at_peer(context: &Context, peer: &PeerStand) -> io::Result<PacketSocket> {
