@@ -12,7 +12,7 @@ mod reading;
 mod render;
 mod segment;
 
-pub use render::{SHOWN, render, to_json};
+pub use render::{render, to_json};
 
 use crate::declaration::line::{Family, Net};
 use crate::declaration::{Pass, word};
