@@ -171,7 +171,8 @@ fn a_report_that_cannot_be_written_is_said_and_no_panic() {
     }
     let labs = Labs::new("full");
     labs.up("full");
-    for arguments in [["verify", "--attach", "full", "--only", "sessions", "--json"].as_slice(), &["status"]] {
+    for arguments in [["verify", "--attach", "full", "--only", "sessions", "--json"].as_slice(), &["status"]]
+    {
         let full = fs::File::options().write(true).open("/dev/full").expect("every Linux has it");
         let output = labs.command(arguments).stdout(full).output().expect("the program runs");
         let said = String::from_utf8_lossy(&output.stderr);

@@ -175,7 +175,7 @@ pub fn between(piece: &Piece, flow: &Flow, leaving_end: bool) -> bool {
 }
 
 /// Whether ports are the flow's; what has none could be.
-fn ports_fit(found: Option<(u16, u16)>, flow: &Flow, leaving_end: bool) -> bool {
+pub fn ports_fit(found: Option<(u16, u16)>, flow: &Flow, leaving_end: bool) -> bool {
     let (Some((source, destination)), Some((local, remote))) = (found, flow.ports) else { return true };
     let (own, far) = if leaving_end { (source, destination) } else { (destination, source) };
     own == local && remote.is_none_or(|remote| remote == far)

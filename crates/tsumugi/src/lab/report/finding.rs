@@ -117,6 +117,8 @@ pub enum Finding {
     Healed { loss: Duration, interrupted: usize, of: usize },
     /// The file shows no second way for some; all others healed.
     NoSecondWay { apart: Vec<String>, loss: Duration },
+    /// Outer packets still came out of a line of the link: it was not cut.
+    NotCut { packets: usize },
     /// Pairs that have a second way and did not find it.
     NotHealed { pairs: Vec<String>, after: Duration },
 }

@@ -87,6 +87,7 @@ impl Finding {
             | Finding::NotRestored(_)
             | Finding::Healed { .. }
             | Finding::NoSecondWay { .. }
+            | Finding::NotCut { .. }
             | Finding::NotHealed { .. } => choose(lang, self.survival()),
             _ => choose(lang, self.packets()),
         }
@@ -236,6 +237,10 @@ impl Finding {
                     format!("ファイル上 {list} に迂回路なし、他は {loss} ms"),
                 ]
             }
+            Finding::NotCut { packets } => [
+                format!("{packets} outer packets passed although the link is cut"),
+                format!("切断中に外側のパケット {packets} 個が通過"),
+            ],
             Finding::NotHealed { pairs, after } => {
                 let (list, after) = (list(pairs), seconds(*after));
                 [
