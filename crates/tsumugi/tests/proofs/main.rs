@@ -146,6 +146,7 @@ fn no_clamp(lab: &Lab) -> Result<(), Failed> {
     }
     let found = lab.prove(QUICK)?;
     found.only_fails(&["one-packet-tcp"])?;
+    found.says("one-packet-tcp", "ra-up", "are fragments")?;
     found.says("one-packet-tcp", "ra-rb", "are fragments")
 }
 

@@ -55,7 +55,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
 }
 
 /// The addresses that the ends of an outside connection have of their own, IPv4 then IPv6.
-fn outside_addresses(context: &Context, wire: &Wire) -> Result<[[IpAddr; 2]; 2], Finding> {
+pub fn outside_addresses(context: &Context, wire: &Wire) -> Result<[[IpAddr; 2]; 2], Finding> {
     let [router, stand_in] = &wire.ends;
     let peer = context.lab.peer(&stand_in.machine).filter(|peer| peer.router == router.machine);
     let ends =
