@@ -6,10 +6,7 @@ use std::time::Duration;
 use tsumugi_plan::explain::Lang;
 
 fn choose(lang: Lang, [english, japanese]: [String; 2]) -> String {
-    match lang {
-        Lang::En => english,
-        Lang::Ja => japanese,
-    }
+    lang.pick(english, japanese)
 }
 
 impl ProofId {
@@ -27,10 +24,7 @@ impl ProofId {
             ProofId::Planes => ["the planes do not touch", "各プレーンの分離"],
             ProofId::Cut => ["a silent cut heals", "無言の断線から復旧"],
         };
-        match lang {
-            Lang::En => english,
-            Lang::Ja => japanese,
-        }
+        lang.pick(english, japanese)
     }
 }
 
