@@ -4,10 +4,11 @@
 //!   hana ---- ngn-east ---- ren        (examples/two-homes.toml, twice, side by side)
 //! ```
 
+use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,12 +99,7 @@ fn wait_until_empty(namespace: &Path) {
     }
 }
 
-#[test]
 fn two_labs_stand_side_by_side_and_leave_nothing() {
-    if let Some(missing) = missing() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
     let labs = Labs::new("side-by-side");
     labs.up("one");
     labs.up("two");
@@ -134,12 +130,7 @@ fn two_labs_stand_side_by_side_and_leave_nothing() {
     assert_eq!(left.unwrap_or(0), 0, "nothing stands in the machine's own /run/netns");
 }
 
-#[test]
 fn a_lab_ends_with_the_command_that_was_bringing_it_up() {
-    if let Some(missing) = missing() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
     let labs = Labs::new("interrupted");
     let file = two_homes();
     let mut up =
@@ -163,12 +154,7 @@ fn a_lab_ends_with_the_command_that_was_bringing_it_up() {
     assert!(labs.status().is_empty());
 }
 
-#[test]
 fn a_report_that_cannot_be_written_is_said_and_no_panic() {
-    if let Some(missing) = missing() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
     let labs = Labs::new("full");
     labs.up("full");
     for arguments in [["verify", "--attach", "full", "--only", "sessions", "--json"].as_slice(), &["status"]]
@@ -177,7 +163,32 @@ fn a_report_that_cannot_be_written_is_said_and_no_panic() {
         let output = labs.command(arguments).stdout(full).output().expect("the program runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!said.contains("panicked"), "{said}");
-        let code = if arguments[0] == "verify" { 2 } else { 0 };
-        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{said}");
     }
+}
+
+fn main() -> ExitCode {
+    let missing = missing();
+    let trial = |name: &str, test: fn()| {
+        if let Some(missing) = missing {
+            eprintln!("skipped: {name}: {missing}");
+        }
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(missing.is_some())
+    };
+    let trials = vec![
+        trial("two_labs_stand_side_by_side_and_leave_nothing", two_labs_stand_side_by_side_and_leave_nothing),
+        trial(
+            "a_lab_ends_with_the_command_that_was_bringing_it_up",
+            a_lab_ends_with_the_command_that_was_bringing_it_up,
+        ),
+        trial(
+            "a_report_that_cannot_be_written_is_said_and_no_panic",
+            a_report_that_cannot_be_written_is_said_and_no_panic,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
