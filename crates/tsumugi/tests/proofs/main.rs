@@ -54,6 +54,7 @@ const TESTS: &[(&str, Test)] = &[
     ("deaf_loopback", deaf_loopback),
     ("session_with_a_wrong_number", session_with_a_wrong_number),
     ("slow_to_notice", slow_to_notice),
+    ("cut_that_leaks", cut_that_leaks),
 ];
 
 fn main() -> ExitCode {
@@ -145,6 +146,7 @@ fn no_clamp(lab: &Lab) -> Result<(), Failed> {
     }
     let found = lab.prove(QUICK)?;
     found.only_fails(&["one-packet-tcp"])?;
+    found.says("one-packet-tcp", "ra-up", "are fragments")?;
     found.says("one-packet-tcp", "ra-rb", "are fragments")
 }
 
@@ -250,4 +252,24 @@ fn slow_to_notice(lab: &Lab) -> Result<(), Failed> {
     let found = lab.prove(&["sessions", "loopbacks", "two-packets", "cut"])?;
     found.only_fails(&["cut"])?;
     found.says("cut", "rb-rc", "though there is a second way: rb-rc")
+}
+
+/// A way around the cut, one direction of a link, below where the cut drops.
+fn cut_that_leaks(lab: &Lab) -> Result<(), Failed> {
+    let past = |device: &str, next: &str, out: &str| {
+        format!(
+            "table netdev broken {{\n chain in {{\n type filter hook ingress device \"{device}\" priority 0\n \
+             ip6 saddr 2001:db8:101::1 ip6 daddr 2001:db8:102::1 meta l4proto 47 \
+             fwd ip6 to {next} device \"{out}\"\n }}\n}}\n"
+        )
+    };
+    lab.nft("ra.ngn", &past("line", "fe80::1", "up"))?;
+    lab.nft("rb.ngn", &past("up", "2001:db8:102::1", "line"))?;
+    let found = lab.prove(&["sessions", "loopbacks", "two-packets", "cut"]);
+    for machine in ["ra.ngn", "rb.ngn"] {
+        lab.nft(machine, "delete table netdev broken\n")?;
+    }
+    let found = found?;
+    found.only_fails(&["cut"])?;
+    found.says("cut", "ra-rb", "outer packets passed although the link is cut")
 }

@@ -169,9 +169,8 @@ fn to_routers(source: IpAddr, destination: IpAddr) -> [Shot; 3] {
 /// Somebody behind a peer, with sources of their own and with ours.
 fn from_outside(context: &Context, peer: &PeerStand) -> Result<Volley, Finding> {
     let router = context.machine(&peer.router)?;
-    let (session, policy) = stand_in::neighbour(context.lab, peer)
+    let (_, policy) = stand_in::neighbour(context.lab, peer)
         .ok_or_else(|| Finding::Failed(format!("{} has no session", peer.machine)))?;
-    let _ = session;
     let own = context.lab.plans.get(&peer.router).and_then(|plan| plan.speaker.as_ref());
     let own = own.map_or(&[][..], |speaker| &speaker.own_prefixes);
     let theirs = if policy.role == Role::Customer { &policy.customer_prefixes } else { &peer.prefixes };
