@@ -177,7 +177,38 @@ fn a_report_that_cannot_be_written_is_said_and_no_panic() {
         let output = labs.command(arguments).stdout(full).output().expect("the program runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!said.contains("panicked"), "{said}");
-        let code = if arguments[0] == "verify" { 2 } else { 0 };
-        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{said}");
+    }
+}
+
+/// As in `tsumugi lab up FILE 2>&1 <&- | tail -1`, and `tsumugi lab status | head -0`.
+#[test]
+fn pipes_may_be_closed() {
+    if let Some(missing) = missing() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let labs = Labs::new("pipes");
+    let piped = Command::new("sh")
+        .args(["-c", "\"$0\" lab up \"$1\" --name piped 2>&1 <&- | tail -1", TSUMUGI, &two_homes()])
+        .env("XDG_RUNTIME_DIR", &labs.records)
+        .output()
+        .expect("a shell");
+    let last = String::from_utf8_lossy(&piped.stdout);
+    assert!(last.contains("piped is up"), "{last}");
+
+    for verb in [&["status"][..], &["status", "--json"], &["down", "nobody"]] {
+        let (reader, closed) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = labs.command(verb);
+        command.stdout(closed.try_clone().expect("a pipe"));
+        // What goes wrong is said on standard error, which may be closed as well.
+        let expected = if verb == ["down", "nobody"] {
+            command.stderr(closed);
+            Some(2)
+        } else {
+            Some(0)
+        };
+        assert_eq!(command.status().expect("the program runs").code(), expected, "{verb:?}");
     }
 }
