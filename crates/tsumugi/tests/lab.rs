@@ -167,6 +167,33 @@ fn a_report_that_cannot_be_written_is_said_and_no_panic() {
     }
 }
 
+/// As in `tsumugi lab up FILE 2>&1 <&- | tail -1`, and `tsumugi lab status | head -0`.
+fn pipes_may_be_closed() {
+    let labs = Labs::new("pipes");
+    let piped = Command::new("sh")
+        .args(["-c", "\"$0\" lab up \"$1\" --name piped 2>&1 <&- | tail -1", TSUMUGI, &two_homes()])
+        .env("XDG_RUNTIME_DIR", &labs.records)
+        .output()
+        .expect("a shell");
+    let last = String::from_utf8_lossy(&piped.stdout);
+    assert!(last.contains("piped is up"), "{last}");
+
+    for verb in [&["status"][..], &["status", "--json"], &["down", "nobody"]] {
+        let (reader, closed) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = labs.command(verb);
+        command.stdout(closed.try_clone().expect("a pipe"));
+        // What goes wrong is said on standard error, which may be closed as well.
+        let expected = if verb == ["down", "nobody"] {
+            command.stderr(closed);
+            Some(2)
+        } else {
+            Some(0)
+        };
+        assert_eq!(command.status().expect("the program runs").code(), expected, "{verb:?}");
+    }
+}
+
 fn main() -> ExitCode {
     let missing = missing();
     let trial = |name: &str, test: fn()| {
@@ -189,6 +216,7 @@ fn main() -> ExitCode {
             "a_report_that_cannot_be_written_is_said_and_no_panic",
             a_report_that_cannot_be_written_is_said_and_no_panic,
         ),
+        trial("pipes_may_be_closed", pipes_may_be_closed),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
