@@ -1,5 +1,5 @@
 //! What is wrong with a file, as types: a problem knows where and why, never in which words.
-//! The words are in [`crate::explain`].
+//! The words are in the room `explain`.
 
 use crate::declaration::keys::Kind;
 use crate::declaration::line::{Family, Net};
@@ -9,6 +9,9 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::ops::Range;
 use tsumugi_core::id::{Asn, Prefix};
+
+/// No more are shown in one run.
+pub const SHOWN: usize = 20;
 
 /// One thing that is wrong, or that is better said otherwise.
 #[derive(Debug, Clone, PartialEq)]

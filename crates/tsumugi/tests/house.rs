@@ -23,10 +23,15 @@ const CORE: Arrows = &[
 ];
 
 const PLAN: Arrows = &[
-    ("declaration", &[]),
-    ("check", &["declaration"]),
-    ("compile", &["declaration", "check"]),
-    ("explain", &["declaration", "check", "compile"]),
+    ("suggest", &[]),
+    ("hash", &[]),
+    // A reason speaks of what was said, and reading the file gives reasons.
+    ("problem", &["declaration"]),
+    ("declaration", &["problem", "suggest"]),
+    ("check", &["declaration", "problem", "suggest"]),
+    // A refusal by arithmetic brings its arithmetic in words.
+    ("compile", &["declaration", "check", "problem", "explain", "hash"]),
+    ("explain", &["declaration", "check", "compile", "problem"]),
 ];
 
 const SHELL: Arrows = &[

@@ -162,3 +162,22 @@ fn a_lab_ends_with_the_command_that_was_bringing_it_up() {
     }
     assert!(labs.status().is_empty());
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_and_no_panic() {
+    if let Some(missing) = missing() {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let labs = Labs::new("full");
+    labs.up("full");
+    for arguments in [["verify", "--attach", "full", "--only", "sessions", "--json"].as_slice(), &["status"]]
+    {
+        let full = fs::File::options().write(true).open("/dev/full").expect("every Linux has it");
+        let output = labs.command(arguments).stdout(full).output().expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked"), "{said}");
+        let code = if arguments[0] == "verify" { 2 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{said}");
+    }
+}

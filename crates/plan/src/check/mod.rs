@@ -1,5 +1,5 @@
 //! What a file means, as far as it can be wrong: everything at once. What only arithmetic can tell
-//! (how many packets a packet becomes) is for [`crate::compile`].
+//! (how many packets a packet becomes) is for the compiler.
 
 mod lines;
 mod links;
@@ -11,58 +11,24 @@ mod ports;
 mod segments;
 mod space;
 
-use crate::compile;
 use crate::declaration::{self, Declaration, Router, Said, Site, Uplink};
-use crate::problem::{Naming, Noun, Problem, ProblemKind, Severity};
+use crate::problem::{Naming, Noun, Problem, ProblemKind};
 use crate::suggest::closest;
 use space::Space;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use tsumugi_core::id::Prefix;
 
-/// A file in which nothing is wrong.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Checked {
-    pub declaration: Declaration,
-    /// What somebody should know all the same.
-    pub warnings: Vec<Problem>,
-}
-
-/// Reads a file and checks it.
-///
-/// # Errors
-/// All that is wrong, and the warnings beside it, in the order of the file.
-pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
-    let (declaration, mut problems) = declaration::draft(text);
-    if let Some(declaration) = &declaration {
-        let all_read = problems.is_empty();
-        let survey = meaning(declaration);
-        problems.extend(survey.problems);
-        if all_read {
-            let refusals = arithmetic(declaration).into_iter();
-            problems.extend(refusals.filter(|problem| !survey.too_large.contains(&problem.span.start)));
-        }
-    }
-    problems.sort_by_key(|problem| (problem.span.start, problem.severity()));
-    match declaration {
-        Some(declaration) if problems.iter().all(|problem| problem.severity() == Severity::Warning) => {
-            Ok(Checked { declaration, warnings: problems })
-        }
-        _ => Err(problems),
-    }
-}
-
-/// What the compiler's arithmetic refuses. Of a file in which something else is wrong, only that.
-fn arithmetic(declaration: &Declaration) -> Vec<Problem> {
-    let mut problems = compile::refusals(declaration);
-    problems.retain(|problem| {
-        matches!(problem.kind, ProblemKind::TooManyPackets { .. } | ProblemKind::SegmentTooSmall { .. })
-    });
-    problems
+/// What was found.
+pub(crate) struct Findings {
+    pub(crate) problems: Vec<Problem>,
+    /// Where links are said whose switches are known to be too small: the arithmetic would tell
+    /// the same again.
+    pub(crate) too_large: HashSet<usize>,
 }
 
 /// What is wrong with what a declaration means. Values that could not be read are passed over.
-fn meaning(declaration: &Declaration) -> Survey<'_> {
+pub(crate) fn meaning(declaration: &Declaration) -> Findings {
     let mut survey = Survey::new(declaration);
     naming::check(&mut survey);
     network::check(&mut survey);
@@ -72,12 +38,12 @@ fn meaning(declaration: &Declaration) -> Survey<'_> {
     segments::check(&mut survey);
     peers::check(&mut survey);
     management::check(&mut survey);
-    survey
+    Findings { problems: survey.problems, too_large: survey.too_large }
 }
 
 /// How often all names are searched for one that may have been meant: no more are shown, and the
 /// work stays bounded whatever the file.
-const SUGGESTIONS: usize = crate::explain::SHOWN;
+const SUGGESTIONS: usize = crate::problem::SHOWN;
 
 /// The declaration with what every check looks up.
 struct Survey<'a> {
@@ -94,8 +60,6 @@ struct Survey<'a> {
     management: Option<Prefix>,
     problems: Vec<Problem>,
     suggestions: usize,
-    /// Where links are said whose switches are known to be too small: the arithmetic would tell
-    /// the same again.
     too_large: HashSet<usize>,
 }
 

@@ -82,9 +82,8 @@ fn syntax(message: &str, at: &str) -> Syntax {
         Syntax::MissingValue
     } else if begins("invalid") && message.contains("string, expected") && at.is_empty() {
         Syntax::UnclosedText
-    } else if begins("string values must be quoted") {
-        Syntax::Unquoted
-    } else if VALUES.iter().any(|value| begins(value)) && !quoted {
+    } else if begins("string values must be quoted") || (VALUES.iter().any(|value| begins(value)) && !quoted)
+    {
         Syntax::Unquoted
     } else if begins("key with no value") || begins("missing assignment") {
         Syntax::MissingEquals

@@ -65,12 +65,29 @@ fn integer(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeVal
     read
 }
 
+/// The largest number that a type holds.
+trait Number {
+    const MOST: u64;
+}
+
 macro_rules! read_integer {
-    ($($type:ty, $make:expr;)*) => {$(
+    ($($type:ty, $most:expr, $make:expr;)*) => {$(
+        impl Number for $type {
+            const MOST: u64 = $most as u64;
+        }
+
         impl Read for $type {
             fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<$type> {
-                // The table's range fits the type: a test reads both ends of every range.
-                integer(reader, kind, value).and_then(|read| read.try_into().ok()).map($make)
+                let read = integer(reader, kind, value)?;
+                match read.try_into() {
+                    Ok(number) => Some($make(number)),
+                    // The table's ranges fit the types; were one wider, it would be told.
+                    Err(_) => {
+                        let (least, most) = (0, <$type as Number>::MOST);
+                        reader.tell(value.span(), Reading::OutOfRange { least, most });
+                        None
+                    }
+                }
             }
             fn placeholder() -> $type {
                 $make(0)
@@ -80,11 +97,11 @@ macro_rules! read_integer {
 }
 
 read_integer! {
-    u8, |n: u8| n;
-    u16, |n: u16| n;
-    u32, |n: u32| n;
-    Asn, Asn;
-    Vni, Vni;
+    u8, u8::MAX, |n: u8| n;
+    u16, u16::MAX, |n: u16| n;
+    u32, u32::MAX, |n: u32| n;
+    Asn, u32::MAX, Asn;
+    Vni, u32::MAX, Vni;
 }
 
 impl Read for IfName {

@@ -12,7 +12,7 @@ mod reading;
 mod render;
 mod segment;
 
-pub use render::{SHOWN, render, to_json};
+pub use render::{render, to_json};
 
 use crate::declaration::line::{Family, Net};
 use crate::declaration::{Pass, word};
@@ -23,6 +23,28 @@ use crate::problem::{Arithmetic, Noun, ProblemKind};
 pub enum Lang {
     En,
     Ja,
+}
+
+impl Lang {
+    pub const ALL: [Lang; 2] = [Lang::En, Lang::Ja];
+
+    /// As it is typed (ISO 639-1).
+    pub fn code(self) -> &'static str {
+        self.pick("en", "ja")
+    }
+
+    /// The language of a POSIX locale such as `ja_JP.UTF-8`; English if it is none of ours.
+    pub fn of_locale(locale: &str) -> Lang {
+        let language = locale.split(['_', '.', '@']).next();
+        Lang::ALL.into_iter().find(|lang| Some(lang.code()) == language).unwrap_or(Lang::En)
+    }
+
+    pub fn pick<T>(self, english: T, japanese: T) -> T {
+        match self {
+            Lang::En => english,
+            Lang::Ja => japanese,
+        }
+    }
 }
 
 /// What is wrong and what to write instead, in both languages.

@@ -1,13 +1,10 @@
 //! Problems as people see them: the line underlined, what is wrong, what to write instead.
 
 use super::{Lang, Text, words};
-use crate::problem::{Problem, Severity};
+use crate::problem::{Problem, SHOWN, Severity};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 use std::ops::Range;
-
-/// No more are shown in one run.
-pub const SHOWN: usize = 20;
 
 /// The problems of a file, refusals before warnings, at most [`SHOWN`] of them, and how many there
 /// are. `name`: what the file is called. Empty if there is nothing to tell.

@@ -1,9 +1,10 @@
 //! `tsumugi lab`: a whole network of one file on this machine.
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, complain, print};
 use crate::lab::control::{self, Record, Stay};
 use crate::lab::layout::Source;
 use crate::lab::{Lab, ProcessKind, Trouble};
+use crate::observe::say::pad;
 use clap::Subcommand;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::{Value, json};
@@ -63,7 +64,7 @@ pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
             control::find(lab.as_deref())?.end()?;
             Ok(ExitCode::SUCCESS)
         }
-        LabVerb::Status { lab, json } => status(lab.as_deref(), json),
+        LabVerb::Status { lab, json } => status(lab.as_deref(), json, lang),
         LabVerb::Exec { machine, name, command } => exec(name.as_deref(), &machine, &command),
         LabVerb::Verify(verify) => verify.run(lang),
         LabVerb::Capture(capture) => capture.run(),
@@ -92,7 +93,7 @@ impl Loaded {
         let text =
             fs::read_to_string(&file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
         let refused = |problems: Vec<Problem>| {
-            eprint!("{}", super::file::refused(&problems, &text, &file, lang));
+            super::file::refuse(&problems, &text, &file, lang);
             Failure(format!("{} is refused", file.display()))
         };
         let checked = tsumugi_plan::check(&text).map_err(refused)?;
@@ -128,8 +129,8 @@ fn exec(name: Option<&str>, machine: &str, command: &[String]) -> Outcome {
             Ok(command.args(arguments).exec())
         };
         match run() {
-            Ok(error) => eprintln!("tsumugi: {program}: {error}"),
-            Err(trouble) => eprintln!("tsumugi: {trouble}"),
+            Ok(error) => complain(&format!("{program}: {error}")),
+            Err(trouble) => complain(&trouble),
         }
         127
     })?;
@@ -140,7 +141,7 @@ pub fn opened() -> Result<Lab, Trouble> {
     Lab::open().map_err(|error| Trouble::System { doing: "reading the lab's record".into(), error })
 }
 
-fn status(wanted: Option<&str>, json: bool) -> Outcome {
+fn status(wanted: Option<&str>, json: bool, lang: Lang) -> Outcome {
     let records = match wanted {
         Some(_) => vec![control::find(wanted)?],
         None => control::labs()?,
@@ -150,15 +151,19 @@ fn status(wanted: Option<&str>, json: bool) -> Outcome {
         labs.push(look(record)?);
     }
     if json {
-        println!("{}", json!({ "labs": labs }));
+        print(&format!("{}\n", json!({ "labs": labs })))?;
         return Ok(ExitCode::SUCCESS);
     }
-    if labs.is_empty() {
-        println!("no lab is up; `tsumugi lab up FILE` begins one");
-    }
-    for lab in &labs {
-        print(lab);
-    }
+    let page: String = match labs.as_slice() {
+        [] => lang
+            .pick(
+                "no lab is up; `tsumugi lab up FILE` begins one\n",
+                "動いているラボはありません。`tsumugi lab up FILE`で始められます\n",
+            )
+            .into(),
+        labs => labs.iter().map(|lab| page(lab, lang)).collect(),
+    };
+    print(&page)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -171,7 +176,7 @@ fn look(record: &Record) -> Result<Value, Failure> {
     let status = record.within(|| match opened() {
         Ok(lab) => u8::from(page.write_all(report(&lab).to_string().as_bytes()).is_err()),
         Err(trouble) => {
-            eprintln!("tsumugi: {trouble}");
+            complain(&trouble);
             1
         }
     })?;
@@ -206,9 +211,10 @@ fn report(lab: &Lab) -> Value {
     json!({ "machines": machines.collect::<Vec<_>>(), "wires": lab.wires, "lines": lab.lines })
 }
 
-fn print(lab: &Value) {
+/// A lab for people: its routers, and what runs in them.
+fn page(lab: &Value, lang: Lang) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    println!("{}  ({}, init {})", text(&lab["name"]), text(&lab["file"]), lab["init"]);
+    let mut page = format!("{}  ({}, init {})\n", text(&lab["name"]), text(&lab["file"]), lab["init"]);
     let mut memory = 0;
     for machine in lab["machines"].as_array().into_iter().flatten() {
         let processes = machine["processes"].as_array().map_or(&[][..], Vec::as_slice);
@@ -222,14 +228,26 @@ fn print(lab: &Value) {
                     memory += process["memory"].as_u64().unwrap_or(0);
                     format!("{} {pid}", text(&process["process"]))
                 }
-                None => format!("{} gone", text(&process["process"])),
+                None => format!("{} {}", text(&process["process"]), lang.pick("gone", "停止")),
             })
             .collect();
         let sessions = match &machine["sessions"] {
             Value::Null => String::new(),
-            sessions => format!("{} of {} sessions", sessions["established"], sessions["all"]),
+            sessions => {
+                let (established, all) = (&sessions["established"], &sessions["all"]);
+                lang.pick(
+                    format!("{established} of {all} sessions"),
+                    format!("セッション {established}/{all}"),
+                )
+            }
         };
-        println!("  {:<16} {:<18} {}", text(&machine["name"]), sessions, words.join(", "));
+        page +=
+            &format!("  {} {} {}\n", pad(&text(&machine["name"]), 16), pad(&sessions, 18), words.join(", "));
     }
-    println!("  all processes together: {} MiB", memory >> 20);
+    let memory = memory >> 20;
+    page += &lang.pick(
+        format!("  all processes together: {memory} MiB\n"),
+        format!("  全プロセスのメモリ合計: {memory} MiB\n"),
+    );
+    page
 }

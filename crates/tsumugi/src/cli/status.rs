@@ -1,12 +1,12 @@
 //! `tsumugi status`: the documents of a machine's three processes, on one page.
 
-use super::{Failure, Outcome};
-use crate::observe::words::Lang;
+use super::{Failure, Outcome, print};
 use crate::observe::{page, serve};
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use tsumugi_plan::explain::Lang;
 
 /// How long a process may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -27,11 +27,11 @@ pub fn run(state: &Path, json: bool, lang: Lang) -> Outcome {
             let document = document.unwrap_or_else(|error| serde_json::json!({ "error": error }));
             documents.insert(process.into(), document);
         } else {
-            print!("{}", section(process, document, lang));
+            print(&section(process, document, lang))?;
         }
     }
     if json {
-        println!("{}", Value::Object(documents));
+        print(&format!("{}\n", Value::Object(documents)))?;
     }
     Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

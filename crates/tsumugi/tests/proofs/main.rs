@@ -44,6 +44,7 @@ const TESTS: &[(&str, Test)] = &[
     ("whole", whole),
     ("wrong_mtu_on_one_end", wrong_mtu_on_one_end),
     ("third_fragment", third_fragment),
+    ("narrow_link_on_the_way", narrow_link_on_the_way),
     ("no_clamp", no_clamp),
     ("extra_address", extra_address),
     ("silent_hop", silent_hop),
@@ -54,6 +55,7 @@ const TESTS: &[(&str, Test)] = &[
     ("deaf_loopback", deaf_loopback),
     ("session_with_a_wrong_number", session_with_a_wrong_number),
     ("slow_to_notice", slow_to_notice),
+    ("cut_that_leaks", cut_that_leaks),
 ];
 
 fn main() -> ExitCode {
@@ -104,13 +106,32 @@ fn wrong_mtu_on_one_end(lab: &Lab) -> Result<(), Failed> {
     found.says("two-packets", "ra → rb", "2400 bytes cannot be sent")
 }
 
-/// A router in the underlay whose link is smaller than the path that the file states.
+/// An end that cuts smaller than the path asks for; TCP is clamped to fit all the same.
 fn third_fragment(lab: &Lab) -> Result<(), Failed> {
+    let _undo = lab.replan("ra", |plan| {
+        for tunnel in plan.tunnels.iter_mut().filter(|tunnel| tunnel.name.as_str() == "wg-rc") {
+            tunnel.path_mtu = 1000;
+        }
+        for rule in plan.fabric.walls.iter_mut().flat_map(|wall| &mut wall.rules) {
+            if let Verdict::ClampMss { mss } = &mut rule.verdict {
+                *mss = 800;
+            }
+        }
+    })?;
+    lab.until("ra", &["nft", "list", "table", "inet", "tsumugi"], "maxseg size set 800")?;
+    let found = lab.prove(QUICK)?;
+    found.only_fails(&["two-packets"])?;
+    found.says("two-packets", "ra → rc", "3 outer packets at the sender's line instead of 2")
+}
+
+/// A router in the underlay whose link is smaller than the path that the file states: it cuts again,
+/// and TCP as well.
+fn narrow_link_on_the_way(lab: &Lab) -> Result<(), Failed> {
     lab.exec("ra.inet", &["ip", "link", "set", "dev", "up", "mtu", "1490"])?;
     let found = lab.prove(QUICK);
     lab.exec("ra.inet", &["ip", "link", "set", "dev", "up", "mtu", "1500"])?;
     let found = found?;
-    found.only_fails(&["two-packets"])?;
+    found.only_fails(&["two-packets", "one-packet-tcp"])?;
     found.says("two-packets", "ra → rc", "3 outer packets at the receiver's line instead of 2")
 }
 
@@ -126,6 +147,7 @@ fn no_clamp(lab: &Lab) -> Result<(), Failed> {
     }
     let found = lab.prove(QUICK)?;
     found.only_fails(&["one-packet-tcp"])?;
+    found.says("one-packet-tcp", "ra-up", "are fragments")?;
     found.says("one-packet-tcp", "ra-rb", "are fragments")
 }
 
@@ -239,4 +261,24 @@ fn slow_to_notice(lab: &Lab) -> Result<(), Failed> {
     let found = lab.prove(&["sessions", "loopbacks", "two-packets", "cut"])?;
     found.only_fails(&["cut"])?;
     found.says("cut", "rb-rc", "though there is a second way: rb-rc")
+}
+
+/// A way around the cut, one direction of a link, below where the cut drops.
+fn cut_that_leaks(lab: &Lab) -> Result<(), Failed> {
+    let past = |device: &str, next: &str, out: &str| {
+        format!(
+            "table netdev broken {{\n chain in {{\n type filter hook ingress device \"{device}\" priority 0\n \
+             ip6 saddr 2001:db8:101::1 ip6 daddr 2001:db8:102::1 meta l4proto 47 \
+             fwd ip6 to {next} device \"{out}\"\n }}\n}}\n"
+        )
+    };
+    lab.nft("ra.ngn", &past("line", "fe80::1", "up"))?;
+    lab.nft("rb.ngn", &past("up", "2001:db8:102::1", "line"))?;
+    let found = lab.prove(&["sessions", "loopbacks", "two-packets", "cut"]);
+    for machine in ["ra.ngn", "rb.ngn"] {
+        lab.nft(machine, "delete table netdev broken\n")?;
+    }
+    let found = found?;
+    found.only_fails(&["cut"])?;
+    found.says("cut", "ra-rb", "outer packets passed although the link is cut")
 }

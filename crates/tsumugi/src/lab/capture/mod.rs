@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// One IP packet as it passed by.
 #[derive(Debug, Clone)]
@@ -55,20 +55,6 @@ impl Recorder {
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::spawn(move || record(&for_thread, sockets));
         Recorder { shared, thread: Some(thread) }
-    }
-
-    /// Waits until `enough` says yes of what was seen so far, at most `patience`; whether it did.
-    pub fn wait(&self, patience: Duration, enough: impl Fn(&[Seen]) -> bool) -> bool {
-        let until = Instant::now() + patience;
-        loop {
-            if enough(&self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner)) {
-                return true;
-            }
-            if Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
     }
 
     /// All that was seen, in the order in which it was read.

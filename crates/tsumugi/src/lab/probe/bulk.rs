@@ -14,13 +14,15 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens it in the calling thread's namespace on a port that the kernel chooses.
+    /// Opens it in the calling thread's namespace; on port 0: on one that the kernel chooses.
     ///
     /// # Errors
-    /// If the namespace has no such address.
-    pub fn open(address: IpAddr) -> io::Result<Listener> {
+    /// If the namespace has no such address, or the port is taken.
+    pub fn open(address: IpAddr, port: u16) -> io::Result<Listener> {
         let socket = stream(address)?;
-        socket.bind(&SockAddr::from(SocketAddr::new(address, 0)))?;
+        // A port that was used a moment ago may be used again.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(SocketAddr::new(address, port)))?;
         socket.listen(1)?;
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Listener { socket, address })
@@ -71,7 +73,9 @@ pub fn both_ways(
     let until = start + patience;
     let accepted = loop {
         match listener.socket.accept() {
-            Ok((socket, _)) => break socket,
+            // Somebody else who calls this port is sent away.
+            Ok((socket, from)) if from.as_socket() == caller.0.local_addr()?.as_socket() => break socket,
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // The caller is watched as well: a refusal ends the wait.
                 if let Some(error) = caller.0.take_error()? {
@@ -136,7 +140,7 @@ mod tests {
     #[test]
     fn bytes_arrive_both_ways_on_the_loopback() {
         let here: IpAddr = [127, 0, 0, 1].into();
-        let listener = Listener::open(here).unwrap();
+        let listener = Listener::open(here, 0).unwrap();
         let caller = Caller::open(here, listener.address()).unwrap();
         both_ways(&listener, &caller, 300_000, Duration::from_secs(10)).unwrap();
     }
@@ -144,8 +148,8 @@ mod tests {
     #[test]
     fn a_call_that_nobody_takes_is_an_error() {
         let here: IpAddr = [127, 0, 0, 1].into();
-        let listener = Listener::open(here).unwrap();
-        let elsewhere = Listener::open(here).unwrap();
+        let listener = Listener::open(here, 0).unwrap();
+        let elsewhere = Listener::open(here, 0).unwrap();
         let caller = Caller::open(here, elsewhere.address()).unwrap();
         let error = both_ways(&listener, &caller, 1, Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -5,8 +5,8 @@ use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
 use crate::lab::{Lab, Machine, MachineRole, Wire, WireEnd, WireKind};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use tsumugi_core::id::{IfName, Plane, Prefix};
+use std::net::{IpAddr, Ipv6Addr};
+use tsumugi_core::id::{Plane, Prefix};
 
 /// `RTPROT_BOOT`: routes of nobody who keeps them.
 const NOBODY: u8 = 3;

@@ -2,12 +2,14 @@
 //! another: everything still reaches everything, or the file shows no second way.
 //!
 //! Every pair of routers is asked in both families all the time. The link's own carrier never changes:
-//! only its silence tells the routers.
+//! only its silence tells the routers. That it is silent is seen by captures at both of its ends.
 
 use super::Context;
 use super::graph::Graph;
 use super::sessions;
+use super::two_packets::{between, ports_fit, tap};
 use crate::lab::Wire;
+use crate::lab::capture::{Piece, Recorder, Seen};
 use crate::lab::probe::echo::{EchoSocket, Question, smallest};
 use crate::lab::probe::mesh::{Mesh, Window};
 use crate::lab::probe::options::Cutting;
@@ -110,7 +112,7 @@ fn cut_one(context: &Context, pairs: &Pairs, wire: &Wire) -> Verdict {
     let apart = Graph::without(context, &[&wire.name]).separated();
     let start = Instant::now();
     context.lab.cut(wire)?;
-    let verdict = while_cut(pairs, start, &apart);
+    let verdict = while_cut(context, pairs, wire, start, &apart);
     context.lab.mend(wire)?;
     let mended = Instant::now();
     let verdict = verdict?;
@@ -120,8 +122,20 @@ fn cut_one(context: &Context, pairs: &Pairs, wire: &Wire) -> Verdict {
     if ill.is_empty() { Ok(verdict) } else { Err(Finding::NotRestored(names(&ill))) }
 }
 
-fn while_cut(pairs: &Pairs, start: Instant, apart: &BTreeSet<(&str, &str)>) -> Verdict {
+fn while_cut(
+    context: &Context,
+    pairs: &Pairs,
+    wire: &Wire,
+    start: Instant,
+    apart: &BTreeSet<(&str, &str)>,
+) -> Verdict {
+    let [a, b] = &wire.ends;
+    let recorder = Recorder::start(vec![tap(context, a)?, tap(context, b)?]);
     std::thread::sleep(SILENCE);
+    let packets = passed(&recorder.finish()?, wire);
+    if packets > 0 {
+        return Err(Finding::NotCut { packets });
+    }
     let ill = pairs.well(start, apart, PATIENCE)?;
     if !ill.is_empty() {
         return Err(Finding::NotHealed { pairs: names(&ill), after: start.elapsed() });
@@ -136,6 +150,18 @@ fn while_cut(pairs: &Pairs, start: Instant, apart: &BTreeSet<(&str, &str)>) -> V
     } else {
         Ok(Finding::NoSecondWay { apart: names(apart), loss })
     }
+}
+
+/// Outer packets of the link that came out of the underlay at either end. Later fragments of what lost
+/// its first one are as good as silence.
+fn passed(seen: &[Seen], wire: &Wire) -> usize {
+    let of_link = |seen: &&Seen| {
+        let flow = wire.ends.get(seen.place).and_then(|end| end.flow.as_ref());
+        let (Some(flow), Some(piece)) = (flow, Piece::read(&seen.bytes)) else { return false };
+        let begins = piece.fragment.is_none_or(|fragment| fragment.offset == 0);
+        begins && between(&piece, flow, false) && ports_fit(piece.ports, flow, false)
+    };
+    seen.iter().filter(|seen| seen.leaving).filter(of_link).count()
 }
 
 fn names(pairs: &BTreeSet<(&str, &str)>) -> Vec<String> {

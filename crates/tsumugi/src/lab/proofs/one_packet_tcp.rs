@@ -1,12 +1,16 @@
 //! A bulk TCP connection across each tunnel sends no fragments: it is clamped to one outer packet.
+//!
+//! Over an outside connection the router calls its neighbour's BGP port, the only one that its walls
+//! let it have answers from; the stand-in's own process takes no calls there.
 
 use super::Context;
 use super::context::Pinned;
-use super::two_packets::{between, tap};
+use super::two_packets::{between, outside_addresses, tap};
 use crate::lab::capture::{Piece, Recorder, Seen};
 use crate::lab::probe::bulk::{Caller, Listener, both_ways};
+use crate::lab::probe::forge::BGP_PORT;
 use crate::lab::report::{Finding, Place, ProofId, Row, Verdict};
-use crate::lab::{Flow, Wire};
+use crate::lab::{Flow, Wire, WireKind};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,9 +21,12 @@ const AMOUNT: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn prove(context: &Context) -> Vec<Row> {
-    let rows: Vec<Row> = context
-        .tunnels()
-        .map(|wire| Row::new(ProofId::OnePacketTcp, &wire.name, judge(context, wire)))
+    let inside = context.tunnels().map(|wire| (wire, over_link(context, wire)));
+    let outside = context.lab.wires.iter().filter(|wire| wire.outside && wire.by != WireKind::Ethernet);
+    let outside = outside.map(|wire| (wire, over_connection(context, wire)));
+    let rows: Vec<Row> = inside
+        .chain(outside)
+        .map(|(wire, verdict)| Row::new(ProofId::OnePacketTcp, &wire.name, verdict))
         .collect();
     if rows.is_empty() {
         return vec![Row::new(ProofId::OnePacketTcp, &context.lab.name, Ok(Finding::NothingToProve))];
@@ -27,13 +34,21 @@ pub fn prove(context: &Context) -> Vec<Row> {
     rows
 }
 
-fn judge(context: &Context, wire: &Wire) -> Verdict {
+fn over_link(context: &Context, wire: &Wire) -> Verdict {
     let pinned = Pinned::over(context, wire)?;
-    let [near, far] = pinned.ends;
+    judge(context, wire, pinned.ends, 0)
+}
+
+fn over_connection(context: &Context, wire: &Wire) -> Verdict {
+    judge(context, wire, outside_addresses(context, wire)?, BGP_PORT)
+}
+
+/// One connection of each family from the first end to the second, and bytes over it both ways.
+fn judge(context: &Context, wire: &Wire, [near, far]: [[IpAddr; 2]; 2], port: u16) -> Verdict {
     let (mut packets, mut largest) = (0, 0);
     for (source, destination) in near.into_iter().zip(far) {
         let of = |what| Finding::Of { ipv6: source.is_ipv6(), what: Box::new(what) };
-        let seen = transfer(context, wire, source, destination).map_err(of)?;
+        let seen = transfer(context, wire, source, destination, port).map_err(of)?;
         let (count, size) = count(&seen, wire).map_err(of)?;
         (packets, largest) = (packets + count, largest.max(size));
     }
@@ -45,10 +60,11 @@ fn transfer(
     wire: &Wire,
     source: IpAddr,
     destination: IpAddr,
+    port: u16,
 ) -> Result<Vec<Seen>, Finding> {
     let [near, far] = &wire.ends;
     let recorder = Recorder::start(vec![tap(context, near)?, tap(context, far)?]);
-    let listener = context.within(&far.machine, Plane::Fabric, || Listener::open(destination))?;
+    let listener = context.within(&far.machine, Plane::Fabric, || Listener::open(destination, port))?;
     let to = listener.address();
     let caller = context.within(&near.machine, Plane::Fabric, || Caller::open(source, to))?;
     both_ways(&listener, &caller, AMOUNT, PATIENCE).map_err(|error| Finding::NoTransfer(words(&error)))?;

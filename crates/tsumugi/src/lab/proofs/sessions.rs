@@ -12,6 +12,8 @@ use tsumugi_core::bgp::SessionState;
 /// What bringing the lab up did not wait for: sessions to outside peers.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_millis(50);
+/// How long a router may take to answer: it may have little of a processor.
+const ANSWER: Duration = Duration::from_secs(5);
 
 pub fn prove(context: &Context) -> Vec<Row> {
     let until = Instant::now() + PATIENCE;
@@ -26,12 +28,15 @@ fn judge(context: &Context, router: &Machine, until: Instant) -> Verdict {
     let speaker = context.lab.plans.get(&router.name).and_then(|plan| plan.speaker.as_ref());
     let of = speaker.map_or(0, |speaker| speaker.neighbours.len());
     loop {
-        let (missing, after) = ask_once(router)?;
-        if missing.is_empty() && after.len() == of {
-            return Ok(Finding::Established { count: of, after: after.into_iter().max() });
-        }
+        let finding = match ask_once(router) {
+            Ok((missing, after)) if missing.is_empty() && after.len() == of => {
+                return Ok(Finding::Established { count: of, after: after.into_iter().max() });
+            }
+            Ok((missing, _)) => Finding::NotEstablished { of, missing },
+            Err(error) => error.into(),
+        };
         if Instant::now() > until {
-            return Err(Finding::NotEstablished { of, missing });
+            return Err(finding);
         }
         std::thread::sleep(PACE);
     }
@@ -56,7 +61,7 @@ fn ask_once(router: &Machine) -> io::Result<(Vec<String>, Vec<Duration>)> {
 
 /// What the router process says of itself.
 pub fn status(router: &Machine) -> io::Result<RouterStatus> {
-    let document = ask(&router.socket_path(ProcessKind::Router), Duration::from_secs(1))
+    let document = ask(&router.socket_path(ProcessKind::Router), ANSWER)
         .map_err(|error| io::Error::new(error.kind(), format!("{} does not answer: {error}", router.name)))?;
     Ok(serde_json::from_str(&document)?)
 }

@@ -55,7 +55,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
 }
 
 /// The addresses that the ends of an outside connection have of their own, IPv4 then IPv6.
-fn outside_addresses(context: &Context, wire: &Wire) -> Result<[[IpAddr; 2]; 2], Finding> {
+pub fn outside_addresses(context: &Context, wire: &Wire) -> Result<[[IpAddr; 2]; 2], Finding> {
     let [router, stand_in] = &wire.ends;
     let peer = context.lab.peer(&stand_in.machine).filter(|peer| peer.router == router.machine);
     let ends =
@@ -175,7 +175,7 @@ pub fn between(piece: &Piece, flow: &Flow, leaving_end: bool) -> bool {
 }
 
 /// Whether ports are the flow's; what has none could be.
-fn ports_fit(found: Option<(u16, u16)>, flow: &Flow, leaving_end: bool) -> bool {
+pub fn ports_fit(found: Option<(u16, u16)>, flow: &Flow, leaving_end: bool) -> bool {
     let (Some((source, destination)), Some((local, remote))) = (found, flow.ports) else { return true };
     let (own, far) = if leaving_end { (source, destination) } else { (destination, source) };
     own == local && remote.is_none_or(|remote| remote == far)

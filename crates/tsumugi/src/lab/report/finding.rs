@@ -1,9 +1,12 @@
 //! What a proof measured, or why it failed: as types; `words` says them.
 
+use crate::lab::stand_in::Why;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 use tsumugi_core::desired::DropReason;
+use tsumugi_core::id::Prefix;
 
 /// Where on a link something was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +94,9 @@ pub enum Finding {
     /// The peer's session does not stand: what it says of it.
     NoSession(String),
     /// Bad announcements of which no packet came, with the border's reason for each.
-    RefusedAll { count: usize, reasons: Vec<String> },
+    RefusedAll { count: usize, reasons: BTreeMap<Why, usize> },
     /// Bad announcements that attracted packets.
-    TakenAlthough(Vec<String>),
+    TakenAlthough(Vec<(Prefix, Why)>),
     /// Where packets to what everybody announces went, and it is right.
     Prefers { winners: Vec<String> },
     /// Packets to what everybody announces came to somebody less preferred.
@@ -114,6 +117,8 @@ pub enum Finding {
     Healed { loss: Duration, interrupted: usize, of: usize },
     /// The file shows no second way for some; all others healed.
     NoSecondWay { apart: Vec<String>, loss: Duration },
+    /// Outer packets still came out of a line of the link: it was not cut.
+    NotCut { packets: usize },
     /// Pairs that have a second way and did not find it.
     NotHealed { pairs: Vec<String>, after: Duration },
 }

@@ -1,14 +1,12 @@
 //! The findings in words, English and Japanese side by side.
 
 use super::{Finding, Place, ProofId};
+use crate::lab::stand_in::Why;
 use std::time::Duration;
 use tsumugi_plan::explain::Lang;
 
 fn choose(lang: Lang, [english, japanese]: [String; 2]) -> String {
-    match lang {
-        Lang::En => english,
-        Lang::Ja => japanese,
-    }
+    lang.pick(english, japanese)
 }
 
 impl ProofId {
@@ -26,10 +24,7 @@ impl ProofId {
             ProofId::Planes => ["the planes do not touch", "各プレーンの分離"],
             ProofId::Cut => ["a silent cut heals", "無言の断線から復旧"],
         };
-        match lang {
-            Lang::En => english,
-            Lang::Ja => japanese,
-        }
+        lang.pick(english, japanese)
     }
 }
 
@@ -86,6 +81,7 @@ impl Finding {
             | Finding::NotRestored(_)
             | Finding::Healed { .. }
             | Finding::NoSecondWay { .. }
+            | Finding::NotCut { .. }
             | Finding::NotHealed { .. } => choose(lang, self.survival()),
             _ => choose(lang, self.packets()),
         }
@@ -161,17 +157,25 @@ impl Finding {
     fn taken_from_outside(&self) -> [String; 2] {
         match self {
             Finding::RefusedAll { count, reasons } => {
-                let reasons = reasons.join("; ");
+                let [en, ja] = [0, 1].map(|lang| {
+                    let each =
+                        reasons.iter().map(|(why, count)| format!("{} {count}", why_words(*why)[lang]));
+                    each.collect::<Vec<_>>().join(", ")
+                });
                 [
-                    format!("{count} bad announcements attracted nothing ({reasons})"),
-                    format!("不正な広告 {count} 件に到達なし ({reasons})"),
+                    format!("{count} bad ones attracted nothing; refused: {en}"),
+                    format!("不正な広告 {count} 件に到達なし、拒否理由: {ja}"),
                 ]
             }
             Finding::TakenAlthough(what) => {
-                let list = list(what);
+                let [en, ja] = [0, 1].map(|lang| {
+                    let each =
+                        what.iter().map(|(prefix, why)| format!("{prefix} ({})", why_words(*why)[lang]));
+                    list(&each.collect::<Vec<_>>())
+                });
                 [
-                    format!("packets came although it is to be refused: {list}"),
-                    format!("拒否すべき経路に到達: {list}"),
+                    format!("packets came although it is to be refused: {en}"),
+                    format!("拒否すべき経路に到達: {ja}"),
                 ]
             }
             Finding::Prefers { winners } => {
@@ -203,8 +207,7 @@ impl Finding {
                 let list = list(what);
                 [format!("mended, but not back: {list}"), format!("復旧後も戻りません: {list}")]
             }
-            Finding::Healed { loss, interrupted: 0, of } => {
-                let _ = loss;
+            Finding::Healed { interrupted: 0, of, .. } => {
                 [format!("none of {of} pairs interrupted"), format!("{of} 組のいずれも中断なし")]
             }
             Finding::Healed { loss, interrupted, of } => {
@@ -228,6 +231,10 @@ impl Finding {
                     format!("ファイル上 {list} に迂回路なし、他は {loss} ms"),
                 ]
             }
+            Finding::NotCut { packets } => [
+                format!("{packets} outer packets passed although the link is cut"),
+                format!("切断中に外側のパケット {packets} 個が通過"),
+            ],
             Finding::NotHealed { pairs, after } => {
                 let (list, after) = (list(pairs), seconds(*after));
                 [
@@ -400,6 +407,20 @@ const MOST: usize = 6;
 fn list(names: &[String]) -> String {
     let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > MOST { format!("{shown} +{}", names.len() - MOST) } else { shown }
+}
+
+/// Why an announcement is to be refused.
+fn why_words(why: Why) -> [&'static str; 2] {
+    match why {
+        Why::Default => ["default", "デフォルト経路"],
+        Why::Bogon => ["bogon", "bogon"],
+        Why::TooLong => ["too long", "プレフィックス長超過"],
+        Why::OwnPrefix => ["our own", "自網のプレフィックス"],
+        Why::OwnAsn => ["our AS in its path", "パスに自 AS"],
+        Why::PrivateAsn => ["private AS in its path", "パスにプライベート AS"],
+        Why::FirstAs => ["another AS first", "先頭が隣接 AS でない"],
+        Why::NotTheCustomers => ["not the customer's", "顧客のものでない"],
+    }
 }
 
 /// Nothing at all is a dash.

@@ -8,7 +8,9 @@ mod record;
 mod script;
 mod session;
 
-pub use record::{Heard, HeardRoute, HeardSession};
+#[cfg(test)]
+pub use record::HeardSession;
+pub use record::{Heard, HeardRoute};
 pub use script::{Announcement, Expect, Why, script};
 
 use super::{Lab, Machine, PeerStand, ROOT};

@@ -4,6 +4,7 @@ use super::neighbour;
 use crate::lab::{Lab, PeerStand};
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tsumugi_core::bgp::ImportRefusal;
 use tsumugi_core::bgp::config::Role;
 use tsumugi_core::id::{Asn, Prefix};
 
@@ -46,6 +47,23 @@ pub enum Why {
     PrivateAsn,
     FirstAs,
     NotTheCustomers,
+}
+
+impl Why {
+    /// A border's reason as the one that it stands for here; `None` for reasons that no script gives.
+    pub fn of(refusal: ImportRefusal) -> Option<Why> {
+        Some(match refusal {
+            ImportRefusal::Default => Why::Default,
+            ImportRefusal::Bogon { .. } => Why::Bogon,
+            ImportRefusal::TooLong => Why::TooLong,
+            ImportRefusal::OwnPrefix { .. } => Why::OwnPrefix,
+            ImportRefusal::PublicAsInPath => Why::OwnAsn,
+            ImportRefusal::BogonAsInPath { .. } => Why::PrivateAsn,
+            ImportRefusal::FirstAsNotNeighbours { .. } => Why::FirstAs,
+            ImportRefusal::NotTheCustomers => Why::NotTheCustomers,
+            _ => return None,
+        })
+    }
 }
 
 /// The script of one stand-in; nothing if the plan has no session to it.

@@ -6,7 +6,7 @@ use crate::lab::capture::{PacketSocket, Recorder, Seen};
 use crate::lab::probe::echo::{Answer, EchoSocket, MARK, Question, ask_all, smallest};
 use crate::lab::probe::options::Cutting;
 use crate::lab::report::{Finding, ProofId, Row, Verdict};
-use crate::lab::stand_in::{self, Announcement, Expect};
+use crate::lab::stand_in::{self, Announcement, Expect, Why};
 use crate::lab::{Machine, PeerStand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -35,19 +35,6 @@ pub fn prove(context: &Context) -> Vec<Row> {
     rows
 }
 
-/// A socket for each loopback of each router.
-fn sockets(context: &Context) -> io::Result<(Vec<EchoSocket>, Vec<(String, bool)>)> {
-    let (mut sockets, mut names) = (Vec::new(), Vec::new());
-    for router in context.routers() {
-        for source in context.loopbacks(router) {
-            let open = || EchoSocket::open(source, None, Cutting::Allowed);
-            sockets.push(context.within(&router.name, Plane::Fabric, open)?);
-            names.push((router.name.clone(), source.is_ipv6()));
-        }
-    }
-    Ok((sockets, names))
-}
-
 /// Every router asks each of these addresses: the answers, each with who asked whom.
 fn ask_from_everywhere(
     context: &Context,
@@ -55,12 +42,16 @@ fn ask_from_everywhere(
     again: Duration,
     patience: Duration,
 ) -> io::Result<Vec<(String, Answer)>> {
-    let (mut sockets, names) = sockets(context)?;
-    let (mut questions, mut subjects) = (Vec::new(), Vec::new());
-    for (socket, (router, ipv6)) in names.iter().enumerate() {
-        for probe in probes.iter().filter(|probe| probe.is_ipv6() == *ipv6) {
-            questions.push(Question { socket, destination: *probe, length: smallest(*probe) });
-            subjects.push(format!("{router} → {probe}"));
+    let (mut sockets, mut questions, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
+    for router in context.routers() {
+        for source in context.loopbacks(router) {
+            let open = || EchoSocket::open(source, None, Cutting::Allowed);
+            for probe in probes.iter().filter(|probe| probe.is_ipv6() == source.is_ipv6()) {
+                let (socket, length) = (sockets.len(), smallest(*probe));
+                questions.push(Question { socket, destination: *probe, length });
+                subjects.push(format!("{} → {probe}", router.name));
+            }
+            sockets.push(context.within(&router.name, Plane::Fabric, open)?);
         }
     }
     let answers = ask_all(&mut sockets, &questions, again, patience)?;
@@ -80,16 +71,21 @@ fn good(context: &Context, script: &[Announcement]) -> Verdict {
 
 /// Bad routes: of what everybody sends there, nothing comes to the peer.
 fn bad(context: &Context, peer: &PeerStand, script: &[Announcement]) -> Verdict {
-    let refused: Vec<&Announcement> =
-        script.iter().filter(|one| matches!(one.expect, Expect::Refused(_))).collect();
-    let probes: Vec<IpAddr> = refused.iter().map(|one| one.probe).collect();
+    let refused: Vec<(&Announcement, Why)> = script
+        .iter()
+        .filter_map(|one| match one.expect {
+            Expect::Refused(why) => Some((one, why)),
+            _ => None,
+        })
+        .collect();
+    let probes: Vec<IpAddr> = refused.iter().map(|(one, _)| one.probe).collect();
     let recorder = Recorder::start(vec![at_peer(context, peer)?]);
     ask_from_everywhere(context, &probes, QUIET, QUIET)?;
     let arrived = destinations(&recorder.finish()?);
-    let taken: Vec<String> = refused
+    let taken: Vec<(Prefix, Why)> = refused
         .iter()
-        .filter(|one| arrived.contains(&(0, one.probe)))
-        .map(|one| format!("{} ({:?})", one.prefix, one.expect))
+        .filter(|(one, _)| arrived.contains(&(0, one.probe)))
+        .map(|(one, why)| (one.prefix, *why))
         .collect();
     if !taken.is_empty() {
         return Err(Finding::TakenAlthough(taken));
@@ -98,17 +94,17 @@ fn bad(context: &Context, peer: &PeerStand, script: &[Announcement]) -> Verdict 
     Ok(Finding::RefusedAll { count: refused.len(), reasons })
 }
 
-/// The border's own words on the refused prefixes, each once: shown beside the proof, not part of it.
-fn reasons(border: &Machine, refused: &[&Announcement]) -> Vec<String> {
-    let Ok(status) = sessions::status(border) else { return Vec::new() };
-    let wanted: BTreeSet<Prefix> = refused.iter().map(|one| one.prefix).collect();
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+/// The border's own word on the refused prefixes, counted: shown beside the proof, not part of it.
+fn reasons(border: &Machine, refused: &[(&Announcement, Why)]) -> BTreeMap<Why, usize> {
+    let Ok(status) = sessions::status(border) else { return BTreeMap::new() };
+    let wanted: BTreeSet<Prefix> = refused.iter().map(|(one, _)| one.prefix).collect();
+    let mut counts = BTreeMap::new();
     for refusal in status.running.iter().flat_map(|running| &running.bgp.refusals) {
-        if wanted.contains(&refusal.prefix) {
-            *counts.entry(refusal.words.clone()).or_insert(0) += 1;
+        if let (true, Some(why)) = (wanted.contains(&refusal.prefix), Why::of(refusal.reason)) {
+            *counts.entry(why).or_insert(0) += 1;
         }
     }
-    counts.into_keys().collect()
+    counts
 }
 
 fn at_peer(context: &Context, peer: &PeerStand) -> io::Result<PacketSocket> {

@@ -10,7 +10,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 use tsumugi_core::id::Plane;
-use tsumugi_core::wire::ip::Packet;
+use tsumugi_core::wire::ip::{Packet, protocol};
 
 /// How long packets may be on their way.
 const QUIET: Duration = Duration::from_millis(300);
@@ -133,6 +133,9 @@ fn arrivals(seen: &[Seen], places: &[Place], watched: &[&Machine]) -> Vec<String
 fn identifier_of(bytes: &[u8]) -> Option<u16> {
     let Packet::V6(v6) = Packet::new_checked(bytes).ok()? else { return None };
     let icmp = v6.payload();
+    if v6.next_header() != protocol::ICMPV6 {
+        return None;
+    }
     let marked = icmp.get(8..8 + MARK.len()) == Some(MARK.as_slice());
     let &[_, _, _, _, high, low] = icmp.first_chunk::<6>()?;
     marked.then(|| u16::from_be_bytes([high, low]))
