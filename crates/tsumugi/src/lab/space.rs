@@ -127,7 +127,8 @@ impl Word {
             Word::Refused(errno) => format!("refused {errno}"),
             Word::Ended(status) => format!("ended {status}"),
         };
-        writeln!(to, "{line}")
+        // In one piece, which a pipe keeps whole (pipe(7)): the keeper and init speak at the same time.
+        to.write_all(format!("{line}\n").as_bytes())
     }
 
     fn heard(line: &str) -> Option<Word> {
@@ -450,6 +451,22 @@ mod tests {
     fn identity_keeps_every_id_of_a_nested_map() {
         assert_eq!(identity_of("         0          0 4294967295\n"), "0 0 4294967295\n");
         assert_eq!(identity_of("0 100000 65536\n65536 1000 1\n"), "0 0 65536\n65536 65536 1\n");
+    }
+
+    #[test]
+    fn two_who_speak_at_once_are_both_heard() {
+        const TIMES: usize = 2_000;
+        let (from, to) = io::pipe().expect("a pipe");
+        let speakers = [Word::Init(4_711), Word::Mounted].map(|word| {
+            let mut to = to.try_clone().expect("a descriptor");
+            std::thread::spawn(move || (0..TIMES).for_each(|_| word.say(&mut to).expect("said")))
+        });
+        drop(to);
+        let lines = BufReader::new(from).lines().map(|line| line.expect("text"));
+        assert_eq!(lines.filter(|line| Word::heard(line).is_some()).count(), 2 * TIMES);
+        for speaker in speakers {
+            speaker.join().expect("no panic");
+        }
     }
 
     #[test]
