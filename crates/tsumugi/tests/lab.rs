@@ -7,6 +7,7 @@
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::thread;
@@ -135,7 +136,8 @@ fn a_lab_ends_with_the_command_that_was_bringing_it_up() {
     let file = two_homes();
     let mut up =
         labs.command(&["up", &file, "--name", "half"]).stderr(Stdio::null()).spawn().expect("it begins");
-    let record = labs.records.join("tsumugi/half.json");
+    let outside = fs::metadata("/proc/self/ns/pid").expect("/proc").ino();
+    let record = labs.records.join(format!("tsumugi/half.{outside}.json"));
     let deadline = Instant::now() + Duration::from_secs(20);
     let init = loop {
         let found = fs::read(&record).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
@@ -194,6 +196,15 @@ fn pipes_may_be_closed() {
     }
 }
 
+/// Inside a lab the directory of records is the same and process ids are others.
+fn a_lab_is_not_forgotten_by_who_cannot_see_it() {
+    let labs = Labs::new("inside");
+    labs.up("outer");
+    let inside = labs.run(&["exec", "hana", "--", TSUMUGI, "lab", "status", "--json"]);
+    assert_eq!(String::from_utf8_lossy(&inside.stdout).trim(), r#"{"labs":[]}"#);
+    assert_eq!(labs.status().len(), 1);
+}
+
 fn main() -> ExitCode {
     let missing = missing();
     let trial = |name: &str, test: fn()| {
@@ -217,6 +228,7 @@ fn main() -> ExitCode {
             a_report_that_cannot_be_written_is_said_and_no_panic,
         ),
         trial("pipes_may_be_closed", pipes_may_be_closed),
+        trial("a_lab_is_not_forgotten_by_who_cannot_see_it", a_lab_is_not_forgotten_by_who_cannot_see_it),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
