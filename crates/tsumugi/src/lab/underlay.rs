@@ -363,7 +363,7 @@ fn access_rules(line: &Line) -> String {
         // of its own first; before they are put together (-400), UDP being all that is translated.
         rules.push_str(
             " chain own {\n  type filter hook prerouting priority -450\n  \
-             iifname \"line\" ip protocol udp ip protocol set udp\n }\n",
+             iifname \"line\" ip protocol 17 ip protocol set 17\n }\n",
         );
         rules.push_str(&format!(
             " chain nat {{\n  type nat hook postrouting priority 100\n  \
@@ -428,7 +428,7 @@ mod tests {
         let passes = Passes { gre: false, etherip: false, incoming: false, ..Passes::ALL };
         let rules = access_rules(&line(passes, true));
         assert!(rules.contains("snat ip to 198.18.0.5"), "{rules}");
-        assert!(rules.contains("iifname \"line\" ip protocol udp ip protocol set udp"), "{rules}");
+        assert!(rules.contains("iifname \"line\" ip protocol 17 ip protocol set 17"), "{rules}");
         assert!(rules.contains("meta l4proto 47 counter drop"), "{rules}");
         assert!(rules.contains("iifname \"up\" oifname \"line\" counter drop"), "{rules}");
         assert!(!rules.contains("frag"), "{rules}");
