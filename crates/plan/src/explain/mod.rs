@@ -16,13 +16,36 @@ pub use render::{render, to_json};
 
 use crate::declaration::line::{Family, Net};
 use crate::declaration::{Pass, word};
-use crate::problem::{Arithmetic, Noun, ProblemKind};
+use crate::problem::{Noun, ProblemKind};
+use tsumugi_core::mtu::Account;
 
 /// The languages that tsumugi speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lang {
     En,
     Ja,
+}
+
+impl Lang {
+    pub const ALL: [Lang; 2] = [Lang::En, Lang::Ja];
+
+    /// As it is typed (ISO 639-1).
+    pub fn code(self) -> &'static str {
+        self.pick("en", "ja")
+    }
+
+    /// The language of a POSIX locale such as `ja_JP.UTF-8`; English if it is none of ours.
+    pub fn of_locale(locale: &str) -> Lang {
+        let language = locale.split(['_', '.', '@']).next();
+        Lang::ALL.into_iter().find(|lang| Some(lang.code()) == language).unwrap_or(Lang::En)
+    }
+
+    pub fn pick<T>(self, english: T, japanese: T) -> T {
+        match self {
+            Lang::En => english,
+            Lang::Ja => japanese,
+        }
+    }
 }
 
 /// What is wrong and what to write instead, in both languages.
@@ -51,9 +74,9 @@ impl Words {
         Words { en: text(en.into(), en_instead.into()), ja: text(ja.into(), ja_instead.into()) }
     }
 
-    fn with_lines(mut self, arithmetic: &Arithmetic) -> Words {
-        self.en.lines.clone_from(&arithmetic.en);
-        self.ja.lines.clone_from(&arithmetic.ja);
+    fn with_lines(mut self, arithmetic: &Account) -> Words {
+        self.en.lines = mtu::lines(arithmetic, Lang::En);
+        self.ja.lines = mtu::lines(arithmetic, Lang::Ja);
         self
     }
 

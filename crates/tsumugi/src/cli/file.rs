@@ -1,6 +1,7 @@
 //! `tsumugi check`, `fmt` and `schema`: the file, before anything is done with it.
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, print};
+use crate::observe::say;
 use serde_json::json;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -30,19 +31,14 @@ pub fn check(path: &Path, json: bool, lang: Lang) -> Outcome {
         Err(problems) => (false, problems),
     };
     let name = path.display().to_string();
-    let mut out = io::stdout().lock();
-    let printed = if json {
+    print(&if json {
         let problems = explain::to_json(&problems, &source, lang);
-        writeln!(out, "{}", json!({ "ok": ok, "problems": problems }))
+        format!("{}\n", json!({ "ok": ok, "problems": problems }))
     } else if problems.is_empty() {
-        let fine = if lang == Lang::En { "fine" } else { "問題ありません" };
-        writeln!(out, "{name}: {fine}")
+        format!("{name}: {}\n", lang.pick("fine", "問題ありません"))
     } else {
-        let text = explain::render(&problems, &source, &name, lang, is_coloured(&io::stdout()));
-        out.write_all(text.as_bytes())
-    };
-    // Whoever closed the pipe has seen enough.
-    let _ = printed.and_then(|()| out.flush());
+        explain::render(&problems, &source, &name, lang, is_coloured(&io::stdout()))
+    })?;
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -52,14 +48,12 @@ pub fn fmt(path: &Path, write: bool, lang: Lang) -> Outcome {
     let source = read(path)?;
     let (declaration, problems) = declaration::parse(&source);
     let Some(declaration) = declaration else {
-        eprint!("{}", refused(&problems, &source, path, lang));
+        refuse(&problems, &source, path, lang);
         return Ok(ExitCode::FAILURE);
     };
     let printed = declaration::print(&declaration);
     if !write {
-        let mut out = io::stdout().lock();
-        // Whoever closed the pipe has seen enough.
-        let _ = out.write_all(printed.as_bytes()).and_then(|()| out.flush());
+        print(&printed)?;
     } else if printed != source {
         replace(path, &printed)
             .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))?;
@@ -87,21 +81,21 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 pub fn schema() -> Outcome {
-    let mut out = io::stdout().lock();
     let schema = serde_json::to_string_pretty(&declaration::schema())
         .map_err(|error| Failure(format!("cannot print the schema: {error}")))?;
-    // Whoever closed the pipe has seen enough.
-    let _ = writeln!(out, "{schema}").and_then(|()| out.flush());
+    print(&format!("{schema}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The problems of a file as they are shown on standard error.
-pub fn refused(problems: &[Problem], source: &str, path: &Path, lang: Lang) -> String {
-    explain::render(problems, source, &path.display().to_string(), lang, is_coloured(&io::stderr()))
+/// Says on standard error what is wrong with a file.
+pub fn refuse(problems: &[Problem], source: &str, path: &Path, lang: Lang) {
+    let name = path.display().to_string();
+    let text = explain::render(problems, source, &name, lang, is_coloured(&io::stderr()));
+    say::err(text.trim_end());
 }
 
 /// Colour only where a person looks at it and has not said otherwise (https://no-color.org).
-fn is_coloured(out: &impl IsTerminal) -> bool {
+pub fn is_coloured(out: &impl IsTerminal) -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     out.is_terminal() && !refused && !dumb

@@ -1,9 +1,11 @@
 //! `tsumugi lab`: a whole network of one file on this machine.
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, complain, print};
 use crate::lab::control::{self, Record, Stay};
 use crate::lab::layout::Source;
-use crate::lab::{Lab, ProcessKind, Trouble};
+use crate::lab::progress::Progress;
+use crate::lab::{Lab, ProcessKind, Trouble, stand_in};
+use crate::observe::say::pad;
 use clap::Subcommand;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::{Value, json};
@@ -57,13 +59,20 @@ pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
     match verb {
         LabVerb::Up { file, name } => {
             let loaded = Loaded::read(file, name, lang)?;
-            Ok(control::raise(&loaded.source(), Stay::OnceUp, |_, _| 0)?.into())
+            let with_peers = |lab: &Lab, _: &mut Progress| match stand_in::start_all(lab) {
+                Ok(()) => 0,
+                Err(error) => {
+                    complain(&error);
+                    1
+                }
+            };
+            Ok(control::raise(&loaded.source(), Stay::OnceUp, with_peers)?.into())
         }
         LabVerb::Down { lab } => {
             control::find(lab.as_deref())?.end()?;
             Ok(ExitCode::SUCCESS)
         }
-        LabVerb::Status { lab, json } => status(lab.as_deref(), json),
+        LabVerb::Status { lab, json } => status(lab.as_deref(), json, lang),
         LabVerb::Exec { machine, name, command } => exec(name.as_deref(), &machine, &command),
         LabVerb::Verify(verify) => verify.run(lang),
         LabVerb::Capture(capture) => capture.run(),
@@ -92,7 +101,7 @@ impl Loaded {
         let text =
             fs::read_to_string(&file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
         let refused = |problems: Vec<Problem>| {
-            eprint!("{}", super::file::refused(&problems, &text, &file, lang));
+            super::file::refuse(&problems, &text, &file, lang);
             Failure(format!("{} is refused", file.display()))
         };
         let checked = tsumugi_plan::check(&text).map_err(refused)?;
@@ -128,8 +137,8 @@ fn exec(name: Option<&str>, machine: &str, command: &[String]) -> Outcome {
             Ok(command.args(arguments).exec())
         };
         match run() {
-            Ok(error) => eprintln!("tsumugi: {program}: {error}"),
-            Err(trouble) => eprintln!("tsumugi: {trouble}"),
+            Ok(error) => complain(&format!("{program}: {error}")),
+            Err(trouble) => complain(&trouble),
         }
         127
     })?;
@@ -140,7 +149,7 @@ pub fn opened() -> Result<Lab, Trouble> {
     Lab::open().map_err(|error| Trouble::System { doing: "reading the lab's record".into(), error })
 }
 
-fn status(wanted: Option<&str>, json: bool) -> Outcome {
+fn status(wanted: Option<&str>, json: bool, lang: Lang) -> Outcome {
     let records = match wanted {
         Some(_) => vec![control::find(wanted)?],
         None => control::labs()?,
@@ -149,13 +158,20 @@ fn status(wanted: Option<&str>, json: bool) -> Outcome {
     for record in &records {
         labs.push(look(record)?);
     }
-    let text = match (json, labs.is_empty()) {
-        (true, _) => format!("{}\n", json!({ "labs": labs })),
-        (false, true) => "no lab is up; `tsumugi lab up FILE` begins one\n".into(),
-        (false, false) => labs.iter().map(in_words).collect(),
+    if json {
+        print(&format!("{}\n", json!({ "labs": labs })))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let page: String = match labs.as_slice() {
+        [] => lang
+            .pick(
+                "no lab is up; `tsumugi lab up FILE` begins one\n",
+                "動いているラボはありません。`tsumugi lab up FILE`で始められます\n",
+            )
+            .into(),
+        labs => labs.iter().map(|lab| page(lab, lang)).collect(),
     };
-    // Whoever closed the pipe has seen enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    print(&page)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -168,7 +184,7 @@ fn look(record: &Record) -> Result<Value, Failure> {
     let status = record.within(|| match opened() {
         Ok(lab) => u8::from(page.write_all(report(&lab).to_string().as_bytes()).is_err()),
         Err(trouble) => {
-            eprintln!("tsumugi: {trouble}");
+            complain(&trouble);
             1
         }
     })?;
@@ -203,31 +219,43 @@ fn report(lab: &Lab) -> Value {
     json!({ "machines": machines.collect::<Vec<_>>(), "wires": lab.wires, "lines": lab.lines })
 }
 
-fn in_words(lab: &Value) -> String {
+/// A lab for people: its routers, and what runs in them.
+fn page(lab: &Value, lang: Lang) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut words = format!("{}  ({}, init {})\n", text(&lab["name"]), text(&lab["file"]), lab["init"]);
+    let mut page = format!("{}  ({}, init {})\n", text(&lab["name"]), text(&lab["file"]), lab["init"]);
     let mut memory = 0;
     for machine in lab["machines"].as_array().into_iter().flatten() {
         let processes = machine["processes"].as_array().map_or(&[][..], Vec::as_slice);
         if processes.is_empty() {
             continue;
         }
-        let running: Vec<String> = processes
+        let words: Vec<String> = processes
             .iter()
             .map(|process| match process["pid"].as_i64() {
                 Some(pid) => {
                     memory += process["memory"].as_u64().unwrap_or(0);
                     format!("{} {pid}", text(&process["process"]))
                 }
-                None => format!("{} gone", text(&process["process"])),
+                None => format!("{} {}", text(&process["process"]), lang.pick("gone", "停止")),
             })
             .collect();
         let sessions = match &machine["sessions"] {
             Value::Null => String::new(),
-            sessions => format!("{} of {} sessions", sessions["established"], sessions["all"]),
+            sessions => {
+                let (established, all) = (&sessions["established"], &sessions["all"]);
+                lang.pick(
+                    format!("{established} of {all} sessions"),
+                    format!("セッション {established}/{all}"),
+                )
+            }
         };
-        let name = text(&machine["name"]);
-        words += &format!("  {name:<16} {sessions:<18} {}\n", running.join(", "));
+        page +=
+            &format!("  {} {} {}\n", pad(&text(&machine["name"]), 16), pad(&sessions, 18), words.join(", "));
     }
-    words + &format!("  all processes together: {} MiB\n", memory >> 20)
+    let memory = memory >> 20;
+    page += &lang.pick(
+        format!("  all processes together: {memory} MiB\n"),
+        format!("  全プロセスのメモリ合計: {memory} MiB\n"),
+    );
+    page
 }

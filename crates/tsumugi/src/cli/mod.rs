@@ -9,26 +9,22 @@ mod router;
 mod status;
 mod verify;
 
-use crate::observe::words;
-use clap::{Parser, Subcommand, ValueEnum};
+use crate::observe::say;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand};
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tsumugi_plan::explain::Lang;
 
 #[derive(Parser)]
 #[command(name = "tsumugi", version, about = "Runs a real autonomous system from one file")]
 struct Cli {
     /// Language of what is printed; else the locale decides.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = languages())]
     lang: Option<Lang>,
     #[command(subcommand)]
     verb: Verb,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Lang {
-    En,
-    Ja,
 }
 
 #[derive(Subcommand)]
@@ -123,41 +119,69 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("tsumugi: {failure}");
+            complain(&failure);
             ExitCode::from(2)
         }
     }
 }
 
+fn languages() -> impl TypedValueParser<Value = Lang> {
+    let codes = PossibleValuesParser::new(Lang::ALL.map(Lang::code));
+    codes.map(|code| Lang::of_locale(&code))
+}
+
+/// The language of the environment: LC_ALL, LC_MESSAGES, LANG, the first that is set (locale(7)).
+fn lang_of_locale() -> Lang {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set);
+    Lang::of_locale(&locale.unwrap_or_default())
+}
+
+/// What went wrong, on standard error.
+fn complain(what: &dyn fmt::Display) {
+    say::err(&format!("tsumugi: {what}"));
+}
+
+/// On standard output.
+///
+/// # Errors
+/// That it cannot be written; whoever closed the pipe has seen enough.
+fn print(text: &str) -> Result<(), Failure> {
+    say::out(text).map_err(|error| Failure(format!("cannot write: {error}")))
+}
+
 fn run(cli: Cli) -> Outcome {
+    let lang = cli.lang.unwrap_or_else(lang_of_locale);
     match cli.verb {
-        Verb::Lab { verb } => lab::run(verb, plan_lang(cli.lang)),
+        Verb::Lab { verb } => lab::run(verb, lang),
         Verb::LabStandIn { machine } => verify::stand_in(&machine),
         Verb::Datapath { state } => datapath::run(&state),
-        Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, plan_lang(cli.lang)),
-        Verb::Explain(Explain::Mtu { file, link }) => {
-            plan::explain_mtu(&file, link.as_deref(), plan_lang(cli.lang))
-        }
-        Verb::Check { file, json } => file::check(&file, json, plan_lang(cli.lang)),
-        Verb::Fmt { file, write } => file::fmt(&file, write, plan_lang(cli.lang)),
+        Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, lang),
+        Verb::Explain(Explain::Mtu { file, link }) => plan::explain_mtu(&file, link.as_deref(), lang),
+        Verb::Check { file, json } => file::check(&file, json, lang),
+        Verb::Fmt { file, write } => file::fmt(&file, write, lang),
         Verb::Schema => file::schema(),
         Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
-        Verb::Status { state, json } => status::run(&state, json, words_of(cli.lang)),
+        Verb::Status { state, json } => status::run(&state, json, lang),
     }
 }
 
-fn words_of(lang: Option<Lang>) -> words::Lang {
-    match lang {
-        Some(Lang::En) => words::Lang::En,
-        Some(Lang::Ja) => words::Lang::Ja,
-        None => words::Lang::of_locale(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
 
-fn plan_lang(lang: Option<Lang>) -> tsumugi_plan::explain::Lang {
-    match words_of(lang) {
-        words::Lang::En => tsumugi_plan::explain::Lang::En,
-        words::Lang::Ja => tsumugi_plan::explain::Lang::Ja,
+    #[test]
+    fn the_verbs_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_language_is_one_of_ours() {
+        let lang = |code| Cli::try_parse_from(["tsumugi", "schema", "--lang", code]).map(|cli| cli.lang);
+        assert_eq!(lang("ja").ok().flatten(), Some(Lang::Ja));
+        assert_eq!(lang("en").ok().flatten(), Some(Lang::En));
+        assert!(lang("ja_JP.UTF-8").is_err() && lang("fr").is_err());
     }
 }

@@ -1,8 +1,7 @@
 //! `tsumugi plan` and `tsumugi explain mtu`: what a file means.
 
-use super::file::{read, refused};
-use super::{Failure, Outcome};
-use std::io::Write;
+use super::file::read;
+use super::{Failure, Outcome, print};
 use std::path::Path;
 use std::process::ExitCode;
 use tsumugi_core::router_plan::RouterPlan;
@@ -31,11 +30,11 @@ pub fn plan(file: &Path, router: Option<&str>, json: bool, lang: Lang) -> Outcom
             (Some(_), [one]) => serde_json::to_string_pretty(one),
             _ => serde_json::to_string_pretty(&chosen),
         };
-        print(&printed.map_err(|error| Failure(format!("cannot print the plan: {error}")))?);
-        print("\n");
+        let printed = printed.map_err(|error| Failure(format!("cannot print the plan: {error}")))?;
+        print(&format!("{printed}\n"))?;
     } else {
         let summaries: Vec<String> = chosen.iter().map(|plan| explain::plan::summary(plan, lang)).collect();
-        print(&summaries.join("\n"));
+        print(&summaries.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -49,7 +48,7 @@ pub fn explain_mtu(file: &Path, link: Option<&str>, lang: Lang) -> Outcome {
     };
     match explain::mtu::explain(&declaration, link, lang) {
         Ok(words) => {
-            print(&words);
+            print(&words)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(known) => Err(Failure(unknown_link(link.unwrap_or_default(), &known, lang))),
@@ -75,14 +74,8 @@ fn explainable(text: &str) -> Result<Declaration, Vec<Problem>> {
     }
 }
 
-/// To standard output; whoever closed the pipe has seen enough.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
 fn refuse(problems: &[Problem], text: &str, file: &Path, lang: Lang) -> Outcome {
-    eprint!("{}", refused(problems, text, file, lang));
+    super::file::refuse(problems, text, file, lang);
     Ok(ExitCode::FAILURE)
 }
 

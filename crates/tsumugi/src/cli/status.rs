@@ -1,13 +1,12 @@
 //! `tsumugi status`: the documents of a machine's three processes, on one page.
 
-use super::{Failure, Outcome};
-use crate::observe::words::Lang;
+use super::{Failure, Outcome, print};
 use crate::observe::{page, serve};
 use serde_json::{Map, Value};
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use tsumugi_plan::explain::Lang;
 
 /// How long a process may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -17,7 +16,7 @@ pub fn run(state: &Path, json: bool, lang: Lang) -> Outcome {
     if !state.is_dir() {
         return Err(Failure(format!("{} is no state directory", state.display())));
     }
-    let (mut all_answer, mut text) = (true, String::new());
+    let mut all_answer = true;
     let mut documents = Map::new();
     for process in ["router", "datapath", "management"] {
         let path = state.join(format!("{process}.sock"));
@@ -28,14 +27,12 @@ pub fn run(state: &Path, json: bool, lang: Lang) -> Outcome {
             let document = document.unwrap_or_else(|error| serde_json::json!({ "error": error }));
             documents.insert(process.into(), document);
         } else {
-            text += &section(process, document, lang);
+            print(&section(process, document, lang))?;
         }
     }
     if json {
-        text = format!("{}\n", Value::Object(documents));
+        print(&format!("{}\n", Value::Object(documents)))?;
     }
-    // Whoever closed the pipe has seen enough.
-    let _ = io::stdout().write_all(text.as_bytes());
     Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,12 +1,13 @@
 //! `tsumugi lab verify` and `tsumugi lab capture`.
 
+use super::file::is_coloured;
 use super::lab::{Loaded, opened};
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, complain, print};
 use crate::lab::control::{self, Stay};
-use crate::lab::report::{ProofId, Report, print};
+use crate::lab::report::{ProofId, Report, table};
 use crate::lab::{Lab, Trouble, capture, stand_in, verify};
 use clap::Args;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -42,7 +43,7 @@ impl Verify {
             let status = record.within(|| match opened() {
                 Ok(lab) => self.prove(&lab, lang, began),
                 Err(trouble) => {
-                    eprintln!("tsumugi: {trouble}");
+                    complain(&trouble);
                     2
                 }
             })?;
@@ -57,21 +58,20 @@ impl Verify {
     /// Inside the lab: the exit status.
     fn prove(&self, lab: &Lab, lang: Lang, began: Instant) -> u8 {
         let report = verify::verify(lab, &self.only, lang, began);
-        if let Err(error) = self.print(&report, lang) {
-            eprintln!("tsumugi: the report cannot be written: {error}");
+        if let Err(failure) = self.print(&report, lang) {
+            complain(&failure);
             return 2;
         }
         u8::from(!report.holds())
     }
 
-    fn print(&self, report: &Report, lang: Lang) -> io::Result<()> {
-        let mut out = io::stdout();
-        if self.json {
-            writeln!(out, "{}", serde_json::to_string(report)?)?;
-        } else {
-            print(report, lang, &mut out)?;
+    fn print(&self, report: &Report, lang: Lang) -> Result<(), Failure> {
+        if !self.json {
+            return print(&table(report, lang, is_coloured(&io::stdout())));
         }
-        out.flush()
+        let report = serde_json::to_string(report)
+            .map_err(|error| Failure(format!("cannot print the report: {error}")))?;
+        print(&format!("{report}\n"))
     }
 }
 
@@ -107,7 +107,7 @@ impl Capture {
             match follow() {
                 Ok(()) => 0,
                 Err(trouble) => {
-                    eprintln!("tsumugi: {trouble}");
+                    complain(&trouble);
                     2
                 }
             }

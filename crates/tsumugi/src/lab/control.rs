@@ -7,6 +7,7 @@ use super::layout::Source;
 use super::progress::Progress;
 use super::space::{self, End};
 use super::{Lab, Trouble, up};
+use crate::observe::say;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde::{Deserialize, Serialize};
@@ -214,7 +215,7 @@ pub fn raise(
             Ok(lab) => End { code: then(&lab, &mut progress), stays: stay == Stay::OnceUp },
             Err(trouble) => {
                 drop(progress);
-                eprintln!("tsumugi: {trouble}");
+                say::err(&format!("tsumugi: {trouble}"));
                 End { code: 1, stays: false }
             }
         }

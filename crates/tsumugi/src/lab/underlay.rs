@@ -98,7 +98,9 @@ fn settings(role: MachineRole) -> Vec<(&'static str, &'static str)> {
     match role {
         MachineRole::Network | MachineRole::Access => [PLAIN, FORWARDS].concat(),
         MachineRole::Switch => SWITCHES.to_vec(),
-        MachineRole::Device | MachineRole::Host | MachineRole::Stranger => PLAIN.to_vec(),
+        MachineRole::Device | MachineRole::Host | MachineRole::Guest | MachineRole::Stranger => {
+            PLAIN.to_vec()
+        }
         // What runs there sets what it needs.
         MachineRole::Router | MachineRole::Laptop | MachineRole::StandIn => Vec::new(),
     }
@@ -133,6 +135,9 @@ impl<'a> Ground<'a> {
         self.devices().map_err(Trouble::doing("setting the devices' addresses".into()))?;
         for peer in &lab.peers {
             self.peer_host(peer).map_err(Trouble::doing(format!("making {}", peer.host)))?;
+        }
+        for guest in &lab.guests {
+            self.guest(guest).map_err(Trouble::doing(format!("making {}", guest.machine)))?;
         }
         Ok(())
     }
@@ -308,6 +313,20 @@ impl<'a> Ground<'a> {
                 place.address(&eth0, own)?;
             }
             place.route(everywhere(*host), &eth0, Some(gateway))?;
+        }
+        Ok(())
+    }
+
+    /// A host on the other end of a router's port.
+    fn guest(&mut self, guest: &super::Guest) -> io::Result<()> {
+        let eth0 = interface("eth0");
+        self.wire((&guest.router, &guest.port), (&guest.machine, &eth0), 1500)?;
+        let place = self.place(&guest.machine)?;
+        for own in &guest.addresses {
+            place.address(&eth0, *own)?;
+            if let Some(gateway) = guest.gateways.iter().find(|gateway| own.contains(&gateway.addr())) {
+                place.route(everywhere(own.addr()), &eth0, Some(gateway.addr()))?;
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::proofs::{Context, prove};
 use super::report::{Lang, ProofId, Report, Row, row_line};
 use super::{Lab, stand_in};
+use crate::observe::say;
 use std::time::Instant;
 
 /// Makes the proofs named in `only`, or all of them; what each found is said on stderr as it is found.
@@ -17,10 +18,10 @@ pub fn verify(lab: &Lab, only: &[ProofId], lang: Lang, began: Instant) -> Report
         if !only.is_empty() && !only.contains(&id) {
             continue;
         }
-        eprintln!("{}: {} ...", id.name(), id.title(lang));
+        say::err(&format!("{}: {} ...", id.name(), id.title(lang)));
         for row in prove(id, &context) {
             if !row.holds() {
-                eprintln!("  {}", row_line(&row, lang));
+                say::err(&format!("  {}", row_line(&row, lang)));
             }
             rows.push(row);
         }

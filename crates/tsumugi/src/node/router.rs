@@ -10,7 +10,7 @@ use crate::kernel::dynamic::RouteUpdate;
 use crate::kernel::plane::Keeper;
 use crate::kernel::{Namespace, Netlink, nft};
 use crate::observe::status::{PlanStatus, RouteCounts, Running};
-use crate::observe::words::{self, Lang};
+use crate::observe::words;
 use crate::peering::advertisement::Schedule;
 use crate::peering::connection::Heard;
 use crate::peering::discovery::DiscoverySocket;
@@ -26,6 +26,7 @@ use tsumugi_core::desired::{self, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::{Duration, Instant};
+use tsumugi_plan::explain::Lang;
 
 /// Bytes of UPDATEs asked for at a time.
 const UPDATES: usize = 32 * 1024;

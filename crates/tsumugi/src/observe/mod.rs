@@ -2,6 +2,7 @@
 
 pub mod logging;
 pub mod page;
+pub mod say;
 pub mod serve;
 pub mod status;
 pub mod words;

@@ -1,11 +1,12 @@
 //! The status of a machine's processes as a page that a person reads.
 
 use super::status::{BgpStatus, RouterStatus, Running, SessionStatus};
-use super::words::{self, Lang};
+use super::words;
 use serde_json::Value;
 use std::fmt::Write;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
 use tsumugi_core::desired::DropReason;
+use tsumugi_plan::explain::Lang;
 
 /// The router process's document.
 pub fn router(status: &RouterStatus, lang: Lang) -> String {

@@ -3,12 +3,13 @@
 //! Reasons stand there twice: as types for programs, and in English words for people who read the
 //! document itself.
 
-use super::words::{self, Lang};
+use super::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, SpeakerStatus};
 use tsumugi_core::id::{IfName, Prefix};
 use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_plan::explain::Lang;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouterStatus {

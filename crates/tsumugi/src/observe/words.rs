@@ -4,29 +4,7 @@ use super::status::RefusedConnection;
 use tsumugi_core::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use tsumugi_core::desired::DropReason;
 use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, Notification};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lang {
-    En,
-    Ja,
-}
-
-impl Lang {
-    /// The language of the locale (LC_ALL, LC_MESSAGES, LANG, the first that is set).
-    pub fn of_locale() -> Lang {
-        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
-            .into_iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        if locale.is_some_and(|locale| locale.starts_with("ja")) { Lang::Ja } else { Lang::En }
-    }
-
-    pub fn pick<T>(self, english: T, japanese: T) -> T {
-        match self {
-            Lang::En => english,
-            Lang::Ja => japanese,
-        }
-    }
-}
+use tsumugi_plan::explain::Lang;
 
 /// What a session waits for.
 pub fn session_state(state: SessionState, lang: Lang) -> &'static str {

@@ -49,6 +49,7 @@ const TESTS: &[(&str, Test)] = &[
     ("extra_address", extra_address),
     ("silent_hop", silent_hop),
     ("missing_wall", missing_wall),
+    ("no_source_filter", no_source_filter),
     ("leaked_route", leaked_route),
     ("route_between_planes", route_between_planes),
     ("ipv4_route_between_planes", ipv4_route_between_planes),
@@ -179,6 +180,14 @@ fn missing_wall(lab: &Lab) -> Result<(), Failed> {
     let found = lab.prove(QUICK)?;
     found.only_fails(&["walls"])?;
     found.says("walls", "up → ra", "let through or answered")
+}
+
+fn no_source_filter(lab: &Lab) -> Result<(), Failed> {
+    let _undo = lab.replan("rb", |plan| plan.fabric.walls.retain(|wall| wall.hook != Hook::Prerouting))?;
+    lab.until_not("rb", &["nft", "list", "table", "inet", "tsumugi"], "false-source")?;
+    let found = lab.prove(QUICK)?;
+    found.only_fails(&["walls"])?;
+    found.says("walls", "guest host-hall → rb: false source", "let through or answered")
 }
 
 /// The border tells the exchange everything, as if it were a customer.

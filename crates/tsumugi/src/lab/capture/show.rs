@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::time::UNIX_EPOCH;
 use tsumugi_core::wire::ip::protocol;
 
-/// Time of day (UTC), where it was seen, from where to where, what it is and how long.
+/// Time of day (UTC), at whose line it was seen and whether that end gets or sends it, from where to where, what it is and how long.
 pub fn line(seen: &Seen, place: &str) -> String {
     let at = seen.at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, micros) = (at.as_secs() % 86_400, at.subsec_micros());
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let arrow = if seen.leaving { "out" } else { "in " };
-    let mut text = format!("{hours:02}:{minutes:02}:{seconds:02}.{micros:06} {place} {arrow} ");
+    // Seen outside of the router: what leaves there goes to it.
+    let does = if seen.leaving { "gets " } else { "sends" };
+    let mut text = format!("{hours:02}:{minutes:02}:{seconds:02}.{micros:06} {place} {does} ");
     let Some(piece) = Piece::read(&seen.bytes) else {
         let _ = write!(text, "not an IP packet, {} bytes", seen.bytes.len());
         return text;
@@ -59,7 +60,7 @@ mod tests {
         let seen = Seen { at, place: 0, leaving: true, bytes };
         assert_eq!(
             line(&seen, "hr0302 pppoe"),
-            "01:01:01.000009 hr0302 pppoe out 192.0.2.1 > 198.51.100.2 UDP 20040 > 20004, \
+            "01:01:01.000009 hr0302 pppoe gets  192.0.2.1 > 198.51.100.2 UDP 20040 > 20004, \
              fragment 1234: 0..24+, 44 bytes"
         );
     }

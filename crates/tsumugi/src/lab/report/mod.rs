@@ -5,7 +5,7 @@ mod table;
 mod words;
 
 pub use finding::{Finding, Place};
-pub use table::{print, row_line};
+pub use table::{row_line, table};
 pub use tsumugi_plan::explain::Lang;
 
 use clap::ValueEnum;

@@ -1,7 +1,7 @@
 //! The report as a table for people.
 
 use super::{Lang, Report, Row};
-use std::io::{self, IsTerminal, Write};
+use crate::observe::say::pad;
 use unicode_width::UnicodeWidthStr;
 
 const GREEN: &str = "\x1b[32m";
@@ -9,22 +9,14 @@ const RED: &str = "\x1b[1;31m";
 const FAINT: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Prints the table; in colour if `out` is a terminal.
-///
-/// # Errors
-/// What the writer says.
-pub fn print(report: &Report, lang: Lang, out: &mut (impl Write + IsTerminal)) -> io::Result<()> {
-    let colour = out.is_terminal();
-    out.write_all(render(report, lang, colour).as_bytes())
-}
-
 /// One row by itself, as progress.
 pub fn row_line(row: &Row, lang: Lang) -> String {
     let mark = if row.holds() { "ok  " } else { "FAIL" };
     format!("{mark} {} {}: {}", row.id.name(), row.subject, row.finding().words(lang))
 }
 
-fn render(report: &Report, lang: Lang, colour: bool) -> String {
+/// The report, in colour or plain.
+pub fn table(report: &Report, lang: Lang, colour: bool) -> String {
     let paint = |code: &str, text: &str| {
         if colour { format!("{code}{text}{PLAIN}") } else { text.to_owned() }
     };
@@ -56,11 +48,6 @@ fn last_line(report: &Report, lang: Lang, paint: impl Fn(&str, &str) -> String) 
     }
 }
 
-/// Fills up with spaces to a width in columns, of which Japanese characters take two.
-fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Finding, ProofId};
@@ -76,7 +63,7 @@ mod tests {
         ];
         let report = Report { rows, took: Duration::from_millis(4_200) };
         assert_eq!(
-            render(&report, Lang::En, false),
+            table(&report, Lang::En, false),
             "sessions       every session is established\n\
              \x20 ok   hana      1 of 1\n\
              \x20 ok   花の家    1 of 1\n\

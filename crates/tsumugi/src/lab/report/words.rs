@@ -6,10 +6,7 @@ use std::time::Duration;
 use tsumugi_plan::explain::Lang;
 
 fn choose(lang: Lang, [english, japanese]: [String; 2]) -> String {
-    match lang {
-        Lang::En => english,
-        Lang::Ja => japanese,
-    }
+    lang.pick(english, japanese)
 }
 
 impl ProofId {
@@ -27,10 +24,7 @@ impl ProofId {
             ProofId::Planes => ["the planes do not touch", "各プレーンの分離"],
             ProofId::Cut => ["a silent cut heals", "無言の断線から復旧"],
         };
-        match lang {
-            Lang::En => english,
-            Lang::Ja => japanese,
-        }
+        lang.pick(english, japanese)
     }
 }
 
@@ -288,10 +282,22 @@ impl Finding {
 
     fn addresses(&self) -> [String; 2] {
         match self {
-            Finding::Addresses { loopback, link_local, outside } => [
+            Finding::Addresses { loopback, link_local, outside, gateways: 0 } => [
                 format!("{loopback} loopback, {link_local} link-local, {outside} outside"),
                 format!("ループバック {loopback}、リンクローカル {link_local}、外部接続 {outside}"),
             ],
+            Finding::Addresses { loopback, link_local, outside, gateways } => {
+                let word = if *gateways == 1 { "gateway" } else { "gateways" };
+                [
+                    format!(
+                        "{loopback} loopback, {link_local} link-local, {outside} outside, {gateways} {word}"
+                    ),
+                    format!(
+                        "ループバック {loopback}、リンクローカル {link_local}、外部接続 {outside}、\
+                         ゲートウェイ {gateways}"
+                    ),
+                ]
+            }
             Finding::Strays(strays) => {
                 let list = list(strays);
                 [format!("has no place in the fabric: {list}"), format!("fabric にあってはならない: {list}")]

@@ -79,6 +79,11 @@ fn places(context: &Context) -> Vec<Place> {
             add(&peer.machine, Plane::Fabric, *address);
         }
     }
+    for guest in &context.lab.guests {
+        for address in &guest.addresses {
+            add(&guest.machine, Plane::Management, address.addr());
+        }
+    }
     for stranger in context.lab.machines_of(MachineRole::Stranger) {
         for address in &stranger.addresses {
             add(&stranger.name, Plane::Management, *address);
