@@ -16,10 +16,10 @@ use tsumugi_plan::{Problem, declaration};
 /// One line that says why it cannot be read.
 pub fn read(path: &Path) -> Result<String, Failure> {
     let bytes =
-        fs::read(path).map_err(|error| Failure(format!("cannot read {}: {error}", path.display())))?;
+        fs::read(path).map_err(|error| Failure::Said(format!("cannot read {}: {error}", path.display())))?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure(format!("cannot read {}: it is not UTF-8 text (at byte {at})", path.display()))
+        Failure::Said(format!("cannot read {}: it is not UTF-8 text (at byte {at})", path.display()))
     })
 }
 
@@ -56,7 +56,7 @@ pub fn fmt(path: &Path, write: bool, lang: Lang) -> Outcome {
         print(&printed)?;
     } else if printed != source {
         replace(path, &printed)
-            .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))?;
+            .map_err(|error| Failure::Said(format!("cannot write {}: {error}", path.display())))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -82,7 +82,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 pub fn schema() -> Outcome {
     let schema = serde_json::to_string_pretty(&declaration::schema())
-        .map_err(|error| Failure(format!("cannot print the schema: {error}")))?;
+        .map_err(|error| Failure::Said(format!("cannot print the schema: {error}")))?;
     print(&format!("{schema}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Fails if one of the processes does not answer; the others are shown all the same.
 pub fn run(state: &Path, json: bool, lang: Lang) -> Outcome {
     if !state.is_dir() {
-        return Err(Failure(format!("{} is no state directory", state.display())));
+        return Err(Failure::Said(format!("{} is no state directory", state.display())));
     }
     let mut all_answer = true;
     let mut documents = Map::new();

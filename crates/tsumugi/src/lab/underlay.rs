@@ -11,7 +11,7 @@
 use super::machine::MachineRole;
 use super::offload;
 use super::wire::{Line, Plug, interface};
-use super::{Lab, NAMESPACES, Trouble};
+use super::{Doing, Lab, NAMESPACES, Trouble};
 use crate::kernel::link::WireEnd;
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
 use crate::kernel::{Namespace, Netlink};
@@ -115,7 +115,8 @@ impl<'a> Ground<'a> {
                 let namespace = Namespace::create_at(&Path::new(NAMESPACES).join(&machine.name))?;
                 Place::settle(namespace, &settings(machine.role))
             };
-            let place = make().map_err(Trouble::doing(format!("making the namespace {}", machine.name)))?;
+            let doing = Doing::MakingMachine { machine: machine.name.clone() };
+            let place = make().map_err(Trouble::doing(doing))?;
             places.insert(machine.name.clone(), place);
         }
         Ok(Ground { lab, places })
@@ -124,17 +125,21 @@ impl<'a> Ground<'a> {
     /// Everything between the machines.
     pub(super) fn lay(&mut self) -> Result<(), Trouble> {
         let lab = self.lab;
-        self.networks().map_err(Trouble::doing("making the networks".into()))?;
+        self.networks().map_err(Trouble::doing(Doing::MakingNetworks))?;
         for (number, line) in (0..).zip(&lab.lines) {
-            self.line(line, number).map_err(Trouble::doing(format!("laying the line {}", line.access)))?;
+            let doing = Doing::LayingLine { line: line.access.to_string() };
+            self.line(line, number).map_err(Trouble::doing(doing))?;
         }
         for plug in &lab.plugs {
-            self.plug(plug)
-                .map_err(Trouble::doing(format!("plugging {} into {}", plug.machine, plug.switch)))?;
+            self.plug(plug).map_err(Trouble::doing(Doing::Plugging {
+                machine: plug.machine.to_string(),
+                switch: plug.switch.to_string(),
+            }))?;
         }
-        self.devices().map_err(Trouble::doing("setting the devices' addresses".into()))?;
+        self.devices().map_err(Trouble::doing(Doing::AddressingDevices))?;
         for peer in &lab.peers {
-            self.peer_host(peer).map_err(Trouble::doing(format!("making {}", peer.host)))?;
+            let doing = Doing::MakingMachine { machine: peer.host.clone() };
+            self.peer_host(peer).map_err(Trouble::doing(doing))?;
         }
         for guest in &lab.guests {
             self.guest(guest).map_err(Trouble::doing(format!("making {}", guest.machine)))?;
