@@ -21,7 +21,7 @@ use tsumugi_plan::Declaration;
 use tsumugi_plan::compile::{DevicePlan, NetworkPlan};
 use tsumugi_plan::declaration::line::Net;
 use tsumugi_plan::declaration::{
-    LineAddress, LineKind, Link, LinkBy, Pass, Peer, PeerAt, PeerBy, Purpose, Role, Router, Segment, Uplink,
+    LineAddress, LineKind, Link, LinkBy, Pass, Peer, PeerAt, PeerBy, Purpose, Router, Segment, Uplink,
 };
 
 /// A port's own MTU where the line's path is smaller: the path is made narrow behind it.
