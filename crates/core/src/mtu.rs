@@ -4,7 +4,6 @@
 //! carries, with its own IP header. A tunnel never cuts the inner packet: the outer one is cut, by
 //! its sender, at the path MTU (RFC 791, RFC 8200 4.5).
 
-use crate::router_plan::Encapsulation;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -89,18 +88,6 @@ pub enum Wrapping {
     Vxlan {
         vlan: bool,
     },
-}
-
-impl From<&Encapsulation> for Wrapping {
-    /// An inner VLAN tag is not counted: the tunnel's MTU speaks of untagged frames.
-    fn from(encapsulation: &Encapsulation) -> Wrapping {
-        match encapsulation {
-            Encapsulation::Gre { key } => Wrapping::Gre { key: key.is_some() },
-            Encapsulation::Gretap { key } => Wrapping::Gretap { key: key.is_some(), vlan: false },
-            Encapsulation::EtherIp => Wrapping::EtherIp { vlan: false },
-            Encapsulation::WireGuard { .. } => Wrapping::WireGuard,
-        }
-    }
 }
 
 /// A header or a trailer that stands between the inner packet and the outer IP header.

@@ -5,6 +5,7 @@
 use crate::bgp::config::SpeakerConfig;
 use crate::desired::Desired;
 use crate::id::{Asn, IfName, KeyName, Mac, Plane, Prefix};
+use crate::mtu::Wrapping;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -88,6 +89,18 @@ pub enum Encapsulation {
         /// UDP port of the far end.
         remote_port: u16,
     },
+}
+
+impl From<&Encapsulation> for Wrapping {
+    /// An inner VLAN tag is not counted: the tunnel's MTU speaks of untagged frames.
+    fn from(encapsulation: &Encapsulation) -> Wrapping {
+        match encapsulation {
+            Encapsulation::Gre { key } => Wrapping::Gre { key: key.is_some() },
+            Encapsulation::Gretap { key } => Wrapping::Gretap { key: key.is_some(), vlan: false },
+            Encapsulation::EtherIp => Wrapping::EtherIp { vlan: false },
+            Encapsulation::WireGuard { .. } => Wrapping::WireGuard,
+        }
+    }
 }
 
 /// Who moves the packets.

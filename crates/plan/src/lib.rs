@@ -5,6 +5,7 @@ pub mod compile;
 pub mod declaration;
 pub mod explain;
 pub mod hash;
+pub mod language;
 pub mod problem;
 mod suggest;
 

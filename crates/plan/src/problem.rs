@@ -1,14 +1,16 @@
 //! What is wrong with a file, as types: a problem knows where and why, never in which words.
 //! The words are in the room `explain`.
 
-use crate::declaration::keys::Kind;
-use crate::declaration::line::{Family, Net};
-use crate::declaration::{LineKind, LinkBy, Pass, Role};
+use crate::language::keys::Kind;
+use crate::language::line::{Family, Net};
+use crate::language::{LineKind, LinkBy, Pass};
 use serde::Serialize;
 use serde_json::json;
 use std::net::IpAddr;
 use std::ops::Range;
+use tsumugi_core::bgp::config::Role;
 use tsumugi_core::id::{Asn, Prefix};
+use tsumugi_core::mtu::Account;
 
 /// No more are shown in one run.
 pub const SHOWN: usize = 20;
@@ -66,14 +68,14 @@ pub enum ProblemKind {
         link: String,
         mtu: u16,
         packets: u32,
-        arithmetic: Arithmetic,
+        arithmetic: Account,
     },
     /// By the compiler's arithmetic: a full packet of a segment does not fit a link.
     SegmentTooSmall {
         segment: String,
         needs: u32,
         has: u32,
-        arithmetic: Arithmetic,
+        arithmetic: Account,
     },
 }
 
@@ -559,11 +561,4 @@ pub enum ManagementProblem {
     LaptopMeetsNobody {
         person: String,
     },
-}
-
-/// Lines of an arithmetic that a person can follow, in both languages.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Arithmetic {
-    pub en: Vec<String>,
-    pub ja: Vec<String>,
 }

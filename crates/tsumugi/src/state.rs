@@ -13,9 +13,8 @@ use crate::kernel::Namespace;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use nix::fcntl::{Flock, FlockArg};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,34 +26,26 @@ use tsumugi_core::router_plan::{RouterPlan, SCHEMA};
 pub type KeyBytes = [u8; 32];
 
 /// Why a plan was refused whole. What runs is kept.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum PlanRefused {
     /// The file could not be read.
-    NotRead(io::Error),
+    NotRead { error: String },
     /// It is no JSON, or not of a plan.
-    NotAPlan(serde_json::Error),
+    NotAPlan { error: String },
     /// Its schema is not the one that this program knows.
     Schema { found: u32, known: u32 },
     /// Its content is not what its hash says.
     Hash { stated: String, found: String },
+    /// It is for a machine that speaks no BGP, and the router process was given it.
+    NoSpeaker,
 }
 
-impl fmt::Display for PlanRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PlanRefused::NotRead(error) => write!(f, "the plan could not be read: {error}"),
-            PlanRefused::NotAPlan(error) => write!(f, "the file holds no plan: {error}"),
-            PlanRefused::Schema { found, known } => {
-                write!(f, "the plan's schema is {found}, this program knows {known}")
-            }
-            PlanRefused::Hash { stated, found } => {
-                write!(f, "the plan's hash says {stated}, its content is {found}")
-            }
-        }
+impl PlanRefused {
+    fn not_a_plan(error: serde_json::Error) -> PlanRefused {
+        PlanRefused::NotAPlan { error: error.to_string() }
     }
 }
-
-impl std::error::Error for PlanRefused {}
 
 /// The state directory of one machine, opened by a process that stands in the machine's initial
 /// namespace.
@@ -89,13 +80,14 @@ impl StateDir {
         struct Version {
             schema: u32,
         }
-        let text = fs::read(self.path.join("plan.json")).map_err(PlanRefused::NotRead)?;
+        let text = fs::read(self.path.join("plan.json"))
+            .map_err(|error| PlanRefused::NotRead { error: error.to_string() })?;
         // The schema first: a later one may have fields that these types cannot hold.
-        let Version { schema } = serde_json::from_slice(&text).map_err(PlanRefused::NotAPlan)?;
+        let Version { schema } = serde_json::from_slice(&text).map_err(PlanRefused::not_a_plan)?;
         if schema != SCHEMA {
             return Err(PlanRefused::Schema { found: schema, known: SCHEMA });
         }
-        let plan: RouterPlan = serde_json::from_slice(&text).map_err(PlanRefused::NotAPlan)?;
+        let plan: RouterPlan = serde_json::from_slice(&text).map_err(PlanRefused::not_a_plan)?;
         let found = tsumugi_plan::hash::hash_of(&plan);
         if plan.hash == found { Ok(plan) } else { Err(PlanRefused::Hash { stated: plan.hash, found }) }
     }
@@ -260,7 +252,7 @@ mod tests {
     fn a_plan_is_taken_only_whole() {
         let scratch = Scratch::new("plan");
         let state = StateDir::open(&scratch.0).unwrap();
-        assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))));
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead { .. })));
         let path = scratch.0.join("plan.json");
         let write = |plan: &RouterPlan| fs::write(&path, serde_json::to_vec_pretty(plan).unwrap()).unwrap();
 
@@ -271,7 +263,7 @@ mod tests {
         fs::write(&path, r#"{"schema": 2, "all": "new"}"#).unwrap();
         assert!(matches!(state.plan(), Err(PlanRefused::Schema { found: 2, known: 1 })));
         fs::write(&path, b"{").unwrap();
-        assert!(matches!(state.plan(), Err(PlanRefused::NotAPlan(_))));
+        assert!(matches!(state.plan(), Err(PlanRefused::NotAPlan { .. })));
     }
 
     #[test]

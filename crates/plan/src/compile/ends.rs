@@ -3,7 +3,6 @@
 use super::names;
 use super::survey::{Line, Survey};
 use crate::declaration::{self, LineKind, LinkBy, Pass, Peer, PeerAt, PeerBy, Said, Uplink};
-use crate::explain::mtu as words;
 use crate::problem::{Problem, ProblemKind};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -66,6 +65,9 @@ impl Flows {
     }
 }
 
+/// What a path to another network's router passes at the most, whatever our own line does: Ethernet's
+/// bytes, since nobody says what stands between.
+const STRANGERS_PATH_MTU: u16 = 1500;
 const PROTOCOL_GRE: u8 = 47;
 const PROTOCOL_ETHERIP: u8 = 97;
 
@@ -89,23 +91,21 @@ pub fn links<'a>(survey: &mut Survey<'a>, problems: &mut Vec<Problem>) {
             Err(kind) => problems.push(Problem::new(said.span(), kind)),
         }
     }
-    problems.extend(survey.links.iter().filter_map(refuse));
+    problems.extend(survey.links.iter().filter_map(|link| {
+        let name = format!("{}-{}", *link.said.between[0], *link.said.between[1]);
+        Some(Problem::new(link.said.span(), refuse(&name, &link.way)?))
+    }));
 }
 
-/// A link whose full packet would leave as three packets, or not at all.
-fn refuse(link: &Link<'_>) -> Option<Problem> {
-    let mtu = link.way.mtu;
-    let packets = link.way.packets(mtu).len();
-    if (1..=2).contains(&packets) {
-        return None;
-    }
-    let kind = ProblemKind::TooManyPackets {
-        link: format!("{}-{}", *link.said.between[0], *link.said.between[1]),
-        mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+/// A full packet that would leave as three packets, or not at all.
+fn refuse(link: &str, way: &Way) -> Option<ProblemKind> {
+    let packets = way.packets(way.mtu).len();
+    (!(1..=2).contains(&packets)).then(|| ProblemKind::TooManyPackets {
+        link: link.into(),
+        mtu: u16::try_from(way.mtu).unwrap_or(u16::MAX),
         packets: u32::try_from(packets).unwrap_or(u32::MAX),
-        arithmetic: words::arithmetic(&link.way.account()),
-    };
-    Some(Problem::new(link.said.span(), kind))
+        arithmetic: way.account(),
+    })
 }
 
 fn wire<'a>(survey: &Survey<'a>, said: &'a Said<declaration::Link>) -> Result<Link<'a>, ProblemKind> {
@@ -349,14 +349,7 @@ pub fn connections<'a>(survey: &mut Survey<'a>, problems: &mut Vec<Problem>) {
         }
     }
     for connection in &survey.connections {
-        let packets = connection.way.packets(connection.way.mtu).len();
-        if !(1..=2).contains(&packets) {
-            let kind = ProblemKind::TooManyPackets {
-                link: connection.peer.name.get().clone(),
-                mtu: connection.said.mtu(),
-                packets: u32::try_from(packets).unwrap_or(u32::MAX),
-                arithmetic: words::arithmetic(&connection.way.account()),
-            };
+        if let Some(kind) = refuse(&connection.peer.name, &connection.way) {
             problems.push(Problem::new(connection.said.span(), kind));
         }
     }
@@ -393,7 +386,7 @@ fn connection<'a>(
     if flows.count(protocol, local, remote) > 0 {
         return Err(ProblemKind::TunnelTwice);
     }
-    let path_mtu = line.uplink.path_mtu();
+    let path_mtu = line.uplink.path_mtu().min(STRANGERS_PATH_MTU);
     let uplink = line.link.clone();
     let way =
         Way { wrapping: Wrapping::from(&encapsulation), outer, path_mtu: path_mtu.into(), mtu: mtu.into() };

@@ -2,7 +2,6 @@
 
 use super::names;
 use super::survey::{Machine, Survey};
-use crate::explain::mtu as words;
 use crate::problem::{Problem, ProblemKind};
 use tsumugi_core::desired::{Address, Link, LinkKind};
 use tsumugi_core::id::{IfName, Prefix};
@@ -29,7 +28,7 @@ pub fn place<'a>(survey: &mut Survey<'a>, problems: &mut Vec<Problem>) {
                     segment: segment.name.get().clone(),
                     needs: way.wrapping.payload(way.mtu) + way.outer.header(),
                     has: way.path_mtu,
-                    arithmetic: words::arithmetic(&way.account()),
+                    arithmetic: way.account(),
                 };
                 problems.push(Problem::new(segment.ports.span(), kind));
             }

@@ -4,8 +4,6 @@
 //! file leaves unsaid is `None`; the methods give what then holds.
 
 mod comments;
-pub mod keys;
-pub mod line;
 mod print;
 mod read;
 mod said;
@@ -13,7 +11,7 @@ mod schema;
 mod syntax;
 mod values;
 
-pub use line::LineKind;
+pub use crate::language::{LineKind, LinkBy, Pass, PeerBy, Purpose, Region, Table, keys, line};
 pub use print::print;
 pub(crate) use read::draft;
 pub use read::parse;
@@ -147,15 +145,6 @@ impl Router {
     }
 }
 
-/// How many routes a router is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    /// Every route.
-    Full,
-    /// The AS's own and its customers' routes and a default: for small boxes.
-    Default,
-}
-
 /// `[router.NAME.uplink.NAME]`: an access line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uplink {
@@ -287,36 +276,6 @@ impl LineAddress {
     }
 }
 
-/// NTT's two closed networks do not meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Region {
-    East,
-    West,
-}
-
-/// What a line passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pass {
-    Udp,
-    /// IP protocol 47.
-    Gre,
-    /// IP protocol 97.
-    #[serde(rename = "etherip")]
-    EtherIp,
-    /// Fragments of IP packets.
-    Fragments,
-    /// Packets that nobody behind the line asked for.
-    Incoming,
-}
-
-/// What a line is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Purpose {
-    Fabric,
-    Management,
-}
-
 /// `[[link]]`: router to router.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -341,18 +300,6 @@ impl Link {
     pub fn cleartext(&self) -> bool {
         self.cleartext.as_ref().is_some_and(|cleartext| **cleartext)
     }
-}
-
-/// What carries a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LinkBy {
-    Ethernet,
-    Gre,
-    #[serde(rename = "etherip")]
-    EtherIp,
-    #[serde(rename = "wireguard")]
-    WireGuard,
 }
 
 /// `[segment.NAME]`: an Ethernet network of hosts.
@@ -423,12 +370,4 @@ impl PeerAt {
     pub fn mtu(&self) -> u16 {
         self.mtu.as_ref().map_or(PeerAt::MTU, |mtu| **mtu)
     }
-}
-
-/// What carries an outside connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerBy {
-    EtherIp,
-    Gretap,
-    Ethernet,
 }

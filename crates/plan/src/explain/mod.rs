@@ -16,7 +16,8 @@ pub use render::{render, to_json};
 
 use crate::declaration::line::{Family, Net};
 use crate::declaration::{Pass, word};
-use crate::problem::{Arithmetic, Noun, ProblemKind};
+use crate::problem::{Noun, ProblemKind};
+use tsumugi_core::mtu::Account;
 
 /// The languages that tsumugi speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +74,9 @@ impl Words {
         Words { en: text(en.into(), en_instead.into()), ja: text(ja.into(), ja_instead.into()) }
     }
 
-    fn with_lines(mut self, arithmetic: &Arithmetic) -> Words {
-        self.en.lines.clone_from(&arithmetic.en);
-        self.ja.lines.clone_from(&arithmetic.ja);
+    fn with_lines(mut self, arithmetic: &Account) -> Words {
+        self.en.lines = mtu::lines(arithmetic, Lang::En);
+        self.ja.lines = mtu::lines(arithmetic, Lang::Ja);
         self
     }
 

@@ -4,7 +4,6 @@
 use super::Lang;
 use crate::compile::{Subject, Subjects, Where};
 use crate::declaration::Declaration;
-use crate::problem::Arithmetic;
 use std::fmt::Write;
 use tsumugi_core::mtu::{Account, IPV6_FRAGMENT, Ip, Line, Part, TCP, Way, Wrapping};
 
@@ -98,11 +97,6 @@ fn wrapping_name(way: &Way) -> String {
         Wrapping::Vxlan { .. } => "VXLAN",
     };
     format!("{name} / {}", ip_name(way.outer))
-}
-
-/// An account in both languages.
-pub fn arithmetic(account: &Account) -> Arithmetic {
-    Arithmetic { en: lines(account, Lang::En), ja: lines(account, Lang::Ja) }
 }
 
 /// An account, a line of words for each of its lines.

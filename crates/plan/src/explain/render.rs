@@ -142,6 +142,7 @@ pub fn to_json(problems: &[Problem], source: &str, lang: Lang) -> Value {
             "other": problem.other.as_ref().filter(|span| known(span)).map(place),
             "what": text.what,
             "instead": text.instead,
+            "lines": text.lines,
         })
     });
     Value::Array(each.collect())

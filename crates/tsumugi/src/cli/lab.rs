@@ -3,7 +3,8 @@
 use super::{Failure, Outcome, complain, print};
 use crate::lab::control::{self, Record, Stay};
 use crate::lab::layout::Source;
-use crate::lab::{Lab, ProcessKind, Trouble};
+use crate::lab::progress::Progress;
+use crate::lab::{Lab, ProcessKind, Trouble, stand_in};
 use crate::observe::say::pad;
 use clap::Subcommand;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -58,7 +59,14 @@ pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
     match verb {
         LabVerb::Up { file, name } => {
             let loaded = Loaded::read(file, name, lang)?;
-            Ok(control::raise(&loaded.source(), Stay::OnceUp, |_, _| 0)?.into())
+            let with_peers = |lab: &Lab, _: &mut Progress| match stand_in::start_all(lab) {
+                Ok(()) => 0,
+                Err(error) => {
+                    complain(&error);
+                    1
+                }
+            };
+            Ok(control::raise(&loaded.source(), Stay::OnceUp, with_peers)?.into())
         }
         LabVerb::Down { lab } => {
             control::find(lab.as_deref())?.end()?;

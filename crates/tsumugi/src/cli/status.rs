@@ -42,11 +42,6 @@ fn section(process: &str, document: Result<Value, String>, lang: Lang) -> String
             let silent = lang.pick("does not answer", "応答しません");
             format!("{process}: {silent} ({error})\n")
         }
-        Ok(document) if process == "router" => match serde_json::from_value(document.clone()) {
-            Ok(status) => page::router(&status, lang),
-            // Of another version: shown as it is.
-            Err(_) => format!("{process}\n{}", page::other(&document)),
-        },
-        Ok(document) => format!("{process}\n{}", page::other(&document)),
+        Ok(document) => page::page(process, &document, lang),
     }
 }

@@ -127,7 +127,8 @@ impl Word {
             Word::Refused(errno) => format!("refused {errno}"),
             Word::Ended(status) => format!("ended {status}"),
         };
-        writeln!(to, "{line}")
+        // In one piece, which a pipe keeps whole (pipe(7)): the keeper and init speak at the same time.
+        to.write_all(format!("{line}\n").as_bytes())
     }
 
     fn heard(line: &str) -> Option<Word> {
@@ -170,21 +171,26 @@ fn attempt<W: FnOnce() -> End>(
 }
 
 /// The command's side: maps the user, then listens until the work has ended.
+///
+/// The keeper and init speak into the same pipe, and either may be the first: the keeper may be held
+/// up so long that the work has ended before it says who init is.
 fn follow(
     user: UserNamespace,
     keeper: Pid,
     begun: &mut dyn FnMut(Pid),
-    mut from_space: BufReader<PipeReader>,
-    to_space: &mut PipeWriter,
+    mut from_space: impl BufRead,
+    to_space: &mut impl Write,
 ) -> Result<End, NoSpace> {
-    let mut init = None;
-    let mut mounted = false;
+    let (mut init, mut end) = (None, None);
+    let (mut mounted, mut told) = (false, false);
     let mut line = String::new();
     loop {
-        // The keeper and init speak into the same pipe: either may be the first.
-        if let (Some(init), true) = (init, mounted) {
+        if let (Some(init), true, false) = (init, mounted, told) {
             begun(init);
-            mounted = false;
+            told = true;
+        }
+        if let (Some(end), true) = (end, told) {
+            return Ok(end);
         }
         line.clear();
         if from_space.read_line(&mut line)? == 0 {
@@ -204,7 +210,7 @@ fn follow(
             Some(Word::NotMounted(what)) => return Err(NoSpace::Mount(what)),
             Some(Word::Refused(errno)) => return Err(refusal(user, Errno::from_raw(errno))),
             Some(Word::Ended(status)) => {
-                return Ok(End { code: status & 0x7f, stays: status & 0x80 != 0 });
+                end = Some(End { code: status & 0x7f, stays: status & 0x80 != 0 });
             }
             Some(Word::Mounted) => mounted = true,
             None => {}
@@ -450,6 +456,42 @@ mod tests {
     fn identity_keeps_every_id_of_a_nested_map() {
         assert_eq!(identity_of("         0          0 4294967295\n"), "0 0 4294967295\n");
         assert_eq!(identity_of("0 100000 65536\n65536 1000 1\n"), "0 0 65536\n65536 65536 1\n");
+    }
+
+    #[test]
+    fn whoever_of_keeper_and_init_speaks_first_the_lab_is_told_of() {
+        let orders =
+            ["init 7\nmounted\nended 128\n", "mounted\ninit 7\nended 128\n", "mounted\nended 128\ninit 7\n"];
+        for order in orders {
+            let mut told = Vec::new();
+            let said = format!("unshared\n{order}");
+            let mut answer = Vec::new();
+            let end = follow(
+                UserNamespace::Shared,
+                Pid::this(),
+                &mut |init| told.push(init.as_raw()),
+                said.as_bytes(),
+                &mut answer,
+            );
+            assert_eq!(end.ok(), Some(End { code: 0, stays: true }), "{order}");
+            assert_eq!((told, answer), (vec![7], b"\n".to_vec()), "{order}");
+        }
+    }
+
+    #[test]
+    fn two_who_speak_at_once_are_both_heard() {
+        const TIMES: usize = 2_000;
+        let (from, to) = io::pipe().expect("a pipe");
+        let speakers = [Word::Init(4_711), Word::Mounted].map(|word| {
+            let mut to = to.try_clone().expect("a descriptor");
+            std::thread::spawn(move || (0..TIMES).for_each(|_| word.say(&mut to).expect("said")))
+        });
+        drop(to);
+        let lines = BufReader::new(from).lines().map(|line| line.expect("text"));
+        assert_eq!(lines.filter(|line| Word::heard(line).is_some()).count(), 2 * TIMES);
+        for speaker in speakers {
+            speaker.join().expect("no panic");
+        }
     }
 
     #[test]

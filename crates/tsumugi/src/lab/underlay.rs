@@ -360,6 +360,14 @@ fn access_rules(line: &Line) -> String {
     }
     let public = line.outside.iter().find(|address| address.is_ipv4());
     if let (true, Some(public)) = (line.nat, public) {
+        // Fragments that are put together to be translated are sent on in the same memory, which a
+        // capture on the line shares: a capture that is read late would see addresses of the far
+        // side. To write into a packet, even what stands there already, the kernel makes it a copy
+        // of its own first; before they are put together (-400), UDP being all that is translated.
+        rules.push_str(
+            " chain own {\n  type filter hook prerouting priority -450\n  \
+             iifname \"line\" ip protocol 17 ip protocol set 17\n }\n",
+        );
         rules.push_str(&format!(
             " chain nat {{\n  type nat hook postrouting priority 100\n  \
              oifname \"up\" meta nfproto ipv4 snat ip to {public}\n }}\n"
@@ -423,6 +431,7 @@ mod tests {
         let passes = Passes { gre: false, etherip: false, incoming: false, ..Passes::ALL };
         let rules = access_rules(&line(passes, true));
         assert!(rules.contains("snat ip to 198.18.0.5"), "{rules}");
+        assert!(rules.contains("iifname \"line\" ip protocol 17 ip protocol set 17"), "{rules}");
         assert!(rules.contains("meta l4proto 47 counter drop"), "{rules}");
         assert!(rules.contains("iifname \"up\" oifname \"line\" counter drop"), "{rules}");
         assert!(!rules.contains("frag"), "{rules}");

@@ -10,7 +10,7 @@ mod guests;
 use super::Context;
 use crate::kernel::nft;
 use crate::lab::capture::{PacketSocket, Piece, Recorder, Seen};
-use crate::lab::probe::forge::{BFD_PORT, BGP_PORT, Content, Forger, VXLAN_PORT, packet};
+use crate::lab::probe::forge::{BFD_PORT, BGP_PORT, Content, Forger, VXLAN_PORT, nobodys, packet};
 use crate::lab::report::{Finding, ProofId, Row, Verdict};
 use crate::lab::{Line, Machine, MachineRole, PeerStand};
 use std::collections::BTreeMap;
@@ -225,15 +225,6 @@ fn nth(network: IpAddr, n: u32) -> IpAddr {
     match network {
         IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits().wrapping_add(n))),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits().wrapping_add(n.into()))),
-    }
-}
-
-/// An address of a network that nobody in the lab has.
-fn nobodys(ipv6: bool) -> IpAddr {
-    if ipv6 {
-        IpAddr::V6(Ipv6Addr::new(0x2a0f, 0xe9fe, 0, 0, 0, 0, 0, 0x66))
-    } else {
-        IpAddr::V4(Ipv4Addr::new(45, 254, 0, 66))
     }
 }
 
