@@ -523,6 +523,8 @@ pub enum PeerProblem {
     CustomerWithoutPrefixes,
     PrefixesOutOfPlace { role: Role },
     PrefixTooLong { prefix: Prefix, longest: u8 },
+    /// A customer's prefix in which loopbacks of ours are.
+    PrefixInPool { prefix: Prefix, pool: Prefix },
     PrefixNotGlobal { prefix: Prefix },
     NeighbourNotOnConnection { neighbour: IpAddr },
     NeighbourIsOurs { neighbour: IpAddr },

@@ -83,7 +83,10 @@ fn due(context: &Context, peer: &PeerStand, public: Asn, policy: &OutsidePolicy)
                 };
                 *role == Role::Peer || !others.iter().any(better)
             };
+            // What was lent of our own stays inside.
+            let lent = own.iter().any(|own| own.contains(&one.prefix));
             let heard = match one.expect {
+                _ if lent => false,
                 Expect::Taken | Expect::TakenUnmarked => true,
                 Expect::Contested => contested(),
                 Expect::Refused(_) => false,
