@@ -12,12 +12,12 @@
 use crate::kernel::Namespace;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tsumugi_core::id::{KeyName, Plane};
@@ -25,6 +25,9 @@ use tsumugi_core::router_plan::{RouterPlan, SCHEMA};
 
 /// 32 bytes of an X25519 key.
 pub type KeyBytes = [u8; 32];
+
+/// Bytes of a plan: one of a router with ten thousand links is smaller.
+const LARGEST_PLAN: u64 = 64 << 20;
 
 /// Why a plan was refused whole. What runs is kept.
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl StateDir {
         struct Version {
             schema: u32,
         }
-        let text = fs::read(self.path.join("plan.json")).map_err(PlanRefused::NotRead)?;
+        let text = read_plain(&self.path.join("plan.json"), LARGEST_PLAN).map_err(PlanRefused::NotRead)?;
         // The schema first: a later one may have fields that these types cannot hold.
         let Version { schema } = serde_json::from_slice(&text).map_err(PlanRefused::NotAPlan)?;
         if schema != SCHEMA {
@@ -200,6 +203,23 @@ fn decode_key(text: &str) -> io::Result<KeyBytes> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not the base64 of a 32-byte key"))
 }
 
+/// Reads a whole file of at most `largest` bytes. Never waits: what is no plain file (a pipe that
+/// nobody writes to) is refused.
+fn read_plain(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NONBLOCK.bits() | OFlag::O_CLOEXEC.bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no plain file"));
+    }
+    if found.len() > largest {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(largest).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +283,12 @@ mod tests {
         assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))));
         let path = scratch.0.join("plan.json");
         let write = |plan: &RouterPlan| fs::write(&path, serde_json::to_vec_pretty(plan).unwrap()).unwrap();
+
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))), "a pipe must not be waited for");
+        fs::remove_file(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len(LARGEST_PLAN + 1).unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))));
 
         write(&plan());
         assert_eq!(state.plan().unwrap(), plan());
