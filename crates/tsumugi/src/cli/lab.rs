@@ -61,7 +61,7 @@ pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
             let with_peers = |lab: &Lab| match stand_in::start_all(lab) {
                 Ok(()) => 0,
                 Err(error) => {
-                    complain(&error);
+                    complain(&error.to_string());
                     1
                 }
             };

@@ -142,7 +142,8 @@ impl<'a> Ground<'a> {
             self.peer_host(peer).map_err(Trouble::doing(doing))?;
         }
         for (number, guest) in (1..).zip(&lab.guests) {
-            self.guest(guest, number).map_err(Trouble::doing(format!("making {}", guest.machine)))?;
+            let doing = Doing::MakingMachine { machine: guest.machine.clone() };
+            self.guest(guest, number).map_err(Trouble::doing(doing))?;
         }
         Ok(())
     }
