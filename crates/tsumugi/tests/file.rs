@@ -107,7 +107,7 @@ fn a_file_is_written_in_its_one_form_only_if_it_can_be_read() {
 fn what_cannot_be_read_is_said_in_one_line() {
     let folder = Folder::new("unreadable");
     let latin = folder.file(b"name = \"caf\xe9\"\n");
-    for file in [folder.0.join("nothing.toml"), folder.0.clone(), latin] {
+    for file in [folder.0.join("nothing.toml"), folder.0.clone(), latin, "/dev/zero".into()] {
         for words in [vec!["check"], vec!["fmt"]] {
             let output = tsumugi("C", &words, &file);
             assert_eq!(output.status.code(), Some(2));

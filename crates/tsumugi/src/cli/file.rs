@@ -3,23 +3,32 @@
 use super::{Failure, Outcome, print};
 use crate::observe::say;
 use serde_json::json;
-use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use tsumugi_plan::explain::{self, Lang};
 use tsumugi_plan::{Problem, declaration};
+
+/// Bytes of a file: one of ten thousand routers is a tenth of this.
+const LARGEST: u64 = 64 << 20;
 
 /// The text of a file.
 ///
 /// # Errors
 /// One line that says why it cannot be read.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    let bytes =
-        fs::read(path).map_err(|error| Failure::Said(format!("cannot read {}: {error}", path.display())))?;
+    let cannot = |why: &str| Failure::Said(format!("cannot read {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|error| cannot(&error.to_string()))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(cannot("it is larger than any network (64 MiB)"));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::Said(format!("cannot read {}: it is not UTF-8 text (at byte {at})", path.display()))
+        cannot(&format!("it is not UTF-8 text (at byte {at})"))
     })
 }
 

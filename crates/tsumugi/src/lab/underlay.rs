@@ -366,18 +366,21 @@ fn access_rules(line: &Line) -> String {
     }
     let public = line.outside.iter().find(|address| address.is_ipv4());
     if let (true, Some(public)) = (line.nat, public) {
-        // Fragments that are put together to be translated are sent on in the same memory, which a
-        // capture on the line shares: a capture that is read late would see addresses of the far
-        // side. To write into a packet, even what stands there already, the kernel makes it a copy
-        // of its own first; before they are put together (-400), UDP being all that is translated.
-        rules.push_str(
-            " chain own {\n  type filter hook prerouting priority -450\n  \
-             iifname \"line\" ip protocol 17 ip protocol set 17\n }\n",
-        );
         rules.push_str(&format!(
             " chain nat {{\n  type nat hook postrouting priority 100\n  \
              oifname \"up\" meta nfproto ipv4 snat ip to {public}\n }}\n"
         ));
+    }
+    if line.nat || !line.passes.incoming {
+        // Fragments that connection tracking puts together are sent on in the same memory, which a
+        // capture on the line shares: read late, it would show the far side's addresses and
+        // identification. To write into a packet, even what stands there already, the kernel makes
+        // it a copy of its own; so this is done before they are put together (-400).
+        rules.push_str(
+            " chain own {\n  type filter hook prerouting priority -450\n  \
+             iifname \"line\" ip protocol 17 ip protocol set 17\n  \
+             iifname \"line\" ip6 nexthdr 44 ip6 nexthdr set 44\n }\n",
+        );
     }
     if rules.is_empty() { rules } else { format!("table inet line {{\n{rules}}}\n") }
 }
@@ -437,7 +440,7 @@ mod tests {
         let passes = Passes { gre: false, etherip: false, incoming: false, ..Passes::ALL };
         let rules = access_rules(&line(passes, true));
         assert!(rules.contains("snat ip to 198.18.0.5"), "{rules}");
-        assert!(rules.contains("iifname \"line\" ip protocol 17 ip protocol set 17"), "{rules}");
+        assert!(rules.contains("ip protocol set 17") && rules.contains("ip6 nexthdr set 44"), "{rules}");
         assert!(rules.contains("meta l4proto 47 counter drop"), "{rules}");
         assert!(rules.contains("iifname \"up\" oifname \"line\" counter drop"), "{rules}");
         assert!(!rules.contains("frag"), "{rules}");

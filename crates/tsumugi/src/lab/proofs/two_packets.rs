@@ -123,7 +123,8 @@ fn judge_outer(seen: &[Seen], wire: &Wire, from: usize, inner: usize, arrived: b
             return Err(Finding::TooLarge { place, length, path_mtu });
         }
         // Where the path passes it whole there is nothing to cut.
-        let whole = found.first().map_or(0, |datagram| datagram.payload) + header(&wire.ends[from]);
+        let payload: usize = found.iter().map(|datagram| datagram.payload).sum();
+        let whole = payload + header(&wire.ends[from]);
         if pieces.len() != if whole <= path_mtu { 1 } else { 2 } {
             return Err(Finding::Pieces { place, pieces });
         }
