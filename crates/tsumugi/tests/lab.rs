@@ -4,10 +4,12 @@
 //!   hana ---- ngn-east ---- ren        (examples/two-homes.toml, twice, side by side)
 //! ```
 
+use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,12 +100,7 @@ fn wait_until_empty(namespace: &Path) {
     }
 }
 
-#[test]
 fn two_labs_stand_side_by_side_and_leave_nothing() {
-    if let Some(missing) = missing() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
     let labs = Labs::new("side-by-side");
     labs.up("one");
     labs.up("two");
@@ -134,17 +131,13 @@ fn two_labs_stand_side_by_side_and_leave_nothing() {
     assert_eq!(left.unwrap_or(0), 0, "nothing stands in the machine's own /run/netns");
 }
 
-#[test]
 fn a_lab_ends_with_the_command_that_was_bringing_it_up() {
-    if let Some(missing) = missing() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
     let labs = Labs::new("interrupted");
     let file = two_homes();
     let mut up =
         labs.command(&["up", &file, "--name", "half"]).stderr(Stdio::null()).spawn().expect("it begins");
-    let record = labs.records.join("tsumugi/half.json");
+    let outside = fs::metadata("/proc/self/ns/pid").expect("/proc").ino();
+    let record = labs.records.join(format!("tsumugi/half.{outside}.json"));
     let deadline = Instant::now() + Duration::from_secs(20);
     let init = loop {
         let found = fs::read(&record).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
@@ -163,12 +156,7 @@ fn a_lab_ends_with_the_command_that_was_bringing_it_up() {
     assert!(labs.status().is_empty());
 }
 
-#[test]
 fn a_report_that_cannot_be_written_is_said_and_no_panic() {
-    if let Some(missing) = missing() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
     let labs = Labs::new("full");
     labs.up("full");
     for arguments in [["verify", "--attach", "full", "--only", "sessions", "--json"].as_slice(), &["status"]]
@@ -182,12 +170,7 @@ fn a_report_that_cannot_be_written_is_said_and_no_panic() {
 }
 
 /// As in `tsumugi lab up FILE 2>&1 <&- | tail -1`, and `tsumugi lab status | head -0`.
-#[test]
 fn pipes_may_be_closed() {
-    if let Some(missing) = missing() {
-        eprintln!("skipped: {missing}");
-        return;
-    }
     let labs = Labs::new("pipes");
     let piped = Command::new("sh")
         .args(["-c", "\"$0\" lab up \"$1\" --name piped 2>&1 <&- | tail -1", TSUMUGI, &two_homes()])
@@ -211,4 +194,41 @@ fn pipes_may_be_closed() {
         };
         assert_eq!(command.status().expect("the program runs").code(), expected, "{verb:?}");
     }
+}
+
+/// Inside a lab the directory of records is the same and process ids are others.
+fn a_lab_is_not_forgotten_by_who_cannot_see_it() {
+    let labs = Labs::new("inside");
+    labs.up("outer");
+    let inside = labs.run(&["exec", "hana", "--", TSUMUGI, "lab", "status", "--json"]);
+    assert_eq!(String::from_utf8_lossy(&inside.stdout).trim(), r#"{"labs":[]}"#);
+    assert_eq!(labs.status().len(), 1);
+}
+
+fn main() -> ExitCode {
+    let missing = missing();
+    let trial = |name: &str, test: fn()| {
+        if let Some(missing) = missing {
+            eprintln!("skipped: {name}: {missing}");
+        }
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(missing.is_some())
+    };
+    let trials = vec![
+        trial("two_labs_stand_side_by_side_and_leave_nothing", two_labs_stand_side_by_side_and_leave_nothing),
+        trial(
+            "a_lab_ends_with_the_command_that_was_bringing_it_up",
+            a_lab_ends_with_the_command_that_was_bringing_it_up,
+        ),
+        trial(
+            "a_report_that_cannot_be_written_is_said_and_no_panic",
+            a_report_that_cannot_be_written_is_said_and_no_panic,
+        ),
+        trial("pipes_may_be_closed", pipes_may_be_closed),
+        trial("a_lab_is_not_forgotten_by_who_cannot_see_it", a_lab_is_not_forgotten_by_who_cannot_see_it),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -65,6 +65,9 @@ impl Flows {
     }
 }
 
+/// What a path to another network's router passes at the most, whatever our own line does: Ethernet's
+/// bytes, since nobody says what stands between.
+const STRANGERS_PATH_MTU: u16 = 1500;
 const PROTOCOL_GRE: u8 = 47;
 const PROTOCOL_ETHERIP: u8 = 97;
 
@@ -383,7 +386,7 @@ fn connection<'a>(
     if flows.count(protocol, local, remote) > 0 {
         return Err(ProblemKind::TunnelTwice);
     }
-    let path_mtu = line.uplink.path_mtu();
+    let path_mtu = line.uplink.path_mtu().min(STRANGERS_PATH_MTU);
     let uplink = line.link.clone();
     let way =
         Way { wrapping: Wrapping::from(&encapsulation), outer, path_mtu: path_mtu.into(), mtu: mtu.into() };

@@ -135,6 +135,17 @@ fn adding_a_router_changes_its_neighbours_links_and_nobodys_identity() {
 }
 
 #[test]
+fn a_wide_line_says_nothing_of_the_way_to_another_network() {
+    let wide = "kind = \"ngn\"\nregion = \"east\"\npath-mtu = 9000\n";
+    let plan = compiled(&AS63806.replace("kind = \"ngn\"\nregion = \"east\"\n", wide));
+    let path_mtu = |name: &str| {
+        let tunnels = &plan.machine("cr0101").unwrap().tunnels;
+        tunnels.iter().find(|tunnel| tunnel.name.as_str() == name).unwrap().path_mtu
+    };
+    assert_eq!((path_mtu("gre-cr0201"), path_mtu("eip-telhi")), (9000, 1500));
+}
+
+#[test]
 fn three_outer_packets_are_refused_with_the_arithmetic_at_the_link() {
     let text = TWO_HOMES.replace("mtu = 2400", "mtu = 3000");
     let (declaration, _) = declaration::parse(&text);

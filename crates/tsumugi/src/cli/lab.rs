@@ -3,7 +3,7 @@
 use super::{Failure, Outcome, complain, print};
 use crate::lab::control::{self, Record, Stay};
 use crate::lab::layout::Source;
-use crate::lab::{Doing, Lab, ProcessKind, Trouble};
+use crate::lab::{Doing, Lab, ProcessKind, Trouble, stand_in};
 use crate::observe::say::pad;
 use clap::Subcommand;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -58,7 +58,14 @@ pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
     match verb {
         LabVerb::Up { file, name } => {
             let loaded = Loaded::read(file, name, lang)?;
-            Ok(control::raise(&loaded.source(), Stay::OnceUp, lang, |_| 0)?.into())
+            let with_peers = |lab: &Lab| match stand_in::start_all(lab) {
+                Ok(()) => 0,
+                Err(error) => {
+                    complain(&error.to_string());
+                    1
+                }
+            };
+            Ok(control::raise(&loaded.source(), Stay::OnceUp, lang, with_peers)?.into())
         }
         LabVerb::Down { lab } => {
             control::find(lab.as_deref())?.end()?;

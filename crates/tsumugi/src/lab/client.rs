@@ -4,12 +4,13 @@
 
 use super::underlay::{everywhere, local};
 use super::wire::Line;
-use super::{Lab, PeerStand};
+use super::{Lab, PeerStand, stand_in};
 use crate::kernel::Netlink;
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
 use nix::errno::Errno;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use tsumugi_core::bgp::config::Role;
 use tsumugi_core::id::{IfName, Plane, Prefix};
 
 /// `RTPROT_DHCP`.
@@ -70,7 +71,7 @@ pub(super) fn furnish(lab: &Lab, stand: &PeerStand, own: &[Prefix], router: &[Pr
             add(&mut netlink, link.index, prefix)?;
         }
     }
-    for prefix in own {
+    for prefix in own.iter().chain(&beyond(lab, stand)) {
         let like = |address: &&IpAddr| address.is_ipv6() == prefix.addr().is_ipv6();
         let Some(via) = stand.router_addresses.iter().find(like) else { continue };
         let target = TargetInfo::NextHops(vec![NextHopInfo { link: link.index, via: Some(*via) }]);
@@ -79,6 +80,16 @@ pub(super) fn furnish(lab: &Lab, stand: &PeerStand, own: &[Prefix], router: &[Pr
         netlink.set_route(&route)?;
     }
     Ok(true)
+}
+
+/// What a peer reaches through the AS besides the AS itself: its customers; a customer everybody.
+fn beyond(lab: &Lab, stand: &PeerStand) -> Vec<Prefix> {
+    let customer = |peer: &PeerStand| {
+        stand_in::neighbour(lab, peer).is_some_and(|(_, policy)| policy.role == Role::Customer)
+    };
+    let all = customer(stand);
+    let others = lab.peers.iter().filter(|other| other.peer != stand.peer && (all || customer(other)));
+    others.flat_map(|other| other.prefixes.iter().copied()).collect()
 }
 
 /// A netlink socket where `interface` has arrived and is up.

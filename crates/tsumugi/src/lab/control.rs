@@ -33,11 +33,19 @@ pub struct Record {
     pub init: i32,
     /// When init began, in clock ticks since boot: tells it from a later process of the same id.
     pub began: u64,
+    /// The PID namespace in which `init` means something, by its inode. Inside a lab or a container
+    /// the same directory may be seen, and other processes by the same numbers.
+    pub seen_from: u64,
 }
 
 impl Record {
     fn is_alive(&self) -> bool {
         began(self.init) == Some(self.began)
+    }
+
+    /// Whether this process can tell if the lab is up.
+    fn is_ours(&self) -> bool {
+        here().is_ok_and(|here| here == self.seen_from)
     }
 
     /// Runs `work` inside the lab; its exit status.
@@ -69,6 +77,11 @@ impl Record {
         };
         end().map_err(Trouble::doing(Doing::Ending { lab: self.name.clone() }))
     }
+}
+
+/// The PID namespace of this process.
+fn here() -> io::Result<u64> {
+    Ok(fs::metadata("/proc/self/ns/pid")?.ino())
 }
 
 /// When a process began, in clock ticks since boot; `None` if it is gone.
@@ -105,7 +118,7 @@ fn directory() -> io::Result<PathBuf> {
 }
 
 fn record_path(name: &str) -> io::Result<PathBuf> {
-    Ok(directory()?.join(format!("{}.json", name.replace('/', "_"))))
+    Ok(directory()?.join(format!("{}.{}.json", name.replace('/', "_"), here()?)))
 }
 
 fn remove(name: &str) -> io::Result<()> {
@@ -134,6 +147,7 @@ pub fn labs() -> Result<Vec<Record>, Trouble> {
             let path = entry?.path();
             let record = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
             match record {
+                Some(record) if !record.is_ours() => {}
                 Some(record) if record.is_alive() => found.push(record),
                 Some(_) => fs::remove_file(&path)?,
                 None => {}
@@ -193,7 +207,9 @@ pub fn raise(
     let begun = |init: Pid| {
         let init = init.as_raw();
         let began = began(init).unwrap_or_default();
-        recorded = write(&Record { name: source.name.into(), file: file.clone(), init, began });
+        recorded = here().and_then(|seen_from| {
+            write(&Record { name: source.name.into(), file: file.clone(), init, began, seen_from })
+        });
     };
     let ran = space::run(begun, || {
         let mut progress = Progress::new(lang);
@@ -247,8 +263,8 @@ mod tests {
     #[test]
     fn a_process_is_told_from_a_later_one_of_its_id() {
         let own = i32::try_from(std::process::id()).expect("a process id");
-        let record =
-            Record { name: "a".into(), file: "a.toml".into(), init: own, began: began(own).expect("alive") };
+        let (began, seen_from) = (began(own).expect("alive"), here().expect("a PID namespace"));
+        let record = Record { name: "a".into(), file: "a.toml".into(), init: own, began, seen_from };
         assert!(record.is_alive());
         assert!(!Record { began: record.began + 1, ..record }.is_alive());
     }

@@ -5,10 +5,11 @@
 //! (RFC 2544) for what the Internet sees, 100.64.0.0/10 (RFC 6598) behind carrier NAT, 169.254.0.0/16
 //! between routers of the underlay.
 
+use super::hosts::{behind, guest_address};
 use super::machine::{Machine, MachineRole};
 use super::processes::ProcessKind;
 use super::wire::{Flow, Line, Passes, Plug, Tap, Wire, WireEnd, WireKind, interface};
-use super::{Lab, PeerStand};
+use super::{Guest, Lab, PeerStand};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,7 +21,7 @@ use tsumugi_plan::Declaration;
 use tsumugi_plan::compile::{DevicePlan, NetworkPlan};
 use tsumugi_plan::declaration::line::Net;
 use tsumugi_plan::declaration::{
-    LineAddress, LineKind, Link, LinkBy, Pass, PeerAt, PeerBy, Purpose, Router, Uplink,
+    LineAddress, LineKind, Link, LinkBy, Pass, Peer, PeerAt, PeerBy, Purpose, Router, Segment, Uplink,
 };
 
 /// A port's own MTU where the line's path is smaller: the path is made narrow behind it.
@@ -66,8 +67,11 @@ pub fn lay_out(source: &Source<'_>) -> Result<Lab, Mismatch> {
     }
     for peer in &source.declaration.peers {
         for at in &peer.at {
-            layout.peer(&peer.name, at)?;
+            layout.peer(peer, at)?;
         }
+    }
+    for segment in &source.declaration.segments {
+        layout.segment(segment)?;
     }
     Ok(layout.lab)
 }
@@ -92,6 +96,7 @@ impl<'a> Layout<'a> {
             lines: Vec::new(),
             wires: Vec::new(),
             peers: Vec::new(),
+            guests: Vec::new(),
             plugs: Vec::new(),
             plans: BTreeMap::new(),
         };
@@ -344,28 +349,24 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    fn peer(&mut self, peer: &str, at: &PeerAt) -> Result<(), Mismatch> {
+    fn peer(&mut self, peer: &Peer, at: &PeerAt) -> Result<(), Mismatch> {
         let router = (*at.router).clone();
         let number = u8::try_from(self.lab.peers.len()).unwrap_or(u8::MAX);
-        let machine = self.machine(peer, MachineRole::StandIn, None);
+        let machine = self.machine(&peer.name, MachineRole::StandIn, None);
         let name = machine.name.clone();
         let host = self.machine(&format!("host-{name}"), MachineRole::Host, None).name.clone();
-        let wire = self.wire_name(&format!("{router}-{peer}"));
-        let v4 = Ipv4Addr::new(45, 0, number, 0);
-        let v6 = Ipv6Addr::new(0x2a0f, 0xe800 | u16::from(number), 0, 0, 0, 0, 0, 0);
+        let wire = self.wire_name(&format!("{router}-{}", *peer.name));
+        let (prefixes, host_addresses) = behind(peer, number);
         let mut stand = PeerStand {
-            peer: peer.into(),
+            peer: (*peer.name).clone(),
             machine: name.clone(),
             host: host.clone(),
             router: router.clone(),
             interface: interface("peer"),
             addresses: at.neighbours.iter().map(|address| **address).collect(),
             router_addresses: at.addresses.iter().map(|prefix| prefix.addr()).collect(),
-            prefixes: prefix(v4.into(), 24).into_iter().chain(prefix(v6.into(), 48)).collect(),
-            host_addresses: vec![
-                Ipv4Addr::from_bits(v4.to_bits() | 10).into(),
-                Ipv6Addr::from_bits(v6.to_bits() | 0x10).into(),
-            ],
+            prefixes,
+            host_addresses,
         };
         if let Some(host) = self.lab.machines.get_mut(&host) {
             host.addresses.clone_from(&stand.host_addresses);
@@ -449,6 +450,32 @@ impl<'a> Layout<'a> {
         }
         self.access(theirs);
         Ok(wire)
+    }
+
+    /// A host at each port.
+    fn segment(&mut self, segment: &Segment) -> Result<(), Mismatch> {
+        let gateways: Vec<Prefix> =
+            segment.gateway.iter().flat_map(|list| list.iter()).map(|it| **it).collect();
+        for (number, at) in (0..).zip(segment.ports.iter()) {
+            let missing = || Mismatch(format!("{}: no port {} in a bridge", at.router, at.port));
+            let mut links = self.plan(&at.router)?.fabric.links.iter();
+            let link = links.find(|link| link.name == at.port).ok_or_else(missing)?;
+            let bridge = link.master.clone().ok_or_else(missing)?;
+            let addresses: Vec<Prefix> =
+                gateways.iter().filter_map(|gateway| guest_address(*gateway, number)).collect();
+            let machine = self.machine(&format!("host-{}", *segment.name), MachineRole::Guest, None);
+            machine.addresses = addresses.iter().map(Prefix::addr).collect();
+            let guest = Guest {
+                machine: machine.name.clone(),
+                router: at.router.clone(),
+                port: at.port.clone(),
+                bridge,
+                gateways: gateways.clone(),
+                addresses,
+            };
+            self.lab.guests.push(guest);
+        }
+        Ok(())
     }
 
     fn wire_name(&self, wanted: &str) -> String {
@@ -568,11 +595,20 @@ mod tests {
     fn the_whole_example_finds_its_lines_wires_and_stand_ins() {
         let lab = lab(include_str!("../../../../examples/as63806.toml"));
         assert_eq!(lab.machines_of(MachineRole::Router).count(), 10);
-        assert_eq!(lab.wires.len(), 16 + 3);
+        assert_eq!(lab.wires.len(), 16 + 4);
         assert_eq!(
             lab.peers.iter().map(|peer| peer.machine.as_str()).collect::<Vec<_>>(),
-            ["telhi", "homenoc", "jcix"]
+            ["telhi", "homenoc", "jcix", "kagari"]
         );
+        let kagari = lab.peer("kagari").expect("a customer");
+        assert_eq!(
+            kagari.host_addresses,
+            ["1.2.3.16", "2d00:63::10"].map(|it| it.parse::<IpAddr>().unwrap())
+        );
+        let [guest] = &lab.guests[..] else { panic!("{:?}", lab.guests) };
+        assert_eq!((guest.machine.as_str(), guest.bridge.as_str()), ("host-guests", "seg-guests"));
+        let own = ["43.228.174.226/28", "2402:3160:e00::2/64"].map(|it| it.parse::<Prefix>().unwrap());
+        assert_eq!(guest.addresses, own);
         for wire in &lab.wires {
             for end in &wire.ends {
                 let plan = &lab.plans[&end.machine];

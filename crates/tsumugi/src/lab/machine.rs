@@ -49,6 +49,8 @@ pub enum MachineRole {
     StandIn,
     /// A host behind a stand-in: `host-PEER`.
     Host,
+    /// A host at a port of a segment: `host-SEGMENT`.
+    Guest,
     /// Somebody on an underlay network who belongs to nobody: `stranger-NETWORK`.
     Stranger,
 }

@@ -11,6 +11,7 @@
 //!   [wwan0, management plane]---[line  cr0101.lte  up]---[internet]
 //!   [eth2, moved to fabric]-----[switch of the site ibr1: one bridge per link]----- cr0102
 //!   [eth0, management plane]----[switch of the site ibr1: bridge "mgmt"]----- ibr1-sw
+//!   [eth5, moved to fabric]----- host-guests
 //! ```
 //!
 //! A [`Lab`] is what a built lab is known by: it can be opened again from its record by any process
@@ -20,6 +21,7 @@ pub mod capture;
 mod client;
 pub mod control;
 mod equip;
+mod hosts;
 mod init;
 pub mod layout;
 pub mod machine;
@@ -73,6 +75,8 @@ pub struct Lab {
     /// Every link of the file and every outside connection, in the order of the file.
     pub wires: Vec<Wire>,
     pub peers: Vec<PeerStand>,
+    /// One host at each port of each segment, in the order of the file.
+    pub guests: Vec<Guest>,
     /// What hangs on the sites' switches.
     pub plugs: Vec<Plug>,
     /// The plan of each machine that runs processes of ours: routers, laptops, stand-ins.
@@ -118,7 +122,23 @@ pub struct PeerStand {
     /// The router's addresses on it (the file's `addresses`).
     pub router_addresses: Vec<IpAddr>,
     /// Networks that stand behind it and that its BGP process may announce: one IPv4 /24, one IPv6
-    /// /48. `host` has the addresses ending in 10, the stand-in's fabric those ending in 1.
+    /// /48; of a customer the first of each family that the file lists. `host` has an address in each,
+    /// the stand-in's fabric the first one.
     pub prefixes: Vec<Prefix>,
+    /// In the order of `prefixes`.
     pub host_addresses: Vec<IpAddr>,
+}
+
+/// A host at a port of a segment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Guest {
+    pub machine: String,
+    /// The router whose port it hangs on, the port, and the bridge that the port belongs to.
+    pub router: String,
+    pub port: IfName,
+    pub bridge: IfName,
+    /// The router's addresses on the bridge, with the segment's prefix lengths.
+    pub gateways: Vec<Prefix>,
+    /// The host's own, one for each gateway that leaves room for it.
+    pub addresses: Vec<Prefix>,
 }

@@ -127,7 +127,8 @@ impl Word {
             Word::Refused(errno) => format!("refused {errno}"),
             Word::Ended(status) => format!("ended {status}"),
         };
-        writeln!(to, "{line}")
+        // In one piece, which a pipe keeps whole (pipe(7)): the keeper and init speak at the same time.
+        to.write_all(format!("{line}\n").as_bytes())
     }
 
     fn heard(line: &str) -> Option<Word> {
@@ -474,6 +475,22 @@ mod tests {
             );
             assert_eq!(end.ok(), Some(End { code: 0, stays: true }), "{order}");
             assert_eq!((told, answer), (vec![7], b"\n".to_vec()), "{order}");
+        }
+    }
+
+    #[test]
+    fn two_who_speak_at_once_are_both_heard() {
+        const TIMES: usize = 2_000;
+        let (from, to) = io::pipe().expect("a pipe");
+        let speakers = [Word::Init(4_711), Word::Mounted].map(|word| {
+            let mut to = to.try_clone().expect("a descriptor");
+            std::thread::spawn(move || (0..TIMES).for_each(|_| word.say(&mut to).expect("said")))
+        });
+        drop(to);
+        let lines = BufReader::new(from).lines().map(|line| line.expect("text"));
+        assert_eq!(lines.filter(|line| Word::heard(line).is_some()).count(), 2 * TIMES);
+        for speaker in speakers {
+            speaker.join().expect("no panic");
         }
     }
 

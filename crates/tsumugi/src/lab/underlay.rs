@@ -98,7 +98,9 @@ fn settings(role: MachineRole) -> Vec<(&'static str, &'static str)> {
     match role {
         MachineRole::Network | MachineRole::Access => [PLAIN, FORWARDS].concat(),
         MachineRole::Switch => SWITCHES.to_vec(),
-        MachineRole::Device | MachineRole::Host | MachineRole::Stranger => PLAIN.to_vec(),
+        MachineRole::Device | MachineRole::Host | MachineRole::Guest | MachineRole::Stranger => {
+            PLAIN.to_vec()
+        }
         // What runs there sets what it needs.
         MachineRole::Router | MachineRole::Laptop | MachineRole::StandIn => Vec::new(),
     }
@@ -138,6 +140,10 @@ impl<'a> Ground<'a> {
         for peer in &lab.peers {
             let doing = Doing::MakingMachine { machine: peer.host.clone() };
             self.peer_host(peer).map_err(Trouble::doing(doing))?;
+        }
+        for guest in &lab.guests {
+            let doing = Doing::MakingMachine { machine: guest.machine.to_string() };
+            self.guest(guest).map_err(Trouble::doing(doing))?;
         }
         Ok(())
     }
@@ -316,6 +322,20 @@ impl<'a> Ground<'a> {
         }
         Ok(())
     }
+
+    /// A host on the other end of a router's port.
+    fn guest(&mut self, guest: &super::Guest) -> io::Result<()> {
+        let eth0 = interface("eth0");
+        self.wire((&guest.router, &guest.port), (&guest.machine, &eth0), 1500)?;
+        let place = self.place(&guest.machine)?;
+        for own in &guest.addresses {
+            place.address(&eth0, *own)?;
+            if let Some(gateway) = guest.gateways.iter().find(|gateway| own.contains(&gateway.addr())) {
+                place.route(everywhere(own.addr()), &eth0, Some(gateway.addr()))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What an access router lets through: carrier NAT, no calls in, protocols that the line lacks.
@@ -343,6 +363,14 @@ fn access_rules(line: &Line) -> String {
     }
     let public = line.outside.iter().find(|address| address.is_ipv4());
     if let (true, Some(public)) = (line.nat, public) {
+        // Fragments that are put together to be translated are sent on in the same memory, which a
+        // capture on the line shares: a capture that is read late would see addresses of the far
+        // side. To write into a packet, even what stands there already, the kernel makes it a copy
+        // of its own first; before they are put together (-400), UDP being all that is translated.
+        rules.push_str(
+            " chain own {\n  type filter hook prerouting priority -450\n  \
+             iifname \"line\" ip protocol 17 ip protocol set 17\n }\n",
+        );
         rules.push_str(&format!(
             " chain nat {{\n  type nat hook postrouting priority 100\n  \
              oifname \"up\" meta nfproto ipv4 snat ip to {public}\n }}\n"
@@ -406,6 +434,7 @@ mod tests {
         let passes = Passes { gre: false, etherip: false, incoming: false, ..Passes::ALL };
         let rules = access_rules(&line(passes, true));
         assert!(rules.contains("snat ip to 198.18.0.5"), "{rules}");
+        assert!(rules.contains("iifname \"line\" ip protocol 17 ip protocol set 17"), "{rules}");
         assert!(rules.contains("meta l4proto 47 counter drop"), "{rules}");
         assert!(rules.contains("iifname \"up\" oifname \"line\" counter drop"), "{rules}");
         assert!(!rules.contains("frag"), "{rules}");

@@ -112,14 +112,20 @@ pub struct Bench {
     pub machines: [Machine; 2],
 }
 
+/// What the tests need and this machine does not have, in words.
+pub fn missing() -> Option<String> {
+    let absent = ["ip", "ping"].into_iter().find(|program| Command::new(program).arg("-V").output().is_err());
+    if let Some(program) = absent {
+        return Some(format!("{program} is not installed"));
+    }
+    let allowed = on_thread(|| Ok(unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)?));
+    allowed.err().map(|error| format!("needs root ({error})"))
+}
+
 impl Bench {
-    /// `None`, with a word on standard error, where the test cannot run.
-    pub fn new(name: &str, path_mtu: u16) -> Option<Bench> {
+    pub fn new(name: &str, path_mtu: u16) -> Bench {
         // Mounts of the namespaces are seen by this thread and what it starts, by nobody else.
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNS) {
-            eprintln!("skipped: needs root ({error})");
-            return None;
-        }
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
         nix::mount::mount(
             None::<&str>,
             "/",
@@ -128,12 +134,6 @@ impl Bench {
             None::<&str>,
         )
         .unwrap();
-        for program in ["ip", "ping"] {
-            if Command::new(program).arg("-V").output().is_err() {
-                eprintln!("skipped: {program} is not installed");
-                return None;
-            }
-        }
         let directory =
             std::env::temp_dir().join(format!("tsumugi-datapath-{name}-{path_mtu}-{}", std::process::id()));
         let machines = [1, 2].map(|id| {
@@ -166,7 +166,7 @@ impl Bench {
         });
         let bench = Bench { directory, path_mtu, machines };
         bench.wire();
-        Some(bench)
+        bench
     }
 
     fn wire(&self) {

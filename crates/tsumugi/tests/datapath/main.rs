@@ -7,12 +7,14 @@
 //!   underlay  eth1 2001:db8:101::1, 192.0.2.1  ── veth, MTU P ── eth1 2001:db8:101::2, 192.0.2.2
 //! ```
 //!
-//! Needs root and iproute2, ping: without them the tests say so and pass as skipped.
+//! Needs root and iproute2, ping: without them the tests say so and are counted as ignored.
 
 mod bench;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
+use libtest_mimic::{Arguments, Trial};
 use nix::sys::signal::Signal;
+use std::process::ExitCode;
 use std::time::Duration;
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
@@ -40,32 +42,29 @@ fn full_packets_pass(bench: &Bench, mtu: usize, packets: usize) {
     }
 }
 
-#[test]
 fn gre_over_ipv6_is_two_packets_on_every_path() {
     for path in [1500, 1454, 1280] {
-        let Some(bench) = Bench::new("gre6", path) else { return };
+        let bench = Bench::new("gre6", path);
         bench.start(&tunnel("gre-x", gre(), Outside::V6, path, 2400));
         full_packets_pass(&bench, 2400, 2);
     }
 }
 
-#[test]
 fn gre_over_ipv4_is_two_packets_on_every_path() {
     for path in [1500, 1454, 1280] {
-        let Some(bench) = Bench::new("gre4", path) else { return };
+        let bench = Bench::new("gre4", path);
         bench.start(&tunnel("gre-x", Encapsulation::Gre { key: Some(7) }, Outside::V4, path, 2400));
         full_packets_pass(&bench, 2400, 2);
     }
 }
 
-#[test]
 fn ethernet_tunnels_carry_1500_and_2400() {
     for (encapsulation, outside, mtu) in [
         (Encapsulation::EtherIp, Outside::V6, 1500),
         (Encapsulation::EtherIp, Outside::V4, 2400),
         (Encapsulation::Gretap { key: Some(1) }, Outside::V6, 1500),
     ] {
-        let Some(bench) = Bench::new("eth", 1500) else { return };
+        let bench = Bench::new("eth", 1500);
         bench.start(&tunnel("eip-x", encapsulation, outside, 1500, mtu));
         full_packets_pass(&bench, usize::from(mtu), 2);
     }
@@ -80,10 +79,9 @@ fn wireguard() -> Encapsulation {
     }
 }
 
-#[test]
 fn wireguard_is_two_packets_on_every_path() {
     for (outside, path) in [(Outside::V6, 1500), (Outside::V6, 1280), (Outside::V4, 1454)] {
-        let Some(bench) = Bench::new("wg", path) else { return };
+        let bench = Bench::new("wg", path);
         bench.start(&tunnel("wg-x", wireguard(), outside, path, 2400));
         full_packets_pass(&bench, 2400, 2);
     }
@@ -91,10 +89,9 @@ fn wireguard_is_two_packets_on_every_path() {
 
 /// Beta stands behind a line whose address nobody knows before: it looks its own up and calls, and
 /// alpha learns where it is. Alpha's process is killed and learns it again.
-#[test]
 fn a_far_end_without_an_address_is_learned() {
     for outside in [Outside::V6, Outside::V4] {
-        let Some(bench) = Bench::new("roam", 1500) else { return };
+        let bench = Bench::new("roam", 1500);
         let near = tunnel("wg-x", wireguard(), outside, 1500, 2400);
         let far = Tunnel { local: None, ..turned(&near) };
         let near = Tunnel { remote: None, ..near };
@@ -111,9 +108,8 @@ fn a_far_end_without_an_address_is_learned() {
 }
 
 /// The kernel may take the address of a line away and give it another one.
-#[test]
 fn a_line_may_change_its_address() {
-    let Some(bench) = Bench::new("renumber", 1500) else { return };
+    let bench = Bench::new("renumber", 1500);
     let near = tunnel("wg-x", wireguard(), Outside::V4, 1500, 2400);
     let far = Tunnel { local: None, ..turned(&near) };
     bench.start_ends(&Tunnel { remote: None, ..near }, &far);
@@ -136,9 +132,8 @@ fn a_line_may_change_its_address() {
 }
 
 /// What strangers send is counted and never seen inside.
-#[test]
 fn wrong_sources_keys_and_garbage_are_counted() {
-    let Some(bench) = Bench::new("strangers", 1500) else { return };
+    let bench = Bench::new("strangers", 1500);
     let plan = tunnel("gre-x", Encapsulation::Gre { key: Some(7) }, Outside::V4, 1500, 2400);
     bench.start(&plan);
     bench.reachable(Duration::from_secs(10));
@@ -166,9 +161,8 @@ fn wrong_sources_keys_and_garbage_are_counted() {
 }
 
 /// The process is killed: device, address and route stay, and the next life attaches to them.
-#[test]
 fn what_stands_in_the_fabric_survives_the_process() {
-    let Some(bench) = Bench::new("killed", 1500) else { return };
+    let bench = Bench::new("killed", 1500);
     bench.start(&tunnel("gre-x", gre(), Outside::V6, 1500, 2400));
     bench.reachable(Duration::from_secs(10));
     let alpha = &bench.machines[0];
@@ -196,9 +190,8 @@ fn what_stands_in_the_fabric_survives_the_process() {
 }
 
 /// A new plan changes one tunnel, removes one and adds one; the fourth is not touched.
-#[test]
 fn a_new_plan_touches_only_what_it_changes() {
-    let Some(bench) = Bench::new("reload", 1500) else { return };
+    let bench = Bench::new("reload", 1500);
     let keyed =
         |name: &str, key| tunnel(name, Encapsulation::Gre { key: Some(key) }, Outside::V6, 1500, 2400);
     let stays = keyed("gre-x", 1);
@@ -233,9 +226,8 @@ fn a_new_plan_touches_only_what_it_changes() {
 }
 
 /// A line that vanishes (a pulled USB stick, a PPPoE session) and comes back.
-#[test]
 fn lines_and_devices_may_vanish() {
-    let Some(bench) = Bench::new("vanish", 1500) else { return };
+    let bench = Bench::new("vanish", 1500);
     let plan = tunnel("gre-x", gre(), Outside::V6, 1500, 2400);
     bench.start(&plan);
     bench.reachable(Duration::from_secs(10));
@@ -254,9 +246,8 @@ fn lines_and_devices_may_vanish() {
 }
 
 /// The process takes the port from the initial namespace and makes the underlay what the plan says.
-#[test]
 fn the_underlay_is_made_as_planned() {
-    let Some(bench) = Bench::new("underlay", 1500) else { return };
+    let bench = Bench::new("underlay", 1500);
     bench.wire_to_the_port();
     let plan = tunnel("gre-x", gre(), Outside::V6, 1454, 2400);
     let port = plan.uplink.clone();
@@ -294,7 +285,6 @@ fn the_underlay_is_made_as_planned() {
 
 /// With `auto` the reason is told; GRE over IPv4 and WireGuard are the kernel's where it has them,
 /// and speak with our own.
-#[test]
 fn engines_are_told_with_their_reason() {
     for (encapsulation, outside, why) in [
         (gre(), Outside::V6, "cannot-fragment"),
@@ -305,7 +295,7 @@ fn engines_are_told_with_their_reason() {
         (wireguard(), Outside::V6, "refused"),
     ] {
         for far_engine in [Engine::Userspace, Engine::Auto] {
-            let Some(bench) = Bench::new("engine", 1500) else { return };
+            let bench = Bench::new("engine", 1500);
             let plan = tunnel("gre-x", encapsulation.clone(), outside, 1500, 2400);
             let far = Tunnel { engine: far_engine, ..turned(&plan) };
             bench.start_ends(&Tunnel { engine: Engine::Auto, ..plan }, &far);
@@ -321,10 +311,9 @@ fn engines_are_told_with_their_reason() {
 }
 
 /// The next life finds the kernel's device as it left it; a change of engine replaces the device.
-#[test]
 fn engines_may_change() {
     for (encapsulation, outside) in [(gre(), Outside::V4), (wireguard(), Outside::V6)] {
-        let Some(bench) = Bench::new("change", 1500) else { return };
+        let bench = Bench::new("change", 1500);
         let plan = Tunnel { engine: Engine::Auto, ..tunnel("gre-x", encapsulation, outside, 1500, 2400) };
         bench.start(&plan);
         bench.reachable(Duration::from_secs(10));
@@ -345,4 +334,37 @@ fn engines_may_change() {
         }
         full_packets_pass(&bench, 2400, 2);
     }
+}
+
+fn main() -> ExitCode {
+    let missing = bench::missing();
+    let trial = |name: &str, test: fn()| {
+        if let Some(missing) = &missing {
+            eprintln!("skipped: {name}: {missing}");
+        }
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(missing.is_some())
+    };
+    let trials = vec![
+        trial("gre_over_ipv6_is_two_packets_on_every_path", gre_over_ipv6_is_two_packets_on_every_path),
+        trial("gre_over_ipv4_is_two_packets_on_every_path", gre_over_ipv4_is_two_packets_on_every_path),
+        trial("ethernet_tunnels_carry_1500_and_2400", ethernet_tunnels_carry_1500_and_2400),
+        trial("wireguard_is_two_packets_on_every_path", wireguard_is_two_packets_on_every_path),
+        trial("a_far_end_without_an_address_is_learned", a_far_end_without_an_address_is_learned),
+        trial("a_line_may_change_its_address", a_line_may_change_its_address),
+        trial("wrong_sources_keys_and_garbage_are_counted", wrong_sources_keys_and_garbage_are_counted),
+        trial(
+            "what_stands_in_the_fabric_survives_the_process",
+            what_stands_in_the_fabric_survives_the_process,
+        ),
+        trial("a_new_plan_touches_only_what_it_changes", a_new_plan_touches_only_what_it_changes),
+        trial("lines_and_devices_may_vanish", lines_and_devices_may_vanish),
+        trial("the_underlay_is_made_as_planned", the_underlay_is_made_as_planned),
+        trial("engines_are_told_with_their_reason", engines_are_told_with_their_reason),
+        trial("engines_may_change", engines_may_change),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -49,8 +49,10 @@ const TESTS: &[(&str, Test)] = &[
     ("extra_address", extra_address),
     ("silent_hop", silent_hop),
     ("missing_wall", missing_wall),
+    ("no_source_filter", no_source_filter),
     ("leaked_route", leaked_route),
     ("route_between_planes", route_between_planes),
+    ("ipv4_route_between_planes", ipv4_route_between_planes),
     ("deaf_loopback", deaf_loopback),
     ("session_with_a_wrong_number", session_with_a_wrong_number),
     ("slow_to_notice", slow_to_notice),
@@ -180,6 +182,14 @@ fn missing_wall(lab: &Lab) -> Result<(), Failed> {
     found.says("walls", "up → ra", "let through or answered")
 }
 
+fn no_source_filter(lab: &Lab) -> Result<(), Failed> {
+    let _undo = lab.replan("rb", |plan| plan.fabric.walls.retain(|wall| wall.hook != Hook::Prerouting))?;
+    lab.until_not("rb", &["nft", "list", "table", "inet", "tsumugi"], "false-source")?;
+    let found = lab.prove(QUICK)?;
+    found.only_fails(&["walls"])?;
+    found.says("walls", "guest host-hall → rb: false source", "let through or answered")
+}
+
 /// The border tells the exchange everything, as if it were a customer.
 fn leaked_route(lab: &Lab) -> Result<(), Failed> {
     let _undo = lab.replan("rc", |plan| {
@@ -208,7 +218,26 @@ fn route_between_planes(lab: &Lab) -> Result<(), Failed> {
     lab.exec("rb:management", &["ip", "link", "del", "leak"])?;
     let found = found?;
     found.only_fails(&["planes"])?;
-    found.says("planes", "→ management", "arrived in the management plane: rb (fabric) → rb")
+    found.says("planes", "→ management", "rb (fabric) → rb")
+}
+
+/// The same, but for IPv4 alone and without an address: a default route into the management plane.
+fn ipv4_route_between_planes(lab: &Lab) -> Result<(), Failed> {
+    let fabric = "/run/tsumugi/state/rb/planes/fabric";
+    lab.exec("rb:management", &["ip", "link", "add", "leak", "type", "veth", "peer", "name", "leak2"])?;
+    lab.exec("rb:management", &["ip", "link", "set", "leak", "up"])?;
+    lab.exec("rb:management", &["ip", "link", "set", "leak2", "netns", fabric])?;
+    lab.exec("rb", &["ip", "link", "set", "leak2", "up"])?;
+    lab.exec(
+        "rb",
+        &["ip", "neighbour", "add", "45.254.0.66", "lladdr", "02:00:00:00:00:01", "dev", "leak2"],
+    )?;
+    lab.exec("rb", &["ip", "route", "add", "default", "dev", "leak2"])?;
+    let found = lab.prove(NOT_CUT);
+    lab.exec("rb:management", &["ip", "link", "del", "leak"])?;
+    let found = found?;
+    found.only_fails(&["planes"])?;
+    found.says("planes", "→ management", "rb (fabric) → rb")
 }
 
 fn deaf_loopback(lab: &Lab) -> Result<(), Failed> {

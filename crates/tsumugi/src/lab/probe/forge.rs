@@ -2,7 +2,7 @@
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tsumugi_core::wire::checksum::Checksum;
 use tsumugi_core::wire::ip::protocol;
 use tsumugi_core::wire::{etherip, ethernet, gre, ipv4, ipv6};
@@ -66,6 +66,15 @@ impl Forger {
     /// If there is no route, or the packet is not of the forger's family.
     pub fn send(&self, destination: IpAddr, packet: &[u8]) -> io::Result<()> {
         self.0.send_to(packet, &SockAddr::from(SocketAddr::new(destination, 0))).map(drop)
+    }
+}
+
+/// An address of a network that nobody in the lab has.
+pub fn nobodys(ipv6: bool) -> IpAddr {
+    if ipv6 {
+        IpAddr::V6(Ipv6Addr::new(0x2a0f, 0xe9fe, 0, 0, 0, 0, 0, 0x66))
+    } else {
+        IpAddr::V4(Ipv4Addr::new(45, 254, 0, 66))
     }
 }
 

@@ -1,4 +1,5 @@
-//! In the fabric stand no addresses but loopbacks, link-local ones and those of outside connections.
+//! In the fabric stand no addresses but loopbacks, link-local ones, those of outside
+//! connections and the gateways of segments.
 
 use super::Context;
 use crate::kernel::netlink::Netlink;
@@ -37,11 +38,21 @@ fn judge(context: &Context, router: &Machine) -> Verdict {
         let interface = interface.unwrap_or_default();
         due.extend(peer.router_addresses.iter().map(|address| (interface.clone(), *address)));
     }
+    let mut gateways: BTreeSet<(String, IpAddr)> = BTreeSet::new();
+    for guest in context.lab.guests.iter().filter(|guest| guest.router == router.name) {
+        gateways.extend(guest.gateways.iter().map(|gateway| (guest.bridge.to_string(), gateway.addr())));
+    }
+    due.extend(gateways.iter().cloned());
     let (mut loopback, mut link_local, mut outside, mut strays) = (0, 0, 0, Vec::new());
     for address in found {
         let (link, ip) = (name_of(address.link), address.prefix.addr());
-        if due.remove(&(link.clone(), ip)) {
-            if link == "lo" { loopback += 1 } else { outside += 1 }
+        let named = (link.clone(), ip);
+        if due.remove(&named) {
+            match link.as_str() {
+                "lo" => loopback += 1,
+                _ if gateways.contains(&named) => {}
+                _ => outside += 1,
+            }
         } else if is_link_local(ip) {
             link_local += 1;
         } else if !(link == "lo" && ip.is_loopback()) {
@@ -54,7 +65,7 @@ fn judge(context: &Context, router: &Machine) -> Verdict {
     if !due.is_empty() {
         return Err(Finding::Absent(due.iter().map(|(link, ip)| format!("{ip} ({link})")).collect()));
     }
-    Ok(Finding::Addresses { loopback, link_local, outside })
+    Ok(Finding::Addresses { loopback, link_local, outside, gateways: gateways.len() })
 }
 
 fn is_link_local(address: IpAddr) -> bool {

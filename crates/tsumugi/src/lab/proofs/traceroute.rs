@@ -1,12 +1,14 @@
-//! On the longest ways of the file each inside hop answers with its loopback, in both families.
+//! On the longest ways of the file each inside hop answers with its loopback, in both families; on a
+//! guest's way to the world as well, after the gateway that the guest knows.
 
 use super::Context;
 use super::graph::Graph;
-use crate::lab::probe::traceroute::trace;
+use crate::lab::probe::traceroute::{Trace, trace};
 use crate::lab::report::{Finding, ProofId, Row, Verdict};
+use crate::lab::{Guest, PeerStand};
 use std::net::IpAddr;
 use std::time::Duration;
-use tsumugi_core::id::Plane;
+use tsumugi_core::id::{Plane, Prefix};
 
 /// Ways that are walked: one for each router it begins at, as long as there are.
 const WAYS: usize = 6;
@@ -26,6 +28,16 @@ pub fn prove(context: &Context) -> Vec<Row> {
         begun.push(from);
         rows.push(Row::new(ProofId::Traceroute, format!("{from} → {to}"), walk(context, &graph, from, to)));
     }
+    for guest in &context.lab.guests {
+        let distances = graph.distances(&guest.router);
+        // The first of those that are farthest.
+        let far =
+            |peer: &&PeerStand| std::cmp::Reverse(distances.get(peer.router.as_str()).copied().unwrap_or(0));
+        if let Some(peer) = context.lab.peers.iter().min_by_key(far) {
+            let subject = format!("{} → {}", guest.machine, peer.host);
+            rows.push(Row::new(ProofId::Traceroute, subject, walk_out(context, &graph, guest, peer)));
+        }
+    }
     if rows.is_empty() {
         rows.push(Row::new(ProofId::Traceroute, &context.lab.name, Ok(Finding::NothingToProve)));
     }
@@ -43,18 +55,59 @@ fn walk(context: &Context, graph: &Graph, from: &str, to: &str) -> Verdict {
         let of = |what| Finding::Of { ipv6, what: Box::new(what) };
         way = trace
             .map_err(Finding::from)
-            .and_then(|trace| judge(context, graph, from, &trace.hops, trace.arrived))
+            .and_then(|trace| judge(context, graph, Some(from), &trace.hops, trace.arrived))
             .map_err(of)?;
     }
     Ok(Finding::Way(way))
 }
 
-/// Each hop answers, with a loopback, and is joined by a link to the one before it; the last is the
-/// destination.
+/// A guest's way to a host outside: the gateway, routers, the peer's router, the host.
+fn walk_out(context: &Context, graph: &Graph, guest: &Guest, peer: &PeerStand) -> Verdict {
+    let mut way = Vec::new();
+    for own in guest.addresses.iter().map(Prefix::addr) {
+        let ipv6 = own.is_ipv6();
+        let Some(far) = peer.host_addresses.iter().copied().find(|far| far.is_ipv6() == ipv6) else {
+            continue;
+        };
+        let trace =
+            context.within(&guest.machine, Plane::Management, || trace(own, far, MOST_HOPS, PATIENCE));
+        let judged =
+            trace.map_err(Finding::from).and_then(|trace| judge_out(context, graph, guest, peer, &trace));
+        way = judged.map_err(|what| Finding::Of { ipv6, what: Box::new(what) })?;
+    }
+    if way.is_empty() { Ok(Finding::NothingToProve) } else { Ok(Finding::Way(way)) }
+}
+
+/// The last two hops are outside: the peer's router and the host.
+fn judge_out(
+    context: &Context,
+    graph: &Graph,
+    guest: &Guest,
+    peer: &PeerStand,
+    trace: &Trace,
+) -> Result<Vec<String>, Finding> {
+    let outside = if trace.arrived { 2 } else { 0 };
+    let mut hops = trace.hops[..trace.hops.len().saturating_sub(outside)].to_vec();
+    // To its hosts the gateway is known by the segment's address.
+    if let Some(Some(first)) = hops.first_mut()
+        && guest.gateways.iter().any(|gateway| gateway.addr() == *first)
+    {
+        let loopbacks = context.loopbacks(context.machine(&guest.router)?);
+        let own = loopbacks.into_iter().find(|loopback| loopback.is_ipv6() == first.is_ipv6());
+        *first = own.unwrap_or(*first);
+    }
+    let mut way = judge(context, graph, None, &hops, trace.arrived)?;
+    let ends = [way.first(), way.last()] == [Some(&guest.router), Some(&peer.router)];
+    way.extend([peer.machine.clone(), peer.host.clone()]);
+    if ends { Ok(way) } else { Err(Finding::NotArrived { way }) }
+}
+
+/// Each hop answers, with a loopback, and is joined by a link to the one before it (the first to
+/// `from`, a router); the last is the destination.
 fn judge(
     context: &Context,
     graph: &Graph,
-    from: &str,
+    from: Option<&str>,
     hops: &[Option<IpAddr>],
     arrived: bool,
 ) -> Result<Vec<String>, Finding> {
@@ -74,10 +127,10 @@ fn judge(
         let Some(router) = context.router_of(address) else {
             return Err(Finding::ForeignHop { hop: hop_number, address });
         };
-        if !graph.joins(before, &router.name) {
+        if let Some(before) = before.filter(|before| !graph.joins(before, &router.name)) {
             return Err(Finding::NoSuchLink { from: before.into(), to: router.name.clone() });
         }
-        before = &router.name;
+        before = Some(&router.name);
     }
     if arrived { Ok(way) } else { Err(Finding::NotArrived { way }) }
 }

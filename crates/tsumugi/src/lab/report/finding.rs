@@ -37,7 +37,7 @@ pub enum Finding {
     Unreached { of: usize, missing: Vec<String> },
 
     /// Numbers of addresses of the fabric, by what they are.
-    Addresses { loopback: usize, link_local: usize, outside: usize },
+    Addresses { loopback: usize, link_local: usize, outside: usize, gateways: usize },
     /// Addresses that have no place in the fabric, each with its interface.
     Strays(Vec<String>),
     /// Addresses that should be there.

@@ -282,10 +282,22 @@ impl Finding {
 
     fn addresses(&self) -> [String; 2] {
         match self {
-            Finding::Addresses { loopback, link_local, outside } => [
+            Finding::Addresses { loopback, link_local, outside, gateways: 0 } => [
                 format!("{loopback} loopback, {link_local} link-local, {outside} outside"),
                 format!("ループバック {loopback}、リンクローカル {link_local}、外部接続 {outside}"),
             ],
+            Finding::Addresses { loopback, link_local, outside, gateways } => {
+                let word = if *gateways == 1 { "gateway" } else { "gateways" };
+                [
+                    format!(
+                        "{loopback} loopback, {link_local} link-local, {outside} outside, {gateways} {word}"
+                    ),
+                    format!(
+                        "ループバック {loopback}、リンクローカル {link_local}、外部接続 {outside}、\
+                         ゲートウェイ {gateways}"
+                    ),
+                ]
+            }
             Finding::Strays(strays) => {
                 let list = list(strays);
                 [format!("has no place in the fabric: {list}"), format!("fabric にあってはならない: {list}")]

@@ -80,21 +80,11 @@ pub fn script(lab: &Lab, peer: &PeerStand) -> Vec<Announcement> {
     };
     let mut script = Vec::new();
     if policy.role == Role::Customer {
-        script.extend(policy.customer_prefixes.iter().map(|prefix| writer.plain(*prefix, Expect::Taken)));
+        script.extend(policy.customer_prefixes.iter().map(|prefix| behind(peer, &writer, *prefix)));
         let unlisted = Expect::Refused(Why::NotTheCustomers);
-        script.extend(peer.prefixes.iter().map(|prefix| writer.plain(*prefix, unlisted)));
+        script.extend([false, true].map(|ipv6| writer.plain(writer.prefix(6, ipv6, 0), unlisted)));
     } else {
-        script.extend(peer.prefixes.iter().map(|prefix| {
-            Announcement {
-                probe: peer
-                    .host_addresses
-                    .iter()
-                    .copied()
-                    .find(|host| prefix.contains(host))
-                    .unwrap_or(first_host(*prefix)),
-                ..writer.plain(*prefix, Expect::Taken)
-            }
-        }));
+        script.extend(peer.prefixes.iter().map(|prefix| behind(peer, &writer, *prefix)));
         script.extend([false, true].map(|ipv6| writer.forged(ipv6)));
         script.extend([false, true].map(|ipv6| writer.contested(ipv6, policy.role)));
     }
@@ -102,6 +92,13 @@ pub fn script(lab: &Lab, peer: &PeerStand) -> Vec<Announcement> {
         script.extend(writer.refused(ipv6));
     }
     script
+}
+
+/// A good route, to where the peer's host is if it is there.
+fn behind(peer: &PeerStand, writer: &Writer, prefix: Prefix) -> Announcement {
+    let host = peer.host_addresses.iter().copied().find(|host| prefix.contains(host));
+    let plain = writer.plain(prefix, Expect::Taken);
+    Announcement { probe: host.unwrap_or(plain.probe), ..plain }
 }
 
 struct Writer {

@@ -47,32 +47,44 @@ fn judge(context: &Context, peer: &PeerStand) -> Verdict {
     compare(&heard, &due, session.local_asn)
 }
 
-/// Every prefix that the peer must hear, with its path.
-fn due(
-    context: &Context,
-    peer: &PeerStand,
-    public: Asn,
-    policy: &OutsidePolicy,
-) -> BTreeMap<Prefix, Vec<Asn>> {
+/// Every prefix that the peer must hear, with its path; several where any of them is right.
+type Due = BTreeMap<Prefix, Vec<Vec<Asn>>>;
+
+fn due(context: &Context, peer: &PeerStand, public: Asn, policy: &OutsidePolicy) -> Due {
     let front = vec![public; 1 + usize::from(policy.extra_prepends)];
     let own = context.lab.plans.get(&peer.router).and_then(|plan| plan.speaker.as_ref());
     let own = own.map_or(&[][..], |speaker| &speaker.own_prefixes);
-    let mut due: BTreeMap<Prefix, Vec<Asn>> = own.iter().map(|prefix| (*prefix, front.clone())).collect();
+    let mut due: Due = own.iter().map(|prefix| (*prefix, vec![front.clone()])).collect();
+    // What several announce alike: the roles that do, each with its path.
+    let mut contested: BTreeMap<Prefix, Vec<(Role, Vec<Asn>)>> = BTreeMap::new();
     for other in context.lab.peers.iter().filter(|other| other.peer != peer.peer) {
         let Some((_, theirs)) = stand_in::neighbour(context.lab, other) else { continue };
         // Customers' routes go to everybody, everything goes to customers.
         if theirs.role == Role::Customer || policy.role == Role::Customer {
             for one in stand_in::script(context.lab, other) {
-                if matches!(one.expect, Expect::Taken | Expect::TakenUnmarked) {
-                    due.insert(one.prefix, front.iter().chain(&one.path).copied().collect());
+                let path: Vec<Asn> = front.iter().chain(&one.path).copied().collect();
+                match one.expect {
+                    // What we lent a customer of our own prefixes stays inside.
+                    Expect::Taken if own.iter().any(|own| own.contains(&one.prefix)) => {}
+                    Expect::Taken | Expect::TakenUnmarked => {
+                        due.insert(one.prefix, vec![path]);
+                    }
+                    Expect::Contested => contested.entry(one.prefix).or_default().push((theirs.role, path)),
+                    Expect::Refused(_) => {}
                 }
             }
         }
     }
+    for (prefix, announcers) in contested {
+        // A peer's routes are preferred to a provider's; among equals the inside decides.
+        let peers = announcers.iter().any(|(role, _)| *role == Role::Peer);
+        let best = announcers.into_iter().filter(|(role, _)| !peers || *role == Role::Peer);
+        due.insert(prefix, best.map(|(_, path)| path).collect());
+    }
     due
 }
 
-fn compare(heard: &Heard, due: &BTreeMap<Prefix, Vec<Asn>>, public: Asn) -> Verdict {
+fn compare(heard: &Heard, due: &Due, public: Asn) -> Verdict {
     let held: BTreeMap<Prefix, &HeardRoute> = heard.routes().map(|route| (route.prefix, route)).collect();
     for route in held.values() {
         let ours = format!("{}:", public.0);
@@ -91,12 +103,14 @@ fn compare(heard: &Heard, due: &BTreeMap<Prefix, Vec<Asn>>, public: Asn) -> Verd
     }
     for (prefix, expected) in due {
         // Private numbers of ours would stand here too: the path is compared whole.
-        if let Some(route) = held.get(prefix).filter(|route| route.path != *expected) {
-            let (prefix, path, expected) = (prefix.to_string(), words(&route.path), words(expected));
+        if let Some(route) = held.get(prefix).filter(|route| !expected.contains(&route.path)) {
+            let expected = expected.iter().map(|path| words(path)).collect::<Vec<_>>().join(" | ");
+            let (prefix, path) = (prefix.to_string(), words(&route.path));
             return Err(Finding::WrongPath { prefix, path, expected });
         }
     }
-    let path = due.values().min_by_key(|path| path.len()).map(|path| words(path)).unwrap_or_default();
+    let path =
+        due.values().flatten().min_by_key(|path| path.len()).map(|path| words(path)).unwrap_or_default();
     Ok(Finding::Holds { prefixes: held.len(), path })
 }
 
@@ -120,7 +134,7 @@ mod tests {
 
     fn verdict(routes: Vec<HeardRoute>) -> Verdict {
         let session = HeardSession { established: true, routes, ..HeardSession::default() };
-        let due = BTreeMap::from([("43.228.174.0/24".parse().unwrap(), vec![Asn(63_806)])]);
+        let due = BTreeMap::from([("43.228.174.0/24".parse().unwrap(), vec![vec![Asn(63_806)]])]);
         compare(&Heard { sessions: vec![session] }, &due, Asn(63_806))
     }
 

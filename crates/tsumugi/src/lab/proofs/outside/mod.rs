@@ -1,5 +1,6 @@
 //! Each peer hears exactly what it should, and what it announces is taken or refused as it should be.
 
+mod carried;
 mod heard;
 mod taken;
 mod withdrawn;
@@ -14,6 +15,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
     let mut rows = heard::prove(context);
     let well = rows.iter().all(Row::holds);
     rows.extend(taken::prove(context));
+    rows.extend(carried::prove(context));
     rows.extend(withdrawn::prove(context, well));
     rows
 }

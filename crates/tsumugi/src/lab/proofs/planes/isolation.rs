@@ -3,7 +3,7 @@
 use super::{Context, subjects};
 use crate::lab::capture::{PacketSocket, Recorder, Seen};
 use crate::lab::probe::echo::MARK;
-use crate::lab::probe::forge::{Content, Forger, packet};
+use crate::lab::probe::forge::{Content, Forger, nobodys, packet};
 use crate::lab::report::{Finding, ProofId, Row, Verdict};
 use crate::lab::{Machine, MachineRole};
 use std::io;
@@ -60,10 +60,8 @@ fn places(context: &Context) -> Vec<Place> {
     let base: u16 = rand::random();
     let mut places: Vec<Place> = Vec::new();
     let mut add = |machine: &str, plane, source: IpAddr| {
-        if source.is_ipv6() {
-            let identifier = base.wrapping_add(places.len() as u16);
-            places.push(Place { machine: machine.into(), plane, source, identifier });
-        }
+        let identifier = base.wrapping_add(places.len() as u16);
+        places.push(Place { machine: machine.into(), plane, source, identifier });
     };
     for router in context.routers() {
         for loopback in context.loopbacks(router) {
@@ -72,13 +70,18 @@ fn places(context: &Context) -> Vec<Place> {
     }
     for line in context.lab.lines.iter().filter(|line| line.plane == Plane::Underlay) {
         let routed = context.machine(&line.machine).is_ok_and(|machine| machine.role == MachineRole::Router);
-        if let (true, Some(own)) = (routed, line.addresses.iter().find(|own| own.addr().is_ipv6())) {
+        for own in line.addresses.iter().filter(|_| routed) {
             add(&line.machine, Plane::Underlay, own.addr());
         }
     }
     for peer in &context.lab.peers {
         for address in &peer.addresses {
             add(&peer.machine, Plane::Fabric, *address);
+        }
+    }
+    for guest in &context.lab.guests {
+        for address in &guest.addresses {
+            add(&guest.machine, Plane::Management, address.addr());
         }
     }
     for stranger in context.lab.machines_of(MachineRole::Stranger) {
@@ -89,14 +92,16 @@ fn places(context: &Context) -> Vec<Place> {
     places
 }
 
-/// To every router and device, once with the place's own source and once with a false one from the
-/// management space. Packets that find no route have not crossed either.
+/// To every router and device and to somebody who is nowhere, whom only a way that should not be there
+/// leads to; once with the place's own source and once with a false one from the management plane.
+/// Packets that find no route have not crossed either.
 fn send(context: &Context, place: &Place) -> io::Result<usize> {
-    let subjects = subjects(context);
-    let forger = context.within(&place.machine, place.plane, || Forger::open(true, None))?;
+    let ipv6 = place.source.is_ipv6();
+    let destinations = destinations(context, place);
+    let forger = context.within(&place.machine, place.plane, || Forger::open(ipv6, None))?;
     let mut count = 0;
-    for (index, (_, destination)) in subjects.iter().enumerate() {
-        let (_, false_source) = subjects[(index + 1) % subjects.len()];
+    for (index, destination) in destinations.iter().enumerate() {
+        let false_source = destinations[(index + 1) % destinations.len()];
         for source in [place.source, false_source] {
             let content = Content::Echo { identifier: place.identifier };
             if let Some(bytes) = packet(source, *destination, &content) {
@@ -106,6 +111,19 @@ fn send(context: &Context, place: &Place) -> io::Result<usize> {
         }
     }
     Ok(count)
+}
+
+/// In the management plane: the management space, which is IPv6, and of IPv4 the repair lines. What
+/// the underlay brings to those lines is for their own walls.
+fn destinations(context: &Context, place: &Place) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = subjects(context).into_iter().map(|(_, address)| address).collect();
+    if place.plane == Plane::Fabric {
+        let lines = context.lab.lines.iter().filter(|line| line.plane == Plane::Management);
+        found.extend(lines.flat_map(|line| &line.addresses).map(|own| own.addr()));
+    }
+    found.push(nobodys(place.source.is_ipv6()));
+    found.retain(|address| address.is_ipv6() == place.source.is_ipv6());
+    found
 }
 
 /// Our packets among those that came in by any device of a management plane.
@@ -126,11 +144,12 @@ fn arrivals(seen: &[Seen], places: &[Place], watched: &[&Machine]) -> Vec<String
 
 /// The identifier of an echo request of ours.
 fn identifier_of(bytes: &[u8]) -> Option<u16> {
-    let Packet::V6(v6) = Packet::new_checked(bytes).ok()? else { return None };
-    let icmp = v6.payload();
-    if v6.next_header() != protocol::ICMPV6 {
-        return None;
-    }
+    let packet = Packet::new_checked(bytes).ok()?;
+    let icmp = match &packet {
+        Packet::V4(v4) if v4.protocol() == protocol::ICMP => v4.payload(),
+        Packet::V6(v6) if v6.next_header() == protocol::ICMPV6 => v6.payload(),
+        _ => return None,
+    };
     let marked = icmp.get(8..8 + MARK.len()) == Some(MARK.as_slice());
     let &[_, _, _, _, high, low] = icmp.first_chunk::<6>()?;
     marked.then(|| u16::from_be_bytes([high, low]))
@@ -142,11 +161,13 @@ mod tests {
 
     #[test]
     fn ours_are_known_by_mark_and_identifier() {
-        let (a, b): (IpAddr, IpAddr) = ("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap());
-        let bytes = packet(a, b, &Content::Echo { identifier: 0x1234 }).unwrap();
-        assert_eq!(identifier_of(&bytes), Some(0x1234));
-        assert_eq!(identifier_of(&bytes[..50]), None);
-        let other = packet(a, b, &Content::Udp { source_port: 1, port: 2 }).unwrap();
-        assert_eq!(identifier_of(&other), None);
+        for (a, b) in [("fd00::1", "fd00::2"), ("10.0.0.1", "10.0.0.2")] {
+            let (a, b): (IpAddr, IpAddr) = (a.parse().unwrap(), b.parse().unwrap());
+            let bytes = packet(a, b, &Content::Echo { identifier: 0x1234 }).unwrap();
+            assert_eq!(identifier_of(&bytes), Some(0x1234));
+            assert_eq!(identifier_of(&bytes[..bytes.len() - 1]), None);
+            let other = packet(a, b, &Content::Udp { source_port: 1, port: 2 }).unwrap();
+            assert_eq!(identifier_of(&other), None);
+        }
     }
 }

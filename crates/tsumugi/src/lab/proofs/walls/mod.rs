@@ -1,24 +1,26 @@
-//! Forged packets are dropped and counted: from outside, from inside, from strangers in the underlay.
+//! Forged packets are dropped and counted: from outside, from guests, from inside, from strangers in
+//! the underlay.
 //!
 //! Each volley is sent from where a forger could stand, and three things are looked at: the counters of
 //! the target's walls in its kernel, what leaves the target for or from the forged sources (nothing may),
 //! and, for tunnels, what comes out of them in its fabric (nothing may).
 
+mod guests;
+
 use super::Context;
 use crate::kernel::nft;
 use crate::lab::capture::{PacketSocket, Piece, Recorder, Seen};
-use crate::lab::probe::forge::{BFD_PORT, BGP_PORT, Content, Forger, VXLAN_PORT, packet};
+use crate::lab::probe::forge::{BFD_PORT, BGP_PORT, Content, Forger, VXLAN_PORT, nobodys, packet};
 use crate::lab::report::{Finding, ProofId, Row, Verdict};
-use crate::lab::stand_in;
 use crate::lab::{Line, Machine, MachineRole, PeerStand};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
-use tsumugi_core::bgp::config::Role;
 use tsumugi_core::desired::DropReason;
 use tsumugi_core::id::{Plane, Prefix};
 use tsumugi_core::router_plan::{Encapsulation, Tunnel};
+use tsumugi_core::wire::ip::{Packet, protocol};
 
 /// The forger's own port.
 const SOURCE_PORT: u16 = 40_179;
@@ -39,6 +41,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
     for peer in &context.lab.peers {
         rows.push(row(format!("{} → {}", peer.machine, peer.router), from_outside(context, peer)));
     }
+    rows.extend(guests::prove(context));
     for router in context.routers() {
         if let Some(neighbour) = inside_neighbour(context, router) {
             let volley = from_inside(context, neighbour, router);
@@ -135,6 +138,10 @@ impl Volley {
         let mut through: Vec<String> = Vec::new();
         for seen in seen {
             let Some(piece) = Piece::read(&seen.bytes) else { continue };
+            // A router looks for the guest whose source is true, whatever the guest sends.
+            if is_neighbour_discovery(&seen.bytes) {
+                continue;
+            }
             let forged = |address: IpAddr| self.shots.iter().any(|shot| shot.source == address);
             let answered =
                 seen.place == 0 && seen.leaving && (forged(piece.destination) || forged(piece.source));
@@ -148,6 +155,12 @@ impl Volley {
         }
         through
     }
+}
+
+/// RFC 4861 4.
+fn is_neighbour_discovery(bytes: &[u8]) -> bool {
+    let Ok(Packet::V6(v6)) = Packet::new_checked(bytes) else { return false };
+    v6.next_header() == protocol::ICMPV6 && matches!(v6.payload().first(), Some(133..=137))
 }
 
 fn counted(counters: &BTreeMap<DropReason, nft::Dropped>) -> BTreeMap<DropReason, u64> {
@@ -169,11 +182,8 @@ fn to_routers(source: IpAddr, destination: IpAddr) -> [Shot; 3] {
 /// Somebody behind a peer, with sources of their own and with ours.
 fn from_outside(context: &Context, peer: &PeerStand) -> Result<Volley, Finding> {
     let router = context.machine(&peer.router)?;
-    let (_, policy) = stand_in::neighbour(context.lab, peer)
-        .ok_or_else(|| Finding::Failed(format!("{} has no session", peer.machine)))?;
-    let own = context.lab.plans.get(&peer.router).and_then(|plan| plan.speaker.as_ref());
-    let own = own.map_or(&[][..], |speaker| &speaker.own_prefixes);
-    let theirs = if policy.role == Role::Customer { &policy.customer_prefixes } else { &peer.prefixes };
+    let own = own_prefixes(context, &peer.router);
+    let theirs = &peer.prefixes;
     let mut shots = Vec::new();
     for loopback in context.loopbacks(router) {
         let of_family = |prefix: &&Prefix| prefix.addr().is_ipv6() == loopback.is_ipv6();
@@ -186,13 +196,8 @@ fn from_outside(context: &Context, peer: &PeerStand) -> Result<Volley, Finding> 
         let other = Content::Udp { source_port: SOURCE_PORT, port: OTHER_PORT };
         let reason = DropReason::NotForRouters;
         shots.push(Shot { source, destination: loopback, content: other, reason });
-        let echo = || Content::Echo { identifier: SOURCE_PORT };
         if let Some(ours) = own.iter().find(of_family) {
             let (source, reason) = (nth(ours.network(), 99), DropReason::OurSourceFromOutside);
-            shots.push(Shot { source, destination: loopback, content: echo(), reason });
-        }
-        if policy.role == Role::Customer {
-            let (source, reason) = (nobodys(loopback.is_ipv6()), DropReason::FalseSource);
             shots.push(Shot { source, destination: loopback, content: echo(), reason });
         }
     }
@@ -205,20 +210,21 @@ fn from_outside(context: &Context, peer: &PeerStand) -> Result<Volley, Finding> 
     })
 }
 
+/// The AS's prefixes, as a router's plan has them.
+fn own_prefixes<'a>(context: &Context<'a>, router: &str) -> &'a [Prefix] {
+    let speaker = context.lab.plans.get(router).and_then(|plan| plan.speaker.as_ref());
+    speaker.map_or(&[][..], |speaker| &speaker.own_prefixes)
+}
+
+fn echo() -> Content {
+    Content::Echo { identifier: SOURCE_PORT }
+}
+
 /// The n-th address of a network that begins at `network`.
 fn nth(network: IpAddr, n: u32) -> IpAddr {
     match network {
         IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits().wrapping_add(n))),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits().wrapping_add(n.into()))),
-    }
-}
-
-/// An address of a network that nobody in the lab has.
-fn nobodys(ipv6: bool) -> IpAddr {
-    if ipv6 {
-        IpAddr::V6(Ipv6Addr::new(0x2a0f, 0xe9fe, 0, 0, 0, 0, 0, 0x66))
-    } else {
-        IpAddr::V4(Ipv4Addr::new(45, 254, 0, 66))
     }
 }
 
