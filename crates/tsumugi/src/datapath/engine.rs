@@ -27,7 +27,7 @@ const LOADING_PAUSE: Duration = Duration::from_millis(50);
 /// Why the kernel cannot move this tunnel's packets, whatever machine this is.
 pub fn never_the_kernel(plan: &Tunnel) -> Option<WhyUserspace> {
     match plan.encapsulation {
-        // First what no statement of the file can change.
+        // What no kernel can do comes first: it is the reason whatever the file says.
         Encapsulation::EtherIp | Encapsulation::Gretap { .. } => Some(WhyUserspace::NoDevice),
         Encapsulation::Gre { .. } if plan.outer_ipv6 => Some(WhyUserspace::CannotFragment),
         _ if plan.engine == Engine::Userspace => Some(WhyUserspace::Stated),

@@ -141,9 +141,9 @@ impl<'a> Ground<'a> {
             let doing = Doing::MakingMachine { machine: peer.host.clone() };
             self.peer_host(peer).map_err(Trouble::doing(doing))?;
         }
-        for guest in &lab.guests {
+        for (number, guest) in (1..).zip(&lab.guests) {
             let doing = Doing::MakingMachine { machine: guest.machine.to_string() };
-            self.guest(guest).map_err(Trouble::doing(doing))?;
+            self.guest(guest, number).map_err(Trouble::doing(doing))?;
         }
         Ok(())
     }
@@ -323,11 +323,14 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// A host on the other end of a router's port.
-    fn guest(&mut self, guest: &super::Guest) -> io::Result<()> {
+    /// A host on the other end of a router's port; the n-th of the lab.
+    fn guest(&mut self, guest: &super::Guest, number: u16) -> io::Result<()> {
         let eth0 = interface("eth0");
         self.wire((&guest.router, &guest.port), (&guest.machine, &eth0), 1500)?;
         let place = self.place(&guest.machine)?;
+        // Neighbour discovery for what has not the guest's own source asks from here: no router's,
+        // which has its id there, and no other guest's.
+        place.address(&eth0, local(Ipv6Addr::new(0xfe80, 0, 0, 0, 0xffff, 0, 0, number)))?;
         for own in &guest.addresses {
             place.address(&eth0, *own)?;
             if let Some(gateway) = guest.gateways.iter().find(|gateway| own.contains(&gateway.addr())) {
