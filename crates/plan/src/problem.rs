@@ -516,23 +516,67 @@ pub enum SegmentProblem {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PeerProblem {
-    AsnIsOurs { asn: Asn },
-    AsnPrivate { asn: Asn, role: Role },
-    AsnReserved { asn: Asn },
-    AsnIsRouters { asn: Asn, router: String },
+    AsnIsOurs {
+        asn: Asn,
+    },
+    AsnPrivate {
+        asn: Asn,
+        role: Role,
+    },
+    AsnReserved {
+        asn: Asn,
+    },
+    AsnIsRouters {
+        asn: Asn,
+        router: String,
+    },
     CustomerWithoutPrefixes,
-    PrefixesOutOfPlace { role: Role },
-    PrefixTooLong { prefix: Prefix, longest: u8 },
-    PrefixNotGlobal { prefix: Prefix },
-    NeighbourNotOnConnection { neighbour: IpAddr },
-    NeighbourIsOurs { neighbour: IpAddr },
-    NeighbourTwice { neighbour: IpAddr },
-    AddressWithoutNeighbour { address: Prefix },
-    AddressInPool { address: IpAddr, space: Prefix },
-    ConnectionsOverlap { address: Prefix, first: Prefix },
-    RemoteFamily { line: String, family: Family },
-    RemoteInside { remote: IpAddr, space: Prefix },
-    RemoteIsOurs { remote: IpAddr },
+    PrefixesOutOfPlace {
+        role: Role,
+    },
+    PrefixTooLong {
+        prefix: Prefix,
+        longest: u8,
+    },
+    /// A customer's prefix in which loopbacks of ours are.
+    PrefixInPool {
+        prefix: Prefix,
+        pool: Prefix,
+    },
+    PrefixNotGlobal {
+        prefix: Prefix,
+    },
+    NeighbourNotOnConnection {
+        neighbour: IpAddr,
+    },
+    NeighbourIsOurs {
+        neighbour: IpAddr,
+    },
+    NeighbourTwice {
+        neighbour: IpAddr,
+    },
+    AddressWithoutNeighbour {
+        address: Prefix,
+    },
+    AddressInPool {
+        address: IpAddr,
+        space: Prefix,
+    },
+    ConnectionsOverlap {
+        address: Prefix,
+        first: Prefix,
+    },
+    RemoteFamily {
+        line: String,
+        family: Family,
+    },
+    RemoteInside {
+        remote: IpAddr,
+        space: Prefix,
+    },
+    RemoteIsOurs {
+        remote: IpAddr,
+    },
 }
 
 /// The ways by which people come to repair.

@@ -219,6 +219,7 @@ fn outside() -> Vec<Case> {
         "prefixes-out-of-place": ["role = \"provider\"" => "role = \"provider\"\nprefixes = [\"192.31.196.0/24\"]"]
             tells ["prefixes-out-of-place"];
         "customer-prefix-too-long": ["192.31.196.0/24" => "192.31.196.0/25"] tells ["prefix-too-long"];
+        "customer-prefix-in-pool": ["192.31.196.0/24" => "43.228.174.128/27"] tells ["prefix-in-pool"];
         "customer-prefix-not-global": ["192.31.196.0/24" => "192.168.0.0/24"] tells ["prefix-not-global"];
         "neighbour-not-on-connection": ["\"203.0.113.1\"" => "\"203.0.113.5\""] tells ["neighbour-not-on-connection"];
         "neighbour-is-ours": ["\"203.0.113.1\"" => "\"203.0.113.2\""] tells ["neighbour-is-ours"];
@@ -259,6 +260,14 @@ fn all() -> Vec<Case> {
 #[test]
 fn nothing_is_wrong_with_the_base() {
     assert_eq!(problems(BASE), []);
+}
+
+/// What was lent of our own is of whatever length: nobody outside hears of it.
+#[test]
+fn a_part_of_ours_may_be_a_customers() {
+    let lent = BASE.replacen("192.31.196.0/24", "43.228.174.64/27", 1);
+    assert_ne!(lent, BASE);
+    assert_eq!(problems(&lent), []);
 }
 
 #[test]

@@ -12,11 +12,11 @@
 use crate::kernel::Namespace;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tsumugi_core::id::{KeyName, Plane};
@@ -24,6 +24,9 @@ use tsumugi_core::router_plan::{RouterPlan, SCHEMA};
 
 /// 32 bytes of an X25519 key.
 pub type KeyBytes = [u8; 32];
+
+/// Bytes of a plan: one of a router with ten thousand links is smaller.
+const LARGEST_PLAN: u64 = 64 << 20;
 
 /// Why a plan was refused whole. What runs is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +83,7 @@ impl StateDir {
         struct Version {
             schema: u32,
         }
-        let text = fs::read(self.path.join("plan.json"))
+        let text = read_plain(&self.path.join("plan.json"), LARGEST_PLAN)
             .map_err(|error| PlanRefused::NotRead { error: error.to_string() })?;
         // The schema first: a later one may have fields that these types cannot hold.
         let Version { schema } = serde_json::from_slice(&text).map_err(PlanRefused::not_a_plan)?;
@@ -192,6 +195,23 @@ fn decode_key(text: &str) -> io::Result<KeyBytes> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not the base64 of a 32-byte key"))
 }
 
+/// Reads a whole file of at most `largest` bytes. Never waits: what is no plain file (a pipe that
+/// nobody writes to) is refused.
+fn read_plain(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NONBLOCK.bits() | OFlag::O_CLOEXEC.bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no plain file"));
+    }
+    if found.len() > largest {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(largest).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +275,12 @@ mod tests {
         assert!(matches!(state.plan(), Err(PlanRefused::NotRead { .. })));
         let path = scratch.0.join("plan.json");
         let write = |plan: &RouterPlan| fs::write(&path, serde_json::to_vec_pretty(plan).unwrap()).unwrap();
+
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead { .. })), "a pipe must not be waited for");
+        fs::remove_file(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len(LARGEST_PLAN + 1).unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead { .. })));
 
         write(&plan());
         assert_eq!(state.plan().unwrap(), plan());

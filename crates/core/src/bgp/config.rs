@@ -72,8 +72,8 @@ pub enum Transport {
         /// `None`: the source of the router advertisements heard on the link.
         remote: Option<Ipv6Addr>,
     },
-    /// An outside connection with addresses of its own.
-    Numbered { link: IfName, local: IpAddr, remote: IpAddr },
+    /// An outside connection with addresses of its own. `network`: what is reached on the link itself.
+    Numbered { link: IfName, local: IpAddr, remote: IpAddr, network: Prefix },
 }
 
 impl Transport {

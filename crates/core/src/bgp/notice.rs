@@ -92,7 +92,8 @@ pub enum ImportRefusal {
     OwnPrefix { within: Prefix },
     /// From a customer: not among what it may announce.
     NotTheCustomers,
-    /// The next hop is one of our own addresses, or no address of a router.
+    /// The next hop is one of our own addresses, no address of a router, or on another network than
+    /// the session.
     NextHop { next_hop: IpAddr },
     /// The UPDATE's attributes were wrong: taken as a withdrawal (RFC 7606).
     TreatedAsWithdraw,

@@ -255,7 +255,19 @@ pub(super) fn import_next_hop(
         IpAddr::V4(it) => !(it.octets()[0] == 0 || it.is_loopback() || it.octets()[0] >= 224),
         IpAddr::V6(it) => !(it.is_unspecified() || it.is_loopback() || it.is_multicast()),
     };
-    if router && next_hop != ours { Ok(next_hop) } else { Err(ImportRefusal::NextHop { next_hop }) }
+    // RFC 4271 6.3, 5.1.3: between neighbours on one network a next hop is on that network too; by any
+    // other nothing can be forwarded.
+    let on_link = match (&neighbour.transport, next_hop) {
+        (Transport::Numbered { network, .. }, next_hop) => {
+            network.contains(&next_hop) || matches!(next_hop, IpAddr::V6(it) if link_local(it))
+        }
+        (Transport::Unnumbered { .. }, _) => true,
+    };
+    if router && on_link && next_hop != ours {
+        Ok(next_hop)
+    } else {
+        Err(ImportRefusal::NextHop { next_hop })
+    }
 }
 
 /// The part of export that looks at a route and its prefix: whether the neighbour hears of it.

@@ -80,7 +80,11 @@ fn announced(survey: &mut Survey<'_>, peer: &Peer) {
         (Some(prefixes), Role::Customer) => {
             for said in prefixes.iter() {
                 let Some(prefix) = said.sound() else { continue };
-                if prefix.prefix_len() > longest(prefix) {
+                if let Some(pool) = survey.loopbacks.overlapping(prefix) {
+                    survey.tell(said.span(), PeerProblem::PrefixInPool { prefix: *prefix, pool });
+                } else if survey.prefixes.around(prefix).is_some() {
+                    // A part of ours, lent to the customer: it stays inside, of whatever length.
+                } else if prefix.prefix_len() > longest(prefix) {
                     let kind = PeerProblem::PrefixTooLong { prefix: *prefix, longest: longest(prefix) };
                     survey.tell(said.span(), kind);
                 } else if !is_global(prefix) {

@@ -86,6 +86,7 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
                 link: connection.end.name.clone(),
                 local: local.addr(),
                 remote: **remote,
+                network: local.trunc(),
             },
             local_asn: public_asn,
             remote_asn: *peer.asn,

@@ -58,6 +58,12 @@ pub(super) fn words(kind: &PeerProblem) -> Words {
             format!("{prefix}は/{longest}より長く、受け取りも広報もできません"),
             format!("customerのものであれば、それを含む/{longest}を書いてください"),
         ),
+        PeerProblem::PrefixInPool { prefix, pool } => Words::new(
+            format!("{prefix} overlaps {pool}, where the routers' loopbacks are"),
+            "lend the customer a part that nothing of the network's own uses",
+            format!("{prefix}が、ルーターのループバックの範囲{pool}と重なっています"),
+            "ネットワーク自身が使っていない部分を割り当ててください",
+        ),
         PeerProblem::PrefixNotGlobal { prefix } => super::network::not_global(&prefix.to_string()),
         _ => connections(kind),
     }

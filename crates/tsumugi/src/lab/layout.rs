@@ -356,14 +356,19 @@ impl<'a> Layout<'a> {
         let name = machine.name.clone();
         let host = self.machine(&format!("host-{name}"), MachineRole::Host, None).name.clone();
         let wire = self.wire_name(&format!("{router}-{}", *peer.name));
-        let (prefixes, host_addresses) = behind(peer, number);
+        let addresses: Vec<IpAddr> = at.neighbours.iter().map(|address| **address).collect();
+        let (mut prefixes, mut host_addresses) = behind(peer, number);
+        // What it has no session to tell of, nobody finds there.
+        let carried = |it: IpAddr| addresses.iter().any(|address| address.is_ipv6() == it.is_ipv6());
+        prefixes.retain(|prefix| carried(prefix.addr()));
+        host_addresses.retain(|address| carried(*address));
         let mut stand = PeerStand {
             peer: (*peer.name).clone(),
             machine: name.clone(),
             host: host.clone(),
             router: router.clone(),
             interface: interface("peer"),
-            addresses: at.neighbours.iter().map(|address| **address).collect(),
+            addresses,
             router_addresses: at.addresses.iter().map(|prefix| prefix.addr()).collect(),
             prefixes,
             host_addresses,

@@ -142,7 +142,7 @@ impl<'a> Ground<'a> {
             self.peer_host(peer).map_err(Trouble::doing(doing))?;
         }
         for (number, guest) in (1..).zip(&lab.guests) {
-            let doing = Doing::MakingMachine { machine: guest.machine.to_string() };
+            let doing = Doing::MakingMachine { machine: guest.machine.clone() };
             self.guest(guest, number).map_err(Trouble::doing(doing))?;
         }
         Ok(())

@@ -149,7 +149,12 @@ pub fn provider(plan: &mut RouterPlan, link: &str, asn: u32, ends: &[(&str, &str
         let family = if local.is_ipv4() { Family::Ipv4Unicast } else { Family::Ipv6Unicast };
         plan.speaker.as_mut().unwrap().neighbours.push(NeighbourConfig {
             name: format!("provider {}", if local.is_ipv4() { "ipv4" } else { "ipv6" }),
-            transport: Transport::Numbered { link: name(link), local, remote: remote.parse().unwrap() },
+            transport: Transport::Numbered {
+                link: name(link),
+                local,
+                remote: remote.parse().unwrap(),
+                network: address.trunc(),
+            },
             local_asn: PUBLIC,
             remote_asn: Asn(asn),
             relation: Relation::Outside(OutsidePolicy {

@@ -5,7 +5,7 @@ use crate::bgp::config::{Origination, Role};
 use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
-    Aggregator, Attributes, Community, ExtendedCommunity, LargeCommunity, UnknownAttribute,
+    Aggregator, AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, UnknownAttribute, Update,
 };
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -170,6 +170,32 @@ fn forged_communities_are_scrubbed() {
     assert_eq!((*heard.communities).to_vec(), [Community(0x0001_0001)]);
     assert_eq!(*heard.unknown, [UnknownAttribute { code: 99, value: Box::new([1, 2]) }]);
     assert_eq!(heard.med, None);
+}
+
+#[test]
+fn a_next_hop_is_on_the_network_of_the_session() {
+    let mut border = border(|_| {});
+    let stranger = border.peer[0];
+    let mut by = |next_hop: [u8; 4]| {
+        let mut bytes = Vec::new();
+        let attributes = Attributes { as_path: AsPath::sequence([Asn(PEER)]), ..Attributes::default() };
+        Update {
+            attributes: Some(attributes),
+            next_hop: Some(next_hop.into()),
+            announced: vec![prefix("9.9.9.0/24")],
+            ..Update::default()
+        }
+        .emit(true, &mut bytes);
+        border.net.say(stranger, bytes);
+        border.net.run(ms(500));
+        let taken = border.heard(border.customer[0]).contains(&"9.9.9.0/24".to_string());
+        (taken, border.refused(2, "as63790 203"))
+    };
+    // Somebody elsewhere; a router of ours.
+    for next_hop in [[198, 51, 100, 1], [43, 228, 174, 129]] {
+        let reason = ImportRefusal::NextHop { next_hop: next_hop.into() };
+        assert_eq!(by(next_hop), (false, vec![("9.9.9.0/24".to_string(), reason)]));
+    }
 }
 
 #[test]

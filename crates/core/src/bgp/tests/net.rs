@@ -231,7 +231,12 @@ impl Net {
             self.machines.push(Machine::Stranger(Stranger::new(asn, remote)));
             self.router_mut(node).config.neighbours.push(NeighbourConfig {
                 name: format!("as{} {local}", asn.0),
-                transport: Transport::Numbered { link: names[0].clone(), local, remote },
+                transport: Transport::Numbered {
+                    link: names[0].clone(),
+                    local,
+                    remote,
+                    network: Prefix::new(local, if local.is_ipv4() { 30 } else { 64 }).unwrap().trunc(),
+                },
                 local_asn: PUBLIC,
                 remote_asn: asn,
                 relation: Relation::Outside(policy.clone()),

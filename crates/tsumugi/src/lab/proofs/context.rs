@@ -93,8 +93,8 @@ pub fn direction(wire: &Wire, from: &WireEnd, to: &WireEnd) -> String {
 /// Dropping it takes them away again.
 pub struct Pinned {
     pins: Vec<Pin>,
-    /// Loopbacks of the first and the second end, IPv4 then IPv6.
-    pub ends: [[IpAddr; 2]; 2],
+    /// A loopback of the first and one of the second end, for each family that both have.
+    pub pairs: Vec<[IpAddr; 2]>,
 }
 
 struct Pin {
@@ -106,15 +106,18 @@ impl Pinned {
     /// # Errors
     /// What the kernel says.
     pub fn over(context: &Context, wire: &Wire) -> io::Result<Pinned> {
-        let ends = [pair_of(context, &wire.ends[0])?, pair_of(context, &wire.ends[1])?];
-        let mut pinned = Pinned { pins: Vec::new(), ends };
+        let [near, far] = &wire.ends;
+        let loopbacks = |end: &WireEnd| Ok::<_, io::Error>(context.loopbacks(context.machine(&end.machine)?));
+        let pairs = pairs(&loopbacks(near)?, &loopbacks(far)?);
+        let mut pinned = Pinned { pins: Vec::new(), pairs: pairs.clone() };
         for (number, end) in wire.ends.iter().enumerate() {
             let far = &wire.ends[1 - number];
             let via = link_local(context, &far.machine)?;
             let mut netlink = Netlink::open_in(&context.namespace(&end.machine, Plane::Fabric)?)?;
             let link = netlink.index(&end.interface)?;
             let mut pin = Pin { netlink, routes: Vec::new() };
-            let done = pin.set(link, via, ends[number], ends[1 - number]);
+            let ways = pairs.iter().map(|pair| (pair[number], pair[1 - number]));
+            let done = ways.into_iter().try_for_each(|(own, far)| pin.set(link, via, own, far));
             // Kept even if it failed half way: dropped, it is taken back.
             pinned.pins.push(pin);
             done?;
@@ -123,34 +126,24 @@ impl Pinned {
     }
 }
 
-/// The loopbacks of a link's end, IPv4 then IPv6.
-fn pair_of(context: &Context, end: &WireEnd) -> io::Result<[IpAddr; 2]> {
-    let loopbacks = context.loopbacks(context.machine(&end.machine)?);
-    both_families(&loopbacks)
-        .ok_or_else(|| io::Error::other(format!("{} has not a loopback of each family", end.machine)))
-}
-
-/// The first address of either family, IPv4 first.
-pub fn both_families(addresses: &[IpAddr]) -> Option<[IpAddr; 2]> {
-    let v4 = addresses.iter().copied().find(IpAddr::is_ipv4)?;
-    let v6 = addresses.iter().copied().find(IpAddr::is_ipv6)?;
-    Some([v4, v6])
+/// An address of one and one of the other end, for each family that both have, IPv4 first.
+pub fn pairs(near: &[IpAddr], far: &[IpAddr]) -> Vec<[IpAddr; 2]> {
+    let of = |addresses: &[IpAddr], ipv6| addresses.iter().copied().find(|it| it.is_ipv6() == ipv6);
+    [false, true].into_iter().filter_map(|ipv6| Some([of(near, ipv6)?, of(far, ipv6)?])).collect()
 }
 
 impl Pin {
-    fn set(&mut self, link: u32, via: IpAddr, own: [IpAddr; 2], far: [IpAddr; 2]) -> io::Result<()> {
-        for (address, source) in far.into_iter().zip(own) {
-            let route = RouteInfo {
-                prefix: Prefix::from(address),
-                target: TargetInfo::NextHops(vec![NextHopInfo { link, via: Some(via) }]),
-                source: Some(source),
-                mtu: None,
-                metric: Some(FOREMOST),
-                protocol: NOBODY,
-            };
-            self.netlink.set_route(&route)?;
-            self.routes.push(route);
-        }
+    fn set(&mut self, link: u32, via: IpAddr, own: IpAddr, far: IpAddr) -> io::Result<()> {
+        let route = RouteInfo {
+            prefix: Prefix::from(far),
+            target: TargetInfo::NextHops(vec![NextHopInfo { link, via: Some(via) }]),
+            source: Some(own),
+            mtu: None,
+            metric: Some(FOREMOST),
+            protocol: NOBODY,
+        };
+        self.netlink.set_route(&route)?;
+        self.routes.push(route);
         Ok(())
     }
 }

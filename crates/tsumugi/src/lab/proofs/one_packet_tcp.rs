@@ -36,17 +36,17 @@ pub fn prove(context: &Context) -> Vec<Row> {
 
 fn over_link(context: &Context, wire: &Wire) -> Verdict {
     let pinned = Pinned::over(context, wire)?;
-    judge(context, wire, pinned.ends, 0)
+    judge(context, wire, &pinned.pairs, 0)
 }
 
 fn over_connection(context: &Context, wire: &Wire) -> Verdict {
-    judge(context, wire, outside_addresses(context, wire)?, BGP_PORT)
+    judge(context, wire, &outside_addresses(context, wire)?, BGP_PORT)
 }
 
 /// One connection of each family from the first end to the second, and bytes over it both ways.
-fn judge(context: &Context, wire: &Wire, [near, far]: [[IpAddr; 2]; 2], port: u16) -> Verdict {
+fn judge(context: &Context, wire: &Wire, pairs: &[[IpAddr; 2]], port: u16) -> Verdict {
     let (mut packets, mut largest) = (0, 0);
-    for (source, destination) in near.into_iter().zip(far) {
+    for &[source, destination] in pairs {
         let of = |what| Finding::Of { ipv6: source.is_ipv6(), what: Box::new(what) };
         let seen = transfer(context, wire, source, destination, port).map_err(of)?;
         let (count, size) = count(&seen, wire).map_err(of)?;

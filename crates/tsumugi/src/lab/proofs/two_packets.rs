@@ -9,7 +9,7 @@
 //! counted; nor is what is small, such as BGP's keepalives.
 
 use super::Context;
-use super::context::{Pinned, both_families, direction};
+use super::context::{Pinned, direction, pairs};
 use crate::lab::capture::{Datagram, PacketSocket, Piece, Recorder, Seen, datagrams};
 use crate::lab::probe::echo::{EchoSocket, Question, ask_all};
 use crate::lab::probe::options::Cutting;
@@ -19,6 +19,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 use tsumugi_core::id::Plane;
+use tsumugi_core::mtu::Ip;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -37,7 +38,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
         for (from, to) in [(0, 1), (1, 0)] {
             let subject = direction(wire, &wire.ends[from], &wire.ends[to]);
             let verdict = match &pinned {
-                Ok(pinned) => one_way(context, wire, from, pinned.ends[from], pinned.ends[to]),
+                Ok(pinned) => one_way(context, wire, from, &pinned.pairs),
                 Err(error) => Err(Finding::Failed(error.to_string())),
             };
             rows.push(Row::new(ProofId::TwoPackets, subject, verdict));
@@ -46,31 +47,31 @@ pub fn prove(context: &Context) -> Vec<Row> {
     for wire in context.lab.wires.iter().filter(|wire| wire.outside && wire.by != WireKind::Ethernet) {
         for (from, to) in [(0, 1), (1, 0)] {
             let subject = direction(wire, &wire.ends[from], &wire.ends[to]);
-            let verdict = outside_addresses(context, wire)
-                .and_then(|ends| one_way(context, wire, from, ends[from], ends[to]));
+            let verdict =
+                outside_addresses(context, wire).and_then(|pairs| one_way(context, wire, from, &pairs));
             rows.push(Row::new(ProofId::TwoPackets, subject, verdict));
         }
     }
     rows
 }
 
-/// The addresses that the ends of an outside connection have of their own, IPv4 then IPv6.
-pub fn outside_addresses(context: &Context, wire: &Wire) -> Result<[[IpAddr; 2]; 2], Finding> {
+/// The addresses that the ends of an outside connection have of their own, ours first, for each family
+/// that it carries.
+pub fn outside_addresses(context: &Context, wire: &Wire) -> Result<Vec<[IpAddr; 2]>, Finding> {
     let [router, stand_in] = &wire.ends;
     let peer = context.lab.peer(&stand_in.machine).filter(|peer| peer.router == router.machine);
-    let ends =
-        peer.and_then(|peer| Some([both_families(&peer.router_addresses)?, both_families(&peer.addresses)?]));
-    ends.ok_or_else(|| Finding::Failed(format!("{}: no addresses of both families", wire.name)))
+    let pairs = peer.map(|peer| pairs(&peer.router_addresses, &peer.addresses)).unwrap_or_default();
+    if pairs.is_empty() { Err(Finding::Failed(format!("{}: no addresses", wire.name))) } else { Ok(pairs) }
 }
 
-fn one_way(context: &Context, wire: &Wire, from: usize, sources: [IpAddr; 2], to: [IpAddr; 2]) -> Verdict {
-    let mut sizes = [Vec::new(), Vec::new()];
-    for (size, (source, destination)) in sizes.iter_mut().zip(sources.into_iter().zip(to)) {
+fn one_way(context: &Context, wire: &Wire, from: usize, pairs: &[[IpAddr; 2]]) -> Verdict {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for pair in pairs {
+        let (source, destination) = (pair[from], pair[1 - from]);
         let ipv6 = source.is_ipv6();
-        *size = exchange(context, wire, from, source, destination)
+        *(if ipv6 { &mut v6 } else { &mut v4 }) = exchange(context, wire, from, source, destination)
             .map_err(|finding| Finding::Of { ipv6, what: Box::new(finding) })?;
     }
-    let [v4, v6] = sizes;
     Ok(Finding::TwoPackets { inner: wire.mtu.into(), v4, v6, path_mtu: wire.path_mtu.into() })
 }
 
@@ -121,11 +122,19 @@ fn judge_outer(seen: &[Seen], wire: &Wire, from: usize, inner: usize, arrived: b
         if let Some(length) = pieces.iter().copied().find(|length| *length > path_mtu) {
             return Err(Finding::TooLarge { place, length, path_mtu });
         }
-        if pieces.len() != 2 {
+        // Where the path passes it whole there is nothing to cut.
+        let whole = found.first().map_or(0, |datagram| datagram.payload) + header(&wire.ends[from]);
+        if pieces.len() != if whole <= path_mtu { 1 } else { 2 } {
             return Err(Finding::Pieces { place, pieces });
         }
     }
     Ok(())
+}
+
+/// Bytes of the outer IP header.
+fn header(end: &WireEnd) -> usize {
+    let ipv6 = end.flow.as_ref().is_some_and(|flow| flow.local.is_ipv6());
+    Ip::of_ipv6(ipv6).header() as usize
 }
 
 /// What came out of the tunnel is what went in: whole, of the same length, with DF.

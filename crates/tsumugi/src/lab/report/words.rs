@@ -341,7 +341,12 @@ impl Finding {
         match self {
             Finding::TwoPackets { inner, v4, v6, path_mtu } => {
                 let (v4, v6) = (sum(v4), sum(v6));
-                let each = if v4 == v6 { v4 } else { format!("{v4} (IPv4), {v6} (IPv6)") };
+                let each = match (v4.is_empty(), v6.is_empty()) {
+                    (_, true) => v4,
+                    (true, _) => v6,
+                    _ if v4 == v6 => v4,
+                    _ => format!("{v4} (IPv4), {v6} (IPv6)"),
+                };
                 [
                     format!("{inner} in {each} of at most {path_mtu}"),
                     format!("{inner} → {each}、上限 {path_mtu}"),

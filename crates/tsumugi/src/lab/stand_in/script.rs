@@ -91,6 +91,9 @@ pub fn script(lab: &Lab, peer: &PeerStand) -> Vec<Announcement> {
     for ipv6 in [false, true] {
         script.extend(writer.refused(ipv6));
     }
+    // Where a family has no session, nothing of it can be said.
+    let carried = |prefix: Prefix| peer.addresses.iter().any(|it| it.is_ipv6() == prefix.addr().is_ipv6());
+    script.retain(|announcement| carried(announcement.prefix));
     script
 }
 

@@ -3,7 +3,7 @@
 use super::super::Context;
 use crate::lab::PeerStand;
 use crate::lab::report::{Finding, ProofId, Row, Verdict};
-use crate::lab::stand_in::{self, Expect, Heard, HeardRoute};
+use crate::lab::stand_in::{self, Announcement, Expect, Heard, HeardRoute};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tsumugi_core::bgp::config::{OutsidePolicy, Role};
@@ -47,40 +47,56 @@ fn judge(context: &Context, peer: &PeerStand) -> Verdict {
     compare(&heard, &due, session.local_asn)
 }
 
-/// Every prefix that the peer must hear, with its path; several where any of them is right.
+/// Every prefix that the peer must hear, with the paths that it may have.
 type Due = BTreeMap<Prefix, Vec<Vec<Asn>>>;
 
 fn due(context: &Context, peer: &PeerStand, public: Asn, policy: &OutsidePolicy) -> Due {
     let front = vec![public; 1 + usize::from(policy.extra_prepends)];
+    let carried = |prefix: Prefix| peer.addresses.iter().any(|it| it.is_ipv6() == prefix.addr().is_ipv6());
     let own = context.lab.plans.get(&peer.router).and_then(|plan| plan.speaker.as_ref());
     let own = own.map_or(&[][..], |speaker| &speaker.own_prefixes);
     let mut due: Due = own.iter().map(|prefix| (*prefix, vec![front.clone()])).collect();
-    // What several announce alike: the roles that do, each with its path.
-    let mut contested: BTreeMap<Prefix, Vec<(Role, Vec<Asn>)>> = BTreeMap::new();
-    for other in context.lab.peers.iter().filter(|other| other.peer != peer.peer) {
-        let Some((_, theirs)) = stand_in::neighbour(context.lab, other) else { continue };
+    let others: Vec<(Role, Vec<Announcement>)> = context
+        .lab
+        .peers
+        .iter()
+        .filter(|other| other.peer != peer.peer)
+        .filter_map(|other| {
+            let (_, theirs) = stand_in::neighbour(context.lab, other)?;
+            Some((theirs.role, stand_in::script(context.lab, other)))
+        })
+        .collect();
+    // A private number is the customer's alone: towards others the network speaks for it.
+    let path = |one: &Announcement| -> Vec<Asn> {
+        front.iter().chain(one.path.iter().filter(|asn| !asn.is_private())).copied().collect()
+    };
+    for (role, script) in &others {
         // Customers' routes go to everybody, everything goes to customers.
-        if theirs.role == Role::Customer || policy.role == Role::Customer {
-            for one in stand_in::script(context.lab, other) {
-                let path: Vec<Asn> = front.iter().chain(&one.path).copied().collect();
-                match one.expect {
-                    // What we lent a customer of our own prefixes stays inside.
-                    Expect::Taken if own.iter().any(|own| own.contains(&one.prefix)) => {}
-                    Expect::Taken | Expect::TakenUnmarked => {
-                        due.insert(one.prefix, vec![path]);
-                    }
-                    Expect::Contested => contested.entry(one.prefix).or_default().push((theirs.role, path)),
-                    Expect::Refused(_) => {}
-                }
+        if *role != Role::Customer && policy.role != Role::Customer {
+            continue;
+        }
+        for one in script {
+            // What all announce comes from a peer if there is one, else from any provider.
+            let contested = || {
+                let better = |(other, script): &(Role, Vec<Announcement>)| {
+                    *other == Role::Peer && script.iter().any(|it| it.prefix == one.prefix)
+                };
+                *role == Role::Peer || !others.iter().any(better)
+            };
+            // What was lent of our own stays inside.
+            let lent = own.iter().any(|own| own.contains(&one.prefix));
+            let heard = match one.expect {
+                _ if lent => false,
+                Expect::Taken | Expect::TakenUnmarked => true,
+                Expect::Contested => contested(),
+                Expect::Refused(_) => false,
+            };
+            if heard {
+                due.entry(one.prefix).or_default().push(path(one));
             }
         }
     }
-    for (prefix, announcers) in contested {
-        // A peer's routes are preferred to a provider's; among equals the inside decides.
-        let peers = announcers.iter().any(|(role, _)| *role == Role::Peer);
-        let best = announcers.into_iter().filter(|(role, _)| !peers || *role == Role::Peer);
-        due.insert(prefix, best.map(|(_, path)| path).collect());
-    }
+    due.retain(|prefix, _| carried(*prefix));
     due
 }
 
