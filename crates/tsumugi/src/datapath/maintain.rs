@@ -8,7 +8,7 @@ use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
 use super::wireguard::{Keys, WireGuard};
 use super::{Datapath, Token, watch};
 use crate::observe::status::{Chosen, Missing, WhyUserspace};
-use crate::observe::words;
+use crate::observe::{logging, words};
 use std::io;
 use std::time::Instant;
 use tsumugi_core::desired::ALIAS_TAG;
@@ -21,11 +21,7 @@ impl Datapath {
         let plan = match self.state.plan() {
             Ok(plan) => plan,
             Err(refused) => {
-                if self.refused.as_ref() != Some(&refused) {
-                    let reason = words::plan_refused(&refused, Lang::En);
-                    tracing::error!(reason, "plan refused, what runs is kept");
-                }
-                self.refused = Some(refused);
+                logging::refuse_plan(&mut self.refused, refused);
                 return;
             }
         };

@@ -7,10 +7,10 @@ use super::trouble::{self, Doing};
 use super::underlay::Ground;
 use super::{Lab, PeerStand, Trouble, client};
 use crate::kernel::Netlink;
+use crate::observe::serve;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::{self, Read};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::thread;
 use std::time::Duration;
 use tsumugi_core::id::{IfName, Plane, Prefix};
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const PACE: Duration = Duration::from_millis(25);
 /// Between two questions to a router: an answer costs it a look at the kernel's counters.
 const ASKING_PACE: Duration = Duration::from_millis(100);
+/// How long a process may take to say how it is.
+const ANSWER: Duration = Duration::from_secs(1);
 /// Lines of a log that say why it hangs.
 const LAST_WORDS: usize = 8;
 
@@ -319,10 +321,6 @@ impl super::Machine {
     /// # Errors
     /// If it does not answer, or not within a second.
     pub fn status(&self, kind: ProcessKind) -> io::Result<serde_json::Value> {
-        let mut stream = UnixStream::connect(self.socket_path(kind))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        let mut document = Vec::new();
-        stream.read_to_end(&mut document)?;
-        Ok(serde_json::from_slice(&document)?)
+        Ok(serde_json::from_str(&serve::ask(&self.socket_path(kind), ANSWER)?)?)
     }
 }

@@ -236,11 +236,7 @@ impl Management {
         let plan = match self.state.plan() {
             Ok(plan) => plan,
             Err(refused) => {
-                if self.refused.as_ref() != Some(&refused) {
-                    let reason = words::plan_refused(&refused, Lang::En);
-                    tracing::error!(reason, "plan refused, what runs is kept");
-                }
-                self.refused = Some(refused);
+                logging::refuse_plan(&mut self.refused, refused);
                 return;
             }
         };

@@ -21,7 +21,6 @@ mod signals;
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
 use crate::observe::status::{PlanStatus, RouterStatus, Running};
-use crate::observe::words;
 use crate::state::{PlanRefused, StateDir};
 use poll::{Poll, Token};
 use router::Router;
@@ -30,7 +29,6 @@ use std::io;
 use std::path::Path;
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::Instant;
-use tsumugi_plan::explain::Lang;
 
 /// Runs until it is told to stop.
 ///
@@ -81,11 +79,7 @@ impl Frame {
             Ok(_) => PlanRefused::NoSpeaker,
             Err(refusal) => refusal,
         };
-        if self.refused.as_ref() != Some(&refusal) {
-            let reason = words::plan_refused(&refusal, Lang::En);
-            tracing::error!(reason, "plan refused, what runs is kept");
-        }
-        self.refused = Some(refusal);
+        logging::refuse_plan(&mut self.refused, refusal);
         None
     }
 

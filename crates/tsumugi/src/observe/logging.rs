@@ -1,7 +1,10 @@
 //! The log: one event per change of state, on standard error.
 
+use super::words;
+use crate::state::PlanRefused;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
+use tsumugi_plan::explain::Lang;
 
 /// Starts the log of a long-running process: text on a terminal, JSON lines otherwise.
 /// `TSUMUGI_LOG` takes a filter (`debug`, `tsumugi=trace`); without it, `info` and above. `process`
@@ -18,4 +21,12 @@ pub fn init(process: &'static str) {
     if started.is_ok() {
         tracing::info!(process, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "started");
     }
+}
+
+/// Notes that a plan is refused; said if it was not refused for the same reason `before`.
+pub fn refuse_plan(before: &mut Option<PlanRefused>, refused: PlanRefused) {
+    if before.as_ref() != Some(&refused) {
+        tracing::error!(reason = words::plan_refused(&refused, Lang::En), "plan refused, what runs is kept");
+    }
+    *before = Some(refused);
 }

@@ -152,6 +152,86 @@ mod tests {
         assert_eq!(page("datapath", &document, Lang::En), expected);
     }
 
+    fn plan() -> Value {
+        json!({"network": "as", "router": "hana", "site": "", "id": 1, "generation": 3, "hash": "x",
+               "refused": {"reason": "schema", "found": 2, "known": 1}})
+    }
+
+    #[test]
+    fn a_tunnel_says_its_state_its_engine_and_why_it_drops() {
+        let document = json!({
+            "process": "datapath", "pid": 1, "uptime_ms": 5000, "plan": plan(), "unmade": ["wg-b"],
+            "tunnels": [{
+                "name": "gre-a", "alias": "", "by": "gre", "engine": "userspace", "why": "cannot-fragment",
+                "state": "no-line", "trouble": [{"reason": "no-interface"}], "line": "eth1",
+                "local": "2001:db8::1", "remote": null, "path_mtu": 1500, "mtu": 2400,
+                "received": {"packets": 1, "bytes": 9}, "sent": {"packets": 2, "bytes": 9},
+                "drops": {"no-line": 4}, "last_heard_ms": null, "session_age": null,
+            }],
+            "lines": [{"name": "eth1", "open": false, "trouble": {"reason": "no-interface"}, "drops": {}}],
+            "underlay": {"waiting": ["eth1"], "failing": []},
+        });
+        let english = "\
+datapath: hana of as (id 1), up 5s
+  newest plan refused: the plan's schema is 2, this program knows 1
+  tunnels
+    gre-a            waits for its line
+      gre on line eth1, 2001:db8::1 to ?; MTU 2400 over 1500; in userspace (the kernel's GRE over IPv6 cannot fragment outside)
+      received 1 packets, sent 2
+      its interface is not there
+      dropped packets
+               4  the line was not open yet, or had no address
+    wg-b             could not be made, the log says why
+  lines
+    eth1             not usable yet: its interface is not there
+  the interface eth1 of the underlay is not there
+";
+        assert_eq!(page("datapath", &document, Lang::En), english);
+        let japanese = page("datapath", &document, Lang::Ja);
+        assert!(japanese.contains("gre-a            回線を待っています\n"), "{japanese}");
+        assert_eq!(japanese.lines().count(), english.lines().count());
+    }
+
+    #[test]
+    fn a_member_says_over_which_line_it_is_reached() {
+        let path = |line: &str, alive: bool, heard: Option<u64>| {
+            json!({"line": line, "endpoint": "192.0.2.1:51900", "alive": alive, "in_use": alive,
+                   "heard_ms": heard, "handshake_s": null, "sent_bytes": 0, "received_bytes": 0})
+        };
+        let document = json!({
+            "process": "management", "pid": 1, "uptime_ms": 5000, "plan": plan(),
+            "device": {"name": "mgmt", "mtu": 1280, "attached": true},
+            "lines": [{"name": "lte", "plane": "management", "link": "wwan0", "open": true, "trouble": null}],
+            "members": [
+                {"name": "hub", "meeting": true, "reachable": true, "line": "lte", "through": null,
+                 "paths": [path("lte", true, Some(1200))]},
+                {"name": "b", "meeting": false, "reachable": true, "line": null, "through": "hub",
+                 "paths": [path("ngn", false, None)]},
+            ],
+            "drops": {"false-source": 1}, "walls": {},
+            "troubles": [{"reason": "private-key", "key": "management.hana.ngn", "error": "gone"}],
+        });
+        let english = "\
+management: hana of as (id 1), up 5s
+  newest plan refused: the plan's schema is 2, this program knows 1
+  the private key management.hana.ngn cannot be read: gone
+  the overlay's device mgmt is there, MTU 1280
+  members
+    hub  reached over line lte, a meeting point
+      over lte: in use, heard 1s ago, at 192.0.2.1:51900
+    b    reached through the meeting point hub
+      over ngn: silent, never heard, at 192.0.2.1:51900
+  lines
+    lte              open
+  dropped packets
+           1  from a member, with a source that is not behind it
+";
+        assert_eq!(page("management", &document, Lang::En), english);
+        let japanese = page("management", &document, Lang::Ja);
+        assert!(japanese.contains("b    中継点 hubを経由して到達可能\n"), "{japanese}");
+        assert_eq!(japanese.lines().count(), english.lines().count());
+    }
+
     #[test]
     fn durations_have_two_units() {
         let texts = [850, 12_000, 725_000, 7_380_000, 273_600_000].map(duration);

@@ -90,7 +90,7 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
         let (taken, sent) = (counts(neighbour.accepted), counts(neighbour.announced));
         let refused = neighbour.refused_count;
         return lang.pick(
-            format!("{state} for {since}, takes {taken}, refuses {refused}, sends {sent}"),
+            format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}"),
             format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}"),
         );
     }
