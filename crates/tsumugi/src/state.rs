@@ -13,9 +13,8 @@ use crate::kernel::Namespace;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use nix::fcntl::{Flock, FlockArg, OFlag};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,34 +29,26 @@ pub type KeyBytes = [u8; 32];
 const LARGEST_PLAN: u64 = 64 << 20;
 
 /// Why a plan was refused whole. What runs is kept.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum PlanRefused {
     /// The file could not be read.
-    NotRead(io::Error),
+    NotRead { error: String },
     /// It is no JSON, or not of a plan.
-    NotAPlan(serde_json::Error),
+    NotAPlan { error: String },
     /// Its schema is not the one that this program knows.
     Schema { found: u32, known: u32 },
     /// Its content is not what its hash says.
     Hash { stated: String, found: String },
+    /// It is for a machine that speaks no BGP, and the router process was given it.
+    NoSpeaker,
 }
 
-impl fmt::Display for PlanRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PlanRefused::NotRead(error) => write!(f, "the plan could not be read: {error}"),
-            PlanRefused::NotAPlan(error) => write!(f, "the file holds no plan: {error}"),
-            PlanRefused::Schema { found, known } => {
-                write!(f, "the plan's schema is {found}, this program knows {known}")
-            }
-            PlanRefused::Hash { stated, found } => {
-                write!(f, "the plan's hash says {stated}, its content is {found}")
-            }
-        }
+impl PlanRefused {
+    fn not_a_plan(error: serde_json::Error) -> PlanRefused {
+        PlanRefused::NotAPlan { error: error.to_string() }
     }
 }
-
-impl std::error::Error for PlanRefused {}
 
 /// The state directory of one machine, opened by a process that stands in the machine's initial
 /// namespace.
@@ -92,13 +83,14 @@ impl StateDir {
         struct Version {
             schema: u32,
         }
-        let text = read_plain(&self.path.join("plan.json"), LARGEST_PLAN).map_err(PlanRefused::NotRead)?;
+        let text = read_plain(&self.path.join("plan.json"), LARGEST_PLAN)
+            .map_err(|error| PlanRefused::NotRead { error: error.to_string() })?;
         // The schema first: a later one may have fields that these types cannot hold.
-        let Version { schema } = serde_json::from_slice(&text).map_err(PlanRefused::NotAPlan)?;
+        let Version { schema } = serde_json::from_slice(&text).map_err(PlanRefused::not_a_plan)?;
         if schema != SCHEMA {
             return Err(PlanRefused::Schema { found: schema, known: SCHEMA });
         }
-        let plan: RouterPlan = serde_json::from_slice(&text).map_err(PlanRefused::NotAPlan)?;
+        let plan: RouterPlan = serde_json::from_slice(&text).map_err(PlanRefused::not_a_plan)?;
         let found = tsumugi_plan::hash::hash_of(&plan);
         if plan.hash == found { Ok(plan) } else { Err(PlanRefused::Hash { stated: plan.hash, found }) }
     }
@@ -280,15 +272,15 @@ mod tests {
     fn a_plan_is_taken_only_whole() {
         let scratch = Scratch::new("plan");
         let state = StateDir::open(&scratch.0).unwrap();
-        assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))));
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead { .. })));
         let path = scratch.0.join("plan.json");
         let write = |plan: &RouterPlan| fs::write(&path, serde_json::to_vec_pretty(plan).unwrap()).unwrap();
 
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))), "a pipe must not be waited for");
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead { .. })), "a pipe must not be waited for");
         fs::remove_file(&path).unwrap();
         fs::File::create(&path).unwrap().set_len(LARGEST_PLAN + 1).unwrap();
-        assert!(matches!(state.plan(), Err(PlanRefused::NotRead(_))));
+        assert!(matches!(state.plan(), Err(PlanRefused::NotRead { .. })));
 
         write(&plan());
         assert_eq!(state.plan().unwrap(), plan());
@@ -297,7 +289,7 @@ mod tests {
         fs::write(&path, r#"{"schema": 2, "all": "new"}"#).unwrap();
         assert!(matches!(state.plan(), Err(PlanRefused::Schema { found: 2, known: 1 })));
         fs::write(&path, b"{").unwrap();
-        assert!(matches!(state.plan(), Err(PlanRefused::NotAPlan(_))));
+        assert!(matches!(state.plan(), Err(PlanRefused::NotAPlan { .. })));
     }
 
     #[test]

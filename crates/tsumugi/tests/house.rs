@@ -38,7 +38,7 @@ const PLAN: Arrows = &[
 const SHELL: Arrows = &[
     ("kernel", &[]),
     ("state", &["kernel"]),
-    ("observe", &[]),
+    ("observe", &["state"]),
     ("peering", &["kernel"]),
     ("node", &["kernel", "peering", "observe", "state"]),
     ("datapath", &["kernel", "observe", "state"]),

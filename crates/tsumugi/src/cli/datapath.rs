@@ -7,6 +7,6 @@ use std::process::ExitCode;
 pub fn run(state: &Path) -> Outcome {
     match crate::datapath::run(state) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(Failure(format!("datapath: {}: {error}", state.display()))),
+        Err(error) => Err(Failure::Said(format!("datapath: {}: {error}", state.display()))),
     }
 }

@@ -18,7 +18,7 @@ const LARGEST: u64 = 64 << 20;
 /// # Errors
 /// One line that says why it cannot be read.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    let cannot = |why: &str| Failure(format!("cannot read {}: {why}", path.display()));
+    let cannot = |why: &str| Failure::Said(format!("cannot read {}: {why}", path.display()));
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
@@ -65,7 +65,7 @@ pub fn fmt(path: &Path, write: bool, lang: Lang) -> Outcome {
         print(&printed)?;
     } else if printed != source {
         replace(path, &printed)
-            .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))?;
+            .map_err(|error| Failure::Said(format!("cannot write {}: {error}", path.display())))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,7 +91,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 pub fn schema() -> Outcome {
     let schema = serde_json::to_string_pretty(&declaration::schema())
-        .map_err(|error| Failure(format!("cannot print the schema: {error}")))?;
+        .map_err(|error| Failure::Said(format!("cannot print the schema: {error}")))?;
     print(&format!("{schema}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,8 +3,7 @@
 use super::{Failure, Outcome, complain, print};
 use crate::lab::control::{self, Record, Stay};
 use crate::lab::layout::Source;
-use crate::lab::progress::Progress;
-use crate::lab::{Lab, ProcessKind, Trouble, stand_in};
+use crate::lab::{Doing, Lab, ProcessKind, Trouble, stand_in};
 use crate::observe::say::pad;
 use clap::Subcommand;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -59,29 +58,29 @@ pub fn run(verb: LabVerb, lang: Lang) -> Outcome {
     match verb {
         LabVerb::Up { file, name } => {
             let loaded = Loaded::read(file, name, lang)?;
-            let with_peers = |lab: &Lab, _: &mut Progress| match stand_in::start_all(lab) {
+            let with_peers = |lab: &Lab| match stand_in::start_all(lab) {
                 Ok(()) => 0,
                 Err(error) => {
-                    complain(&error);
+                    complain(&error.to_string());
                     1
                 }
             };
-            Ok(control::raise(&loaded.source(), Stay::OnceUp, with_peers)?.into())
+            Ok(control::raise(&loaded.source(), Stay::OnceUp, lang, with_peers)?.into())
         }
         LabVerb::Down { lab } => {
             control::find(lab.as_deref())?.end()?;
             Ok(ExitCode::SUCCESS)
         }
         LabVerb::Status { lab, json } => status(lab.as_deref(), json, lang),
-        LabVerb::Exec { machine, name, command } => exec(name.as_deref(), &machine, &command),
+        LabVerb::Exec { machine, name, command } => exec(name.as_deref(), &machine, &command, lang),
         LabVerb::Verify(verify) => verify.run(lang),
-        LabVerb::Capture(capture) => capture.run(),
+        LabVerb::Capture(capture) => capture.run(lang),
     }
 }
 
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Failure {
-        Failure(trouble.to_string())
+        Failure::Lab(trouble)
     }
 }
 
@@ -98,11 +97,11 @@ impl Loaded {
     /// # Errors
     /// What is wrong with the file, in words.
     pub fn read(file: PathBuf, name: Option<String>, lang: Lang) -> Result<Loaded, Failure> {
-        let text =
-            fs::read_to_string(&file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
+        let text = fs::read_to_string(&file)
+            .map_err(|error| Failure::Said(format!("{}: {error}", file.display())))?;
         let refused = |problems: Vec<Problem>| {
             super::file::refuse(&problems, &text, &file, lang);
-            Failure(format!("{} is refused", file.display()))
+            Failure::Said(format!("{} is refused", file.display()))
         };
         let checked = tsumugi_plan::check(&text).map_err(refused)?;
         let declaration = checked.declaration;
@@ -122,23 +121,22 @@ impl Loaded {
     }
 }
 
-fn exec(name: Option<&str>, machine: &str, command: &[String]) -> Outcome {
+fn exec(name: Option<&str>, machine: &str, command: &[String], lang: Lang) -> Outcome {
     let record = control::find(name)?;
     let Some((program, arguments)) = command.split_first() else {
-        return Err(Failure("no command to run".into()));
+        return Err(Failure::Said("no command to run".into()));
     };
     let status = record.within(|| {
         let run = || -> Result<io::Error, Trouble> {
             let lab = opened()?;
             let (machine, plane) = control::resolve(&lab, machine)?;
-            let doing = || format!("running {program} in {}", machine.name);
-            let mut command =
-                machine.command(plane, program).map_err(|error| Trouble::System { doing: doing(), error })?;
+            let doing = Doing::Running { program: program.clone(), machine: machine.name.clone() };
+            let mut command = machine.command(plane, program).map_err(Trouble::doing(doing))?;
             Ok(command.args(arguments).exec())
         };
         match run() {
             Ok(error) => complain(&format!("{program}: {error}")),
-            Err(trouble) => complain(&trouble),
+            Err(trouble) => complain(&trouble.words(lang)),
         }
         127
     })?;
@@ -146,7 +144,7 @@ fn exec(name: Option<&str>, machine: &str, command: &[String]) -> Outcome {
 }
 
 pub fn opened() -> Result<Lab, Trouble> {
-    Lab::open().map_err(|error| Trouble::System { doing: "reading the lab's record".into(), error })
+    Lab::open().map_err(Trouble::doing(Doing::ReadingRecord))
 }
 
 fn status(wanted: Option<&str>, json: bool, lang: Lang) -> Outcome {
@@ -156,7 +154,7 @@ fn status(wanted: Option<&str>, json: bool, lang: Lang) -> Outcome {
     };
     let mut labs = Vec::new();
     for record in &records {
-        labs.push(look(record)?);
+        labs.push(look(record, lang)?);
     }
     if json {
         print(&format!("{}\n", json!({ "labs": labs })))?;
@@ -176,20 +174,20 @@ fn status(wanted: Option<&str>, json: bool, lang: Lang) -> Outcome {
 }
 
 /// What a lab says when it is looked at from inside.
-fn look(record: &Record) -> Result<Value, Failure> {
-    let broken = |error: io::Error| Failure(format!("looking at the lab {}: {error}", record.name));
+fn look(record: &Record, lang: Lang) -> Result<Value, Failure> {
+    let broken = |error: io::Error| Failure::Said(format!("looking at the lab {}: {error}", record.name));
     // Memory that both sides see: a pipe would be full before anybody reads it.
     let page = memfd_create("lab-status", MFdFlags::MFD_CLOEXEC).map_err(|errno| broken(errno.into()))?;
     let mut page = File::from(page);
     let status = record.within(|| match opened() {
         Ok(lab) => u8::from(page.write_all(report(&lab).to_string().as_bytes()).is_err()),
         Err(trouble) => {
-            complain(&trouble);
+            complain(&trouble.words(lang));
             1
         }
     })?;
     if status != 0 {
-        return Err(Failure(format!("the lab {} does not answer", record.name)));
+        return Err(Failure::Said(format!("the lab {} does not answer", record.name)));
     }
     let mut text = String::new();
     page.rewind().and_then(|()| page.read_to_string(&mut text)).map_err(broken)?;

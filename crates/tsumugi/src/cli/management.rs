@@ -7,6 +7,6 @@ use std::process::ExitCode;
 
 pub fn run(state: &Path) -> Outcome {
     management::run(state).map(|()| ExitCode::SUCCESS).map_err(|error| {
-        Failure(format!("the management process cannot run in {}: {error}", state.display()))
+        Failure::Said(format!("the management process cannot run in {}: {error}", state.display()))
     })
 }

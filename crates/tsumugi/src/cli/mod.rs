@@ -9,10 +9,10 @@ mod router;
 mod status;
 mod verify;
 
+use crate::lab::Trouble;
 use crate::observe::say;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tsumugi_plan::explain::Lang;
@@ -103,11 +103,17 @@ enum Explain {
 
 /// What a verb could not do, in words for the person who typed it.
 #[derive(Debug)]
-pub struct Failure(pub String);
+pub enum Failure {
+    Said(String),
+    Lab(Trouble),
+}
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl Failure {
+    fn words(&self, lang: Lang) -> String {
+        match self {
+            Failure::Said(words) => words.clone(),
+            Failure::Lab(trouble) => trouble.words(lang),
+        }
     }
 }
 
@@ -116,10 +122,11 @@ pub type Outcome = Result<ExitCode, Failure>;
 
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli) {
+    let lang = cli.lang.unwrap_or_else(lang_of_locale);
+    match run(cli.verb, lang) {
         Ok(code) => code,
         Err(failure) => {
-            complain(&failure);
+            complain(&failure.words(lang));
             ExitCode::from(2)
         }
     }
@@ -138,7 +145,7 @@ fn lang_of_locale() -> Lang {
 }
 
 /// What went wrong, on standard error.
-fn complain(what: &dyn fmt::Display) {
+fn complain(what: &str) {
     say::err(&format!("tsumugi: {what}"));
 }
 
@@ -147,12 +154,11 @@ fn complain(what: &dyn fmt::Display) {
 /// # Errors
 /// That it cannot be written; whoever closed the pipe has seen enough.
 fn print(text: &str) -> Result<(), Failure> {
-    say::out(text).map_err(|error| Failure(format!("cannot write: {error}")))
+    say::out(text).map_err(|error| Failure::Said(format!("cannot write: {error}")))
 }
 
-fn run(cli: Cli) -> Outcome {
-    let lang = cli.lang.unwrap_or_else(lang_of_locale);
-    match cli.verb {
+fn run(verb: Verb, lang: Lang) -> Outcome {
+    match verb {
         Verb::Lab { verb } => lab::run(verb, lang),
         Verb::LabStandIn { machine } => verify::stand_in(&machine),
         Verb::Datapath { state } => datapath::run(&state),

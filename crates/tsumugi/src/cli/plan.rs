@@ -30,7 +30,7 @@ pub fn plan(file: &Path, router: Option<&str>, json: bool, lang: Lang) -> Outcom
             (Some(_), [one]) => serde_json::to_string_pretty(one),
             _ => serde_json::to_string_pretty(&chosen),
         };
-        let printed = printed.map_err(|error| Failure(format!("cannot print the plan: {error}")))?;
+        let printed = printed.map_err(|error| Failure::Said(format!("cannot print the plan: {error}")))?;
         print(&format!("{printed}\n"))?;
     } else {
         let summaries: Vec<String> = chosen.iter().map(|plan| explain::plan::summary(plan, lang)).collect();
@@ -51,7 +51,7 @@ pub fn explain_mtu(file: &Path, link: Option<&str>, lang: Lang) -> Outcome {
             print(&words)?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(known) => Err(Failure(unknown_link(link.unwrap_or_default(), &known, lang))),
+        Err(known) => Err(Failure::Said(unknown_link(link.unwrap_or_default(), &known, lang))),
     }
 }
 
@@ -80,7 +80,7 @@ fn refuse(problems: &[Problem], text: &str, file: &Path, lang: Lang) -> Outcome 
 }
 
 fn nobody(name: &str, file: &Path, lang: Lang) -> Failure {
-    Failure(match lang {
+    Failure::Said(match lang {
         Lang::En => format!("{} has no router and no person called {name}", file.display()),
         Lang::Ja => format!("{}に{name}というルーターも人もありません", file.display()),
     })

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub fn run(state: &Path) -> Outcome {
-    node::run(state)
-        .map(|()| ExitCode::SUCCESS)
-        .map_err(|error| Failure(format!("the router process cannot run in {}: {error}", state.display())))
+    node::run(state).map(|()| ExitCode::SUCCESS).map_err(|error| {
+        Failure::Said(format!("the router process cannot run in {}: {error}", state.display()))
+    })
 }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Fails if one of the processes does not answer; the others are shown all the same.
 pub fn run(state: &Path, json: bool, lang: Lang) -> Outcome {
     if !state.is_dir() {
-        return Err(Failure(format!("{} is no state directory", state.display())));
+        return Err(Failure::Said(format!("{} is no state directory", state.display())));
     }
     let mut all_answer = true;
     let mut documents = Map::new();
@@ -42,11 +42,6 @@ fn section(process: &str, document: Result<Value, String>, lang: Lang) -> String
             let silent = lang.pick("does not answer", "応答しません");
             format!("{process}: {silent} ({error})\n")
         }
-        Ok(document) if process == "router" => match serde_json::from_value(document.clone()) {
-            Ok(status) => page::router(&status, lang),
-            // Of another version: shown as it is.
-            Err(_) => format!("{process}\n{}", page::other(&document)),
-        },
-        Ok(document) => format!("{process}\n{}", page::other(&document)),
+        Ok(document) => page::page(process, &document, lang),
     }
 }

@@ -5,7 +5,7 @@ use super::lab::{Loaded, opened};
 use super::{Failure, Outcome, complain, print};
 use crate::lab::control::{self, Stay};
 use crate::lab::report::{ProofId, Report, table};
-use crate::lab::{Lab, Trouble, capture, stand_in, verify};
+use crate::lab::{Doing, Lab, Trouble, capture, stand_in, verify};
 use clap::Args;
 use std::io;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ impl Verify {
             let status = record.within(|| match opened() {
                 Ok(lab) => self.prove(&lab, lang, began),
                 Err(trouble) => {
-                    complain(&trouble);
+                    complain(&trouble.words(lang));
                     2
                 }
             })?;
@@ -51,7 +51,7 @@ impl Verify {
         };
         let loaded = Loaded::read(file.clone(), self.name.clone(), lang)?;
         let stay = if self.keep { Stay::OnceUp } else { Stay::Never };
-        let status = control::raise(&loaded.source(), stay, |lab, _| self.prove(lab, lang, began))?;
+        let status = control::raise(&loaded.source(), stay, lang, |lab| self.prove(lab, lang, began))?;
         Ok(status.into())
     }
 
@@ -59,7 +59,7 @@ impl Verify {
     fn prove(&self, lab: &Lab, lang: Lang, began: Instant) -> u8 {
         let report = verify::verify(lab, &self.only, lang, began);
         if let Err(failure) = self.print(&report, lang) {
-            complain(&failure);
+            complain(&failure.words(lang));
             return 2;
         }
         u8::from(!report.holds())
@@ -70,7 +70,7 @@ impl Verify {
             return print(&table(report, lang, is_coloured(&io::stdout())));
         }
         let report = serde_json::to_string(report)
-            .map_err(|error| Failure(format!("cannot print the report: {error}")))?;
+            .map_err(|error| Failure::Said(format!("cannot print the report: {error}")))?;
         print(&format!("{report}\n"))
     }
 }
@@ -88,12 +88,12 @@ pub struct Capture {
 }
 
 impl Capture {
-    pub fn run(self) -> Outcome {
+    pub fn run(self, lang: Lang) -> Outcome {
         let record = control::find(self.name.as_deref())?;
         // Opened out here: the lab may see other files.
         let file = match &self.write {
             Some(path) => {
-                let said = |error: io::Error| Failure(format!("{}: {error}", path.display()));
+                let said = |error: io::Error| Failure::Said(format!("{}: {error}", path.display()));
                 Some(std::fs::File::create(path).map_err(said)?)
             }
             None => None,
@@ -102,12 +102,12 @@ impl Capture {
             let follow = || -> Result<(), Trouble> {
                 let lab = opened()?;
                 capture::follow(&lab, &self.link, file)
-                    .map_err(|error| Trouble::System { doing: format!("capturing {}", self.link), error })
+                    .map_err(Trouble::doing(Doing::Capturing { link: self.link.clone() }))
             };
             match follow() {
                 Ok(()) => 0,
                 Err(trouble) => {
-                    complain(&trouble);
+                    complain(&trouble.words(lang));
                     2
                 }
             }
@@ -118,6 +118,6 @@ impl Capture {
 
 /// The hidden process; returns only if it cannot begin.
 pub fn stand_in(machine: &str) -> Outcome {
-    stand_in::run(machine).map_err(|error| Failure(format!("{machine}: {error}")))?;
+    stand_in::run(machine).map_err(|error| Failure::Said(format!("{machine}: {error}")))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,8 +9,8 @@ use super::wireguard::{KEEPALIVE_SECONDS, Keys};
 use crate::kernel::gre::GreInfo;
 use crate::kernel::wireguard::{self, WireGuardSettings};
 use crate::kernel::{LinkInfo, Namespace, Netlink};
+use crate::observe::status::WhyUserspace;
 use nix::errno::Errno;
-use serde::Serialize;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -24,34 +24,13 @@ use tsumugi_core::tunnel::HOP_LIMIT;
 const LOADING_TRIES: u32 = 10;
 const LOADING_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why the kernel does not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "why")]
-pub enum WhyUserspace {
-    /// The file says so.
-    Stated,
-    /// Linux has no such device (EtherIP), or we do not drive it (GREtap).
-    NoDevice,
-    /// The kernel's GRE over IPv6 cannot cut its outer packets.
-    CannotFragment,
-    /// The kernel was asked and refused.
-    Refused { error: String },
-}
-
-/// The engine of one tunnel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "engine")]
-pub enum Chosen {
-    Kernel,
-    Userspace(WhyUserspace),
-}
-
 /// Why the kernel cannot move this tunnel's packets, whatever machine this is.
 pub fn never_the_kernel(plan: &Tunnel) -> Option<WhyUserspace> {
     match plan.encapsulation {
-        _ if plan.engine == Engine::Userspace => Some(WhyUserspace::Stated),
+        // What no kernel can do comes first: it is the reason whatever the file says.
         Encapsulation::EtherIp | Encapsulation::Gretap { .. } => Some(WhyUserspace::NoDevice),
         Encapsulation::Gre { .. } if plan.outer_ipv6 => Some(WhyUserspace::CannotFragment),
+        _ if plan.engine == Engine::Userspace => Some(WhyUserspace::Stated),
         Encapsulation::Gre { .. } | Encapsulation::WireGuard { .. } => None,
     }
 }

@@ -3,6 +3,7 @@
 use super::socket;
 use super::trouble::Trouble;
 use crate::kernel::Namespace;
+use crate::observe::status::Missing;
 use std::io;
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
@@ -62,7 +63,7 @@ impl Line {
             changed = true;
         }
         if index.is_none() {
-            self.trouble.is("the line's interface is not there");
+            self.trouble.is(Missing::NoInterface);
             return changed;
         }
         self.index = index;
@@ -72,7 +73,7 @@ impl Line {
                 changed || opened
             }
             Err(error) => {
-                self.trouble.is(&error.to_string());
+                self.trouble.is(Missing::from(&error));
                 self.close();
                 true
             }

@@ -1,16 +1,19 @@
 //! Bringing what runs to what the plan says, over and over: what is missing is tried again.
 
-use super::engine::{self, Chosen, WhyUserspace, never_the_kernel};
+use super::engine::{self, never_the_kernel};
 use super::line::{Line, Need};
 use super::table::{Ends, Table};
 use super::trouble::Trouble;
 use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
 use super::wireguard::{Keys, WireGuard};
 use super::{Datapath, Token, watch};
+use crate::observe::status::{Chosen, Missing, WhyUserspace};
+use crate::observe::words;
 use std::io;
 use std::time::Instant;
 use tsumugi_core::desired::ALIAS_TAG;
 use tsumugi_core::router_plan::{self, Encapsulation, Engine, RouterPlan};
+use tsumugi_plan::explain::Lang;
 
 impl Datapath {
     /// Reads the plan anew. One that is not understood is refused whole: what runs is kept.
@@ -18,7 +21,10 @@ impl Datapath {
         let plan = match self.state.plan() {
             Ok(plan) => plan,
             Err(refused) => {
-                tracing::error!(reason = %refused, "plan refused, what runs is kept");
+                if self.refused.as_ref() != Some(&refused) {
+                    let reason = words::plan_refused(&refused, Lang::En);
+                    tracing::error!(reason, "plan refused, what runs is kept");
+                }
                 self.refused = Some(refused);
                 return;
             }
@@ -88,7 +94,7 @@ impl Datapath {
                 Inside::WireGuard(Box::new(wireguard))
             }
         };
-        tracing::info!(tunnel = %wanted.name, engine = ?chosen, "tunnel taken up");
+        tracing::info!(tunnel = %wanted.name, engine = words::engine(&chosen, Lang::En), "tunnel taken up");
         let tunnel = Tunnel::new(wanted.clone(), keys, chosen, inside, line);
         let tunnels = &mut self.forwarding.tunnels;
         match tunnels.iter_mut().find(|slot| slot.is_none()) {
@@ -166,14 +172,15 @@ impl Datapath {
         for slot in 0..self.forwarding.lines.len() {
             let needs = self.needs(slot);
             let line = &mut self.forwarding.lines[slot];
-            let (before, was) = (line.is_open(), line.trouble.words().map(str::to_owned));
+            let (before, was) = (line.is_open(), line.trouble.get().cloned());
             let index = self.keeper.links().get(&line.name).map(|link| link.index);
             changed |= line.maintain(&self.sides.underlay, index, &needs);
             if !before && line.is_open() {
                 tracing::info!(line = %line.name, "line open");
-            } else if let Some(reason) = line.trouble.words()
-                && was.as_deref() != Some(reason)
+            } else if let Some(missing) = line.trouble.get()
+                && was.as_ref() != Some(missing)
             {
+                let reason = words::missing(missing, Lang::En);
                 tracing::warn!(line = %line.name, reason, "line not usable yet");
             }
         }
@@ -270,8 +277,9 @@ fn note(trouble: &mut Trouble, result: io::Result<bool>, plan: &router_plan::Tun
             opened
         }
         Err(error) => {
-            let reason = error.to_string();
-            if trouble.is(&reason) {
+            let missing = Missing::from(&error);
+            let reason = words::missing(&missing, Lang::En);
+            if trouble.is(missing) {
                 tracing::warn!(tunnel = %plan.name, part, reason, "tunnel part not ready yet");
             }
             false

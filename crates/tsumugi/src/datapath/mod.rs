@@ -181,6 +181,7 @@ impl Datapath {
                         self.ask_the_kernel();
                         let view = status::View {
                             now,
+                            started: self.started,
                             forwarding: &self.forwarding,
                             keeper: &self.keeper,
                             plan: self.plan.as_ref(),

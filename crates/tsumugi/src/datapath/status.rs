@@ -1,91 +1,24 @@
 //! What the process says of itself when asked: one JSON document.
 
 use super::Datapath;
-use super::engine::Chosen;
 use super::forward::Forwarding;
-use super::tunnel::{Inside, Traffic, Tunnel};
+use super::line::Line;
+use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
 use crate::kernel::wireguard;
+use crate::observe::status::{
+    DatapathStatus, LineStatus, PlanStatus, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
+};
 use crate::state::PlanRefused;
-use serde::Serialize;
-use std::net::IpAddr;
-use std::time::Instant;
-use tsumugi_core::router_plan::RouterPlan;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tsumugi_core::router_plan::{self, RouterPlan};
 use tsumugi_core::tunnel::{Counters, DropReason};
-
-#[derive(Serialize)]
-struct Status<'a> {
-    process: &'static str,
-    router: Option<&'a str>,
-    generation: Option<u64>,
-    hash: Option<&'a str>,
-    /// Why the newest plan is not the one that runs.
-    refused: Option<String>,
-    tunnels: Vec<TunnelStatus<'a>>,
-    lines: Vec<LineStatus<'a>>,
-    underlay: UnderlayStatus<'a>,
-}
-
-/// As an operator speaks of it.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum TunnelState {
-    /// Packets pass as far as we can tell.
-    Up,
-    /// The interface in the fabric is missing.
-    NoDevice,
-    /// The line is missing.
-    NoLine,
-    /// Our own outer address or the far end's is not known yet.
-    NoAddress,
-    /// WireGuard has no session.
-    NoSession,
-}
-
-#[derive(Serialize)]
-struct TunnelStatus<'a> {
-    name: &'a str,
-    alias: &'a str,
-    by: &'static str,
-    #[serde(flatten)]
-    engine: &'a Chosen,
-    state: TunnelState,
-    /// What is wrong with the parts, in the kernel's words.
-    trouble: Vec<&'a str>,
-    line: &'a str,
-    local: Option<IpAddr>,
-    remote: Option<IpAddr>,
-    path_mtu: u16,
-    mtu: u16,
-    received: Traffic,
-    sent: Traffic,
-    drops: &'a Counters,
-    /// Milliseconds since the far end last said something that was its own.
-    last_heard_ms: Option<u128>,
-    /// Seconds since WireGuard's handshake.
-    session_age: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct UnderlayStatus<'a> {
-    /// Interfaces of the plan that are not there yet.
-    waiting: Vec<String>,
-    /// What could not be made as the plan wants it.
-    failing: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct LineStatus<'a> {
-    name: &'a str,
-    open: bool,
-    trouble: Option<&'a str>,
-    /// What came by this line and belongs to no tunnel.
-    drops: &'a Counters,
-}
 
 /// What the document tells of.
 pub struct View<'a> {
     pub now: Instant,
+    pub started: Instant,
     pub forwarding: &'a Forwarding,
     pub keeper: &'a Keeper,
     pub plan: Option<&'a RouterPlan>,
@@ -94,30 +27,44 @@ pub struct View<'a> {
 
 impl View<'_> {
     pub fn document(&self) -> String {
-        let tunnels = self.forwarding.tunnels.iter().flatten();
-        let lines = self.forwarding.lines.iter();
-        let status = Status {
-            process: "datapath",
-            router: self.plan.map(|plan| plan.name.as_str()),
-            generation: self.plan.map(|plan| plan.generation),
-            hash: self.plan.map(|plan| plan.hash.as_str()),
-            refused: self.refused.map(ToString::to_string),
-            tunnels: tunnels.map(|tunnel| of_tunnel(self.now, self.forwarding, tunnel)).collect(),
-            lines: lines
-                .map(|line| LineStatus {
-                    name: line.name.as_str(),
-                    open: line.is_open(),
-                    trouble: line.trouble.words(),
-                    drops: &line.drops,
-                })
-                .collect(),
+        let running = || self.forwarding.tunnels.iter().flatten();
+        let made = |plan: &router_plan::Tunnel| running().any(|tunnel| tunnel.plan.name == plan.name);
+        let planned = self.plan.iter().flat_map(|plan| &plan.tunnels);
+        let status = DatapathStatus {
+            process: "datapath".into(),
+            pid: std::process::id(),
+            uptime_ms: milliseconds(self.now.saturating_duration_since(self.started)),
+            plan: PlanStatus::of(self.plan, self.refused),
+            tunnels: running().map(|tunnel| of_tunnel(self.now, self.forwarding, tunnel)).collect(),
+            unmade: planned.filter(|plan| !made(plan)).map(|plan| plan.name.clone()).collect(),
+            lines: self.forwarding.lines.iter().map(of_line).collect(),
             underlay: UnderlayStatus {
-                waiting: self.keeper.waiting().iter().map(ToString::to_string).collect(),
-                failing: self.keeper.failing().collect(),
+                waiting: self.keeper.waiting().to_vec(),
+                failing: self.keeper.failing().map(str::to_owned).collect(),
             },
         };
-        serde_json::to_string(&status).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+        // Its types are plain: numbers, texts, lists, and maps whose keys are texts.
+        serde_json::to_string(&status).unwrap_or_default()
     }
+}
+
+fn of_line(line: &Line) -> LineStatus {
+    LineStatus {
+        name: line.name.clone(),
+        open: line.is_open(),
+        trouble: line.trouble.get().cloned(),
+        drops: counts(&line.drops),
+    }
+}
+
+/// Those that ever applied.
+fn counts(counters: &Counters) -> BTreeMap<String, u64> {
+    let all = DropReason::ALL.iter().map(|reason| (reason.counter().to_owned(), counters.get(*reason)));
+    all.filter(|(_, count)| *count != 0).collect()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Datapath {
@@ -141,9 +88,9 @@ impl Datapath {
     }
 }
 
-fn of_tunnel<'a>(now: Instant, forwarding: &Forwarding, tunnel: &'a Tunnel) -> TunnelStatus<'a> {
+fn of_tunnel(now: Instant, forwarding: &Forwarding, tunnel: &Tunnel) -> TunnelStatus {
     let (local, remote) = tunnel.ends();
-    let line_is_open = forwarding.lines.get(tunnel.line).is_some_and(super::line::Line::is_open);
+    let line_is_open = forwarding.lines.get(tunnel.line).is_some_and(Line::is_open);
     let state = match &tunnel.inside {
         Inside::Kernel if !tunnel.kernel_device_is_there => TunnelState::NoDevice,
         Inside::Kernel => TunnelState::Up,
@@ -156,21 +103,21 @@ fn of_tunnel<'a>(now: Instant, forwarding: &Forwarding, tunnel: &'a Tunnel) -> T
     };
     let troubles = [&tunnel.device_trouble, &tunnel.outer_trouble];
     TunnelStatus {
-        name: tunnel.plan.name.as_str(),
-        alias: &tunnel.plan.alias,
-        by: super::tunnel::word(&tunnel.plan.encapsulation),
-        engine: &tunnel.chosen,
+        name: tunnel.plan.name.clone(),
+        alias: tunnel.plan.alias.clone(),
+        by: super::tunnel::word(&tunnel.plan.encapsulation).into(),
+        engine: tunnel.chosen.clone(),
         state,
-        trouble: troubles.into_iter().filter_map(super::trouble::Trouble::words).collect(),
-        line: tunnel.plan.uplink.as_str(),
+        trouble: troubles.into_iter().filter_map(|trouble| trouble.get().cloned()).collect(),
+        line: tunnel.plan.uplink.clone(),
         local,
         remote,
         path_mtu: tunnel.plan.path_mtu,
         mtu: tunnel.plan.mtu,
         received: tunnel.received,
         sent: tunnel.sent,
-        drops: &tunnel.drops,
-        last_heard_ms: tunnel.last_heard.map(|heard| now.duration_since(heard).as_millis()),
+        drops: counts(&tunnel.drops),
+        last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
         session_age: tunnel.session_age().map(|age| age.as_secs()),
     }
 }

@@ -1,17 +1,17 @@
 //! What is wrong with one thing at the moment, so that the log says it once and not each time that
 //! it is tried again.
 
+use crate::observe::status::Missing;
+
 /// `None`: nothing is.
 #[derive(Debug, Default)]
-pub struct Trouble(Option<String>);
+pub struct Trouble(Option<Missing>);
 
 impl Trouble {
     /// Notes what is wrong. True if that is news.
-    pub fn is(&mut self, what: &str) -> bool {
-        let news = self.0.as_deref() != Some(what);
-        if news {
-            self.0 = Some(what.into());
-        }
+    pub fn is(&mut self, what: Missing) -> bool {
+        let news = self.0.as_ref() != Some(&what);
+        self.0 = Some(what);
         news
     }
 
@@ -20,8 +20,8 @@ impl Trouble {
         self.0.take().is_some()
     }
 
-    pub fn words(&self) -> Option<&str> {
-        self.0.as_deref()
+    pub fn get(&self) -> Option<&Missing> {
+        self.0.as_ref()
     }
 }
 
@@ -33,11 +33,12 @@ mod tests {
     fn only_a_change_is_news() {
         let mut trouble = Trouble::default();
         assert!(!trouble.is_over());
-        assert!(trouble.is("no such device"));
-        assert!(!trouble.is("no such device"));
-        assert!(trouble.is("permission denied"));
-        assert_eq!(trouble.words(), Some("permission denied"));
+        let denied = || Missing::System { error: "permission denied".into() };
+        assert!(trouble.is(Missing::NoInterface));
+        assert!(!trouble.is(Missing::NoInterface));
+        assert!(trouble.is(denied()));
+        assert_eq!(trouble.get(), Some(&denied()));
         assert!(trouble.is_over());
-        assert_eq!(trouble.words(), None);
+        assert_eq!(trouble.get(), None);
     }
 }

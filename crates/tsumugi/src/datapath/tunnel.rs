@@ -1,11 +1,12 @@
 //! One tunnel as it runs: its device in the fabric, its outer side, what it counted.
 
-use super::engine::{self, Chosen, Sides};
+use super::engine::{self, Sides};
 use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::{TunKind, attach};
 use crate::kernel::wireguard::WireGuardPeerInfo;
 use crate::kernel::{LinkInfo, Netlink};
+use crate::observe::status::{Chosen, Traffic};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -17,20 +18,6 @@ use tsumugi_core::wire::ip::protocol;
 
 /// The kernel's words for the devices that this process makes in the fabric.
 pub const KINDS: [&str; 3] = ["tun", "gre", "wireguard"];
-
-/// Packets and bytes of inner packets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Traffic {
-    pub packets: u64,
-    pub bytes: u64,
-}
-
-impl Traffic {
-    pub fn count(&mut self, bytes: usize) {
-        self.packets += 1;
-        self.bytes += bytes as u64;
-    }
-}
 
 /// What is between the inner packet and the outer IP header.
 pub enum Inside {

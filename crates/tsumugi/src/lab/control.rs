@@ -6,6 +6,7 @@
 use super::layout::Source;
 use super::progress::Progress;
 use super::space::{self, End};
+use super::trouble::Doing;
 use super::{Lab, Trouble, up};
 use crate::observe::say;
 use nix::sys::signal::{Signal, kill};
@@ -17,6 +18,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
+use tsumugi_plan::explain::Lang;
 
 /// How long the end of a lab may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,9 +53,8 @@ impl Record {
     /// # Errors
     /// If it cannot be entered.
     pub fn within(&self, work: impl FnOnce() -> u8) -> Result<u8, Trouble> {
-        let entering = || format!("entering the lab {}", self.name);
         space::within(Pid::from_raw(self.init), work)
-            .map_err(|error| Trouble::System { doing: entering(), error })
+            .map_err(Trouble::doing(Doing::Entering { lab: self.name.clone() }))
     }
 
     /// Ends the lab and returns when nothing of it is left.
@@ -74,7 +75,7 @@ impl Record {
             }
             remove(&self.name)
         };
-        end().map_err(Trouble::doing(format!("ending the lab {}", self.name)))
+        end().map_err(Trouble::doing(Doing::Ending { lab: self.name.clone() }))
     }
 }
 
@@ -155,7 +156,7 @@ pub fn labs() -> Result<Vec<Record>, Trouble> {
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     };
-    read().map_err(Trouble::doing("looking for labs".into()))
+    read().map_err(Trouble::doing(Doing::LookingForLabs))
 }
 
 /// The lab that is meant: by its name, by its file, or the only one there is.
@@ -194,7 +195,8 @@ pub enum Stay {
 pub fn raise(
     source: &Source<'_>,
     stay: Stay,
-    then: impl FnOnce(&Lab, &mut Progress) -> u8,
+    lang: Lang,
+    then: impl FnOnce(&Lab) -> u8,
 ) -> Result<u8, Trouble> {
     if labs()?.iter().any(|lab| lab.name == source.name) {
         return Err(Trouble::UpAlready(source.name.into()));
@@ -210,12 +212,12 @@ pub fn raise(
         });
     };
     let ran = space::run(begun, || {
-        let mut progress = Progress::new();
+        let mut progress = Progress::new(lang);
         match up::bring_up(source, &mut progress) {
-            Ok(lab) => End { code: then(&lab, &mut progress), stays: stay == Stay::OnceUp },
+            Ok(lab) => End { code: then(&lab), stays: stay == Stay::OnceUp },
             Err(trouble) => {
                 drop(progress);
-                say::err(&format!("tsumugi: {trouble}"));
+                say::err(&format!("tsumugi: {}", trouble.words(lang)));
                 End { code: 1, stays: false }
             }
         }
@@ -223,11 +225,11 @@ pub fn raise(
     let end = match ran {
         Ok(end) if end.stays => end,
         ended => {
-            remove(source.name).map_err(Trouble::doing(format!("forgetting the lab {}", source.name)))?;
+            remove(source.name).map_err(Trouble::doing(Doing::Forgetting { lab: source.name.into() }))?;
             ended?
         }
     };
-    recorded.map_err(Trouble::doing(format!("recording the lab {}", source.name)))?;
+    recorded.map_err(Trouble::doing(Doing::Recording { lab: source.name.into() }))?;
     Ok(end.code)
 }
 

@@ -1,6 +1,6 @@
 //! Gives every machine its state directory: its plan, its private keys, everybody's public ones.
 
-use super::{Lab, Trouble};
+use super::{Doing, Lab, Trouble};
 use crate::state::{KeyBytes, KeyRing, StateDir};
 use boringtun::x25519::{PublicKey, StaticSecret};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub(super) fn equip(lab: &Lab) -> Result<(), Trouble> {
             }
             Ok(())
         };
-        write().map_err(Trouble::doing(format!("writing the state of {name}")))?;
+        write().map_err(Trouble::doing(Doing::WritingState { machine: name.to_string() }))?;
     }
     Ok(())
 }

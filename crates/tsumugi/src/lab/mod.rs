@@ -42,7 +42,7 @@ pub mod wire;
 
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
-pub use trouble::Trouble;
+pub use trouble::{Doing, Trouble};
 pub use wire::{Flow, Line, Plug, Wire, WireEnd, WireKind};
 
 use serde::{Deserialize, Serialize};

@@ -2,17 +2,23 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
+use tsumugi_plan::explain::Lang;
 
 pub struct Progress {
     began: Instant,
+    lang: Lang,
     terminal: bool,
     /// The line as it stands, so that an unchanged one is not said twice.
     shown: String,
 }
 
 impl Progress {
-    pub fn new() -> Progress {
-        Progress { began: Instant::now(), terminal: io::stderr().is_terminal(), shown: String::new() }
+    pub fn new(lang: Lang) -> Progress {
+        Progress { began: Instant::now(), lang, terminal: io::stderr().is_terminal(), shown: String::new() }
+    }
+
+    pub fn lang(&self) -> Lang {
+        self.lang
     }
 
     pub fn since(&self) -> Duration {

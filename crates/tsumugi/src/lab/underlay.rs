@@ -11,7 +11,7 @@
 use super::machine::MachineRole;
 use super::offload;
 use super::wire::{Line, Plug, interface};
-use super::{Lab, NAMESPACES, Trouble};
+use super::{Doing, Lab, NAMESPACES, Trouble};
 use crate::kernel::link::WireEnd;
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
 use crate::kernel::{Namespace, Netlink};
@@ -115,7 +115,8 @@ impl<'a> Ground<'a> {
                 let namespace = Namespace::create_at(&Path::new(NAMESPACES).join(&machine.name))?;
                 Place::settle(namespace, &settings(machine.role))
             };
-            let place = make().map_err(Trouble::doing(format!("making the namespace {}", machine.name)))?;
+            let doing = Doing::MakingMachine { machine: machine.name.clone() };
+            let place = make().map_err(Trouble::doing(doing))?;
             places.insert(machine.name.clone(), place);
         }
         Ok(Ground { lab, places })
@@ -124,20 +125,25 @@ impl<'a> Ground<'a> {
     /// Everything between the machines.
     pub(super) fn lay(&mut self) -> Result<(), Trouble> {
         let lab = self.lab;
-        self.networks().map_err(Trouble::doing("making the networks".into()))?;
+        self.networks().map_err(Trouble::doing(Doing::MakingNetworks))?;
         for (number, line) in (0..).zip(&lab.lines) {
-            self.line(line, number).map_err(Trouble::doing(format!("laying the line {}", line.access)))?;
+            let doing = Doing::LayingLine { line: line.access.to_string() };
+            self.line(line, number).map_err(Trouble::doing(doing))?;
         }
         for plug in &lab.plugs {
-            self.plug(plug)
-                .map_err(Trouble::doing(format!("plugging {} into {}", plug.machine, plug.switch)))?;
+            self.plug(plug).map_err(Trouble::doing(Doing::Plugging {
+                machine: plug.machine.to_string(),
+                switch: plug.switch.to_string(),
+            }))?;
         }
-        self.devices().map_err(Trouble::doing("setting the devices' addresses".into()))?;
+        self.devices().map_err(Trouble::doing(Doing::AddressingDevices))?;
         for peer in &lab.peers {
-            self.peer_host(peer).map_err(Trouble::doing(format!("making {}", peer.host)))?;
+            let doing = Doing::MakingMachine { machine: peer.host.clone() };
+            self.peer_host(peer).map_err(Trouble::doing(doing))?;
         }
-        for guest in &lab.guests {
-            self.guest(guest).map_err(Trouble::doing(format!("making {}", guest.machine)))?;
+        for (number, guest) in (1..).zip(&lab.guests) {
+            let doing = Doing::MakingMachine { machine: guest.machine.clone() };
+            self.guest(guest, number).map_err(Trouble::doing(doing))?;
         }
         Ok(())
     }
@@ -317,11 +323,14 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// A host on the other end of a router's port.
-    fn guest(&mut self, guest: &super::Guest) -> io::Result<()> {
+    /// A host on the other end of a router's port; the n-th of the lab.
+    fn guest(&mut self, guest: &super::Guest, number: u16) -> io::Result<()> {
         let eth0 = interface("eth0");
         self.wire((&guest.router, &guest.port), (&guest.machine, &eth0), 1500)?;
         let place = self.place(&guest.machine)?;
+        // Neighbour discovery for what has not the guest's own source asks from here: no router's,
+        // which has its id there, and no other guest's.
+        place.address(&eth0, local(Ipv6Addr::new(0xfe80, 0, 0, 0, 0xffff, 0, 0, number)))?;
         for own in &guest.addresses {
             place.address(&eth0, *own)?;
             if let Some(gateway) = guest.gateways.iter().find(|gateway| own.contains(&gateway.addr())) {

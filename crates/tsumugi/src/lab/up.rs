@@ -3,6 +3,7 @@
 use super::layout::{Source, lay_out};
 use super::processes::ProcessKind;
 use super::progress::Progress;
+use super::trouble::{self, Doing};
 use super::underlay::Ground;
 use super::{Lab, PeerStand, Trouble, client};
 use crate::kernel::Netlink;
@@ -13,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 use tsumugi_core::id::{IfName, Plane, Prefix};
+use tsumugi_plan::explain::Lang;
 
 /// How long a network may take until it stands.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -30,24 +32,25 @@ const LAST_WORDS: usize = 8;
 /// What could not be made, or what did not come and the last words of whoever was to bring it.
 pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Trouble> {
     let lab = lay_out(source)?;
-    progress.step(&format!(
-        "{} machines, {} lines, {} links",
-        lab.machines.len(),
-        lab.lines.len(),
-        lab.wires.len()
+    let lang = progress.lang();
+    let (machines, lines, links) = (lab.machines.len(), lab.lines.len(), lab.wires.len());
+    progress.step(&lang.pick(
+        format!("{machines} machines, {lines} lines, {links} links"),
+        format!("機器 {machines}台、回線 {lines}本、リンク {links}本"),
     ));
     Ground::new(&lab)?.lay()?;
     super::equip::equip(&lab)?;
     // From here on `exec` finds its way, should it hang.
-    lab.record().map_err(Trouble::doing("writing the lab's record".into()))?;
+    lab.record().map_err(Trouble::doing(Doing::WritingRecord))?;
     let mut waiting = Waiting::new(&lab, source);
     // Lines whose ports stay where they are need nobody else.
     waiting.serve()?;
-    progress.step("starting processes");
+    progress.step(lang.pick("starting processes", "プロセスを起動しています"));
     for machine in lab.machines.values() {
         for kind in &machine.processes {
             let start = machine.start(*kind);
-            start.map_err(Trouble::doing(format!("starting {} of {}", kind.name(), machine.name)))?;
+            let machine = machine.name.clone();
+            start.map_err(Trouble::doing(Doing::Starting { process: *kind, machine }))?;
         }
     }
     loop {
@@ -56,14 +59,18 @@ pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Tro
         let (established, sessions) =
             if waiting.links.is_empty() { waiting.sessions() } else { (0, waiting.all) };
         let Some(missing) = waiting.first_missing(established, sessions) else {
-            progress.done(&format!("{} is up: {sessions} sessions between routers", lab.name));
+            let name = &lab.name;
+            progress.done(&lang.pick(
+                format!("{name} is up: {sessions} sessions between routers"),
+                format!("{name}が起動しました: ルーター間のセッション {sessions}"),
+            ));
             return Ok(lab);
         };
         waiting.alive()?;
         if progress.since() > PATIENCE {
             return Err(waiting.late(missing, progress.since()));
         }
-        progress.step(&waiting.words(established, sessions));
+        progress.step(&waiting.words(established, sessions, lang));
         thread::sleep(if waiting.links.is_empty() { ASKING_PACE } else { PACE });
     }
 }
@@ -136,20 +143,21 @@ impl<'a> Waiting<'a> {
         let lab = self.lab;
         retain_undone(&mut self.lines, |index| {
             let line = &lab.lines[*index];
-            client::serve(lab, line).map_err(Trouble::doing(format!("giving {} its addresses", line.access)))
+            client::serve(lab, line)
+                .map_err(Trouble::doing(Doing::Addressing { line: line.access.to_string() }))
         })?;
         let own = &self.own;
         retain_undone(&mut self.peers, |(stand, prefixes)| {
             client::furnish(lab, stand, own, prefixes)
-                .map_err(Trouble::doing(format!("furnishing {}", stand.machine)))
+                .map_err(Trouble::doing(Doing::Furnishing { machine: stand.machine.clone() }))
         })
     }
 
     fn links(&mut self) -> Result<(), Trouble> {
         let (lab, sockets) = (self.lab, &mut self.sockets);
         retain_undone(&mut self.links, |awaited| {
-            is_up(lab, sockets, awaited)
-                .map_err(Trouble::doing(format!("looking for {} of {}", awaited.interface, awaited.machine)))
+            let (interface, machine) = (awaited.interface.clone(), awaited.machine.clone());
+            is_up(lab, sockets, awaited).map_err(Trouble::doing(Doing::Looking { interface, machine }))
         })
     }
 
@@ -215,21 +223,28 @@ impl<'a> Waiting<'a> {
     fn late(&self, missing: Awaited, after: Duration) -> Trouble {
         let Awaited { machine, process, plane, interface } = missing;
         let what = if interface == IfName::loopback() {
-            format!("the sessions of {machine}")
+            trouble::Awaited::Sessions
         } else {
-            format!("{interface} in the {plane} plane of {machine}")
+            trouble::Awaited::Interface { plane, interface }
         };
         let log =
             self.lab.machine(&machine).map_or_else(Vec::new, |found| found.log_tail(process, LAST_WORDS));
         Trouble::Late { what, machine, process, after, log }
     }
 
-    fn words(&self, established: usize, sessions: usize) -> String {
+    fn words(&self, established: usize, sessions: usize, lang: Lang) -> String {
         match self.links.first() {
             Some(link) => {
-                format!("{} interfaces to come ({} of {})", self.links.len(), link.interface, link.machine)
+                let (count, interface, machine) = (self.links.len(), &link.interface, &link.machine);
+                lang.pick(
+                    format!("{count} interfaces to come ({interface} of {machine})"),
+                    format!("あと{count}個のインターフェースを待っています ({machine}の{interface})"),
+                )
             }
-            None => format!("{established} of {sessions} sessions"),
+            None => lang.pick(
+                format!("{established} of {sessions} sessions"),
+                format!("セッション {established}/{sessions}"),
+            ),
         }
     }
 }

@@ -7,11 +7,11 @@
 //! overlay and for the site's management switch alike.
 
 use super::session::{Identity, Opened, Session};
+use crate::observe::status::OverlayDrop;
 use boringtun::noise::handshake::parse_handshake_anon;
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Packet, Tunn};
 use boringtun::x25519::{PublicKey, StaticSecret};
-use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
@@ -23,26 +23,6 @@ const HANDSHAKES: u64 = 100;
 
 /// Bytes that the library wants beyond a packet's own: the largest of its messages.
 const SEALING: usize = 148;
-
-/// Why a packet or a datagram went no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OverlayDrop {
-    /// No datagram of WireGuard's, or for a session that is not there (any more).
-    NotUnderstood,
-    /// A handshake by a key that is no neighbour's on this line.
-    UnknownKey,
-    /// It did not prove to be from whom it claimed to be.
-    NotAuthentic,
-    /// From a neighbour with a source that is not behind it.
-    FalseSource,
-    /// Not from or not to the management space.
-    NotOurSpace,
-    /// Larger than any MTU that the overlay may have: somebody changed the device by hand.
-    TooLarge,
-    /// Neither the member nor a meeting point can be reached.
-    NoPath,
-}
 
 /// Where packets and datagrams go.
 pub trait Sink {

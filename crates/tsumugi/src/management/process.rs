@@ -7,6 +7,8 @@ use crate::kernel::plane::Keeper;
 use crate::kernel::tun::{TunKind, attach};
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
+use crate::observe::status::{ManagementTrouble, Missing};
+use crate::observe::words;
 use crate::state::{KeyRing, PlanRefused, StateDir};
 use boringtun::x25519::StaticSecret;
 use nix::errno::Errno;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 use tsumugi_core::desired::RouteTarget;
 use tsumugi_core::id::{Plane, Prefix};
 use tsumugi_core::router_plan::{OverlayLine, RouterPlan};
+use tsumugi_plan::explain::Lang;
 
 /// How often sessions are looked after.
 const TICK: Duration = Duration::from_millis(250);
@@ -64,7 +67,7 @@ pub struct Line {
     path_mtu: u16,
     pub sockets: Option<LineSockets>,
     /// Why it is not open, as last said.
-    pub trouble: Option<String>,
+    pub trouble: Option<Missing>,
 }
 
 impl Sink for Wires {
@@ -96,7 +99,7 @@ pub struct Management {
     pub overlay: Option<Overlay>,
     pub wires: Wires,
     /// What is missing of keys and devices, as last said.
-    pub troubles: BTreeMap<&'static str, String>,
+    pub troubles: BTreeMap<&'static str, Vec<ManagementTrouble>>,
     pub started: Instant,
     buffer: Vec<u8>,
 }
@@ -233,7 +236,10 @@ impl Management {
         let plan = match self.state.plan() {
             Ok(plan) => plan,
             Err(refused) => {
-                tracing::error!(%refused, "the plan is refused; what runs is kept");
+                if self.refused.as_ref() != Some(&refused) {
+                    let reason = words::plan_refused(&refused, Lang::En);
+                    tracing::error!(reason, "plan refused, what runs is kept");
+                }
                 self.refused = Some(refused);
                 return;
             }
@@ -258,7 +264,7 @@ impl Management {
         let Some(plan) = &self.plan else { return };
         let mut missing = Vec::new();
         let ring = self.state.keyring().unwrap_or_else(|error| {
-            missing.push(format!("the key ring: {error}"));
+            missing.push(ManagementTrouble::KeyRing { error: error.to_string() });
             KeyRing::default()
         });
         let mut keys = Vec::new();
@@ -266,7 +272,8 @@ impl Management {
             match self.state.private_key(&line.plan.key) {
                 Ok(secret) => keys.push(LineKey { name: line.plan.name.clone(), secret: secret.into() }),
                 Err(error) => {
-                    missing.push(format!("the private key {}: {error}", line.plan.key));
+                    let (key, error) = (line.plan.key.clone(), error.to_string());
+                    missing.push(ManagementTrouble::PrivateKey { key, error });
                     // Lines and keys have the same numbers; a random key is nobody's.
                     let nobody = StaticSecret::from(rand::random::<[u8; 32]>());
                     keys.push(LineKey { name: line.plan.name.clone(), secret: nobody });
@@ -275,13 +282,14 @@ impl Management {
         }
         for path in plan.management.overlay.neighbours.iter().flat_map(|neighbour| &neighbour.paths) {
             if let Err(error) = ring.public_key(&path.remote_key) {
-                missing.push(error.to_string());
+                let (key, error) = (path.remote_key.clone(), error.to_string());
+                missing.push(ManagementTrouble::PublicKey { key, error });
             }
         }
         let public = |path: &tsumugi_core::router_plan::OverlayPath| ring.public_key(&path.remote_key).ok();
         let earlier = self.overlay.take();
         self.overlay = Some(Overlay::new(&plan.management.overlay, local(plan), keys, public, earlier));
-        self.note("keys", (!missing.is_empty()).then(|| missing.join("; ")));
+        self.note("keys", missing);
     }
 
     /// Makes what is missing.
@@ -307,7 +315,8 @@ impl Management {
             }
             Err(error) => Some(error),
         };
-        self.note("device", trouble.map(|error| error.to_string()));
+        let trouble = trouble.map(|error| ManagementTrouble::Device { error: error.to_string() });
+        self.note("device", trouble.into_iter().collect());
     }
 
     fn open_lines(&mut self) {
@@ -333,9 +342,10 @@ impl Management {
                     line.trouble = None;
                 }
                 Err(error) => {
-                    let trouble = error.to_string();
+                    let trouble = Missing::from(&error);
                     if line.trouble.as_ref() != Some(&trouble) {
-                        tracing::warn!(line = name, trouble, "the line is not open; trying again");
+                        let reason = words::missing(&trouble, Lang::En);
+                        tracing::warn!(line = name, reason, "the line is not open; trying again");
                         line.trouble = Some(trouble);
                     }
                 }
@@ -343,19 +353,17 @@ impl Management {
         }
     }
 
-    /// Says a trouble once when it begins or changes, and once when it ends.
-    fn note(&mut self, what: &'static str, trouble: Option<String>) {
-        match trouble {
-            Some(trouble) if self.troubles.get(what) != Some(&trouble) => {
-                tracing::warn!(what, trouble, "missing; trying again");
-                self.troubles.insert(what, trouble);
-            }
-            Some(_) => {}
-            None => {
-                if self.troubles.remove(what).is_some() {
-                    tracing::info!(what, "no longer missing");
-                }
-            }
+    /// Says each trouble once when it begins, and once when none is left.
+    fn note(&mut self, what: &'static str, troubles: Vec<ManagementTrouble>) {
+        let before = self.troubles.remove(what).unwrap_or_default();
+        for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
+            let reason = words::management_trouble(trouble, Lang::En);
+            tracing::warn!(what, reason, "missing; trying again");
+        }
+        if !troubles.is_empty() {
+            self.troubles.insert(what, troubles);
+        } else if !before.is_empty() {
+            tracing::info!(what, "no longer missing");
         }
     }
 }
@@ -369,8 +377,8 @@ fn lines(plan: &RouterPlan, mut earlier: Vec<Line>) -> Vec<Line> {
         let path_mtu = path_mtu.unwrap_or(1280);
         // The number is what the loop knows the descriptors by.
         let same = earlier.get_mut(number).filter(|same| same.plan == *line && same.path_mtu == path_mtu);
-        let sockets = same.and_then(|same| same.sockets.take());
-        Line { plan: line.clone(), path_mtu, sockets, trouble: None }
+        let (sockets, trouble) = same.map_or((None, None), |same| (same.sockets.take(), same.trouble.take()));
+        Line { plan: line.clone(), path_mtu, sockets, trouble }
     });
     lines.collect()
 }

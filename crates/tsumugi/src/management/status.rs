@@ -1,122 +1,64 @@
 //! What the management process says of itself: the document of `management.sock`.
 
-use super::overlay::OverlayDrop;
 use super::process::Management;
 use crate::kernel::nft;
-use crate::observe::status::PlanStatus;
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use crate::observe::status::{
+    DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayLineStatus, PathStatus,
+    PlanStatus,
+};
 use std::time::Instant;
-
-#[derive(Serialize)]
-struct Document<'a> {
-    process: &'static str,
-    pid: u32,
-    uptime_ms: u64,
-    plan: PlanStatus,
-    device: Option<DeviceStatus>,
-    lines: Vec<LineStatus<'a>>,
-    members: Vec<MemberStatus<'a>>,
-    /// Packets and datagrams of the overlay that went no further.
-    drops: BTreeMap<OverlayDrop, u64>,
-    /// Packets that a wall of the management plane dropped.
-    walls: BTreeMap<&'static str, u64>,
-    /// What is missing or could not be made, in words.
-    troubles: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct DeviceStatus {
-    name: String,
-    mtu: u16,
-    attached: bool,
-}
-
-#[derive(Serialize)]
-struct LineStatus<'a> {
-    name: &'a str,
-    plane: &'static str,
-    link: Option<&'a str>,
-    open: bool,
-    trouble: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct MemberStatus<'a> {
-    name: &'a str,
-    meeting: bool,
-    /// Reached over a path of its own or through a meeting point.
-    reachable: bool,
-    /// The line of the path in use.
-    line: Option<&'a str>,
-    /// The meeting point that it is reached through while no path of its own is alive.
-    through: Option<&'a str>,
-    paths: Vec<PathStatus<'a>>,
-}
-
-#[derive(Serialize)]
-struct PathStatus<'a> {
-    line: &'a str,
-    endpoint: Option<SocketAddr>,
-    alive: bool,
-    in_use: bool,
-    /// Since anything was heard from the far end.
-    heard_ms: Option<u64>,
-    /// Since the keys in use were made.
-    handshake_s: Option<u64>,
-    sent_bytes: u64,
-    received_bytes: u64,
-}
 
 pub fn document(management: &Management, now: Instant) -> String {
     let plan = management.plan.as_ref();
-    let mut plan_status = plan.map(PlanStatus::of).unwrap_or_default();
-    plan_status.refused = management.refused.as_ref().map(ToString::to_string);
-    let mut troubles: Vec<String> =
-        management.troubles.iter().map(|(what, trouble)| format!("{what}: {trouble}")).collect();
-    troubles.extend(management.keeper.failing().map(str::to_owned));
-    troubles.extend(management.keeper.waiting().iter().map(|link| format!("{link} is not there")));
+    let mut troubles: Vec<ManagementTrouble> = management.troubles.values().flatten().cloned().collect();
+    let failing = management.keeper.failing();
+    troubles.extend(failing.map(|error| ManagementTrouble::NotApplied { error: error.to_owned() }));
+    let waiting = management.keeper.waiting().iter();
+    troubles.extend(waiting.map(|link| ManagementTrouble::NoInterface { link: link.clone() }));
     let walls = plan.filter(|plan| !plan.management.desired.walls.is_empty());
     let dropped = walls.and_then(|_| nft::counters(management.keeper.namespace()).ok()).unwrap_or_default();
-    let document = Document {
-        process: "management",
+    let document = ManagementStatus {
+        process: "management".into(),
         pid: std::process::id(),
         uptime_ms: milliseconds(now, management.started),
-        plan: plan_status,
+        plan: PlanStatus::of(plan, management.refused.as_ref()),
         device: plan.map(|plan| DeviceStatus {
-            name: plan.management.overlay.device.to_string(),
+            name: plan.management.overlay.device.clone(),
             mtu: plan.management.overlay.mtu,
             attached: management.wires.device.is_some(),
         }),
         lines: lines(management),
         members: members(management, now),
         drops: management.overlay.as_ref().map(|overlay| overlay.drops.clone()).unwrap_or_default(),
-        walls: dropped.into_iter().map(|(reason, dropped)| (reason.counter(), dropped.packets)).collect(),
+        walls: dropped
+            .into_iter()
+            .map(|(reason, dropped)| (reason.counter().to_owned(), dropped.packets))
+            .collect(),
         troubles,
     };
+    // Its types are plain: numbers, texts, lists, and maps whose keys are texts.
     serde_json::to_string(&document).unwrap_or_default()
 }
 
-fn lines(management: &Management) -> Vec<LineStatus<'_>> {
-    let lines = management.wires.lines.iter().map(|line| LineStatus {
-        name: &line.plan.name,
-        plane: line.plan.plane.name(),
-        link: line.plan.link.as_ref().map(|link| link.as_str()),
+fn lines(management: &Management) -> Vec<OverlayLineStatus> {
+    let lines = management.wires.lines.iter().map(|line| OverlayLineStatus {
+        name: line.plan.name.clone(),
+        plane: line.plan.plane,
+        link: line.plan.link.clone(),
         open: line.sockets.is_some(),
-        trouble: line.trouble.as_deref(),
+        trouble: line.trouble.clone(),
     });
     lines.collect()
 }
 
-fn members(management: &Management, now: Instant) -> Vec<MemberStatus<'_>> {
+fn members(management: &Management, now: Instant) -> Vec<MemberStatus> {
     let Some(overlay) = &management.overlay else { return Vec::new() };
-    let name_of = |line: usize| management.wires.lines.get(line).map(|line| line.plan.name.as_str());
-    let meeting = overlay.meeting(now).map(|meeting| overlay.neighbours[meeting].name.as_str());
+    let name_of = |line: usize| management.wires.lines.get(line).map(|line| line.plan.name.clone());
+    let meeting = overlay.meeting(now).map(|meeting| overlay.neighbours[meeting].name.clone());
     let members = overlay.neighbours.iter().map(|neighbour| {
         let alive = |number: &&usize| overlay.sessions[**number].is_alive(now);
         let in_use = neighbour.sessions.iter().find(alive);
-        let through = meeting.filter(|_| in_use.is_none());
+        let through = meeting.clone().filter(|_| in_use.is_none());
         let paths = neighbour.sessions.iter().map(|number| {
             let session = &overlay.sessions[*number];
             PathStatus {
@@ -131,7 +73,7 @@ fn members(management: &Management, now: Instant) -> Vec<MemberStatus<'_>> {
             }
         });
         MemberStatus {
-            name: &neighbour.name,
+            name: neighbour.name.clone(),
             meeting: neighbour.meeting,
             reachable: in_use.is_some() || through.is_some(),
             line: in_use.and_then(|number| name_of(overlay.sessions[*number].line)),

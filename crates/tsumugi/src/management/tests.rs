@@ -1,6 +1,7 @@
 //! Overlays that speak to each other in memory: no socket, no device.
 
-use super::overlay::{LineKey, Overlay, OverlayDrop, Sink};
+use super::overlay::{LineKey, Overlay, Sink};
+use crate::observe::status::OverlayDrop;
 use boringtun::x25519::{PublicKey, StaticSecret};
 use proptest::prelude::*;
 use std::net::{Ipv6Addr, SocketAddr};

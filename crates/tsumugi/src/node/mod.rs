@@ -20,8 +20,9 @@ mod signals;
 
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
-use crate::observe::status::{PlanStatus, RouterStatus};
-use crate::state::StateDir;
+use crate::observe::status::{PlanStatus, RouterStatus, Running};
+use crate::observe::words;
+use crate::state::{PlanRefused, StateDir};
 use poll::{Poll, Token};
 use router::Router;
 use signals::{Request, Signals};
@@ -29,6 +30,7 @@ use std::io;
 use std::path::Path;
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::Instant;
+use tsumugi_plan::explain::Lang;
 
 /// Runs until it is told to stop.
 ///
@@ -55,7 +57,7 @@ struct Frame {
     status: StatusSocket,
     started: Instant,
     /// Why the newest plan was refused.
-    refused: Option<String>,
+    refused: Option<PlanRefused>,
 }
 
 impl Frame {
@@ -76,11 +78,12 @@ impl Frame {
                 self.refused = None;
                 return Some(plan);
             }
-            Ok(_) => "the plan is for a machine that speaks no BGP".to_owned(),
-            Err(refusal) => refusal.to_string(),
+            Ok(_) => PlanRefused::NoSpeaker,
+            Err(refusal) => refusal,
         };
-        if self.refused.as_deref() != Some(&refusal) {
-            tracing::error!(reason = refusal, "plan refused, what runs is kept");
+        if self.refused.as_ref() != Some(&refusal) {
+            let reason = words::plan_refused(&refusal, Lang::En);
+            tracing::error!(reason, "plan refused, what runs is kept");
         }
         self.refused = Some(refusal);
         None
@@ -96,7 +99,7 @@ impl Frame {
             let request = loop {
                 self.poll.wait(clock::now(), None, &mut ready);
                 ready.clear();
-                let document = self.document(PlanStatus::default(), None);
+                let document = self.document(None);
                 self.status.serve(|| document);
                 if let Some(request) = self.signals.next() {
                     break request;
@@ -108,12 +111,13 @@ impl Frame {
         }
     }
 
-    fn document(&self, plan: PlanStatus, running: Option<crate::observe::status::Running>) -> String {
+    fn document(&self, in_force: Option<(&RouterPlan, Running)>) -> String {
+        let (plan, running) = in_force.unzip();
         let status = RouterStatus {
             process: "router".into(),
             pid: std::process::id(),
             uptime_ms: u64::try_from(clock::now().since(self.started).as_millis()).unwrap_or(u64::MAX),
-            plan: PlanStatus { refused: self.refused.clone(), ..plan },
+            plan: PlanStatus::of(plan, self.refused.as_ref()),
             running,
         };
         // Its types are plain: numbers, texts, lists, and maps whose keys are texts.

@@ -9,7 +9,7 @@ use super::{Frame, clock, failing};
 use crate::kernel::dynamic::RouteUpdate;
 use crate::kernel::plane::Keeper;
 use crate::kernel::{Namespace, Netlink, nft};
-use crate::observe::status::{PlanStatus, RouteCounts, Running};
+use crate::observe::status::{RouteCounts, Running};
 use crate::observe::words;
 use crate::peering::advertisement::Schedule;
 use crate::peering::connection::Heard;
@@ -460,7 +460,7 @@ impl Router {
             walls: self.drops(),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
-        let document = self.frame.document(PlanStatus::of(&self.plan), Some(running));
+        let document = self.frame.document(Some((&self.plan, running)));
         self.frame.status.serve(|| document);
     }
 

@@ -220,7 +220,7 @@ fn a_new_plan_touches_only_what_it_changes() {
     // A plan that is not understood changes nothing and is told.
     std::fs::write(alpha.state.join("plan.json"), r#"{"schema": 99}"#).unwrap();
     alpha.signal(Signal::SIGHUP);
-    alpha.wait_for("the refusal is told", || bench.status(0)["refused"].is_string());
+    alpha.wait_for("the refusal is told", || bench.status(0)["plan"]["refused"].is_object());
     assert_eq!(bench.status(0)["tunnels"].as_array().map(Vec::len), Some(3));
     bench.reachable(Duration::from_secs(10));
 }

@@ -28,10 +28,20 @@ pub fn prove(context: &Context) -> Vec<Row> {
     rows
 }
 
-/// From where management is looked at: every laptop, and one meeting point.
+/// From where management is looked at.
 fn watchers(context: &Context) -> Vec<String> {
     let laptops = context.lab.machines_of(MachineRole::Laptop).map(|laptop| laptop.name.clone());
-    laptops.chain(meeting_points(context).into_iter().next()).collect()
+    let routers = context.routers().into_iter().map(|router| router.name.clone());
+    chosen(laptops, meeting_points(context).into_iter(), routers)
+}
+
+/// Every laptop, and one meeting point. Where nobody meets, any router: it has to find them all alone.
+fn chosen(
+    laptops: impl Iterator<Item = String>,
+    meeting_points: impl Iterator<Item = String>,
+    routers: impl Iterator<Item = String>,
+) -> Vec<String> {
+    laptops.chain(meeting_points.chain(routers).next()).collect()
 }
 
 /// Routers that others meet at.
@@ -85,5 +95,17 @@ fn restored(verdict: &Verdict) -> Result<(), Finding> {
         Ok(_) => Ok(()),
         Err(Finding::Unreached { missing, .. }) => Err(Finding::NotRestored(missing.clone())),
         Err(other) => Err(other.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_looks_even_where_nobody_meets() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>().into_iter();
+        assert_eq!(chosen(names(&["l"]), names(&["m", "n"]), names(&["a", "m", "n"])), ["l", "m"]);
+        assert_eq!(chosen(names(&[]), names(&[]), names(&["a", "b"])), ["a"]);
     }
 }

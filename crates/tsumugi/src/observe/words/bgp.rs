@@ -1,8 +1,7 @@
-//! Words for what happens while a router runs: each reason once, in English and Japanese.
+//! Words for what BGP does and refuses.
 
-use super::status::RefusedConnection;
+use crate::observe::status::RefusedConnection;
 use tsumugi_core::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
-use tsumugi_core::desired::DropReason;
 use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, Notification};
 use tsumugi_plan::explain::Lang;
 
@@ -161,38 +160,6 @@ pub fn refused_connection(reason: RefusedConnection, lang: Lang) -> &'static str
             lang.pick("BGP connections beyond what a neighbour may have", "1つの相手に許す数を超えたBGP接続")
         }
         RefusedConnection::Lost => lang.pick("BGP connections that broke at once", "すぐに切れたBGP接続"),
-    }
-}
-
-/// Why a wall drops packets.
-pub fn drop_reason(reason: DropReason, lang: Lang) -> &'static str {
-    match reason {
-        DropReason::BgpFromStranger => {
-            lang.pick("BGP from somebody who is no neighbour", "隣接相手ではない者からのBGP")
-        }
-        DropReason::BfdFromStranger => {
-            lang.pick("BFD from somebody who is no neighbour", "隣接相手ではない者からのBFD")
-        }
-        DropReason::VxlanFromStranger => {
-            lang.pick("VXLAN from somebody who is no VTEP of ours", "自分たちのVTEPではない者からのVXLAN")
-        }
-        DropReason::NotForRouters => {
-            lang.pick("to a router from outside, and not ICMP", "外からルーター宛てのICMP以外の通信")
-        }
-        DropReason::OurSourceFromOutside => {
-            lang.pick("from outside with a source that is ours", "外から来た、送信元が自分たちのパケット")
-        }
-        DropReason::FalseSource => {
-            lang.pick("a source that is not the sender's (BCP 38)", "送信者のものではない送信元 (BCP 38)")
-        }
-        DropReason::NotATunnel => lang
-            .pick("in the underlay, and no tunnel of ours", "アンダーレイで、自分たちのトンネルではないもの"),
-        DropReason::NotManagement => {
-            lang.pick("in the management plane, from elsewhere", "管理プレーンへの、管理空間の外からの通信")
-        }
-        DropReason::NoTransit => {
-            lang.pick("would have crossed where nothing crosses", "通り抜けてはならない所を通ろうとした通信")
-        }
     }
 }
 

@@ -1,14 +1,11 @@
-//! What the router process says of itself: the document of `router.sock`.
-//!
-//! Reasons stand there twice: as types for programs, and in English words for people who read the
-//! document itself.
+//! The document of `router.sock`.
 
-use super::words;
+use super::PlanStatus;
+use crate::observe::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, SpeakerStatus};
 use tsumugi_core::id::{IfName, Prefix};
-use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_plan::explain::Lang;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,19 +17,6 @@ pub struct RouterStatus {
     pub plan: PlanStatus,
     /// `None` until a plan was understood.
     pub running: Option<Running>,
-}
-
-/// Which plan is in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanStatus {
-    pub network: String,
-    pub router: String,
-    pub site: String,
-    pub id: u32,
-    pub generation: u64,
-    pub hash: String,
-    /// Why the newest plan was refused; what is said above is in force all the same.
-    pub refused: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,20 +107,6 @@ pub enum RefusedConnection {
     TooMany,
     /// The connection was gone before it could be taken.
     Lost,
-}
-
-impl PlanStatus {
-    pub fn of(plan: &RouterPlan) -> PlanStatus {
-        PlanStatus {
-            network: plan.network.clone(),
-            router: plan.name.clone(),
-            site: plan.site.clone(),
-            id: plan.id,
-            generation: plan.generation,
-            hash: plan.hash.clone(),
-            refused: None,
-        }
-    }
 }
 
 impl From<SpeakerStatus> for BgpStatus {

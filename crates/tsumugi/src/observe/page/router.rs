@@ -1,45 +1,13 @@
-//! The status of a machine's processes as a page that a person reads.
+//! The router process on the page.
 
-use super::status::{BgpStatus, RouterStatus, Running, SessionStatus};
-use super::words;
-use serde_json::Value;
-use std::fmt::Write;
+use super::{Drops, duration, heading, line};
+use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
+use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
-use tsumugi_core::desired::DropReason;
 use tsumugi_plan::explain::Lang;
 
-/// The router process's document.
-pub fn router(status: &RouterStatus, lang: Lang) -> String {
-    let mut page = String::new();
-    let up = duration(status.uptime_ms);
-    let plan = &status.plan;
-    let title = match status.running {
-        Some(_) => lang.pick(
-            format!(
-                "router {} of {} (site {}, id {}), up {up}",
-                plan.router, plan.network, plan.site, plan.id
-            ),
-            format!(
-                "{}のルーター {} (拠点 {}, id {})、稼働 {up}",
-                plan.network, plan.router, plan.site, plan.id
-            ),
-        ),
-        None => lang.pick(
-            format!("router: nothing runs, there is no plan; up {up}"),
-            format!("router: 計画がないため何も動いていません、稼働 {up}"),
-        ),
-    };
-    line(&mut page, 0, &title);
-    if let Some(refused) = &plan.refused {
-        line(
-            &mut page,
-            1,
-            &lang.pick(
-                format!("newest plan refused: {refused}"),
-                format!("最新の計画を拒みました: {refused}"),
-            ),
-        );
-    }
+pub fn page(status: &RouterStatus, lang: Lang) -> String {
+    let mut page = heading(&status.process, &status.plan, status.uptime_ms, lang);
     if let Some(running) = &status.running {
         body(&mut page, running, lang);
     }
@@ -90,20 +58,12 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
             line(page, 2, &format!("{}  {}: {why}", refusal.prefix, refusal.neighbour));
         }
     }
-    let drops: Vec<_> = DropReason::ALL
-        .into_iter()
-        .filter_map(|reason| Some((reason, *running.walls.get(reason.counter())?)))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    if !drops.is_empty() {
-        line(page, 1, lang.pick("dropped packets", "捨てたパケット"));
-        for (reason, count) in drops {
-            line(page, 2, &format!("{count:>8}  {}", words::drop_reason(reason, lang)));
-        }
-    }
+    let mut drops = Drops::default();
+    drops.of_walls(&running.walls, lang);
     for (reason, count) in &running.refused_connections {
-        line(page, 2, &format!("{count:>8}  {}", words::refused_connection(*reason, lang)));
+        drops.add(*count, words::refused_connection(*reason, lang));
     }
+    drops.print(page, 1, lang);
     for failure in &running.fabric_failures {
         line(
             page,
@@ -174,80 +134,4 @@ fn routes(page: &mut String, running: &Running, lang: Lang) {
 
 fn counts(counts: FamilyCounts) -> String {
     format!("{}+{}", counts.ipv4, counts.ipv6)
-}
-
-/// Any other process's document: its fields, a line each.
-pub fn other(document: &Value) -> String {
-    let mut page = String::new();
-    fields(&mut page, 1, document);
-    page
-}
-
-fn fields(page: &mut String, depth: usize, value: &Value) {
-    let mut field = |name: &str, value: &Value| match value {
-        Value::Object(object) if !object.is_empty() => {
-            line(page, depth, name);
-            fields(page, depth + 1, value);
-        }
-        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
-            line(page, depth, name);
-            fields(page, depth + 1, value);
-        }
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(plain).collect();
-            line(page, depth, &format!("{name}: {}", items.join(", ")));
-        }
-        value => line(page, depth, &format!("{name}: {}", plain(value))),
-    };
-    match value {
-        Value::Object(object) => object.iter().for_each(|(name, value)| field(name, value)),
-        Value::Array(items) => items.iter().for_each(|value| field("-", value)),
-        value => line(page, depth, &plain(value)),
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".into(),
-        value => value.to_string(),
-    }
-}
-
-fn line(page: &mut String, depth: usize, text: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(page, "{:1$}{text}", "", depth * 2);
-}
-
-/// Two units at the most: 3d 4h, 12m 5s, 850ms.
-fn duration(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    match seconds {
-        0 => format!("{milliseconds}ms"),
-        1..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds / 3_600 % 24),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn any_document_is_readable() {
-        let document =
-            json!({"process": "datapath", "tunnels": [{"name": "gre-a", "up": true}], "ports": [1, 2]});
-        let page =
-            "  ports: 1, 2\n  process: datapath\n  tunnels\n    -\n      name: gre-a\n      up: true\n";
-        assert_eq!(other(&document), page);
-    }
-
-    #[test]
-    fn durations_have_two_units() {
-        let texts = [850, 12_000, 725_000, 7_380_000, 273_600_000].map(duration);
-        assert_eq!(texts, ["850ms", "12s", "12m 5s", "2h 3m", "3d 4h"]);
-    }
 }

@@ -1,0 +1,96 @@
+//! The datapath process on the page: its tunnels and the lines under them.
+
+use super::{Drops, duration, heading, line};
+use crate::observe::say::pad;
+use crate::observe::status::{DatapathStatus, LineStatus, TunnelState, TunnelStatus};
+use crate::observe::words;
+use std::collections::BTreeMap;
+use tsumugi_core::tunnel::DropReason;
+use tsumugi_plan::explain::Lang;
+
+pub fn page(status: &DatapathStatus, lang: Lang) -> String {
+    let mut page = heading(&status.process, &status.plan, status.uptime_ms, lang);
+    if !status.tunnels.is_empty() || !status.unmade.is_empty() {
+        line(&mut page, 1, lang.pick("tunnels", "トンネル"));
+    }
+    for one in &status.tunnels {
+        tunnel(&mut page, one, lang);
+    }
+    for name in &status.unmade {
+        let said = lang.pick("could not be made, the log says why", "作れませんでした。理由はログにあります");
+        line(&mut page, 2, &format!("{}  {said}", pad(name.as_str(), 15)));
+    }
+    if !status.lines.is_empty() {
+        line(&mut page, 1, lang.pick("lines", "回線"));
+    }
+    for one in &status.lines {
+        of_line(&mut page, one, lang);
+    }
+    for link in &status.underlay.waiting {
+        let said = lang.pick(
+            format!("the interface {link} of the underlay is not there"),
+            format!("アンダーレイのインターフェース {link}がありません"),
+        );
+        line(&mut page, 1, &said);
+    }
+    for failure in &status.underlay.failing {
+        let said = lang.pick(format!("not applied: {failure}"), format!("適用できませんでした: {failure}"));
+        line(&mut page, 1, &said);
+    }
+    page
+}
+
+fn tunnel(page: &mut String, tunnel: &TunnelStatus, lang: Lang) {
+    let mut state = words::tunnel_state(tunnel.state, lang).to_owned();
+    if tunnel.state == TunnelState::Up {
+        state += &match tunnel.last_heard_ms.map(duration) {
+            Some(ago) => lang.pick(format!(", heard {ago} ago"), format!("、最後の受信 {ago}前")),
+            // The kernel does not tell.
+            None if tunnel.received.packets > 0 => String::new(),
+            None => lang.pick(", nothing heard yet", "、まだ何も届いていません").into(),
+        };
+    }
+    line(page, 2, &format!("{}  {state}", pad(tunnel.name.as_str(), 15)));
+    let (by, on, engine) = (&tunnel.by, &tunnel.line, words::engine(&tunnel.engine, lang));
+    let unknown = || lang.pick("?", "不明").to_owned();
+    let end = |address: Option<std::net::IpAddr>| address.map_or_else(unknown, |address| address.to_string());
+    let (local, remote) = (end(tunnel.local), end(tunnel.remote));
+    let (mtu, path) = (tunnel.mtu, tunnel.path_mtu);
+    let said = lang.pick(
+        format!("{by} on line {on}, {local} to {remote}; MTU {mtu} over {path}; {engine}"),
+        format!("{by}、回線 {on}、{local} → {remote}。MTU {mtu} (経路 {path})。{engine}"),
+    );
+    line(page, 3, &said);
+    let (received, sent) = (tunnel.received, tunnel.sent);
+    let said = lang.pick(
+        format!("received {} packets, sent {}", received.packets, sent.packets),
+        format!("受信 {}パケット、送信 {}パケット", received.packets, sent.packets),
+    );
+    line(page, 3, &said);
+    for trouble in &tunnel.trouble {
+        line(page, 3, &words::missing(trouble, lang));
+    }
+    drops(&tunnel.drops, lang).print(page, 3, lang);
+}
+
+fn of_line(page: &mut String, of: &LineStatus, lang: Lang) {
+    let state = match (&of.trouble, of.open) {
+        (_, true) => lang.pick("open", "使用中").to_owned(),
+        (Some(trouble), false) => {
+            let why = words::missing(trouble, lang);
+            lang.pick(format!("not usable yet: {why}"), format!("まだ使えません: {why}"))
+        }
+        (None, false) => lang.pick("not usable yet", "まだ使えません").to_owned(),
+    };
+    line(page, 2, &format!("{}  {state}", pad(of.name.as_str(), 15)));
+    drops(&of.drops, lang).print(page, 3, lang);
+}
+
+fn drops(counts: &BTreeMap<String, u64>, lang: Lang) -> Drops {
+    let mut drops = Drops::default();
+    for reason in DropReason::ALL {
+        let count = counts.get(reason.counter()).copied();
+        drops.add(count.unwrap_or(0), words::tunnel_drop(*reason, lang));
+    }
+    drops
+}

@@ -1,0 +1,138 @@
+//! The document of `datapath.sock`.
+
+use super::PlanStatus;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use tsumugi_core::id::IfName;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatapathStatus {
+    /// Always "datapath".
+    pub process: String,
+    pub pid: u32,
+    pub uptime_ms: u64,
+    pub plan: PlanStatus,
+    pub tunnels: Vec<TunnelStatus>,
+    /// Tunnels of the plan that could not be made; the log says why.
+    pub unmade: Vec<IfName>,
+    pub lines: Vec<LineStatus>,
+    pub underlay: UnderlayStatus,
+}
+
+/// As an operator speaks of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TunnelState {
+    /// Packets pass as far as we can tell.
+    Up,
+    /// The interface in the fabric is missing.
+    NoDevice,
+    /// The line is missing.
+    NoLine,
+    /// Our own outer address or the far end's is not known yet.
+    NoAddress,
+    /// WireGuard has no session.
+    NoSession,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelStatus {
+    pub name: IfName,
+    pub alias: String,
+    /// What encapsulates: `gre`, `gretap`, `etherip`, `wireguard`.
+    pub by: String,
+    #[serde(flatten)]
+    pub engine: Chosen,
+    pub state: TunnelState,
+    /// What is wrong with its parts.
+    pub trouble: Vec<Missing>,
+    pub line: IfName,
+    pub local: Option<IpAddr>,
+    pub remote: Option<IpAddr>,
+    /// In bytes, with the outer header.
+    pub path_mtu: u16,
+    /// In bytes, without it.
+    pub mtu: u16,
+    pub received: Traffic,
+    pub sent: Traffic,
+    /// By the name of the reason's counter ([`tsumugi_core::tunnel::DropReason`]).
+    pub drops: BTreeMap<String, u64>,
+    /// Since the far end last said something that was its own.
+    pub last_heard_ms: Option<u64>,
+    /// Seconds since WireGuard's handshake.
+    pub session_age: Option<u64>,
+}
+
+/// Inner packets that have passed through a tunnel in one direction, and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl Traffic {
+    pub fn count(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// The engine of one tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "engine")]
+pub enum Chosen {
+    Kernel,
+    Userspace(WhyUserspace),
+}
+
+/// Why the kernel does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum WhyUserspace {
+    /// The file says so.
+    Stated,
+    /// Linux has no such device (EtherIP), or we do not drive it (GREtap).
+    NoDevice,
+    /// The kernel's GRE over IPv6 cannot cut its outer packets.
+    CannotFragment,
+    /// The kernel was asked and refused.
+    Refused { error: String },
+}
+
+/// Why something cannot be used yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum Missing {
+    /// The interface that it stands on is not there.
+    NoInterface,
+    /// The system refused, in its own words.
+    System { error: String },
+}
+
+impl From<&io::Error> for Missing {
+    fn from(error: &io::Error) -> Missing {
+        match error.raw_os_error() {
+            Some(libc::ENODEV) => Missing::NoInterface,
+            _ => Missing::System { error: error.to_string() },
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderlayStatus {
+    /// Interfaces of the plan that are not there yet.
+    pub waiting: Vec<IfName>,
+    /// What could not be made as the plan wants it, in the kernel's words.
+    pub failing: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineStatus {
+    pub name: IfName,
+    pub open: bool,
+    pub trouble: Option<Missing>,
+    /// What came by this line and belongs to no tunnel, by the name of the reason's counter.
+    pub drops: BTreeMap<String, u64>,
+}

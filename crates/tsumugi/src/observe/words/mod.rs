@@ -1,0 +1,9 @@
+//! Words for what happens while a router runs: each reason once, in English and Japanese.
+
+mod bgp;
+mod drops;
+mod parts;
+
+pub use bgp::{import_refusal, notice, refused_connection, session_end, session_state};
+pub use drops::{overlay_drop, tunnel_drop, wall_drop};
+pub use parts::{engine, management_trouble, missing, plan_refused, tunnel_state};

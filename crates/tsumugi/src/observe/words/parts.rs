@@ -1,0 +1,105 @@
+//! Words for the state of what a process keeps: its plan, tunnels, lines.
+
+use crate::observe::status::{Chosen, ManagementTrouble, Missing, TunnelState, WhyUserspace};
+use crate::state::PlanRefused;
+use tsumugi_plan::explain::Lang;
+
+/// Why a plan is not taken.
+pub fn plan_refused(reason: &PlanRefused, lang: Lang) -> String {
+    match reason {
+        PlanRefused::NotRead { error } => lang
+            .pick(format!("the plan could not be read: {error}"), format!("計画を読めませんでした: {error}")),
+        PlanRefused::NotAPlan { error } => lang.pick(
+            format!("the file holds no plan: {error}"),
+            format!("ファイルの内容が計画ではありません: {error}"),
+        ),
+        PlanRefused::Schema { found, known } => lang.pick(
+            format!("the plan's schema is {found}, this program knows {known}"),
+            format!("計画のスキーマは{found}ですが、このプログラムが分かるのは{known}です"),
+        ),
+        PlanRefused::Hash { stated, found } => lang.pick(
+            format!("the plan's hash says {stated}, its content is {found}"),
+            format!("計画に書かれたハッシュは{stated}ですが、内容は{found}です"),
+        ),
+        PlanRefused::NoSpeaker => lang
+            .pick("the plan is for a machine that speaks no BGP", "BGPを話さない機器のための計画です")
+            .into(),
+    }
+}
+
+/// Who moves a tunnel's packets, and why.
+pub fn engine(chosen: &Chosen, lang: Lang) -> String {
+    let why = match chosen {
+        Chosen::Kernel => return lang.pick("by the kernel", "カーネルが転送").into(),
+        Chosen::Userspace(WhyUserspace::Stated) => lang.pick("the file says so", "ファイルの指定"),
+        Chosen::Userspace(WhyUserspace::NoDevice) => {
+            lang.pick("the kernel has no such device", "カーネルに該当するデバイスなし")
+        }
+        Chosen::Userspace(WhyUserspace::CannotFragment) => lang.pick(
+            "the kernel's GRE over IPv6 cannot fragment outside",
+            "カーネルのGRE over IPv6は外側を分割できない",
+        ),
+        Chosen::Userspace(WhyUserspace::Refused { error }) => {
+            return lang.pick(
+                format!("in userspace (the kernel refused: {error})"),
+                format!("ユーザー空間で転送 (カーネルの拒否: {error})"),
+            );
+        }
+    };
+    lang.pick(format!("in userspace ({why})"), format!("ユーザー空間で転送 ({why})"))
+}
+
+/// Whether a tunnel carries packets, or what it waits for.
+pub fn tunnel_state(state: TunnelState, lang: Lang) -> &'static str {
+    match state {
+        TunnelState::Up => lang.pick("up", "稼働中"),
+        TunnelState::NoDevice => {
+            lang.pick("waits for its interface in the fabric", "fabric側のインターフェースを待っています")
+        }
+        TunnelState::NoLine => lang.pick("waits for its line", "回線を待っています"),
+        TunnelState::NoAddress => {
+            lang.pick("waits for an address of an end", "端のアドレスが決まるのを待っています")
+        }
+        TunnelState::NoSession => {
+            lang.pick("waits for the far end's handshake", "相手とのハンドシェイクを待っています")
+        }
+    }
+}
+
+/// Why something cannot be used yet.
+pub fn missing(reason: &Missing, lang: Lang) -> String {
+    match reason {
+        Missing::NoInterface => {
+            lang.pick("its interface is not there", "インターフェースがありません").into()
+        }
+        Missing::System { error } => error.clone(),
+    }
+}
+
+/// What the management process lacks.
+pub fn management_trouble(trouble: &ManagementTrouble, lang: Lang) -> String {
+    match trouble {
+        ManagementTrouble::KeyRing { error } => {
+            lang.pick(format!("the key ring cannot be read: {error}"), format!("鍵束を読めません: {error}"))
+        }
+        ManagementTrouble::PrivateKey { key, error } => lang.pick(
+            format!("the private key {key} cannot be read: {error}"),
+            format!("秘密鍵 {key}を読めません: {error}"),
+        ),
+        ManagementTrouble::PublicKey { key, error } => lang.pick(
+            format!("there is no public key {key}: {error}"),
+            format!("公開鍵 {key}がありません: {error}"),
+        ),
+        ManagementTrouble::Device { error } => lang.pick(
+            format!("the overlay's device cannot be had: {error}"),
+            format!("オーバーレイのデバイスを使えません: {error}"),
+        ),
+        ManagementTrouble::NotApplied { error } => {
+            lang.pick(format!("not applied: {error}"), format!("適用できませんでした: {error}"))
+        }
+        ManagementTrouble::NoInterface { link } => lang.pick(
+            format!("the interface {link} is not there"),
+            format!("インターフェース {link}がありません"),
+        ),
+    }
+}
