@@ -205,6 +205,23 @@ fn a_lab_is_not_forgotten_by_who_cannot_see_it() {
     assert_eq!(labs.status().len(), 1);
 }
 
+/// Connections of one family, homes that translate, path MTUs of any size: `files/odd.toml`.
+fn what_is_odd_and_legal_is_proven_like_the_rest() {
+    let labs = Labs::new("odd");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/odd.toml");
+    let file = file.display().to_string();
+    let mut arguments = vec!["verify", &file, "--name", "odd", "--json"];
+    for id in ["sessions", "loopbacks", "addresses", "traceroute", "two-packets", "one-packet-tcp", "outside"]
+    {
+        arguments.extend(["--only", id]);
+    }
+    let output = labs.run(&arguments);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let failed: Vec<&Value> =
+        report["proofs"].as_array().into_iter().flatten().filter(|row| row["ok"] != true).collect();
+    assert!(output.status.success() && report["ok"] == true, "{failed:#?}");
+}
+
 fn main() -> ExitCode {
     let missing = missing();
     let trial = |name: &str, test: fn()| {
@@ -227,6 +244,7 @@ fn main() -> ExitCode {
             "a_report_that_cannot_be_written_is_said_and_no_panic",
             a_report_that_cannot_be_written_is_said_and_no_panic,
         ),
+        trial("what_is_odd_and_legal_is_proven_like_the_rest", what_is_odd_and_legal_is_proven_like_the_rest),
         trial("pipes_may_be_closed", pipes_may_be_closed),
         trial("a_lab_is_not_forgotten_by_who_cannot_see_it", a_lab_is_not_forgotten_by_who_cannot_see_it),
     ];

@@ -88,6 +88,8 @@ pub enum ImportRefusal {
     Bogon { within: Prefix },
     /// From outside: longer than /24 or /48.
     TooLong,
+    /// From outside: shorter than /8 or /16.
+    TooShort,
     /// From outside: within a prefix of our own.
     OwnPrefix { within: Prefix },
     /// From a customer: not among what it may announce.

@@ -18,6 +18,10 @@ const CLASS: u32 = 1;
 /// The longest prefixes that networks tell one another.
 const LONGEST_V4: u8 = 24;
 const LONGEST_V6: u8 = 48;
+/// The shortest: whoever announces more claims parts of the world that are several registries', as
+/// the two halves of a default route do.
+const SHORTEST_V4: u8 = 8;
+const SHORTEST_V6: u8 = 16;
 
 /// Where the network got a route from. The order is that of trust, the most trusted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,8 +107,10 @@ impl Tables {
         if prefix.prefix_len() == 0 {
             return Err(ImportRefusal::Default);
         }
+        let shortest = if prefix.addr().is_ipv4() { SHORTEST_V4 } else { SHORTEST_V6 };
         match self.bogons.get_spm(prefix) {
             Some(within) => Err(ImportRefusal::Bogon { within }),
+            None if prefix.prefix_len() < shortest => Err(ImportRefusal::TooShort),
             None => Ok(()),
         }
     }

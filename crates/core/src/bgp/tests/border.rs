@@ -205,18 +205,20 @@ fn what_must_not_come_in() {
     let own = ImportRefusal::OwnPrefix { within: prefix("43.228.174.0/24") };
     let bogon = ImportRefusal::Bogon { within: prefix("10.0.0.0/8") };
     type Case = (&'static str, &'static [u32], ImportRefusal);
-    let cases: [Case; 12] = [
+    let cases: [Case; 14] = [
         ("0.0.0.0/0", &[], ImportRefusal::Default),
         ("10.1.0.0/16", &[], bogon),
         ("10.0.0.0/8", &[], bogon),
         ("9.9.9.0/25", &[], ImportRefusal::TooLong),
+        ("0.0.0.0/1", &[], ImportRefusal::TooShort),
+        ("128.0.0.0/1", &[], ImportRefusal::TooShort),
         ("43.228.174.0/24", &[], own),
         ("43.228.174.128/25", &[], own),
         ("1.1.1.0/24", &[PUBLIC.0], ImportRefusal::PublicAsInPath),
         ("1.1.2.0/24", &[64_512], ImportRefusal::BogonAsInPath { asn: Asn(64_512) }),
         ("1.1.3.0/24", &[4_200_000_099], ImportRefusal::BogonAsInPath { asn: Asn(4_200_000_099) }),
         ("1.1.4.0/24", &[23_456], ImportRefusal::BogonAsInPath { asn: Asn(23_456) }),
-        ("1.1.5.0/24", &[0], ImportRefusal::BogonAsInPath { asn: Asn(0) }),
+        ("1.1.5.0/24", &[0], ImportRefusal::TreatedAsWithdraw),
         ("1.1.6.0/24", &[4_200_000_001], ImportRefusal::OwnAsInPath { asn: Asn(4_200_000_001) }),
     ];
     for (text, path, reason) in cases {

@@ -288,7 +288,7 @@ impl Collector {
         Ok(())
     }
 
-    /// RFC 7606 7, in its order; RFC 8092 6, RFC 6793 6.
+    /// RFC 7606 7, in its order; RFC 8092 6, RFC 6793 6, RFC 7607 2.
     fn take_known(&mut self, raw: RawAttribute<'_>) -> Result<(), (AttributeFault, Approach)> {
         use Approach::{AttributeDiscard, TreatAsWithdraw};
         use AttributeFault::{Length, Value};
@@ -306,8 +306,8 @@ impl Collector {
                 self.has_origin = true;
             }
             code::AS_PATH => {
-                attributes.as_path =
-                    AsPath::parse(raw.value, self.four_octet).ok_or((Value, TreatAsWithdraw))?;
+                let path = AsPath::parse(raw.value, self.four_octet).filter(has_no_zero);
+                attributes.as_path = path.ok_or((Value, TreatAsWithdraw))?;
                 self.has_as_path = true;
             }
             code::NEXT_HOP => {
@@ -329,7 +329,8 @@ impl Collector {
                 if raw.value.len() != length {
                     return Err((Length, AttributeDiscard));
                 }
-                attributes.aggregator = Aggregator::parse(raw.value);
+                let aggregator = Aggregator::parse(raw.value).filter(|it| it.asn != Asn(0));
+                attributes.aggregator = Some(aggregator.ok_or((Value, AttributeDiscard))?);
                 attributes.partial.aggregator = partial;
             }
             code::COMMUNITIES => {
@@ -352,14 +353,16 @@ impl Collector {
                 attributes.partial.large_communities = partial;
             }
             code::AS4_PATH => {
-                let path = AsPath::parse(raw.value, true).filter(|path| !path.is_empty());
+                let path =
+                    AsPath::parse(raw.value, true).filter(|path| !path.is_empty() && has_no_zero(path));
                 self.as4_path = Some(path.ok_or((Value, AttributeDiscard))?);
             }
             code::AS4_AGGREGATOR => {
                 if raw.value.len() != 8 {
                     return Err((Length, AttributeDiscard));
                 }
-                self.as4_aggregator = Aggregator::parse(raw.value);
+                let aggregator = Aggregator::parse(raw.value).filter(|it| it.asn != Asn(0));
+                self.as4_aggregator = Some(aggregator.ok_or((Value, AttributeDiscard))?);
             }
             _ => {}
         }
@@ -397,6 +400,11 @@ impl Collector {
         }
         attributes.unknown = core::mem::take(&mut self.unknown).into_boxed_slice();
     }
+}
+
+/// RFC 7607 2: nobody is AS 0, and what names it is malformed.
+fn has_no_zero(path: &AsPath) -> bool {
+    !path.contains(Asn(0))
 }
 
 /// A list of elements of `N` bytes; `None` unless the length is a non-zero multiple.

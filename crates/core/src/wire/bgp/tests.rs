@@ -238,6 +238,8 @@ fn attributes_by_the_table_of_rfc_7606() {
         ("7.14", beside(&[0xc0, 16, 4, 0, 0, 0, 0]), 16, Length, Withdraw),
         ("RFC 8092 6", beside(&[0xc0, 32, 8, 0, 0, 0, 0, 0, 0, 0, 0]), 32, Length, Withdraw),
         ("RFC 6793 6", beside(&[0xc0, 17, 6, 2, 1, 0, 0, 0, 7]), 17, NotBetweenAses, Discard),
+        ("RFC 7607", [ORIGIN, NEXT_HOP, &[0x40, 2, 6, 2, 1, 0, 0, 0, 0]].concat(), 2, Value, Withdraw),
+        ("RFC 7607 AGGREGATOR", beside(&[0xc0, 7, 8, 0, 0, 0, 0, 1, 1, 1, 1]), 7, Value, Discard),
         ("3 c well-known as optional", [AS_PATH, NEXT_HOP, &[0xc0, 1, 1, 0]].concat(), 1, Flags, Withdraw),
         ("3 c transitive MED", beside(&[0xc0, 4, 4, 0, 0, 0, 0]), 4, Flags, Withdraw),
         ("3 c well-known communities", beside(&[0x40, 8, 4, 0, 0, 0, 0]), 8, Flags, Withdraw),
@@ -364,7 +366,7 @@ fn paths() {
 }
 
 fn asn() -> impl Strategy<Value = Asn> {
-    prop_oneof![(1..65_000_u32), any::<u32>()].prop_map(Asn)
+    prop_oneof![(1..65_000_u32), 1..=u32::MAX].prop_map(Asn)
 }
 
 fn as_path() -> impl Strategy<Value = AsPath> {

@@ -124,6 +124,10 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
             "longer than /24 (IPv4) or /48 (IPv6)",
             "/24（IPv4）または/48（IPv6）より長いプレフィックスです",
         ),
+        ImportRefusal::TooShort => lang.pick(
+            "shorter than /8 (IPv4) or /16 (IPv6)",
+            "/8（IPv4）または/16（IPv6）より短いプレフィックスです",
+        ),
         ImportRefusal::OwnPrefix { within } => {
             return lang.pick(
                 format!("within our own prefix {within}"),
