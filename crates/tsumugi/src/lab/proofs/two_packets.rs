@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long a straggler that should not be there is waited for once all has arrived.
 const QUIET: Duration = Duration::from_millis(30);
 
+/// Protocol numbers of the request.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 /// Places of the recorder.
 const AT_SENDER: usize = 0;
 const AT_RECEIVER: usize = 1;
@@ -98,8 +101,11 @@ fn exchange(
     }
     std::thread::sleep(QUIET);
     let seen = recorder.finish()?;
-    let is_request = |piece: &Piece| piece.source == source && piece.destination == destination;
-    let came_out = datagrams(&pieces_at(&seen, INSIDE, is_request));
+    let icmp = if source.is_ipv6() { ICMPV6 } else { ICMP };
+    let is_request =
+        |piece: &Piece| piece.protocol == icmp && piece.source == source && piece.destination == destination;
+    let mut came_out = datagrams(&pieces_at(&seen, INSIDE, is_request));
+    came_out.retain(|datagram| is_ours(datagram, inner));
     judge_outer(&seen, wire, from, inner, !came_out.is_empty())?;
     judge_inner(&came_out, &seen, inner, is_request)?;
     Ok(outer_at(&seen, AT_RECEIVER, receiver.flow.as_ref(), false, inner)
@@ -173,8 +179,14 @@ fn outer_at(
     found
         .into_iter()
         .filter(|datagram| ports_fit(datagram.ports, flow, leaving_end))
-        .filter(|datagram| datagram.payload >= inner || datagram.pieces.len() > 1 || !datagram.complete)
+        .filter(|datagram| datagram.payload >= inner || is_ours(datagram, inner))
         .collect()
+}
+
+/// Whether a datagram is too large for anything but the request, or in pieces: neighbour discovery and
+/// keepalives go between the same addresses at any time.
+fn is_ours(datagram: &Datagram, inner: usize) -> bool {
+    datagram.pieces.len() > 1 || !datagram.complete || datagram.pieces.iter().any(|length| *length >= inner)
 }
 
 /// Whether an outer packet goes between the flow's addresses, away from (or towards) its end.
@@ -200,4 +212,26 @@ pub fn tap(context: &Context, end: &WireEnd) -> io::Result<PacketSocket> {
 /// A capture of what comes out of the tunnel.
 fn inside(context: &Context, end: &WireEnd) -> io::Result<PacketSocket> {
     context.within(&end.machine, Plane::Fabric, || PacketSocket::open(Some(end.interface.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_small_and_whole_is_not_the_request() {
+        let datagram = |pieces: &[usize], complete| Datagram {
+            source: "203.0.113.1".parse().unwrap(),
+            destination: "203.0.113.2".parse().unwrap(),
+            protocol: ICMP,
+            ports: None,
+            pieces: pieces.to_vec(),
+            payload: pieces.iter().sum(),
+            complete,
+        };
+        assert!(!is_ours(&datagram(&[91], true), 1500), "a keepalive");
+        assert!(is_ours(&datagram(&[1500], true), 1500));
+        assert!(is_ours(&datagram(&[1400, 120], true), 1500), "cut inside, which is to be seen");
+        assert!(is_ours(&datagram(&[120], false), 1500), "a piece of which the rest is missing");
+    }
 }
