@@ -3,7 +3,7 @@
 //! A [`Desired`] is compiled from the file and is the same in the lab and in production. It says
 //! only what tsumugi owns: what else stands in the namespace is left alone.
 
-use crate::id::{IfName, Mac, Prefix};
+use crate::id::{IfName, Mac, Prefix, Vni};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -34,6 +34,8 @@ pub struct Desired {
     pub neighbours: Vec<Neighbour>,
     pub sysctls: Vec<Sysctl>,
     pub walls: Vec<Wall>,
+    /// In the order of the file.
+    pub segment_walls: Vec<SegmentWall>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,18 @@ pub enum LinkKind {
         parent: IfName,
     },
     Bridge,
+    /// A VXLAN device of this namespace (RFC 7348), a port of its bridge. It learns nothing by itself
+    /// and answers neighbour questions that it knows the answer to (suppression).
+    Vxlan {
+        vni: Vni,
+        /// Our VTEP: the outer source, and what it is reached by.
+        local: IpAddr,
+    },
+    /// The frames of one VLAN (IEEE 802.1Q) on `parent`, which is of this namespace.
+    Vlan {
+        parent: IfName,
+        tag: u16,
+    },
     /// Made by a packet process (datapath or management), never here: its name, MTU and addresses
     /// are looked after once it exists.
     Tunnel,
@@ -108,6 +122,51 @@ pub struct Neighbour {
     pub link: IfName,
     pub address: IpAddr,
     pub mac: Mac,
+}
+
+/// What EVPN puts into the kernel beside the plan: nobody's plan holds it, a process that runs does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum BridgeEntry {
+    /// Frames for everyone, and for nobody known, go to this VTEP as well.
+    Flood { vxlan: IfName, vtep: IpAddr },
+    /// A MAC is behind this VTEP. `sticky`: it cannot move to a port.
+    Mac { vxlan: IfName, mac: Mac, vtep: IpAddr, sticky: bool },
+    /// A host behind another VTEP, for suppression and for routing to it.
+    Host { bridge: IfName, address: IpAddr, mac: Mac },
+}
+
+/// What no frame of a segment may do, whatever stands in other walls. All of it is in the bridge family.
+///
+/// Everywhere: frames for 01:80:c2:00:00:00/44 (BPDUs and other frames of one link, IEEE 802.1Q 8.6.3)
+/// and our own loop probes never cross the bridge. Every drop is counted under its [`DropReason`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentWall {
+    pub bridge: IfName,
+    pub vxlan: Option<IfName>,
+    pub ports: Vec<PortWall>,
+    /// A gateway that other routers are as well: its ARP, neighbour discovery, router advertisements,
+    /// DHCP and MAC never cross the VXLAN device, in either direction.
+    pub gateway: Option<GatewayWall>,
+    /// TCP that crosses the VXLAN device is held to these MSS (IPv4, IPv6), in bytes, never raised.
+    pub clamp_v4: Option<u16>,
+    pub clamp_v6: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortWall {
+    pub link: IfName,
+    /// Broadcast, multicast and unknown unicast frames a second, each kind by itself.
+    pub storm_limit: u32,
+    /// Blocked from the moment it exists, until the process that elects says otherwise.
+    pub starts_blocked: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayWall {
+    pub mac: Mac,
+    /// Without their prefix lengths, link-local included.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// One kernel setting of a namespace.
@@ -230,10 +289,22 @@ pub enum DropReason {
     NotManagement,
     /// Would have crossed from one line to another, or through a plane that forwards nothing.
     NoTransit,
+    /// From a segment to another one, or to what its `deny` names.
+    DeniedToSegment,
+    /// Mail (TCP port 25) from a segment that may not send any.
+    MailFromSegment,
+    /// A frame that belongs to one link only: a BPDU, a loop probe.
+    LinkLocalFrame,
+    /// On a port that is blocked: a standby's, or one with a loop.
+    BlockedPort,
+    /// More broadcast, multicast or unknown unicast than a port may send.
+    Storm,
+    /// A gateway's own frame on its way to or from another router's gateway.
+    GatewayFrame,
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 9] = [
+    pub const ALL: [DropReason; 15] = [
         DropReason::BgpFromStranger,
         DropReason::BfdFromStranger,
         DropReason::VxlanFromStranger,
@@ -243,6 +314,12 @@ impl DropReason {
         DropReason::NotATunnel,
         DropReason::NotManagement,
         DropReason::NoTransit,
+        DropReason::DeniedToSegment,
+        DropReason::MailFromSegment,
+        DropReason::LinkLocalFrame,
+        DropReason::BlockedPort,
+        DropReason::Storm,
+        DropReason::GatewayFrame,
     ];
 
     /// The name of its counter.
@@ -257,6 +334,12 @@ impl DropReason {
             DropReason::NotATunnel => "not-a-tunnel",
             DropReason::NotManagement => "not-management",
             DropReason::NoTransit => "no-transit",
+            DropReason::DeniedToSegment => "denied-to-segment",
+            DropReason::MailFromSegment => "mail-from-segment",
+            DropReason::LinkLocalFrame => "link-local-frame",
+            DropReason::BlockedPort => "blocked-port",
+            DropReason::Storm => "storm",
+            DropReason::GatewayFrame => "gateway-frame",
         }
     }
 }

@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod bgp;
 pub mod desired;
+pub mod evpn;
 pub mod id;
 pub mod mtu;
 pub mod reconcile;

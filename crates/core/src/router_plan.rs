@@ -4,6 +4,7 @@
 
 use crate::bgp::config::SpeakerConfig;
 use crate::desired::Desired;
+use crate::evpn::config::EvpnConfig;
 use crate::id::{Asn, IfName, KeyName, Mac, Plane, Prefix};
 use crate::mtu::Wrapping;
 use alloc::string::String;
@@ -12,7 +13,7 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// A process refuses a plan of another schema whole and keeps what it runs.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterPlan {
@@ -37,6 +38,7 @@ pub struct RouterPlan {
     pub tunnels: Vec<Tunnel>,
     /// `None` for a laptop.
     pub speaker: Option<SpeakerConfig>,
+    pub evpn: EvpnConfig,
 }
 
 impl RouterPlan {

@@ -217,6 +217,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
     use tsumugi_core::desired::Desired;
+    use tsumugi_core::evpn::config::EvpnConfig;
     use tsumugi_core::id::{Asn, IfName};
     use tsumugi_core::router_plan::{ManagementPlan, Overlay};
 
@@ -263,6 +264,7 @@ mod tests {
             fabric: Desired::default(),
             tunnels: Vec::new(),
             speaker: None,
+            evpn: EvpnConfig::default(),
         };
         tsumugi_plan::hash::seal(&mut plan);
         plan

@@ -20,7 +20,8 @@ const CORE: Arrows = &[
     ("desired", &["id"]),
     ("reconcile", &["desired", "id"]),
     ("bgp", &["wire", "id", "time"]),
-    ("router_plan", &["id", "mtu", "desired", "bgp"]),
+    ("evpn", &["bgp", "desired", "wire", "id", "time"]),
+    ("router_plan", &["id", "mtu", "desired", "bgp", "evpn"]),
 ];
 
 const PLAN: Arrows = &[

@@ -60,6 +60,8 @@ pub struct NeighbourConfig {
 pub enum Family {
     Ipv4Unicast,
     Ipv6Unicast,
+    /// Segments' routes (RFC 7432); inside only.
+    Evpn,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 
 use super::notice::Notice;
 use crate::id::{IfName, Prefix};
+use crate::wire::bgp::{EvpnBody, EvpnRoute, ExtendedCommunity, PmsiTunnel};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,9 @@ pub enum Event<'a> {
     Closed(ConnectionId),
     /// [`super::Speaker::next_timeout`] has passed (harmless if it has not).
     Timeout,
+    /// What the segments of this router announce, or no longer do. A later one about a route takes the
+    /// place of an earlier one.
+    Evpn(EvpnUpdate),
     /// Tell every neighbour that we stop, and close. What stands in the kernel stays.
     Stop,
 }
@@ -76,8 +81,29 @@ pub enum Action {
     UpdatesReady { neighbour: NeighbourId, connection: ConnectionId },
     /// [`super::Speaker::poll_routes`] has something: call it until it says that there is no more.
     RoutesReady,
+    /// [`super::Speaker::poll_evpn`] has something: call it until it says that there is no more.
+    EvpnReady,
     /// For the log: once per change of state.
     Log(Notice),
+}
+
+/// What is known of one EVPN route: the best path, or what we announce ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvpnUpdate {
+    pub route: EvpnRoute,
+    /// `None`: withdrawn.
+    pub path: Option<EvpnPath>,
+}
+
+/// What an EVPN route carries that matters to a segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EvpnPath {
+    /// The VTEP: never changed between eBGP neighbours inside.
+    pub next_hop: IpAddr,
+    pub body: EvpnBody,
+    /// Route targets, encapsulation, MAC mobility and others.
+    pub communities: Box<[ExtendedCommunity]>,
+    pub pmsi: Option<PmsiTunnel>,
 }
 
 /// Where packets go: the far end of a link, by its address there.

@@ -21,7 +21,9 @@ mod slots;
 mod speaker;
 mod status;
 
-pub use event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
+pub use event::{
+    Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
+};
 pub use notice::{ImportRefusal, Notice, SessionEnd};
 pub use speaker::Speaker;
 pub use status::{

@@ -25,6 +25,7 @@ impl From<Family> for AfiSafi {
         match family {
             Family::Ipv4Unicast => AfiSafi::IPV4_UNICAST,
             Family::Ipv6Unicast => AfiSafi::IPV6_UNICAST,
+            Family::Evpn => AfiSafi::EVPN,
         }
     }
 }
@@ -404,6 +405,7 @@ impl Session {
                 // RFC 4760 8: who says nothing speaks IPv4.
                 Family::Ipv4Unicast => said || !multiprotocol,
                 Family::Ipv6Unicast => said && over_ipv6,
+                Family::Evpn => said,
             }
         };
         self.config.families.iter().copied().filter(carried).collect()

@@ -181,6 +181,7 @@ impl Speaker {
             },
             Event::Received { connection, bytes } => self.received(now, connection, bytes, actions),
             Event::Timeout => self.timeout(now, actions),
+            Event::Evpn(_) => {}
             Event::Stop => {
                 self.stopped = true;
                 let stop = || SessionEvent::Stop(Notification::shutdown("the router stops"));

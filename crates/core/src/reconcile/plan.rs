@@ -148,7 +148,7 @@ impl<'a> Links<'a> {
                 there.then(|| Change::MakeMacvlan { name: link.name.clone(), parent: parent.clone() })
             }
             LinkKind::Bridge => Some(Change::MakeBridge(link.name.clone())),
-            LinkKind::Tunnel => None,
+            LinkKind::Vxlan { .. } | LinkKind::Vlan { .. } | LinkKind::Tunnel => None,
         };
         if let Some(change) = change {
             self.made.insert(&link.name, change);

@@ -243,6 +243,7 @@ fn some_desired() -> impl Strategy<Value = Desired> {
             LinkKind::Bridge => 0,
             LinkKind::Port => 1,
             LinkKind::Macvlan { .. } | LinkKind::Tunnel => 2,
+            LinkKind::Vxlan { .. } | LinkKind::Vlan { .. } => 3,
         };
         links.sort_by_key(|link| (rank(&link.kind), link.name.clone()));
         links.dedup_by_key(|link| link.name.clone());
@@ -268,7 +269,15 @@ fn some_desired() -> impl Strategy<Value = Desired> {
             .collect();
         sysctls.sort();
         sysctls.dedup_by_key(|sysctl| sysctl.key.clone());
-        Desired { neighbours: neighbours.collect(), links, addresses, routes, sysctls, walls: Vec::new() }
+        Desired {
+            neighbours: neighbours.collect(),
+            links,
+            addresses,
+            routes,
+            sysctls,
+            walls: Vec::new(),
+            segment_walls: Vec::new(),
+        }
     })
 }
 

@@ -94,6 +94,7 @@ pub fn fabric(survey: &Survey<'_>, machine: &Machine<'_>) -> Desired {
         neighbours: Vec::new(),
         sysctls: sysctls::fabric(&carry_ip, &bridged),
         walls: walls(survey, machine, &inside, &outside),
+        segment_walls: Vec::new(),
     }
 }
 

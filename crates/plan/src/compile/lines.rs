@@ -138,6 +138,7 @@ pub fn underlay(machine: &Machine<'_>, tunnels: &[Tunnel], far_ends: &FarEnds) -
         neighbours: Vec::new(),
         sysctls: sysctls::underlay(&split(true), &split(false)),
         walls: walls(machine, tunnels),
+        segment_walls: Vec::new(),
     }
 }
 

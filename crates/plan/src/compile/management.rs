@@ -87,6 +87,7 @@ pub fn router(survey: &Survey<'_>, index: usize, far_ends: &mut FarEnds) -> Mana
         neighbours: Vec::new(),
         sysctls: settings(survey, index),
         walls: walls(survey, index, &overlay),
+        segment_walls: Vec::new(),
     };
     ManagementPlan { desired, overlay }
 }
@@ -457,6 +458,7 @@ pub fn laptop(survey: &Survey<'_>, person: &Person) -> ManagementPlan {
         neighbours: Vec::new(),
         sysctls: sysctls::management(&[device()], &[], false),
         walls: laptop_walls(space, &overlay),
+        segment_walls: Vec::new(),
     };
     ManagementPlan { desired, overlay }
 }

@@ -24,6 +24,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use survey::Survey;
 use tsumugi_core::desired::Desired;
+use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::KeyName;
 use tsumugi_core::router_plan::{Encapsulation, RouterPlan, SCHEMA};
 
@@ -124,6 +125,7 @@ fn empty(survey: &Survey<'_>, name: &str, id: u32) -> RouterPlan {
         fabric: Desired::default(),
         tunnels: Vec::new(),
         speaker: None,
+        evpn: EvpnConfig::default(),
     }
 }
 

@@ -47,7 +47,7 @@ fn plane_lines(text: &mut String, plan: &RouterPlan, plane: Plane, lang: Lang) {
         let kind = match (&link.kind, tunnel) {
             (_, Some(tunnel)) => tunnel_words(tunnel, lang),
             (LinkKind::Macvlan { parent }, None) => format!("macvlan {parent}"),
-            (LinkKind::Port | LinkKind::Bridge | LinkKind::Tunnel, None) => link.alias.clone(),
+            (_, None) => link.alias.clone(),
         };
         let addresses = if addresses.is_empty() { "-" } else { &addresses };
         let _ = writeln!(text, "    {:15} {:>5}  {addresses}  {kind}", link.name.as_str(), link.mtu);

@@ -327,6 +327,7 @@ fn some_plane() -> Desired {
             Sysctl { optional: true, ..sysctl("net/ipv4/no_such_setting", "1") },
         ],
         walls: vec![Wall { hook: Hook::Forward, rules: Vec::new(), otherwise: Some(DropReason::NoTransit) }],
+        segment_walls: Vec::new(),
     }
 }
 

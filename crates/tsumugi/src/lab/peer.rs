@@ -5,6 +5,7 @@ use super::PeerStand;
 use super::layout::Mismatch;
 use super::wire::{Line, interface};
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
+use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::Prefix;
 use tsumugi_core::router_plan::{Encapsulation, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel};
 
@@ -94,6 +95,7 @@ pub(super) fn mirror(
         fabric: Desired { links: vec![inner], ..Desired::default() },
         tunnels: vec![mirrored],
         speaker: None,
+        evpn: EvpnConfig::default(),
     };
     tsumugi_plan::hash::seal(&mut plan);
     Ok(plan)

@@ -265,6 +265,7 @@ impl Router {
                     self.updates.insert(connection, neighbour);
                     self.dirty.insert(connection);
                 }
+                Action::EvpnReady => {}
                 Action::RoutesReady => self.routes_ready = true,
                 Action::Log(notice) => log(&notice),
             }

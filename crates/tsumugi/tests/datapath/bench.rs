@@ -18,6 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::Desired;
+use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
 use tsumugi_core::router_plan::{Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel};
 use tsumugi_core::time;
@@ -95,6 +96,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         fabric: Desired::default(),
         tunnels,
         speaker: None,
+        evpn: EvpnConfig::default(),
     }
 }
 

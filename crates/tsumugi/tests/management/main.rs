@@ -26,6 +26,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget, Sysctl};
+use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Plane};
 use tsumugi_core::router_plan::{
     ManagementPlan, Overlay, OverlayLine, OverlayNeighbour, OverlayPath, RouterPlan, SCHEMA,
@@ -177,6 +178,7 @@ fn plan(member: &str) -> RouterPlan {
         fabric: Desired::default(),
         tunnels: Vec::new(),
         speaker: None,
+        evpn: EvpnConfig::default(),
     };
     tsumugi_plan::hash::seal(&mut plan);
     plan

@@ -5,6 +5,7 @@ use tsumugi_core::bgp::config::{
     Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Timers, Transport,
 };
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, Sysctl};
+use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, Plane, Prefix};
 use tsumugi_core::router_plan::{ManagementPlan, Overlay, RouterPlan, SCHEMA};
 
@@ -76,6 +77,7 @@ pub fn router(id: u32) -> RouterPlan {
         underlay: Desired::default(),
         fabric,
         tunnels: Vec::new(),
+        evpn: EvpnConfig::default(),
         speaker: Some(SpeakerConfig {
             router_id: loopback_v4(id),
             asn: Asn::of_router(id),

@@ -353,6 +353,7 @@ impl Net {
                 Action::UpdatesReady { neighbour, connection } => {
                     self.router_mut(node).updates_ready.insert(neighbour, connection);
                 }
+                Action::EvpnReady => {}
                 Action::RoutesReady => self.router_mut(node).routes_ready = true,
                 Action::Log(notice) => self.router_mut(node).notices.push(notice),
             }

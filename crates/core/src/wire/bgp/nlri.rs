@@ -16,6 +16,9 @@ impl AfiSafi {
     pub const IPV4_UNICAST: AfiSafi = AfiSafi { afi: 1, safi: 1 };
     pub const IPV6_UNICAST: AfiSafi = AfiSafi { afi: 2, safi: 1 };
 
+    /// RFC 7432 4: L2VPN, EVPN.
+    pub const EVPN: AfiSafi = AfiSafi { afi: 25, safi: 70 };
+
     pub fn of(prefix: &Prefix) -> AfiSafi {
         match prefix {
             Prefix::V4(_) => AfiSafi::IPV4_UNICAST,

@@ -34,6 +34,26 @@ pub fn wall_drop(reason: WallDrop, lang: Lang) -> &'static str {
         WallDrop::NoTransit => {
             lang.pick("would have crossed where nothing crosses", "通り抜けてはならない所を通ろうとした通信")
         }
+        WallDrop::DeniedToSegment => {
+            lang.pick("from a segment to what it may not reach", "セグメントから、許可されていない所への通信")
+        }
+        WallDrop::MailFromSegment => lang.pick(
+            "mail (TCP port 25) from a segment that may not send any",
+            "メール送信（TCPポート25）を許可されていないセグメントからのメール",
+        ),
+        WallDrop::LinkLocalFrame => lang.pick(
+            "a frame that belongs to one link only (a BPDU, a loop probe)",
+            "一つのリンクの中だけのフレーム（BPDU、ループ検査）",
+        ),
+        WallDrop::BlockedPort => lang.pick("on a port that is blocked", "止めてあるポートのフレーム"),
+        WallDrop::Storm => lang.pick(
+            "more broadcast, multicast or unknown unicast than a port may send",
+            "ポートの上限を超えたブロードキャスト、マルチキャスト、宛先不明のフレーム",
+        ),
+        WallDrop::GatewayFrame => lang.pick(
+            "a gateway's own frame, between gateways that share an address",
+            "同じアドレスを持つゲートウェイ同士の間の、ゲートウェイ自身のフレーム",
+        ),
     }
 }
 
