@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod apply;
+pub mod child;
 pub mod dynamic;
 pub mod gre;
 pub mod link;
