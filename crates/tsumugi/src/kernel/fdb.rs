@@ -26,6 +26,8 @@ pub struct FdbEntry {
     pub owner: FdbOwner,
     /// Learned from frames, and forgotten again: neither set by anybody nor an address of our own.
     pub heard: bool,
+    /// An address of our own.
+    pub local: bool,
     /// It cannot move to another port.
     pub sticky: bool,
 }
@@ -131,6 +133,7 @@ pub(super) fn entry_of(message: &RouteNetlinkMessage) -> Option<FdbEntry> {
         link: header.ifindex,
         mac: mac?,
         owner: of_bridge.map_or(FdbOwner::Device { vtep }, |bridge| FdbOwner::Bridge { bridge }),
+        local: of_bridge.is_some() && header.state == NeighbourState::Permanent,
         heard: !set && !header.flags.contains(NeighbourFlags::ExtLearned),
         sticky: header.flags.contains(NeighbourFlags::Sticky),
     })
