@@ -6,8 +6,8 @@
 pub mod address;
 pub mod apply;
 mod bridge;
-pub mod child;
 mod bridges;
+pub mod child;
 pub mod dynamic;
 pub mod entries;
 pub mod fdb;
