@@ -6,6 +6,7 @@
 pub mod address;
 pub mod apply;
 mod bridge;
+pub mod child;
 pub mod dynamic;
 pub mod fdb;
 pub mod gre;
