@@ -6,13 +6,17 @@
 pub mod address;
 pub mod apply;
 mod bridge;
+mod bridges;
 pub mod child;
 pub mod dynamic;
+pub mod entries;
 pub mod fdb;
 pub mod gre;
+pub mod learned;
 pub mod link;
 pub mod namespace;
 pub mod neighbour;
+mod neighbour_table;
 pub mod netlink;
 pub mod nft;
 pub mod observe;
