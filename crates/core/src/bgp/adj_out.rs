@@ -10,7 +10,7 @@ use super::slots::Slot;
 use super::status::FamilyCounts;
 use crate::id::Prefix;
 use crate::time::Instant;
-use crate::wire::bgp::{AfiSafi, MpNextHop, Update, announce, room_for_prefixes, withdraw};
+use crate::wire::bgp::{AfiSafi, MpNextHop, Update, announce, room_for_routes, withdraw};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -210,7 +210,7 @@ impl Batch {
             form.classic,
             &mut shared,
         );
-        let fits = room_for_prefixes(shared.len(), form.mp, family == AfiSafi::IPV6_UNICAST).is_some();
+        let fits = room_for_routes(shared.len(), form.mp, family).is_some();
         let group = fits.then(|| {
             let next = self.groups.len();
             let at = *self.by_bytes.entry((family, shared.clone())).or_insert(next);

@@ -147,7 +147,8 @@ impl Session {
     /// How bytes of a connection are to be read.
     pub fn context(&self, id: ConnectionId) -> Context {
         let agreed = self.negotiated.as_ref().filter(|negotiated| negotiated.connection == id);
-        agreed.map_or(Context { four_octet: true, ipv4_over_ipv6: false }, |negotiated| negotiated.context)
+        let unagreed = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
+        agreed.map_or(unagreed, |negotiated| negotiated.context)
     }
 
     pub fn state(&self) -> SessionState {
@@ -436,6 +437,7 @@ impl Session {
             context: Context {
                 four_octet: open.four_octet_asn().is_some(),
                 ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
+                evpn: families.contains(&Family::Evpn),
             },
             families,
             route_refresh: open.has(&Capability::RouteRefresh),

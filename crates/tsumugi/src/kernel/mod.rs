@@ -5,7 +5,10 @@
 
 pub mod address;
 pub mod apply;
+mod bridge;
+pub mod child;
 pub mod dynamic;
+pub mod fdb;
 pub mod gre;
 pub mod link;
 pub mod namespace;
@@ -18,6 +21,7 @@ pub mod route;
 mod sysctl;
 pub mod traffic;
 pub mod tun;
+mod vxlan;
 pub mod watch;
 pub mod wireguard;
 

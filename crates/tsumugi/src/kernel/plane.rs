@@ -303,16 +303,16 @@ impl Keeper {
             desired: &self.desired,
             indexes: BTreeMap::new(),
         };
-        report.failed = applier.apply(&changes);
+        let (made, failed) = applier.apply(changes);
+        report.failed = failed;
         if sets_walls {
             let failed = |failure: &Failure| matches!(failure.error, ChangeError::Walls(_));
             self.walls_in_place = Some(!report.failed.iter().any(failed));
             self.watch.forget_walls();
         }
-        let done = |change: &Change| !report.failed.iter().any(|failure| failure.change == *change);
-        let before = report.made.len();
-        report.made.extend(changes.iter().filter(|change| done(change)).cloned());
-        Ok(report.made.len() > before)
+        let again = !made.is_empty();
+        report.made.extend(made);
+        Ok(again)
     }
 
     /// Our own changes are announced as well, but later: what a comparison has found counts now.

@@ -3,6 +3,7 @@
 use super::links::{LinkState, Links};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
+use super::segments::Segments;
 use super::sessions::{Progress, Sessions};
 use super::signals::Request;
 use super::{Frame, clock, failing};
@@ -11,7 +12,7 @@ use crate::kernel::plane::Keeper;
 use crate::kernel::{Namespace, Netlink, nft};
 use crate::observe::status::{RouteCounts, Running};
 use crate::observe::words;
-use crate::peering::advertisement::Schedule;
+use crate::peering::advertisement::{Message, Schedule};
 use crate::peering::connection::Heard;
 use crate::peering::discovery::DiscoverySocket;
 use crate::peering::socket::Target;
@@ -61,6 +62,7 @@ pub struct Router {
     deaf: Option<(String, Instant)>,
     discovery: DiscoverySocket,
     schedule: Schedule,
+    segments: Segments,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
@@ -84,6 +86,7 @@ impl Router {
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
         let mut router = Router {
+            segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone()),
             sessions: Sessions::new(Namespace::clone(&space)),
             speaker: Speaker::new(speaker_config(&plan)?),
             frame,
@@ -151,6 +154,7 @@ impl Router {
         [
             self.speaker.next_timeout(),
             self.schedule.next_timeout(),
+            self.segments.next_timeout(),
             self.sessions.next_timeout(),
             settling,
             self.deaf.as_ref().map(|(_, again)| *again),
@@ -333,12 +337,16 @@ impl Router {
                 tracing::debug!(index = message.index, %error, "router advertisement not sent");
             }
         }
+        self.segments.turn(now, &self.discovery);
     }
 
     fn hear(&mut self, now: Instant) {
         // A bound for one round: the socket stays ready if more waits.
         for _ in 0..64 {
             let Some(heard) = self.discovery.receive() else { return };
+            if heard.message == Message::Solicitation {
+                self.segments.solicited(now, heard.index);
+            }
             let Some(source) = self.schedule.hear(now, heard.index, heard.source, heard.message) else {
                 continue;
             };
@@ -388,7 +396,8 @@ impl Router {
     /// Speaks and listens on the links that are there now.
     fn speak(&mut self, now: Instant) {
         self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
-        self.discovery.listen_on(self.schedule.links());
+        self.segments.set_links(now, &self.links);
+        self.discovery.listen_on(self.schedule.links().chain(self.segments.bridges()));
     }
 
     fn listen(&mut self, now: Instant) {
@@ -426,6 +435,7 @@ impl Router {
         for (neighbour, address) in self.neighbourhood.known() {
             self.step(now, Event::RemoteHeard { neighbour, address });
         }
+        self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
         if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
             tracing::warn!(%error, "the fabric's netlink sockets failed");
         }
@@ -436,6 +446,7 @@ impl Router {
     /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
     fn stop(mut self, now: Instant) {
         tracing::info!("stopping, the kernel is left as it is");
+        self.segments.stop();
         self.step(now, Event::Stop);
         self.send(now);
         let until = now + FAREWELL;
@@ -459,6 +470,7 @@ impl Router {
             not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
             refused_connections: self.sessions.refused().clone(),
             walls: self.drops(),
+            dhcp: self.segments.dhcp_status(),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(Some((&self.plan, running)));

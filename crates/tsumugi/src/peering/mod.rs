@@ -6,5 +6,6 @@
 pub mod advertisement;
 pub mod connection;
 pub mod discovery;
+pub mod host_advertisement;
 mod options;
 pub mod socket;

@@ -22,7 +22,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Both sides speak of four octets; an outside session has next hops of its own family.
-const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false };
+const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
 
 pub struct Session<'a> {
     /// Its place in the record.
@@ -171,7 +171,8 @@ impl Session<'_> {
             }
             IpAddr::V6(next_hop) => {
                 let (family, prefixes) = (self.family(), vec![announcement.prefix]);
-                let mp_reach = MpReach { family, next_hop: MpNextHop::V6(next_hop), prefixes };
+                let mp_reach =
+                    MpReach { family, next_hop: MpNextHop::V6(next_hop), prefixes, evpn: Vec::new() };
                 Update { mp_reach: Some(mp_reach), ..update }
             }
         }

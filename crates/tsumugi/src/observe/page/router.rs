@@ -1,6 +1,6 @@
 //! The router process on the page.
 
-use super::{Drops, duration, heading, line};
+use super::{Drops, duration, heading, line, segments};
 use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
@@ -37,6 +37,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     sessions(page, bgp, lang);
     links(page, running, lang);
     routes(page, running, lang);
+    segments::segments(page, running, lang);
     if !bgp.originations.is_empty() {
         line(page, 1, lang.pick("own prefixes", "自分たちのプレフィックス"));
         for origination in &bgp.originations {

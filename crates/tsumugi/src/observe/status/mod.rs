@@ -6,6 +6,7 @@
 mod datapath;
 mod management;
 mod router;
+mod segments;
 
 pub use datapath::{
     Chosen, DatapathStatus, LineStatus, Missing, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
@@ -18,6 +19,7 @@ pub use management::{
 pub use router::{
     BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };
+pub use segments::{DhcpStatus, DhcpTrouble};
 
 use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};

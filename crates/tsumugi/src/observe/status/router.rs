@@ -1,6 +1,6 @@
 //! The document of `router.sock`.
 
-use super::PlanStatus;
+use super::{DhcpStatus, PlanStatus};
 use crate::observe::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub struct Running {
     pub refused_connections: BTreeMap<RefusedConnection, u64>,
     /// Packets that a wall dropped, by reason.
     pub walls: BTreeMap<String, u64>,
+    /// `None`: no segment wants a DHCP server.
+    pub dhcp: Option<DhcpStatus>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
 }
