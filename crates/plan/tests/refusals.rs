@@ -59,7 +59,6 @@ fn writing() -> Vec<Case> {
         "unknown-word": ["kind = \"ngn\"" => "kind = \"nng\""] tells ["unknown-word"];
         "unknown-client": ["address = \"auto\"" => "address = \"atuo\""] tells ["unknown-word"];
         "geneve": ["by = \"etherip\"" => "by = \"geneve\""] tells ["not-yet"];
-        "evpn": ["\"c:eth6\"" => "\"b:eth6\""] tells ["not-yet"];
         "out-of-range": ["cost = 5" => "cost = 500"] tells ["out-of-range"];
         "bad-name": ["[site.s2]" => "[site.S_2]", "site = \"s2\"" => "site = \"S_2\""] tells ["bad-name"];
         "bad-text": ["name = \"One\"" => "name = \"\""] tells ["bad-text"];

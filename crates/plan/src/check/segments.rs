@@ -1,7 +1,7 @@
 //! Segments of hosts.
 
 use super::{Survey, space};
-use crate::problem::{NotYet, Reading, SegmentProblem};
+use crate::problem::SegmentProblem;
 use std::ops::Range;
 use tsumugi_core::id::Prefix;
 
@@ -9,15 +9,8 @@ pub(super) fn check(survey: &mut Survey<'_>) {
     let file = survey.file;
     let mut gateways: Vec<(Prefix, Range<usize>)> = Vec::new();
     for segment in &file.segments {
-        let mut first: Option<usize> = None;
-        let mut stretched = false;
-        for said in segment.ports.iter() {
-            let Some(port) = said.sound() else { continue };
-            let Some((router, _)) = survey.router_named(&port.router, said.span()) else { continue };
-            if *first.get_or_insert(router) != router && !stretched {
-                stretched = true;
-                survey.tell(said.span(), Reading::NotYet { what: NotYet::Evpn });
-            }
+        for place in segment.places().filter(|place| place.sound) {
+            let _ = survey.router_named(place.router, place.span);
         }
         for said in segment.gateway.iter().flat_map(|list| list.iter()) {
             let Some(gateway) = said.sound() else { continue };

@@ -6,9 +6,12 @@
 mod bogons;
 mod ends;
 mod fabric;
+mod identity;
 mod lines;
 mod management;
 mod names;
+mod paths;
+mod reach;
 mod segments;
 mod speaker;
 mod subjects;
@@ -105,6 +108,7 @@ fn router(survey: &Survey<'_>, index: usize) -> RouterPlan {
     lines::add_tunnels(machine, &plan.tunnels, &mut far_ends);
     plan.underlay = lines::underlay(machine, &plan.tunnels, &far_ends);
     plan.fabric = fabric::fabric(survey, machine);
+    plan.evpn = segments::evpn(survey, machine);
     plan.speaker = Some(speaker::speaker(survey, machine));
     seal(&mut plan);
     plan

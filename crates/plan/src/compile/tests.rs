@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Transport};
+use tsumugi_core::desired::{Link, LinkKind};
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::mtu::{Ip, Line, Way, Wrapping};
 use tsumugi_core::router_plan::Tunnel;
@@ -168,7 +169,7 @@ fn a_segment_that_does_not_fit_is_refused_with_the_arithmetic() {
     let (declaration, _) = declaration::parse(&text);
     let problems = compile(&declaration.unwrap()).unwrap_err();
     let [problem] = problems.as_slice() else { panic!("{problems:?}") };
-    let crate::ProblemKind::SegmentTooSmall { needs: 1570, has: 1500, .. } = &problem.kind else {
+    let crate::ProblemKind::SegmentTooSmall { needs: 1550, has: 1500, .. } = &problem.kind else {
         panic!("{problem:?}")
     };
 }
@@ -229,7 +230,21 @@ fn check_names(plan: &RouterPlan) {
 fn check_addresses(plan: &RouterPlan) {
     let link_local = format!("fe80::{:x}/64", plan.id);
     let links: HashSet<&IfName> = plan.fabric.links.iter().map(|link| &link.name).collect();
-    for link in plan.fabric.links.iter().filter(|link| link.master.is_none()) {
+    let mut routed = plan.evpn.segments.iter();
+    let bridges: HashSet<&IfName> = plan.evpn.segments.iter().map(|segment| &segment.bridge).collect();
+    let trunks: HashSet<&IfName> = plan
+        .fabric
+        .links
+        .iter()
+        .filter_map(|link| match &link.kind {
+            LinkKind::Vlan { parent, .. } => Some(parent),
+            _ => None,
+        })
+        .collect();
+    assert!(routed.all(|segment| links.contains(&segment.bridge)));
+    let carries =
+        |link: &&Link| link.master.is_none() && !bridges.contains(&link.name) && !trunks.contains(&link.name);
+    for link in plan.fabric.links.iter().filter(carries) {
         let own = plan.fabric.addresses.iter().filter(|address| address.link == link.name);
         assert!(own.into_iter().any(|address| address.prefix.to_string() == link_local), "{}", link.name);
     }
