@@ -59,6 +59,13 @@ impl Entries {
         self.changed.extend(self.told.keys().map(|key| (*key, true)));
     }
 
+    /// For tables that are made anew: whatever was told may be wanted no longer.
+    pub fn all_in_question(&mut self) {
+        self.told.keys().for_each(|key| {
+            self.changed.entry(*key).or_insert(false);
+        });
+    }
+
     pub fn is_waiting(&self) -> bool {
         !self.changed.is_empty()
     }

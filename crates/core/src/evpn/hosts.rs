@@ -24,15 +24,14 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// The MACs whose announcement may have to change.
-    pub fn hear(&mut self, address: IpAddr, mac: Mac) -> Option<Mac> {
+    /// What was announced of it before stays to be withdrawn.
+    pub fn hear(&mut self, address: IpAddr, mac: Mac) {
         let announced = self.local.get(&address).and_then(|host| host.announced);
-        let before = self.local.insert(address, LocalHost { mac, announced }).map(|host| host.mac);
+        let before = self.local.insert(address, LocalHost { mac, announced });
         if let Some(before) = before {
-            self.by_mac.remove(&(before, address));
+            self.by_mac.remove(&(before.mac, address));
         }
         self.by_mac.insert((mac, address));
-        before.filter(|before| *before != mac)
     }
 
     /// Takes it out; what was announced of it is the caller's to withdraw.

@@ -5,30 +5,45 @@ use super::event::Action;
 use super::guard::FLAP_WINDOW;
 use super::macs::{DUPLICATE_MOVES, DUPLICATE_WINDOW, Local, Moves};
 use super::notice::{BlockReason, Notice};
+use super::port::Port;
 use super::probe;
 use super::segment::Segment;
 use crate::id::Mac;
 use crate::time::Instant;
 use alloc::vec::Vec;
 
-/// Moves of one MAC within [`FLAP_WINDOW`] that block the port it comes to. A host that roams moves
-/// once; a loop moves everything that it carries again and again. Of the two ends of a loop the higher
-/// VTEP gives way first, so that one end stays open.
+/// Moves of one MAC within [`FLAP_WINDOW`] that count against the port it comes to. A host that roams
+/// moves once; a loop moves what it carries again and again. Of the two ends of a loop the higher VTEP
+/// gives way first, so that one end stays open.
 const FLAPS_OF_HIGHER: usize = 3;
 const FLAPS_OF_LOWER: usize = 5;
 
+impl Port {
+    /// A MAC moves back and forth. One alone is a duplicate ([`DUPLICATE_MOVES`]), which is no reason to
+    /// shut everybody else out; two at a time are a loop that no probe comes through.
+    fn flap(&mut self, now: Instant, mac: Mac) {
+        match self.flapping {
+            Some((other, at)) if other != mac && now.since(at) < FLAP_WINDOW => {
+                self.flapping = None;
+                self.guard.trip(now, BlockReason::Flapping);
+            }
+            _ => self.flapping = Some((mac, now)),
+        }
+    }
+}
+
 impl Segment {
-    /// The kernel has `mac` on a port. True: the port was blocked for it.
-    pub fn learn(&mut self, now: Instant, number: u16, mac: Mac, actions: &mut Vec<Action>) -> bool {
+    /// The kernel has `mac` on a port.
+    pub fn learn(&mut self, now: Instant, number: u16, mac: Mac, actions: &mut Vec<Action>) {
         let gateway = self.config.gateway.as_ref();
         let ours = gateway.is_some_and(|it| mac == it.mac || mac == it.own_mac);
         let heard = self.ports.get(&number).is_some_and(|port| port.takes());
         if ours || !heard || probe::is_source(mac) || mac.0[0] & 1 != 0 || mac.0 == [0; 6] {
-            return false;
+            return;
         }
         let state = self.tables.macs.entry(mac).or_default();
         let from = match (state.local, state.best().copied()) {
-            (Some(local), _) if local.port == number => return false,
+            (Some(local), _) if local.port == number => return,
             (None, Some(best)) if best.sticky && !state.is_frozen() => {
                 // RFC 7432 15.2: it does not move, and the operator is told.
                 self.entries.again(Key::Mac(mac));
@@ -37,7 +52,7 @@ impl Segment {
                     let segment = self.config.name.clone();
                     actions.push(Action::Log(Notice::StickyMacMoved { segment, mac, port }));
                 }
-                return false;
+                return;
             }
             (Some(local), _) => From::Port(local.port),
             (None, Some(best)) => From::Vtep(best.vtep),
@@ -59,13 +74,10 @@ impl Segment {
         };
         let flaps = if matches!(from, From::Nowhere) { 0 } else { self.count_move(now, mac, from, actions) };
         self.settle(mac, None, actions);
-        if threshold.is_some_and(|threshold| flaps >= threshold) {
-            if let Some(port) = self.ports.get_mut(&number) {
-                port.guard.trip(now, BlockReason::Flapping);
-            }
-            return true;
+        let port = self.ports.get_mut(&number);
+        if let Some(port) = port.filter(|_| threshold.is_some_and(|threshold| flaps >= threshold)) {
+            port.flap(now, mac);
         }
-        false
     }
 
     /// The moves of the last [`FLAP_WINDOW`], this one included.
@@ -111,11 +123,8 @@ impl Segment {
             self.due.pop_first();
             let Some(state) = self.tables.macs.get_mut(&mac) else { continue };
             let was_frozen = state.moves.take().is_some_and(|moves| moves.frozen);
-            let next = state.next_sequence();
+            // Our sequence number is that of the last move here: whoever heard the MAC later has a higher one.
             if was_frozen {
-                if let Some(local) = &mut state.local {
-                    local.sequence = local.sequence.max(next);
-                }
                 let segment = self.config.name.clone();
                 actions.push(Action::Log(Notice::DuplicateEnded { segment, mac }));
             }

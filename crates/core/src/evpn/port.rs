@@ -5,6 +5,7 @@ use super::guard::Guard;
 use super::lan::Lan;
 use super::notice::BlockReason;
 use super::watch::Suspect;
+use crate::id::Mac;
 use crate::time::Instant;
 
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Port {
     pub since: Instant,
     pub guard: Guard,
     pub suspect: Option<Suspect>,
+    /// The last MAC that moved back and forth.
+    pub flapping: Option<(Mac, Instant)>,
     /// Of a shared LAN's port.
     pub lan: Lan,
 }
@@ -29,8 +32,15 @@ impl Port {
             since: Instant::default(),
             guard: Guard::default(),
             suspect: None,
+            flapping: None,
             lan: Lan::default(),
         }
+    }
+
+    /// The same interface as the file says it now. What its LAN knew holds only while it is the same LAN.
+    pub fn restated(self, config: SegmentPort) -> Port {
+        let lan = if self.config.lan == config.lan { self.lan } else { Lan::default() };
+        Port { config, lan, ..self }
     }
 
     /// Whether frames go in and out: ports of a shared LAN do not until they are told to.

@@ -34,12 +34,14 @@ impl Evpn {
                     self.segments.push(segment);
                 }
                 other => {
-                    if let Some(segment) = other {
+                    let mut begun = Segment::new(wanted);
+                    if let Some(mut segment) = other {
                         segment.learned(&mut learned);
+                        begun.take_over(&mut segment);
                         self.leave(segment, actions);
                     }
                     fresh.push(at);
-                    self.segments.push(Segment::new(wanted));
+                    self.segments.push(begun);
                 }
             }
         }
@@ -101,20 +103,37 @@ impl Segment {
         learned.1.extend(hosts.map(|(address, host)| (self.config.bridge.clone(), *address, host.mac)));
     }
 
-    /// Ports that are said as before stay as they are; others begin anew.
+    /// Ports on the same interface go on; others begin anew.
     fn replace_ports(&mut self, wanted: SegmentConfig, actions: &mut Vec<Action>) {
         let mut ports = BTreeMap::new();
         for config in &wanted.ports {
             let before = self.ports.remove(&config.number);
-            let kept = before.filter(|port| port.config == *config);
-            ports.insert(config.number, kept.unwrap_or_else(|| Port::new(config.clone())));
+            let kept = before.filter(|port| port.config.link == config.link);
+            let port = kept.map(|port| port.restated(config.clone()));
+            ports.insert(config.number, port.unwrap_or_else(|| Port::new(config.clone())));
         }
         let before = core::mem::replace(&mut self.ports, ports);
-        let gone = before.into_keys();
         let anew = self.ports.values().filter(|port| !port.up).map(|port| port.config.number);
-        for number in gone.chain(anew).collect::<Vec<u16>>() {
+        for number in before.into_keys().chain(anew).collect::<Vec<u16>>() {
             self.forget_port(number, actions);
         }
         self.config = wanted;
+    }
+
+    /// A segment that begins anew on the same bridge: its ports stay as they are, and the kernel is told
+    /// only what differs.
+    fn take_over(&mut self, before: &mut Segment) {
+        for (number, port) in &mut self.ports {
+            if before.ports.get(number).is_some_and(|it| it.config.link == port.config.link)
+                && let Some(kept) = before.ports.remove(number)
+            {
+                *port = kept.restated(port.config.clone());
+            }
+        }
+        let vxlan = |it: &SegmentConfig| it.stretch.as_ref().map(|stretch| stretch.vxlan.clone());
+        if vxlan(&self.config) == vxlan(&before.config) {
+            self.entries = core::mem::take(&mut before.entries);
+            self.entries.all_in_question();
+        }
     }
 }

@@ -226,18 +226,9 @@ impl Segment {
         if ours || mac.0[0] & 1 != 0 || mac.0 == [0; 6] {
             return;
         }
-        if let Some(before) = self.tables.hosts.hear(address, mac) {
-            self.entries.touch(Key::Mac(before));
-        }
+        self.tables.hosts.hear(address, mac);
         self.entries.touch(Key::Host(address));
         self.announce(mac, actions);
-        // Announced before with another MAC, and the new one is not on a port of ours.
-        if let Some(host) = self.tables.hosts.local.get_mut(&address)
-            && let Some((before, _)) = host.announced.filter(|it| it.0 != mac)
-        {
-            host.announced = None;
-            self.withdraw_host(before, address, actions);
-        }
     }
 
     pub fn forget_host(&mut self, address: IpAddr, actions: &mut Vec<Action>) {

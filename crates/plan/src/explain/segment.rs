@@ -251,9 +251,9 @@ fn of_reach(kind: &SegmentProblem) -> Words {
         ),
         SegmentProblem::DnsDenied { address } => Words::new(
             format!("hosts are told to ask {address}, and `deny` does not let them"),
-            "take another server, or open the way with `allow`",
+            "take a server that `deny` leaves open, or change `deny`",
             format!("ホストに知らせるDNSサーバー{address}への通信が、`deny`で禁止されています"),
-            "別のサーバーにするか、`allow`で通してください",
+            "`deny`で禁止していないサーバーにするか、`deny`を見直してください",
         ),
         // All others have been put in words by the caller.
         _ => Words::default(),

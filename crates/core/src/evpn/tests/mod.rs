@@ -1,6 +1,10 @@
 //! The segments under test: one machine with the kernel that it believes in, and what it said.
 
+mod loops;
+mod mobility;
+mod net;
 mod routes;
+mod standby;
 
 use super::config::{EvpnConfig, Gateway, SegmentConfig, SegmentPort, SharedLan, Stretch};
 use super::{Action, EntryChange, Event, Evpn, Notice};
