@@ -22,6 +22,7 @@ pub mod nft;
 pub mod observe;
 pub mod plane;
 pub mod route;
+mod segment_wall;
 mod sysctl;
 pub mod traffic;
 pub mod tun;
