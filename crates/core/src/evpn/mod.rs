@@ -34,5 +34,5 @@ pub use machine::Evpn;
 pub use notice::{BlockReason, Notice, RouteRefusal};
 pub use status::{
     Counters, EvpnStatus, HostStatus, MacPlace, MacStatus, PortStatus, RefusedRoute, RouterMac,
-    SegmentStatus, VtepStatus,
+    SegmentStatus, VtepStatus, route_text,
 };

@@ -124,7 +124,7 @@ pub struct RefusedRoute {
 }
 
 /// A route in the notation of FRR, its distinguisher in front.
-fn text(route: &EvpnRoute) -> String {
+pub fn route_text(route: &EvpnRoute) -> String {
     match route {
         EvpnRoute::AutoDiscovery { rd, esi, tag } => format!("{rd} [1]:[{tag}]:[{esi}]"),
         EvpnRoute::MacIp { rd, tag, mac, ip: None } => format!("{rd} [2]:[{tag}]:[48]:[{mac}]"),
@@ -142,7 +142,7 @@ impl Evpn {
     pub fn status(&self, now: Instant) -> EvpnStatus {
         let refused = self.refused.iter().take(SHOWN_REFUSED).map(|(route, refused)| RefusedRoute {
             segment: self.segments[refused.segment].config.name.clone(),
-            route: text(route),
+            route: route_text(route),
             next_hop: refused.next_hop,
             reason: refused.reason,
         });
