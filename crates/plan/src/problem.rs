@@ -102,10 +102,12 @@ areas! {
 
 impl ProblemKind {
     pub fn severity(&self) -> Severity {
+        use SegmentProblem as S;
         use {LineProblem as L, ManagementProblem as M, NetworkProblem as N, PeerProblem as P};
         match self {
             ProblemKind::Network(N::PrefixNotGlobal { .. } | N::OriginateNothing | N::Isolated { .. })
             | ProblemKind::Line(L::NoGateway { .. } | L::FragmentsUncertain { .. })
+            | ProblemKind::Segment(S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. })
             | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
             | ProblemKind::Management(
                 M::NoIndependentLine { .. }
@@ -224,6 +226,12 @@ pub enum Reading {
     BadPortRef {
         text: String,
     },
+    BadAddressRange {
+        text: String,
+    },
+    BadRouteTarget {
+        text: String,
+    },
     BadPrefix {
         text: String,
     },
@@ -261,8 +269,6 @@ pub enum Reading {
 #[serde(rename_all = "kebab-case")]
 pub enum NotYet {
     Geneve,
-    /// A segment with ports on several routers.
-    Evpn,
 }
 
 /// What has a name.
@@ -375,6 +381,8 @@ pub enum PortUse {
     Uplink(String),
     Link(String),
     Segment(String),
+    /// A segment, and the tag of its VLAN.
+    Vlan(String, u16),
     Peer(String),
     Management,
 }
@@ -507,9 +515,96 @@ pub enum LinkProblem {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum SegmentProblem {
-    GatewayOutsidePrefixes { gateway: Prefix },
-    GatewayInPool { gateway: Prefix, pool: Prefix },
-    GatewaysOverlap { gateway: Prefix, first: Prefix },
+    GatewayOutsidePrefixes {
+        gateway: Prefix,
+    },
+    GatewayInPool {
+        gateway: Prefix,
+        pool: Prefix,
+    },
+    GatewaysOverlap {
+        gateway: Prefix,
+        first: Prefix,
+    },
+    /// A part of ours that is lent to a customer already.
+    GatewayIsLent {
+        gateway: Prefix,
+        prefix: Prefix,
+        peer: String,
+    },
+    /// Neither `ports` nor tables of any.
+    NoPorts,
+    /// One port with frames of a VLAN and frames without a tag.
+    PortMixed {
+        port: String,
+        tag: u16,
+    },
+    /// What has no meaning without a gateway (for DHCP: of IPv4).
+    GatewayMissing {
+        key: &'static str,
+    },
+    DhcpBackwards,
+    DhcpOutsideGateway {
+        network: Prefix,
+    },
+    DhcpHoldsGateway {
+        gateway: IpAddr,
+    },
+    DnsUnusable {
+        address: IpAddr,
+    },
+    VtepMissing {
+        family: Family,
+    },
+    IndexMissing {
+        vni: u32,
+    },
+    IndexTwice {
+        index: u16,
+        first: String,
+    },
+    RouteTargetMissing {
+        asn: Asn,
+    },
+    /// Two segments that would take each other's routes.
+    RouteTargetShared {
+        target: String,
+        first: String,
+    },
+    StandbyWithoutLan,
+    TwoActive {
+        lan: String,
+    },
+    NoActive {
+        lan: String,
+    },
+    LanOnOneRouter {
+        lan: String,
+        router: String,
+    },
+    /// A LAN that is another segment's already.
+    LanTwice {
+        lan: String,
+        first: String,
+    },
+    /// `deny` or `allow` of the segment itself.
+    ReachSelf,
+    ManagementAllowed,
+    ManagementDenied,
+    AllowOutside,
+    DeniedAndAllowed {
+        word: String,
+    },
+    AllowsNothing,
+    /// The servers that hosts are told of are behind what `deny` names.
+    DnsDenied {
+        address: IpAddr,
+    },
+    /// The far end of a tunnel is a line of our own.
+    RemoteIsLine {
+        remote: IpAddr,
+        router: String,
+    },
 }
 
 /// Networks outside.
