@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod echo;
 pub mod forge;
+pub mod frame;
 pub mod mesh;
 pub mod options;
 pub mod traceroute;

@@ -28,7 +28,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
         begun.push(from);
         rows.push(Row::new(ProofId::Traceroute, format!("{from} → {to}"), walk(context, &graph, from, to)));
     }
-    for guest in &context.lab.guests {
+    for guest in context.lab.routed_guests() {
         let distances = graph.distances(&guest.router);
         // The first of those that are farthest.
         let far =

@@ -1,10 +1,13 @@
 //! What `lab verify` found: one row per proof and subject, for people and for programs.
 
 mod finding;
+mod segment_finding;
+mod segment_words;
 mod table;
 mod words;
 
 pub use finding::{Finding, Place};
+pub use segment_finding::SegmentFinding;
 pub use table::{row_line, table};
 pub use tsumugi_plan::explain::Lang;
 
@@ -23,13 +26,16 @@ pub enum ProofId {
     TwoPackets,
     OnePacketTcp,
     Walls,
+    Segments,
+    SegmentIsolation,
+    FloodOnce,
     Outside,
     Planes,
     Cut,
 }
 
 impl ProofId {
-    pub const ALL: [ProofId; 10] = [
+    pub const ALL: [ProofId; 13] = [
         ProofId::Sessions,
         ProofId::Loopbacks,
         ProofId::Addresses,
@@ -37,6 +43,9 @@ impl ProofId {
         ProofId::TwoPackets,
         ProofId::OnePacketTcp,
         ProofId::Walls,
+        ProofId::Segments,
+        ProofId::SegmentIsolation,
+        ProofId::FloodOnce,
         ProofId::Outside,
         ProofId::Planes,
         ProofId::Cut,
@@ -52,6 +61,9 @@ impl ProofId {
             ProofId::TwoPackets => "two-packets",
             ProofId::OnePacketTcp => "one-packet-tcp",
             ProofId::Walls => "walls",
+            ProofId::Segments => "segments",
+            ProofId::SegmentIsolation => "segment-isolation",
+            ProofId::FloodOnce => "flood-once",
             ProofId::Outside => "outside",
             ProofId::Planes => "planes",
             ProofId::Cut => "cut",
