@@ -102,10 +102,12 @@ areas! {
 
 impl ProblemKind {
     pub fn severity(&self) -> Severity {
+        use SegmentProblem as S;
         use {LineProblem as L, ManagementProblem as M, NetworkProblem as N, PeerProblem as P};
         match self {
             ProblemKind::Network(N::PrefixNotGlobal { .. } | N::OriginateNothing | N::Isolated { .. })
             | ProblemKind::Line(L::NoGateway { .. } | L::FragmentsUncertain { .. })
+            | ProblemKind::Segment(S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. })
             | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
             | ProblemKind::Management(
                 M::NoIndependentLine { .. }
@@ -587,7 +589,8 @@ pub enum SegmentProblem {
     },
     /// `deny` or `allow` of the segment itself.
     ReachSelf,
-    ReachManagement,
+    ManagementAllowed,
+    ManagementDenied,
     AllowOutside,
     DeniedAndAllowed {
         word: String,

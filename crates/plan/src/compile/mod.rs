@@ -19,6 +19,7 @@ mod survey;
 mod sysctls;
 
 pub use crate::hash::{hash_of, seal};
+pub use segments::MTU_BYTES as SEGMENT_MTU;
 pub use subjects::{LineSize, Subject, Subjects, Where};
 
 use crate::declaration::Declaration;

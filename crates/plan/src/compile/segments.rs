@@ -18,6 +18,8 @@ use tsumugi_core::wire::bgp::{RouteDistinguisher, RouteTarget};
 
 /// What hosts may send, in bytes above the Ethernet header: everybody's plain 1500.
 pub const MTU: u16 = 1500;
+/// The same for those who reckon.
+pub const MTU_BYTES: u32 = MTU as u32;
 /// How long a host keeps an address that it was lent, in seconds.
 const LEASE: u32 = 3600;
 

@@ -219,11 +219,17 @@ fn of_reach(kind: &SegmentProblem) -> Words {
             "同じセグメントのホストどうしはルーターを通らないので、ここに書いても変わりません",
             "別のセグメントか、ほかのすべてを表す`segments`を書いてください",
         ),
-        SegmentProblem::ReachManagement => Words::new(
-            "no segment ever reaches the management plane: the planes share no route, and nothing here can open or close one",
-            "take `management` away",
-            "どのセグメントからも管理用プレーンには届きません。プレーンどうしは経路を共有しないので、ここで開けることも閉じることもありません",
-            "`management`を消してください",
+        SegmentProblem::ManagementAllowed => Words::new(
+            "no segment ever reaches the management plane: the planes share no route that could be opened",
+            "take `management` away; who repairs comes by the management network (see [person.NAME])",
+            "どのセグメントからも管理用プレーンには届きません。プレーンどうしが共有する経路はなく、開けることもできません",
+            "`management`を消してください。管理する人は管理ネットワークから入ります([person.NAME])",
+        ),
+        SegmentProblem::ManagementDenied => Words::new(
+            "no segment reaches the management plane anyway: the planes share no route",
+            "take `management` away, or leave it as a reminder",
+            "管理用プレーンには、書かなくてもどのセグメントからも届きません。プレーンどうしが共有する経路はありません",
+            "`management`を消してもかまいません",
         ),
         SegmentProblem::AllowOutside => Words::new(
             "the outside is open unless `deny` says `outside`, and an exception that is everything outside would undo it",
@@ -245,9 +251,9 @@ fn of_reach(kind: &SegmentProblem) -> Words {
         ),
         SegmentProblem::DnsDenied { address } => Words::new(
             format!("hosts are told to ask {address}, and `deny` does not let them"),
-            "take another server, or open the way with `allow`",
+            "take a server that `deny` leaves open, or change `deny`",
             format!("ホストに知らせるDNSサーバー{address}への通信が、`deny`で禁止されています"),
-            "別のサーバーにするか、`allow`で通してください",
+            "`deny`で禁止していないサーバーにするか、`deny`を見直してください",
         ),
         // All others have been put in words by the caller.
         _ => Words::default(),

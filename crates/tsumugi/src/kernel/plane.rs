@@ -2,7 +2,9 @@
 
 use super::Namespace;
 use super::apply::{Applier, ChangeError, Failure};
+use super::bridges::Bridges;
 use super::dynamic::{DynamicRoutes, RouteUpdate};
+use super::learned::HostEvent;
 use super::link::LinkInfo;
 use super::netlink::{Answer, Netlink};
 use super::nft::{Nft, NftError};
@@ -14,6 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::Desired;
+use tsumugi_core::evpn::EntryChange;
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::reconcile::{Change, plan, waiting};
 
@@ -42,6 +45,7 @@ pub struct Keeper {
     initial_watch: Option<Watch>,
     poll: Epoll,
     dynamic: DynamicRoutes,
+    bridges: Bridges,
     /// By name, as last heard.
     links: BTreeMap<IfName, LinkInfo>,
     due: Option<Instant>,
@@ -60,6 +64,8 @@ pub struct Keeper {
 pub struct Turn {
     /// Links whose state is other than it was, in order.
     pub links: Vec<LinkEvent>,
+    /// What the kernel has learned on the plane's bridges, in order.
+    pub hosts: Vec<HostEvent>,
     /// If the plane was compared with the plan.
     pub report: Option<Report>,
 }
@@ -118,6 +124,7 @@ impl Keeper {
             initial_watch,
             poll,
             dynamic: DynamicRoutes::default(),
+            bridges: Bridges::default(),
             links: BTreeMap::new(),
             due: Some(Instant::now()),
             retry: RETRY,
@@ -135,7 +142,7 @@ impl Keeper {
     /// # Errors
     /// Those of sockets.
     pub fn set_desired(&mut self, desired: Desired) -> io::Result<()> {
-        if !desired.neighbours.is_empty() {
+        if self.bridges.want(&desired) || !desired.neighbours.is_empty() {
             self.watch.include_neighbours()?;
         }
         self.desired = desired;
@@ -150,7 +157,7 @@ impl Keeper {
 
     /// When [`Keeper::turn`] has something to do without anything being heard.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.due
+        [self.due, self.bridges.next_timeout()].into_iter().flatten().min()
     }
 
     /// The links of the plane by name, as last heard.
@@ -165,12 +172,17 @@ impl Keeper {
 
     /// What of the plan could not be made, in words for the log, as of the last comparison.
     pub fn failing(&self) -> impl Iterator<Item = &str> {
-        self.said.iter().map(String::as_str)
+        self.said.iter().map(String::as_str).chain(self.bridges.failing())
     }
 
     /// BGP's routes: what is wanted and what of it is missing.
     pub fn dynamic(&self) -> &DynamicRoutes {
         &self.dynamic
+    }
+
+    /// What EVPN has learned: how much is wanted and how much of it the kernel does not have.
+    pub fn entries(&self) -> (usize, usize) {
+        self.bridges.entries.count(&self.links)
     }
 
     /// Hears what waits, and compares the plane with the plan if that is due.
@@ -184,6 +196,10 @@ impl Keeper {
         let mut other =
             !turn.links.is_empty() || heard.ours || heard.dynamic || heard.overflow || heard.walls;
         self.dynamic_suspect |= heard.dynamic || heard.overflow || links_changed;
+        if heard.overflow {
+            self.bridges.lost_track();
+        }
+        self.bridges.heard(&self.links, &heard.neighbours, &mut turn.hosts);
         if heard.walls || heard.overflow {
             self.walls_in_place = None;
         }
@@ -196,9 +212,38 @@ impl Keeper {
             self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
         }
         if self.due.is_some_and(|due| due <= now) {
-            turn.report = Some(self.sync(now, &mut turn.links));
+            let report = self.sync(now, &mut turn);
+            turn.report = Some(report);
+        } else {
+            let done = self.bridges.retry(&mut self.netlink, &self.links, &mut self.watch, now);
+            self.heed(done);
         }
         turn
+    }
+
+    /// Changes EVPN's entries in the kernel at once; what the kernel has not taken is tried again.
+    ///
+    /// # Errors
+    /// Only those of the socket.
+    pub fn change_entries(&mut self, changes: impl IntoIterator<Item = EntryChange>) -> Answer<()> {
+        let done = self.bridges.change(&mut self.netlink, &self.links, &mut self.watch, changes);
+        self.bridges.say(self.plane.name());
+        done
+    }
+
+    /// EVPN has said all it knows: what an earlier life left in the kernel and nobody wants goes.
+    pub fn forget_stale_entries(&mut self) {
+        self.bridges.entries.forget_stale();
+        self.due = Some(Instant::now());
+    }
+
+    /// Forgets the MACs that the kernel has learned on a port; each is told of as gone.
+    ///
+    /// # Errors
+    /// ENODEV if there is no such link; EINVAL if it is no port of a bridge.
+    pub fn flush_port(&mut self, port: &IfName) -> Answer<()> {
+        let index = self.netlink.index(port)?;
+        self.netlink.flush_port(index)
     }
 
     /// Changes BGP's routes in the kernel at once; what the kernel has not taken is tried again with
@@ -230,16 +275,18 @@ impl Keeper {
         let old = self.links.values().find(|known| known.index == link.index).map(|known| known.name.clone());
         if let Some(old) = old.filter(|old| gone || *old != link.name) {
             self.links.remove(&old);
+            self.bridges.heard_link(&old, None);
             turn.links.push(LinkEvent { name: old, link: None });
         }
         if !gone && self.links.get(&link.name) != Some(&link) {
+            self.bridges.heard_link(&link.name, Some(&link));
             turn.links.push(LinkEvent { name: link.name.clone(), link: Some(link.clone()) });
             self.links.insert(link.name.clone(), link);
         }
     }
 
     /// Compares and changes until there is nothing to change.
-    fn sync(&mut self, now: Instant, events: &mut Vec<LinkEvent>) -> Report {
+    fn sync(&mut self, now: Instant, turn: &mut Turn) -> Report {
         let mut report = Report::default();
         let mut trouble = None;
         for _ in 0..ROUNDS {
@@ -252,9 +299,14 @@ impl Keeper {
                 }
             }
         }
-        if let Err(error) = self.follow_links(events) {
+        if let Err(error) = self.follow_links(turn) {
             trouble.get_or_insert(format!("the plane could not be read: {error}"));
         }
+        let done = self.bridges.sync(&mut self.netlink, &self.links, &mut self.watch, &mut turn.hosts);
+        if let Err(error) = done {
+            trouble.get_or_insert(format!("bridges could not be read: {error}"));
+        }
+        self.bridges.say(self.plane.name());
         if self.dynamic_suspect {
             match self.dynamic.sync(&mut self.netlink, &indexes(&self.links)) {
                 Ok(()) => self.dynamic_suspect = self.dynamic.count().1 > 0,
@@ -316,20 +368,28 @@ impl Keeper {
     }
 
     /// Our own changes are announced as well, but later: what a comparison has found counts now.
-    fn follow_links(&mut self, events: &mut Vec<LinkEvent>) -> Answer<()> {
+    fn follow_links(&mut self, turn: &mut Turn) -> Answer<()> {
         let found = self.netlink.links()?;
-        let mut turn = Turn::default();
         let names: BTreeSet<&IfName> = found.iter().map(|link| &link.name).collect();
         let gone: Vec<LinkInfo> =
             self.links.values().filter(|known| !names.contains(&known.name)).cloned().collect();
         for link in gone {
-            self.heard_link(link, true, &mut turn);
+            self.heard_link(link, true, turn);
         }
         for link in found {
-            self.heard_link(link, false, &mut turn);
+            self.heard_link(link, false, turn);
         }
-        events.append(&mut turn.links);
         Ok(())
+    }
+
+    /// What went wrong with the socket is found out by looking at everything again.
+    fn heed(&mut self, done: Answer<()>) {
+        if done.is_err() {
+            self.bridges.lost_track();
+            let soon = Instant::now() + RETRY;
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+        self.bridges.say(self.plane.name());
     }
 
     /// Says each thing once, when it begins and when it ends.

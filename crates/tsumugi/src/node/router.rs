@@ -86,7 +86,7 @@ impl Router {
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
         let mut router = Router {
-            segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone()),
+            segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
             sessions: Sessions::new(Namespace::clone(&space)),
             speaker: Speaker::new(speaker_config(&plan)?),
             frame,
@@ -105,6 +105,7 @@ impl Router {
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
+        router.frame.poll.add(&router.segments, Token::Frames, false)?;
         router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
         tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
         Ok(router)
@@ -139,6 +140,7 @@ impl Router {
                 self.listen(now);
             }
             self.advertise(now);
+            self.exchange(now);
             self.send(now);
             self.install(now);
             self.settle(now);
@@ -184,6 +186,7 @@ impl Router {
             Token::Status => self.answer(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
+            Token::Frames => self.segments.hear(now),
             Token::Listener(place) => {
                 let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
                 for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
@@ -310,6 +313,16 @@ impl Router {
         }
     }
 
+    /// Between the speaker and the segments, and from them to the kernel, a piece of each.
+    fn exchange(&mut self, now: Instant) {
+        for update in self.segments.originations() {
+            self.step(now, Event::Evpn(update));
+        }
+        if self.segments.install(now, &mut self.keeper) && self.unsettled_since.is_some() {
+            self.unsettled_since = Some(now);
+        }
+    }
+
     /// Routes of an earlier life go once they can be told from those of this one.
     fn settle(&mut self, now: Instant) {
         let Some(since) = self.unsettled_since else { return };
@@ -326,6 +339,7 @@ impl Router {
         }
         self.unsettled_since = None;
         self.keeper.forget_stale_routes();
+        self.keeper.forget_stale_entries();
     }
 
     /// Sends the router advertisements that are due.
@@ -359,6 +373,7 @@ impl Router {
 
     /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
     fn turn(&mut self, now: Instant) {
+        self.segments.install_all(now, &mut self.keeper);
         let turn = self.keeper.turn(time::Instant::now());
         let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
         for name in touched.into_iter().filter(|name| *name != IfName::loopback()) {
@@ -377,6 +392,9 @@ impl Router {
                 self.set_link(now, &name, state);
             }
         }
+        for event in turn.hosts {
+            self.segments.learned(now, event);
+        }
     }
 
     fn set_link(&mut self, now: Instant, link: &IfName, state: Option<LinkState>) {
@@ -386,6 +404,7 @@ impl Router {
             self.neighbourhood.forget(link);
             self.step(now, Event::LinkDown(link.clone()));
         }
+        self.segments.link(now, link, state.map(|state| state.index), change);
         self.speak(now);
         if change.up {
             tracing::info!(%link, "link up");
@@ -470,6 +489,9 @@ impl Router {
             not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
             refused_connections: self.sessions.refused().clone(),
             walls: self.drops(),
+            segments: self.segments.status(now),
+            entries: self.segments.entry_counts(&self.keeper),
+            ports_failing: self.segments.ports_failing(),
             dhcp: self.segments.dhcp_status(),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
