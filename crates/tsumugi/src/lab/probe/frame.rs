@@ -2,12 +2,12 @@
 //! it is.
 
 use super::echo::MARK;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use tsumugi_core::id::Mac;
 use tsumugi_core::wire::checksum::Checksum;
 use tsumugi_core::wire::ethernet::{self, ethertype};
 use tsumugi_core::wire::ip::protocol;
-use tsumugi_core::wire::ipv6;
+use tsumugi_core::wire::{ipv4, ipv6};
 
 /// IEEE 802, local experimental EtherType 2: nobody else's. The first is the routers' own probes'.
 const EXPERIMENTAL: u16 = 0x88b6;
@@ -98,6 +98,34 @@ pub fn announcement(mac: Mac, address: IpAddr) -> Vec<u8> {
             frame
         }
     }
+}
+
+/// UDP over IPv4 from nobody yet to everybody on the link.
+pub fn udp_to_everybody(source: Mac, source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
+    let udp_length = 8 + payload.len();
+    let repr = ipv4::Repr {
+        source: Ipv4Addr::UNSPECIFIED,
+        destination: Ipv4Addr::BROADCAST,
+        protocol: protocol::UDP,
+        hop_limit: 64,
+        traffic_class: 0,
+        identification: rand::random(),
+        dont_fragment: false,
+        more_fragments: false,
+        fragment_offset: 0,
+        payload_len: udp_length,
+    };
+    let mut packet = vec![0; repr.buffer_len()];
+    repr.emit(&mut packet);
+    let mut frame = header(Mac([0xff; 6]), source, ethertype::IPV4);
+    frame.extend(packet);
+    frame.extend(source_port.to_be_bytes());
+    frame.extend(port.to_be_bytes());
+    frame.extend((udp_length as u16).to_be_bytes());
+    // No checksum, which IPv4 allows (RFC 768).
+    frame.extend([0, 0]);
+    frame.extend(payload);
+    frame
 }
 
 fn header(destination: Mac, source: Mac, ethertype: u16) -> Vec<u8> {

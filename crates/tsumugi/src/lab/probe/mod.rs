@@ -4,6 +4,7 @@
 //! run the `open` functions inside it.
 
 pub mod bulk;
+pub mod dhcp;
 pub mod echo;
 pub mod forge;
 pub mod frame;

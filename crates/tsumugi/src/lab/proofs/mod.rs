@@ -34,6 +34,9 @@ pub fn prove(id: ProofId, context: &Context) -> Vec<Row> {
         ProofId::Segments => segments::prove_stretch(context),
         ProofId::SegmentIsolation => segments::prove_isolation(context),
         ProofId::FloodOnce => segments::prove_flood(context),
+        ProofId::MacMove => segments::prove_move(context),
+        ProofId::LoopGuard => segments::prove_loop(context),
+        ProofId::Gateway => segments::prove_gateway(context),
         ProofId::Outside => outside::prove(context),
     }
 }

@@ -29,13 +29,16 @@ pub enum ProofId {
     Segments,
     SegmentIsolation,
     FloodOnce,
+    MacMove,
+    LoopGuard,
     Outside,
     Planes,
+    Gateway,
     Cut,
 }
 
 impl ProofId {
-    pub const ALL: [ProofId; 13] = [
+    pub const ALL: [ProofId; 16] = [
         ProofId::Sessions,
         ProofId::Loopbacks,
         ProofId::Addresses,
@@ -46,8 +49,11 @@ impl ProofId {
         ProofId::Segments,
         ProofId::SegmentIsolation,
         ProofId::FloodOnce,
+        ProofId::MacMove,
+        ProofId::LoopGuard,
         ProofId::Outside,
         ProofId::Planes,
+        ProofId::Gateway,
         ProofId::Cut,
     ];
 
@@ -64,6 +70,9 @@ impl ProofId {
             ProofId::Segments => "segments",
             ProofId::SegmentIsolation => "segment-isolation",
             ProofId::FloodOnce => "flood-once",
+            ProofId::MacMove => "mac-move",
+            ProofId::LoopGuard => "loop-guard",
+            ProofId::Gateway => "gateway",
             ProofId::Outside => "outside",
             ProofId::Planes => "planes",
             ProofId::Cut => "cut",

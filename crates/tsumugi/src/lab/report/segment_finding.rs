@@ -9,6 +9,8 @@ pub enum SegmentFinding {
     NotHere,
     /// There is nobody else to reach.
     OneHost,
+    /// There is no other router to move to.
+    OneRouter,
 
     /// A full packet of each family went both ways: the links that it crossed in VXLAN, and the most
     /// outer packets on a tunnel (0: it crossed none).

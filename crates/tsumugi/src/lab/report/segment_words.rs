@@ -23,6 +23,7 @@ impl SegmentFinding {
                 "省略: このカーネルにはVLAN (802.1Q)がありません".into(),
             ],
             SegmentFinding::OneHost => ["one host only".into(), "ホストは 1台のみ".into()],
+            SegmentFinding::OneRouter => ["one router only".into(), "ルーターは 1台のみ".into()],
             SegmentFinding::Full { .. }
             | SegmentFinding::NoVxlan
             | SegmentFinding::NotOnePacket { .. }

@@ -96,7 +96,11 @@ const PLAIN: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/addr_gen_mode", "1"),
     ("net/ipv6/conf/default/accept_ra", "0"),
 ];
-const LISTENS: &[(&str, &str)] = &[("net/ipv6/conf/default/accept_ra", "1")];
+const LISTENS: &[(&str, &str)] = &[
+    ("net/ipv6/conf/default/accept_ra", "1"),
+    // It asks from a link-local address.
+    ("net/ipv6/conf/default/addr_gen_mode", "0"),
+];
 const SWITCHES: &[(&str, &str)] = &[("net/ipv6/conf/default/disable_ipv6", "1")];
 
 fn settings(role: MachineRole) -> Vec<(&'static str, &'static str)> {

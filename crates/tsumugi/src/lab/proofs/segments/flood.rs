@@ -27,7 +27,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
             rows.push(Row::new(ProofId::FloodOnce, &segment.name, Ok(SegmentFinding::OneHost.into())));
             continue;
         }
-        match patiently(context, &hosts) {
+        match flood_patiently(context, &hosts) {
             Ok(found) => rows.extend(hosts.iter().zip(found).map(|(host, verdict)| {
                 Row::new(ProofId::FloodOnce, format!("{} → all", host.machine), verdict)
             })),
@@ -41,7 +41,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
 }
 
 /// Asked again while frames are missed; one that arrives twice is one too many at any time.
-fn patiently(context: &Context, hosts: &[&Guest]) -> io::Result<Vec<Verdict>> {
+pub fn flood_patiently(context: &Context, hosts: &[&Guest]) -> io::Result<Vec<Verdict>> {
     let until = Instant::now() + PATIENCE;
     loop {
         let found = flood(context, hosts)?;

@@ -1,12 +1,21 @@
 //! Segments: members' Ethernet between hosts on LANs at several routers.
 
+mod cables;
 mod flood;
+mod gateway;
 mod isolation;
+mod loops;
+mod moving;
+mod newcomer;
+mod ports;
 mod stretch;
 mod vxlan;
 
 pub use flood::prove as prove_flood;
+pub use gateway::prove as prove_gateway;
 pub use isolation::prove as prove_isolation;
+pub use loops::prove as prove_loop;
+pub use moving::prove as prove_move;
 pub use stretch::prove as prove_stretch;
 
 use super::Context;
