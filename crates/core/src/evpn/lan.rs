@@ -3,7 +3,8 @@
 //! Everybody's type 4 route says a preference (RFC 9785), and the lowest forwards. Three rules keep two
 //! ports from forwarding at once: who hears of a better one stops in the same step; a newcomer waits
 //! until its own route is with all others; and nobody begins while another port of the LAN is heard to
-//! forward, by the probes that every port sends into the LAN. The last one holds even while BGP is down.
+//! forward, or a better one is heard that is about to, by the probes that every port sends into the LAN.
+//! The last one holds even while BGP is down.
 
 use super::config::SharedLan;
 use super::event::Action;
@@ -22,7 +23,7 @@ use core::net::IpAddr;
 const WAIT: Duration = Duration::from_secs(3);
 /// What a probe said holds this long: three of them.
 const HEARD: Duration = Duration::from_millis(1500);
-/// RFC 9785 4.1: of a router that says no preference.
+/// RFC 9785's default: of a router that says no preference.
 pub(super) const UNSTATED_PREFERENCE: u16 = 32_767;
 
 /// Another router's type 4 route.
@@ -42,6 +43,8 @@ pub(super) struct Lan {
     forwarding: Option<Instant>,
     /// As `forwarding`, of a better port.
     better_forwarding: Option<Instant>,
+    /// As `forwarding`, of a better port that forwards or is about to.
+    better_candidate: Option<Instant>,
     /// As `forwarding`, of a port whose router hears others, whether it forwards or not.
     connected: Option<Instant>,
 }
@@ -59,13 +62,20 @@ impl Lan {
                 self.better_forwarding = Some(now);
             }
         }
+        if probe.candidate && probe.preference < lan.preference {
+            self.better_candidate = Some(now);
+        }
         if probe.connected {
             self.connected = Some(now);
         }
     }
 
+    pub fn is_candidate(&self) -> bool {
+        self.candidate_since.is_some()
+    }
+
     pub fn deadlines(&self) -> impl Iterator<Item = Instant> {
-        let heard = [self.forwarding, self.better_forwarding, self.connected];
+        let heard = [self.forwarding, self.better_forwarding, self.better_candidate, self.connected];
         let heard = heard.into_iter().flatten().map(|at| at + HEARD);
         heard.chain(self.candidate_since.map(|at| at + WAIT))
     }
@@ -94,14 +104,15 @@ impl Port {
         if !first || !alone || recent(self.lan.better_forwarding, now) {
             return Some(BlockReason::Standby);
         }
-        let others = !self.takes() && recent(self.lan.forwarding, now);
+        let heard = self.lan.forwarding.max(self.lan.better_candidate);
+        let others = !self.takes() && recent(heard, now);
         (now < since + WAIT || others).then_some(BlockReason::TakingOver)
     }
 }
 
 impl Segment {
-    /// Decides about every port anew.
-    pub fn elect(&mut self, now: Instant, rivals: &Rivals, actions: &mut Vec<Action>) {
+    /// Decides about every port anew. True: some port's state is another now.
+    pub fn elect(&mut self, now: Instant, rivals: &Rivals, actions: &mut Vec<Action>) -> bool {
         let connected = self.config.stretch.is_none() || !self.tables.flood.is_empty();
         let mut candidates: BTreeMap<Esi, u16> = BTreeMap::new();
         for port in self.ports.values_mut() {
@@ -129,10 +140,12 @@ impl Segment {
         }
         // Who stops, stops before another begins.
         verdicts.sort_by_key(|(_, blocked)| blocked.is_none());
+        let mut changed = false;
         for (number, blocked) in verdicts {
-            self.set_port(now, number, blocked, actions);
+            changed |= self.set_port(now, number, blocked, actions);
         }
         self.announce_candidates(candidates, actions);
+        changed
     }
 
     fn announce_candidates(&mut self, candidates: BTreeMap<Esi, u16>, actions: &mut Vec<Action>) {
@@ -157,10 +170,10 @@ impl Segment {
         number: u16,
         blocked: Option<BlockReason>,
         actions: &mut Vec<Action>,
-    ) {
-        let Some(port) = self.ports.get_mut(&number) else { return };
+    ) -> bool {
+        let Some(port) = self.ports.get_mut(&number) else { return false };
         if port.told == Some(blocked) || (port.told.is_none() && !port.up) {
-            return;
+            return false;
         }
         let took = port.takes();
         let before = port.told.replace(blocked).flatten();
@@ -181,5 +194,6 @@ impl Segment {
             actions.push(Action::Flush { port: link });
             self.forget_port(number, actions);
         }
+        true
     }
 }

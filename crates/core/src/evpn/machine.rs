@@ -126,7 +126,7 @@ impl Evpn {
             }
             Event::HostSought { bridge, address } => self.host_sought(now, &bridge, address, actions),
             Event::Relearned { macs, hosts } => self.relearned(now, macs, hosts, actions),
-            Event::ProbeHeard { port, frame } => self.probe_heard(now, &port, frame, actions),
+            Event::ProbeHeard { port, frame } => self.probe_heard(now, &port, frame),
             Event::Timeout => {}
         }
         self.expire(now, actions);
@@ -345,7 +345,10 @@ impl Evpn {
     pub(super) fn expire(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for segment in &mut self.segments {
             segment.expire_moves(now, actions);
-            segment.elect(now, &self.rivals, actions);
+            if segment.elect(now, &self.rivals, actions) {
+                // The other end is to know at once.
+                self.next_probe = Some(now);
+            }
         }
         self.send_probes(now, actions);
     }

@@ -1,6 +1,6 @@
 //! What this router announces of a segment.
 
-use super::communities::{ENCAPSULATION_VXLAN, es_import, lowest_preference, mobility};
+use super::communities::{es_import, lowest_preference};
 use super::config::{SegmentConfig, Stretch};
 use crate::bgp::{EvpnPath, EvpnUpdate};
 use crate::id::{Mac, Vni};
@@ -13,7 +13,7 @@ use core::net::IpAddr;
 /// Route targets, encapsulation, and one more. In ascending order, as all routers write them alike.
 fn communities(stretch: &Stretch, more: Option<ExtendedCommunity>) -> Box<[ExtendedCommunity]> {
     let targets = stretch.export.iter().map(|target| ExtendedCommunity(target.0));
-    let mut all: Vec<ExtendedCommunity> = targets.chain([ENCAPSULATION_VXLAN]).chain(more).collect();
+    let mut all: Vec<ExtendedCommunity> = targets.chain([ExtendedCommunity::VXLAN]).chain(more).collect();
     all.sort_unstable();
     all.into_boxed_slice()
 }
@@ -42,7 +42,7 @@ pub(super) fn mac_ip(
     ip: Option<IpAddr>,
     sequence: Option<u32>,
 ) -> EvpnUpdate {
-    let moved = |sequence| (sequence > 0).then(|| mobility(sequence, false));
+    let moved = |sequence| (sequence > 0).then(|| ExtendedCommunity::mac_mobility(false, sequence));
     let path = sequence.map(|sequence| mac_path(stretch, vni, moved(sequence)));
     EvpnUpdate { route: mac_route(stretch, mac, ip), path }
 }
@@ -64,7 +64,7 @@ pub(super) fn standing(config: &SegmentConfig, up: bool) -> impl Iterator<Item =
         };
         updates.push(EvpnUpdate { route, path: up.then_some(path) });
         if let Some(gateway) = &config.gateway {
-            let path = mac_path(stretch, config.vni, Some(mobility(0, true)));
+            let path = mac_path(stretch, config.vni, Some(ExtendedCommunity::mac_mobility(true, 0)));
             let route = mac_route(stretch, gateway.own_mac, None);
             updates.push(EvpnUpdate { route, path: up.then_some(path) });
         }

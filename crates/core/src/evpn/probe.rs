@@ -5,7 +5,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 0 | version, 1 |
-//! | 1 | bit 0: the port forwards; bit 1: its router hears others of the segment |
+//! | 1 | bit 0: the port forwards; bit 1: its router hears others of the segment; bit 2: it would forward for its LAN |
 //! | 2..10 | digest of the network's name |
 //! | 10..14 | router |
 //! | 14..18 | VNI |
@@ -25,6 +25,7 @@ use alloc::vec::Vec;
 const VERSION: u8 = 1;
 const FORWARDING: u8 = 1;
 const CONNECTED: u8 = 2;
+const CANDIDATE: u8 = 4;
 /// Ethernet's 60 bytes without the header: what is shorter, some devices do not carry.
 const PAYLOAD_LEN: usize = 46;
 /// A group address that bridges forward, locally administered: of no protocol.
@@ -48,6 +49,8 @@ pub struct Probe {
     pub forwarding: bool,
     /// Whether its router hears others of the segment.
     pub connected: bool,
+    /// Whether it is ready to forward for its LAN, or does.
+    pub candidate: bool,
     /// [`Esi::SINGLE_HOMED`] of a port that shares its LAN with none.
     pub lan: Esi,
     pub preference: u16,
@@ -77,6 +80,7 @@ impl Probe {
             sequence: number(32, 36) as u32,
             forwarding: payload[1] & FORWARDING != 0,
             connected: payload[1] & CONNECTED != 0,
+            candidate: payload[1] & CANDIDATE != 0,
             lan: Esi(lan),
             preference: number(30, 32) as u16,
         })
@@ -94,7 +98,8 @@ impl Probe {
         header.emit(&mut frame);
         let payload = &mut frame[header.buffer_len()..];
         payload[0] = VERSION;
-        payload[1] = (u8::from(self.forwarding) * FORWARDING) | (u8::from(self.connected) * CONNECTED);
+        let flags = [(self.forwarding, FORWARDING), (self.connected, CONNECTED), (self.candidate, CANDIDATE)];
+        payload[1] = flags.iter().filter(|it| it.0).fold(0, |all, it| all | it.1);
         payload[2..10].copy_from_slice(&self.network.to_be_bytes());
         payload[10..14].copy_from_slice(&self.router.to_be_bytes());
         payload[14..18].copy_from_slice(&self.vni.0.to_be_bytes());

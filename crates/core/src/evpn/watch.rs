@@ -48,6 +48,7 @@ impl Evpn {
                     sequence: self.probe_sequence,
                     forwarding: port.takes(),
                     connected,
+                    candidate: port.lan.is_candidate(),
                     lan: lan.map_or(Esi::SINGLE_HOMED, |lan| lan.esi),
                     preference: lan.map_or(0, |lan| lan.preference),
                 };
@@ -58,13 +59,7 @@ impl Evpn {
         self.next_probe = any.then(|| now + INTERVAL);
     }
 
-    pub(super) fn probe_heard(
-        &mut self,
-        now: Instant,
-        link: &IfName,
-        frame: &[u8],
-        actions: &mut Vec<Action>,
-    ) {
+    pub(super) fn probe_heard(&mut self, now: Instant, link: &IfName, frame: &[u8]) {
         let Some(Role::Port { segment, number }) = self.role(link) else { return };
         let Some(port) = self.segments[segment].ports.get_mut(&number) else { return };
         let probe = match Probe::parse(frame) {
@@ -75,13 +70,7 @@ impl Evpn {
             }
         };
         self.counters.probes_heard += 1;
-        let took = port.takes();
         port.hear(now, self.router, &probe);
-        if took && port.guard.reason().is_some() {
-            // The other end is to know at once that this one has given way.
-            self.segments[segment].elect(now, &self.rivals, actions);
-            self.next_probe = Some(now);
-        }
     }
 }
 

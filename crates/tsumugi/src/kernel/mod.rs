@@ -24,6 +24,7 @@ pub mod observe;
 pub mod plane;
 pub mod port_sets;
 pub mod route;
+mod segment_wall;
 mod sysctl;
 pub mod traffic;
 pub mod tun;

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use tsumugi_core::desired::Desired;
+use tsumugi_core::desired::{BridgeEntry, Desired};
 use tsumugi_core::evpn::EntryChange;
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::reconcile::{Change, plan, waiting};
@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Whatever the kernel does not announce (some settings) is found out by looking.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// What came within this time is written into the walls at once: each time costs a program's run.
+const WRITE_KNOWN: Duration = Duration::from_millis(100);
 /// A change can take something with it that stood before (an address its routes): then there is
 /// another round.
 const ROUNDS: usize = 4;
@@ -54,6 +56,8 @@ pub struct Keeper {
     /// they may have changed.
     walls_in_place: Option<bool>,
     dynamic_suspect: bool,
+    /// When the walls are told of new MACs behind other routers.
+    known_due: Option<Instant>,
     /// What was said in the log, so that each thing is said once.
     said: BTreeSet<String>,
     waiting: Vec<IfName>,
@@ -130,6 +134,7 @@ impl Keeper {
             retry: RETRY,
             walls_in_place: None,
             dynamic_suspect: true,
+            known_due: None,
             said: BTreeSet::new(),
             waiting: Vec::new(),
         };
@@ -157,7 +162,7 @@ impl Keeper {
 
     /// When [`Keeper::turn`] has something to do without anything being heard.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.due, self.bridges.next_timeout()].into_iter().flatten().min()
+        [self.due, self.known_due, self.bridges.next_timeout()].into_iter().flatten().min()
     }
 
     /// The links of the plane by name, as last heard.
@@ -218,6 +223,7 @@ impl Keeper {
             let done = self.bridges.retry(&mut self.netlink, &self.links, &mut self.watch, now);
             self.heed(done);
         }
+        self.write_known(now);
         turn
     }
 
@@ -226,9 +232,47 @@ impl Keeper {
     /// # Errors
     /// Only those of the socket.
     pub fn change_entries(&mut self, changes: impl IntoIterator<Item = EntryChange>) -> Answer<()> {
+        let nft = &mut self.nft;
+        let walled = !self.desired.segment_walls.is_empty();
+        let changes = changes.into_iter().inspect(|change| {
+            if let BridgeEntry::Mac { vxlan, mac, .. } = &change.entry
+                && walled
+            {
+                nft.set_known(vxlan, *mac, change.present);
+            }
+        });
         let done = self.bridges.change(&mut self.netlink, &self.links, &mut self.watch, changes);
+        if self.nft.has_unwritten() {
+            self.known_due.get_or_insert_with(|| Instant::now() + WRITE_KNOWN);
+        }
         self.bridges.say(self.plane.name());
         done
+    }
+
+    /// Whether a port of a segment takes and gives frames; it stays so when the walls are put in place
+    /// again.
+    ///
+    /// # Errors
+    /// Those of running `nft`. If the walls are not in place yet, they will begin so.
+    pub fn set_blocked(&mut self, port: &IfName, blocked: bool) -> Result<(), NftError> {
+        let done = self.nft.set_blocked(port, blocked);
+        self.watch.forget_walls();
+        done
+    }
+
+    /// Which MACs are behind other routers, for the limits of unknown frames.
+    fn write_known(&mut self, now: Instant) {
+        if self.known_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.known_due = None;
+        // Where there are no walls there are no limits; a table that was lost is made anew with all.
+        if let Err(error) = self.nft.write_known() {
+            tracing::debug!(plane = self.plane.name(), %error, "known MACs were not written");
+            self.walls_in_place = None;
+        } else {
+            self.watch.forget_walls();
+        }
     }
 
     /// EVPN has said all it knows: what an earlier life left in the kernel and nobody wants goes.
@@ -326,12 +370,12 @@ impl Keeper {
         report.failed.clear();
         let walls = match self.walls_in_place {
             Some(in_place) => Ok(in_place),
-            None => self.nft.want(&self.desired.walls).and_then(|()| self.nft.in_place()),
+            None => self.want_walls().and_then(|()| self.nft.in_place()),
         };
         let in_place = match walls {
             Ok(in_place) => in_place,
             // Nobody who wants no walls needs the program.
-            Err(NftError::Missing) => self.desired.walls.is_empty(),
+            Err(NftError::Missing) => self.desired.walls.is_empty() && self.desired.segment_walls.is_empty(),
             // Applying fails as well, and that failure is the one that is told.
             Err(_) => false,
         };
@@ -345,7 +389,7 @@ impl Keeper {
         }
         let sets_walls = changes.contains(&Change::SetWalls);
         if sets_walls {
-            self.nft.want(&self.desired.walls).ok();
+            self.want_walls().ok();
         }
         let mut applier = Applier {
             namespace: &self.namespace,
@@ -365,6 +409,10 @@ impl Keeper {
         let again = !made.is_empty();
         report.made.extend(made);
         Ok(again)
+    }
+
+    fn want_walls(&mut self) -> Result<(), NftError> {
+        self.nft.want(&self.desired.walls, &self.desired.segment_walls)
     }
 
     /// Our own changes are announced as well, but later: what a comparison has found counts now.

@@ -1,5 +1,6 @@
 //! Against the real kernel, each test in namespaces that only it holds.
 
+mod segment_walls;
 mod segments;
 
 use super::address::AddressOrigin;

@@ -27,6 +27,10 @@ const RTNLGRP_IPV6_ROUTE: u32 = 11;
 const RTNLGRP_IPV4_NETCONF: u32 = 24;
 const RTNLGRP_IPV6_NETCONF: u32 = 25;
 const NFNLGRP_NFTABLES: u32 = 7;
+// NFNL_SUBSYS_NFTABLES and message types of linux/netfilter/nf_tables.h.
+const NEW_ELEMENT: u16 = 10 << 8 | 12;
+const DELETE_ELEMENT: u16 = 10 << 8 | 14;
+const NEW_GENERATION: u16 = 10 << 8 | 15;
 
 /// Wanted bytes of a receive buffer: ten thousand MACs heard at once (a notification takes up to 1 KiB
 /// of it). An ordinary user gets less: then there are more overflows, and after an overflow everything
@@ -129,7 +133,7 @@ impl Watch {
     pub fn hear(&mut self, own: u32) -> Heard {
         self.listen(own);
         if let Some(walls) = &self.walls {
-            drain(walls, &mut self.buffer, &mut self.heard, |_, heard| heard.walls = true);
+            drain(walls, &mut self.buffer, &mut self.heard, |part, heard| heard.walls |= touches_walls(part));
         }
         std::mem::take(&mut self.heard)
     }
@@ -158,6 +162,13 @@ impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.poll.0.as_fd()
     }
+}
+
+/// Whether an announcement of nftables may be of a wall: elements of sets come and go with every port
+/// that is opened or closed, and each transaction ends with the number of its generation.
+fn touches_walls(message: &[u8]) -> bool {
+    let kind = message.get(4..6).and_then(|kind| kind.try_into().ok()).map_or(0, u16::from_ne_bytes);
+    ![NEW_ELEMENT, DELETE_ELEMENT, NEW_GENERATION].contains(&kind)
 }
 
 fn subscribe(protocol: isize, groups: &[u32]) -> io::Result<Socket> {

@@ -68,6 +68,7 @@ pub struct Router {
     /// Connections for which the speaker has UPDATEs.
     updates: HashMap<ConnectionId, NeighbourId>,
     routes_ready: bool,
+    evpn_ready: bool,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
     buffer: Vec<u8>,
@@ -102,6 +103,7 @@ impl Router {
             dirty: BTreeSet::new(),
             updates: HashMap::new(),
             routes_ready: false,
+            evpn_ready: false,
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
@@ -149,7 +151,7 @@ impl Router {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        if self.routes_ready {
+        if self.routes_ready || self.evpn_ready {
             return Some(Instant::default());
         }
         let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
@@ -272,7 +274,7 @@ impl Router {
                     self.updates.insert(connection, neighbour);
                     self.dirty.insert(connection);
                 }
-                Action::EvpnReady => {}
+                Action::EvpnReady => self.evpn_ready = true,
                 Action::RoutesReady => self.routes_ready = true,
                 Action::Log(notice) => log(&notice),
             }
@@ -315,6 +317,13 @@ impl Router {
 
     /// Between the speaker and the segments, and from them to the kernel, a piece of each.
     fn exchange(&mut self, now: Instant) {
+        if self.evpn_ready {
+            let mut updates = Vec::new();
+            self.evpn_ready = self.speaker.poll_evpn(ROUTES, &mut updates);
+            for update in updates {
+                self.segments.route(now, update);
+            }
+        }
         for update in self.segments.originations() {
             self.step(now, Event::Evpn(update));
         }

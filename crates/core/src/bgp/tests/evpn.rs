@@ -2,20 +2,20 @@
 //! beside everything else.
 
 use super::net::{Net, ms};
-use crate::bgp::config::{Family, Role};
-use crate::bgp::{EvpnPath, EvpnRefusal, ImportRefusal, Notice, SessionState};
-use crate::id::{Asn, Mac, Vni};
+use crate::bgp::config::{Family, Origination, Relation, Role};
+use crate::bgp::{EvpnPath, EvpnRefusal, ImportRefusal, NeighbourId, Notice, SessionState};
+use crate::id::{Asn, Mac, Prefix, Vni};
 use crate::wire::bgp::{
-    AfiSafi, AsPath, Attributes, Esi, EvpnBody, EvpnFault, EvpnNlri, EvpnRoute, ExtendedCommunity, MpNextHop,
-    PmsiTunnel, RouteDistinguisher, RouteTarget, announce, withdraw,
+    AfiSafi, AsPath, Attributes, Context, Esi, EvpnBody, EvpnFault, EvpnNlri, EvpnRoute, ExtendedCommunity,
+    Message, MpNextHop, PmsiTunnel, RouteDistinguisher, RouteTarget, announce, frame, withdraw,
 };
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-fn vtep(id: u32) -> IpAddr {
+pub fn vtep(id: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(43, 228, 174, 128 + id as u8))
 }
 
@@ -38,7 +38,7 @@ fn labelled() -> EvpnBody {
 }
 
 /// The segment's presence on router `id`: floods reach it.
-fn flood(id: u32, to: IpAddr) -> (EvpnRoute, EvpnPath) {
+pub fn flood(id: u32, to: IpAddr) -> (EvpnRoute, EvpnPath) {
     let route = EvpnRoute::Multicast { rd: rd(id), tag: 0, originator: to };
     let pmsi = Some(PmsiTunnel::ingress_replication(Vni(100), to));
     (route, EvpnPath { pmsi, ..path(to, EvpnBody::default()) })
@@ -329,7 +329,7 @@ fn not_with_everybody() {
     net.run_until(ms(10_000), |net| heard(net, 2) == &ours);
     // The link's cost changes: everything is told again, nothing is lost meanwhile.
     let mut config = net.router(1).config.clone();
-    config.neighbours[1].relation = crate::bgp::config::Relation::Inside { prepends: 4 };
+    config.neighbours[1].relation = Relation::Inside { prepends: 4 };
     let mut actions = Vec::new();
     net.router_mut(1).speaker.as_mut().unwrap().replace_config(now, config.clone(), &mut actions);
     net.router_mut(1).config = config;
@@ -338,6 +338,39 @@ fn not_with_everybody() {
     assert_eq!(heard(&net, 2), &ours);
     assert_eq!(net.status(1).neighbours[1].established_count, 2);
     assert!(net.kernels_are_current());
+}
+
+#[test]
+fn neither_table_waits_for_the_other() {
+    let mut net = Net::routers(&[1, 2]);
+    net.link(0, 1, 1);
+    let originate = |n: u32| Origination {
+        prefix: Prefix::new(Ipv4Addr::from(0x2be4_0000 + n).into(), 32).unwrap(),
+        while_reaching: Vec::new(),
+        discard: false,
+    };
+    net.router_mut(0).config.originate.extend((0..1000).map(originate));
+    let (route, path) = flood(1, vtep(1));
+    net.originate(0, route.clone(), Some(path));
+    net.start();
+    net.run_until(ms(3000), |net| net.status(1).prefixes.ipv4 == 1002 && heard(net, 1).contains_key(&route));
+    // Everything is to be told again; the first piece has something of both.
+    let mut config = net.router(0).config.clone();
+    config.neighbours[0].relation = Relation::Inside { prepends: 2 };
+    let now = net.now;
+    let speaker = net.router_mut(0).speaker.as_mut().unwrap();
+    speaker.replace_config(now, config, &mut Vec::new());
+    let mut bytes = Vec::new();
+    assert!(speaker.poll_updates(NeighbourId(0), 3000, &mut bytes));
+    let context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: true };
+    let mut families = BTreeSet::new();
+    let mut rest = &bytes[..];
+    while let Some(found) = frame(rest).unwrap() {
+        rest = &rest[found.wire_len()..];
+        let Ok(Message::Update(decoded)) = Message::parse(found, context) else { panic!("an UPDATE") };
+        families.extend(decoded.update.mp_reach.map(|reach| reach.family));
+    }
+    assert!(families.contains(&AfiSafi::EVPN) && families.contains(&AfiSafi::IPV4_UNICAST), "{families:?}");
 }
 
 /// What router 1 might send to router 2 over the first cable: an UPDATE with these bytes for routes.

@@ -94,8 +94,20 @@ fn a_loop_of_one_direction_is_blocked_as_well() {
         let network = config(1, Vec::new()).network;
         let (lan, vni) = (Esi::SINGLE_HOMED, Vni(VNI));
         let connected = true;
-        Probe { network, router: 2, vni, port: 1, sequence, forwarding, connected, lan, preference: 0 }
-            .frame()
+        let candidate = false;
+        let probe = Probe {
+            network,
+            router: 2,
+            vni,
+            port: 1,
+            sequence,
+            forwarding,
+            connected,
+            candidate,
+            lan,
+            preference: 0,
+        };
+        probe.frame()
     };
     for sequence in 0..4 {
         assert_eq!(bench.ports[&link("eth1")], None);
@@ -143,11 +155,12 @@ fn a_probe_byte_by_byte() {
         sequence: 9,
         forwarding: true,
         connected: false,
+        candidate: true,
         lan: Esi::stated([1, 2, 3, 4, 5, 6, 7, 8, 9]),
         preference: 7,
     };
     let frame = probe.frame();
-    let mut want = vec![3, 0x74, 0x73, 0x75, 0x6d, 0x75, 2, 0x74, 0x73, 2, 3, 5, 0x88, 0xb5, 1, 1];
+    let mut want = vec![3, 0x74, 0x73, 0x75, 0x6d, 0x75, 2, 0x74, 0x73, 2, 3, 5, 0x88, 0xb5, 1, 5];
     want.extend([1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 2, 3, 0, 0xab, 0xcd, 0xef, 0, 5]);
     want.extend([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 7, 0, 0, 0, 9]);
     want.resize(60, 0);

@@ -4,7 +4,6 @@ use super::net::Net;
 use super::routes::{type2, type2_path};
 use super::*;
 use crate::evpn::BlockReason;
-use crate::evpn::communities::mobility;
 
 fn three() -> Net {
     let mut net = Net::up(vec![vec![port(1), port(2)], vec![port(1)], vec![port(1)]]);

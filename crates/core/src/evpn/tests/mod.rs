@@ -1,8 +1,11 @@
 //! The segments under test: one machine with the kernel that it believes in, and what it said.
 
+mod gateways;
 mod loops;
 mod mobility;
 mod net;
+mod random;
+mod replace;
 mod routes;
 mod standby;
 
@@ -12,7 +15,7 @@ use crate::bgp::{EvpnPath, EvpnUpdate};
 use crate::desired::BridgeEntry;
 use crate::id::{IfName, Mac, Vni};
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{Esi, EvpnRoute, RouteDistinguisher, RouteTarget};
+use crate::wire::bgp::{Esi, EvpnRoute, ExtendedCommunity, RouteDistinguisher, RouteTarget};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -234,4 +237,9 @@ impl Bench {
             .find(|(route, _)| matches!(route, EvpnRoute::MacIp { mac: it, ip: None, .. } if *it == mac));
         route.map(|(_, path)| super::communities::Said::by(&path.communities).sequence)
     }
+}
+
+/// RFC 7432 7.7, as the tests say it.
+pub(super) fn mobility(sequence: u32, sticky: bool) -> ExtendedCommunity {
+    ExtendedCommunity::mac_mobility(sticky, sequence)
 }

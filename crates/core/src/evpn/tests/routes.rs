@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::evpn::RouteRefusal;
-use crate::evpn::communities::{ENCAPSULATION_VXLAN, mobility};
-use crate::wire::bgp::{EvpnBody, ExtendedCommunity, PmsiTunnel};
+
+use crate::wire::bgp::{EvpnBody, PmsiTunnel};
 
 fn communities(more: &[ExtendedCommunity]) -> alloc::boxed::Box<[ExtendedCommunity]> {
-    let mut all = vec![ExtendedCommunity(target().0), ENCAPSULATION_VXLAN];
+    let mut all = vec![ExtendedCommunity(target().0), ExtendedCommunity::VXLAN];
     all.extend_from_slice(more);
     all.into_boxed_slice()
 }

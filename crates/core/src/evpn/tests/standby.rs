@@ -149,7 +149,7 @@ fn two_ports_of_one_router_on_one_lan() {
     assert!(net.is_open(B));
 }
 
-/// A port of a foreign router on the LAN (no preference, RFC 9785 4.1) comes last.
+/// A port of a foreign router on the LAN (no preference) comes last.
 #[test]
 fn a_route_without_preference_comes_last() {
     let mut bench = Bench::new(config(1, vec![segment(1, vec![shared(1, 7)])]));

@@ -1,19 +1,19 @@
 //! Segments: bridges, VXLAN devices and what EVPN puts into them. The test holds the ports' other ends
 //! (TAP devices), and so it is every host.
 
+use super::super::Namespace;
 use super::super::learned::HostEvent;
 use super::super::plane::Keeper;
 use super::super::tun::{TunKind, attach};
-use super::super::{Namespace, Netlink};
 use super::{calm, link, name, settle, wire};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-use tsumugi_core::desired::{Address, BridgeEntry, Desired, Link, LinkKind, SegmentWall, Sysctl};
+use tsumugi_core::desired::{Address, BridgeEntry, Desired, Link, LinkKind, SegmentWall};
 use tsumugi_core::evpn::EntryChange;
-use tsumugi_core::id::{IfName, Mac, Plane, Vni};
+use tsumugi_core::id::{Mac, Plane, Vni};
 use tsumugi_core::reconcile::Change;
 
 pub(super) const ALL: Mac = Mac([0xff; 6]);
