@@ -1,6 +1,10 @@
 //! What is wrong with a file, as types: a problem knows where and why, never in which words.
 //! The words are in the room `explain`.
 
+mod segment;
+
+pub use segment::SegmentProblem;
+
 use crate::language::keys::Kind;
 use crate::language::line::{Family, Net};
 use crate::language::{LineKind, LinkBy, Pass};
@@ -107,7 +111,9 @@ impl ProblemKind {
         match self {
             ProblemKind::Network(N::PrefixNotGlobal { .. } | N::OriginateNothing | N::Isolated { .. })
             | ProblemKind::Line(L::NoGateway { .. } | L::FragmentsUncertain { .. })
-            | ProblemKind::Segment(S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. })
+            | ProblemKind::Segment(
+                S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. } | S::GatewayNotSlash64 { .. },
+            )
             | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
             | ProblemKind::Management(
                 M::NoIndependentLine { .. }
@@ -508,102 +514,6 @@ pub enum LinkProblem {
         site: String,
         switch: u16,
         link: u16,
-    },
-}
-
-/// Segments of hosts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum SegmentProblem {
-    GatewayOutsidePrefixes {
-        gateway: Prefix,
-    },
-    GatewayInPool {
-        gateway: Prefix,
-        pool: Prefix,
-    },
-    GatewaysOverlap {
-        gateway: Prefix,
-        first: Prefix,
-    },
-    /// A part of ours that is lent to a customer already.
-    GatewayIsLent {
-        gateway: Prefix,
-        prefix: Prefix,
-        peer: String,
-    },
-    /// Neither `ports` nor tables of any.
-    NoPorts,
-    /// One port with frames of a VLAN and frames without a tag.
-    PortMixed {
-        port: String,
-        tag: u16,
-    },
-    /// What has no meaning without a gateway (for DHCP: of IPv4).
-    GatewayMissing {
-        key: &'static str,
-    },
-    DhcpBackwards,
-    DhcpOutsideGateway {
-        network: Prefix,
-    },
-    DhcpHoldsGateway {
-        gateway: IpAddr,
-    },
-    DnsUnusable {
-        address: IpAddr,
-    },
-    VtepMissing {
-        family: Family,
-    },
-    IndexMissing {
-        vni: u32,
-    },
-    IndexTwice {
-        index: u16,
-        first: String,
-    },
-    RouteTargetMissing {
-        asn: Asn,
-    },
-    /// Two segments that would take each other's routes.
-    RouteTargetShared {
-        target: String,
-        first: String,
-    },
-    StandbyWithoutLan,
-    TwoActive {
-        lan: String,
-    },
-    NoActive {
-        lan: String,
-    },
-    LanOnOneRouter {
-        lan: String,
-        router: String,
-    },
-    /// A LAN that is another segment's already.
-    LanTwice {
-        lan: String,
-        first: String,
-    },
-    /// `deny` or `allow` of the segment itself.
-    ReachSelf,
-    ManagementAllowed,
-    ManagementDenied,
-    AllowOutside,
-    DeniedAndAllowed {
-        word: String,
-    },
-    AllowsNothing,
-    /// The servers that hosts are told of are behind what `deny` names.
-    DnsDenied {
-        address: IpAddr,
-    },
-    /// The far end of a tunnel is a line of our own.
-    RemoteIsLine {
-        remote: IpAddr,
-        router: String,
     },
 }
 
