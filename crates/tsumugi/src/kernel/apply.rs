@@ -88,7 +88,10 @@ impl Applier<'_> {
             Change::SetSysctl(setting) => {
                 self.namespace.run(|| sysctl::write(setting)).map_err(ChangeError::Sysctl)?;
             }
-            Change::SetWalls => self.nft.apply(&self.desired.walls).map_err(ChangeError::Walls)?,
+            Change::SetWalls => {
+                let Desired { walls, segment_walls, .. } = self.desired;
+                self.nft.apply(walls, segment_walls).map_err(ChangeError::Walls)?;
+            }
             Change::RemoveRoute(route) => {
                 let route = self.route(route)?;
                 gone_is_well(self.netlink.delete_route(&route))?;

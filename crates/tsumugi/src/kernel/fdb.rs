@@ -17,6 +17,10 @@ use tsumugi_core::id::Mac;
 /// What a VXLAN device does with a frame that it knows no entry for: its entries of this MAC.
 pub const EVERYONE: Mac = Mac([0; 6]);
 
+// linux/neighbour.h; a state is a set of them, and the library's type holds but one.
+const NUD_REACHABLE: u16 = 0x02;
+const NUD_NOARP: u16 = 0x40;
+
 /// One entry as the kernel holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FdbEntry {
@@ -26,6 +30,8 @@ pub struct FdbEntry {
     pub owner: FdbOwner,
     /// Learned from frames, and forgotten again: neither set by anybody nor an address of our own.
     pub heard: bool,
+    /// An address of our own.
+    pub local: bool,
     /// It cannot move to another port.
     pub sticky: bool,
 }
@@ -80,7 +86,9 @@ pub fn delete_flood(vxlan: u32, vtep: IpAddr) -> Request {
 pub fn set_remote(vxlan: u32, mac: Mac, vtep: IpAddr, sticky: bool) -> [Request; 2] {
     let flags = NLM_F_CREATE | NLM_F_REPLACE;
     let mut device = message_for(vxlan, mac, NeighbourFlags::Own | NeighbourFlags::ExtLearned);
-    device.header.state = NeighbourState::Noarp;
+    // As `bridge fdb ... static` does: the device takes nothing that is neither permanent nor reachable,
+    // and what is reachable alone goes when the device goes down.
+    device.header.state = NeighbourState::Other(NUD_NOARP | NUD_REACHABLE);
     device.attributes.push(NeighbourAttribute::Destination(vtep.into()));
     // The kernel heeds stickiness only on what was not learned externally.
     let how = if sticky { NeighbourFlags::Sticky } else { NeighbourFlags::ExtLearned };
@@ -131,6 +139,7 @@ pub(super) fn entry_of(message: &RouteNetlinkMessage) -> Option<FdbEntry> {
         link: header.ifindex,
         mac: mac?,
         owner: of_bridge.map_or(FdbOwner::Device { vtep }, |bridge| FdbOwner::Bridge { bridge }),
+        local: of_bridge.is_some() && header.state == NeighbourState::Permanent,
         heard: !set && !header.flags.contains(NeighbourFlags::ExtLearned),
         sticky: header.flags.contains(NeighbourFlags::Sticky),
     })

@@ -5,7 +5,7 @@ use super::processes::ProcessKind;
 use super::progress::Progress;
 use super::trouble::{self, Doing};
 use super::underlay::Ground;
-use super::{Lab, PeerStand, Trouble, client};
+use super::{Lab, PeerStand, Trouble, WireEnd, client};
 use crate::kernel::Netlink;
 use crate::observe::serve;
 use std::collections::BTreeMap;
@@ -91,6 +91,8 @@ struct Waiting<'a> {
     own: Vec<Prefix>,
     lines: Vec<usize>,
     peers: Vec<(PeerStand, Vec<Prefix>)>,
+    /// The far ends of members' tunnels.
+    members: Vec<WireEnd>,
     links: Vec<Awaited>,
     /// Routers of which not every session is established yet.
     routers: Vec<String>,
@@ -132,6 +134,7 @@ impl<'a> Waiting<'a> {
             own: source.declaration.network.prefixes.iter().map(|prefix| **prefix).collect(),
             lines: (0..lab.lines.len()).filter(|index| lab.lines[*index].client).collect(),
             peers: lab.peers.iter().cloned().zip(prefixes).collect(),
+            members: lab.member_wires().map(|wire| wire.ends[1].clone()).collect(),
             links,
             routers: with_speaker.map(|(name, _)| name.clone()).collect(),
             counted: 0,
@@ -147,6 +150,10 @@ impl<'a> Waiting<'a> {
             let line = &lab.lines[*index];
             client::serve(lab, line)
                 .map_err(Trouble::doing(Doing::Addressing { line: line.access.to_string() }))
+        })?;
+        retain_undone(&mut self.members, |member| {
+            client::bridge(lab, member)
+                .map_err(Trouble::doing(Doing::Furnishing { machine: member.machine.clone() }))
         })?;
         let own = &self.own;
         retain_undone(&mut self.peers, |(stand, prefixes)| {
@@ -193,12 +200,14 @@ impl<'a> Waiting<'a> {
             plane: line.plane,
             interface: line.interface.clone(),
         });
-        let of_peer = self.peers.first().map(|(stand, _)| Awaited {
-            machine: stand.machine.clone(),
+        let inner = |machine: &String, interface: &IfName| Awaited {
+            machine: machine.clone(),
             process: ProcessKind::Datapath,
             plane: Plane::Fabric,
-            interface: stand.interface.clone(),
-        });
+            interface: interface.clone(),
+        };
+        let of_peer = self.peers.first().map(|(stand, _)| inner(&stand.machine, &stand.interface));
+        let of_member = self.members.first().map(|end| inner(&end.machine, &end.interface));
         let of_session =
             (established < sessions).then(|| self.routers.first()).flatten().map(|name| Awaited {
                 machine: name.clone(),
@@ -206,7 +215,7 @@ impl<'a> Waiting<'a> {
                 plane: Plane::Fabric,
                 interface: IfName::loopback(),
             });
-        self.links.first().cloned().or(of_line).or(of_peer).or(of_session)
+        self.links.first().cloned().or(of_line).or(of_peer).or(of_member).or(of_session)
     }
 
     /// A process that has ended will bring nothing any more.

@@ -68,6 +68,7 @@ pub struct Router {
     /// Connections for which the speaker has UPDATEs.
     updates: HashMap<ConnectionId, NeighbourId>,
     routes_ready: bool,
+    evpn_ready: bool,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
     buffer: Vec<u8>,
@@ -86,7 +87,7 @@ impl Router {
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
         let mut router = Router {
-            segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone()),
+            segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
             sessions: Sessions::new(Namespace::clone(&space)),
             speaker: Speaker::new(speaker_config(&plan)?),
             frame,
@@ -102,9 +103,11 @@ impl Router {
             dirty: BTreeSet::new(),
             updates: HashMap::new(),
             routes_ready: false,
+            evpn_ready: false,
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
+        router.frame.poll.add(&router.segments, Token::Frames, false)?;
         router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
         tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
         Ok(router)
@@ -139,6 +142,7 @@ impl Router {
                 self.listen(now);
             }
             self.advertise(now);
+            self.exchange(now);
             self.send(now);
             self.install(now);
             self.settle(now);
@@ -147,7 +151,7 @@ impl Router {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        if self.routes_ready {
+        if self.routes_ready || self.evpn_ready {
             return Some(Instant::default());
         }
         let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
@@ -184,6 +188,7 @@ impl Router {
             Token::Status => self.answer(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
+            Token::Frames => self.segments.hear(now),
             Token::Listener(place) => {
                 let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
                 for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
@@ -269,7 +274,7 @@ impl Router {
                     self.updates.insert(connection, neighbour);
                     self.dirty.insert(connection);
                 }
-                Action::EvpnReady => {}
+                Action::EvpnReady => self.evpn_ready = true,
                 Action::RoutesReady => self.routes_ready = true,
                 Action::Log(notice) => log(&notice),
             }
@@ -310,6 +315,23 @@ impl Router {
         }
     }
 
+    /// Between the speaker and the segments, and from them to the kernel, a piece of each.
+    fn exchange(&mut self, now: Instant) {
+        if self.evpn_ready {
+            let mut updates = Vec::new();
+            self.evpn_ready = self.speaker.poll_evpn(ROUTES, &mut updates);
+            for update in updates {
+                self.segments.route(now, update);
+            }
+        }
+        for update in self.segments.originations() {
+            self.step(now, Event::Evpn(update));
+        }
+        if self.segments.install(now, &mut self.keeper) && self.unsettled_since.is_some() {
+            self.unsettled_since = Some(now);
+        }
+    }
+
     /// Routes of an earlier life go once they can be told from those of this one.
     fn settle(&mut self, now: Instant) {
         let Some(since) = self.unsettled_since else { return };
@@ -326,6 +348,7 @@ impl Router {
         }
         self.unsettled_since = None;
         self.keeper.forget_stale_routes();
+        self.keeper.forget_stale_entries();
     }
 
     /// Sends the router advertisements that are due.
@@ -359,6 +382,7 @@ impl Router {
 
     /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
     fn turn(&mut self, now: Instant) {
+        self.segments.install_all(now, &mut self.keeper);
         let turn = self.keeper.turn(time::Instant::now());
         let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
         for name in touched.into_iter().filter(|name| *name != IfName::loopback()) {
@@ -377,6 +401,9 @@ impl Router {
                 self.set_link(now, &name, state);
             }
         }
+        for event in turn.hosts {
+            self.segments.learned(now, event);
+        }
     }
 
     fn set_link(&mut self, now: Instant, link: &IfName, state: Option<LinkState>) {
@@ -386,6 +413,7 @@ impl Router {
             self.neighbourhood.forget(link);
             self.step(now, Event::LinkDown(link.clone()));
         }
+        self.segments.link(now, link, state.map(|state| state.index), change);
         self.speak(now);
         if change.up {
             tracing::info!(%link, "link up");
@@ -470,6 +498,9 @@ impl Router {
             not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
             refused_connections: self.sessions.refused().clone(),
             walls: self.drops(),
+            segments: self.segments.status(now),
+            entries: self.segments.entry_counts(&self.keeper),
+            ports_failing: self.segments.ports_failing(),
             dhcp: self.segments.dhcp_status(),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };

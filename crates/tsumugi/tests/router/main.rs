@@ -4,6 +4,7 @@ mod bird;
 mod frr;
 mod inside;
 mod plans;
+mod segments;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     };
     let basic = ["ip", "ping", "unshare", "nsenter", "setpriv"];
     let with = |more: &[&'static str]| [&basic[..], more].concat();
+    let bridged = with(&["bridge", "nft"]);
     let trials = vec![
         trial("two_routers_reach_each_other", &basic, inside::two_routers_reach_each_other),
         trial("parallel_links_are_used_together", &basic, inside::parallel_links_are_used_together),
@@ -30,6 +32,15 @@ fn main() -> ExitCode {
         trial("what_a_hand_changed_is_put_back", &basic, inside::what_a_hand_changed_is_put_back),
         trial("links_come_and_go", &basic, inside::links_come_and_go),
         trial("strangers_are_refused", &basic, inside::strangers_are_refused),
+        trial("hosts_share_a_segment_over_ipv4", &bridged, segments::hosts_share_a_segment_over_ipv4),
+        trial("hosts_share_a_segment_over_ipv6", &bridged, segments::hosts_share_a_segment_over_ipv6),
+        trial("a_host_moves", &bridged, segments::a_host_moves),
+        trial("a_loop_is_blocked_and_reopened", &bridged, segments::a_loop_is_blocked_and_reopened),
+        trial(
+            "each_site_has_its_own_gateway",
+            &with(&["bridge", "nft", "dnsmasq", "busybox"]),
+            segments::each_site_has_its_own_gateway,
+        ),
         trial("frr_is_an_inside_neighbour", &with(&["zebra", "bgpd"]), frr::frr_is_an_inside_neighbour),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
     ];

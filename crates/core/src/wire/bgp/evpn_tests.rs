@@ -7,6 +7,8 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use netgauze_bgp_pkt::nlri as netgauze;
+use netgauze_parse_utils::WritablePdu;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
@@ -378,7 +380,91 @@ prop_compose! {
     }
 }
 
+/// The same route as another codec has it.
+fn theirs(nlri: &EvpnNlri) -> netgauze::L2EvpnRoute {
+    use netgauze::L2EvpnRoute as Theirs;
+    let their_rd = |RouteDistinguisher([_, kind, a, b, c, d, e, f]): RouteDistinguisher| match kind {
+        0 => netgauze::RouteDistinguisher::As2Administrator {
+            asn2: u16::from_be_bytes([a, b]),
+            number: u32::from_be_bytes([c, d, e, f]),
+        },
+        1 => netgauze::RouteDistinguisher::Ipv4Administrator {
+            ip: Ipv4Addr::new(a, b, c, d),
+            number: u16::from_be_bytes([e, f]),
+        },
+        _ => netgauze::RouteDistinguisher::As4Administrator {
+            asn4: u32::from_be_bytes([a, b, c, d]),
+            number: u16::from_be_bytes([e, f]),
+        },
+    };
+    let their_esi = |esi: Esi| netgauze::EthernetSegmentIdentifier::new(esi.0);
+    let tag = netgauze::EthernetTag::new;
+    let label = |label: u32| {
+        let [_, a, b, c] = label.to_be_bytes();
+        netgauze::MplsLabel::new([a, b, c])
+    };
+    let body = &nlri.body;
+    match nlri.route.clone() {
+        EvpnRoute::AutoDiscovery { rd, esi, tag: it } => Theirs::EthernetAutoDiscovery(
+            netgauze::EthernetAutoDiscovery::new(their_rd(rd), their_esi(esi), tag(it), label(body.label)),
+        ),
+        EvpnRoute::MacIp { rd, tag: it, mac, ip } => {
+            let (rd, esi, mac) = (their_rd(rd), their_esi(body.esi), netgauze::MacAddress::new(mac.0));
+            let (first, second) = (label(body.label), body.label2.map(label));
+            Theirs::MacIpAdvertisement(netgauze::MacIpAdvertisement::new(
+                rd,
+                esi,
+                tag(it),
+                mac,
+                ip,
+                first,
+                second,
+            ))
+        }
+        EvpnRoute::Multicast { rd, tag: it, originator } => Theirs::InclusiveMulticastEthernetTagRoute(
+            netgauze::InclusiveMulticastEthernetTagRoute::new(their_rd(rd), tag(it), originator),
+        ),
+        EvpnRoute::EthernetSegment { rd, esi, originator } => Theirs::EthernetSegmentRoute(
+            netgauze::EthernetSegmentRoute::new(their_rd(rd), their_esi(esi), originator),
+        ),
+        EvpnRoute::IpPrefix { rd, tag: it, prefix } => {
+            let (rd, esi, label) = (their_rd(rd), their_esi(body.esi), label(body.label));
+            Theirs::IpPrefixRoute(match (prefix, body.gateway) {
+                (Prefix::V4(prefix), gateway) => {
+                    let gateway = match gateway {
+                        Some(IpAddr::V4(gateway)) => gateway,
+                        _ => Ipv4Addr::UNSPECIFIED,
+                    };
+                    let route =
+                        netgauze::L2EvpnIpv4PrefixRoute::new(rd, esi, tag(it), prefix, gateway, label);
+                    netgauze::L2EvpnIpPrefixRoute::V4(route)
+                }
+                (Prefix::V6(prefix), gateway) => {
+                    let gateway = match gateway {
+                        Some(IpAddr::V6(gateway)) => gateway,
+                        _ => Ipv6Addr::UNSPECIFIED,
+                    };
+                    let route =
+                        netgauze::L2EvpnIpv6PrefixRoute::new(rd, esi, tag(it), prefix, gateway, label);
+                    netgauze::L2EvpnIpPrefixRoute::V6(route)
+                }
+            })
+        }
+    }
+}
+
 proptest! {
+    /// It writes what we read, field by field.
+    #[test]
+    fn another_codec_means_the_same(routes in many(nlri(), 1..8)) {
+        let mut bytes = Vec::new();
+        for route in &routes {
+            theirs(route).write(&mut bytes).unwrap();
+        }
+        let decoded = parse(&raw_update(&[ORIGIN, AS_PATH, &reach(&bytes)].concat()), EVPN).unwrap();
+        prop_assert_eq!(decoded.update.mp_reach.unwrap().evpn, routes);
+    }
+
     #[test]
     fn updates_round_trip(update in update()) {
         let mut bytes = Vec::new();

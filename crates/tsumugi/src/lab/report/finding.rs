@@ -1,5 +1,6 @@
 //! What a proof measured, or why it failed: as types; `words` says them.
 
+use super::SegmentFinding;
 use crate::lab::stand_in::Why;
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +26,9 @@ pub enum Finding {
     Failed(String),
     /// Of the two address families, this is about one.
     Of { ipv6: bool, what: Box<Finding> },
+
+    /// About a segment.
+    Segment(SegmentFinding),
 
     /// Sessions; how long the last one took.
     Established { count: usize, after: Option<Duration> },
@@ -121,6 +125,12 @@ pub enum Finding {
     NotCut { packets: usize },
     /// Pairs that have a second way and did not find it.
     NotHealed { pairs: Vec<String>, after: Duration },
+}
+
+impl From<SegmentFinding> for Finding {
+    fn from(finding: SegmentFinding) -> Finding {
+        Finding::Segment(finding)
+    }
 }
 
 impl From<io::Error> for Finding {

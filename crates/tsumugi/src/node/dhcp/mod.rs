@@ -11,4 +11,5 @@
 mod config;
 mod server;
 
+pub use config::reservations;
 pub use server::Server;

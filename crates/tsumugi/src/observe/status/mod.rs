@@ -19,7 +19,7 @@ pub use management::{
 pub use router::{
     BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };
-pub use segments::{DhcpStatus, DhcpTrouble};
+pub use segments::{DhcpStatus, DhcpTrouble, EntryCounts};
 
 use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};

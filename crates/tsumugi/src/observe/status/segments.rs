@@ -3,6 +3,14 @@
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
+/// What EVPN has for the kernel's bridges: MACs, floods and hosts behind other routers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryCounts {
+    pub wanted: usize,
+    /// Those that it does not hold: their device is away, or it refused them.
+    pub missing: usize,
+}
+
 /// The server that gives IPv4 addresses to hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DhcpStatus {
