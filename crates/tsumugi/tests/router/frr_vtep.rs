@@ -2,15 +2,12 @@
 //!
 //!     h1        h2         h3
 //!     |         |          |
-//!     r1 -eth1- frr -eth2- r3      members: VNI 100, VTEPs on the IPv4 loopbacks
+//!     r1 -eth1- frr -eth2- r3      VNI 224, VTEPs on the IPv4 loopbacks
 //!               (as r2)
 
+use super::hosts::{Host, PORT, VXLAN, destinations, flood_list, host, wait_for_whole_packets};
 use super::inside::{start, wait_for_sessions};
-use super::plans::{inside, loopback_v4};
-use super::stretched::{
-    Host, PORT, VXLAN, carrier, destinations, flood_list, host, route_target, speak_evpn,
-    wait_for_whole_packets,
-};
+use super::plans::{Segment, inside, loopback_v4, router, segment};
 use super::world::{Machine, World, find, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -18,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// FRR's own VXLAN device.
-const FRR_VXLAN: &str = "vx100";
+const FRR_VXLAN: &str = "vx224";
 
 struct Frr {
     machine: Machine,
@@ -35,7 +32,7 @@ impl Frr {
     fn sequence(&self, router: u32, mac: &str) -> Option<u64> {
         let text = self.vtysh("show bgp l2vpn evpn route type 2 json");
         let routes: Value = serde_json::from_str(&text).unwrap();
-        let rd = format!("{}:100", loopback_v4(router));
+        let rd = format!("{}:224", loopback_v4(router));
         let (_, route) = routes[&rd].as_object()?.iter().find(|(prefix, _)| prefix.contains(mac))?;
         let communities = route["paths"].to_string();
         let after = communities.split("MM:").nth(1);
@@ -58,11 +55,11 @@ fn frr(world: &mut World, machine: Machine) -> Frr {
     machine.run("sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1");
     machine.run("ip link set eth1 mtu 2400 up; ip link set eth2 mtu 2400 up");
     machine.run(&format!(
-        "ip link add br100 type bridge && ip link set br100 addrgenmode none up \
-         && ip link add {FRR_VXLAN} type vxlan id 100 local {v4} dstport 4789 nolearning \
-         && ip link set {FRR_VXLAN} mtu 1500 master br100 addrgenmode none up \
+        "ip link add br224 type bridge && ip link set br224 addrgenmode none up \
+         && ip link add {FRR_VXLAN} type vxlan id 224 local {v4} dstport 4789 nolearning \
+         && ip link set {FRR_VXLAN} mtu 1500 master br224 addrgenmode none up \
          && bridge link set dev {FRR_VXLAN} learning off neigh_suppress on \
-         && ip link set {PORT} master br100 addrgenmode none up"
+         && ip link set {PORT} master br224 addrgenmode none up"
     ));
     let directory = world.directory("frr-files");
     let neighbour = |link: &str, router: u32| {
@@ -73,13 +70,9 @@ fn frr(world: &mut World, machine: Machine) -> Frr {
     };
     let families = ["ipv4 unicast", "l2vpn evpn"].map(|family| {
         let own = match family {
-            "l2vpn evpn" => {
-                let target = route_target();
-                format!(
-                    "  advertise-all-vni\n  vni 100\n   route-target import {target}\n   \
-                     route-target export {target}\n  exit-vni\n"
-                )
-            }
+            "l2vpn evpn" => "  advertise-all-vni\n  vni 224\n   route-target import 63806:224\n   \
+                             route-target export 63806:224\n  exit-vni\n"
+                .to_owned(),
             _ => format!("  network {v4}/32 route-map own\n"),
         };
         format!(
@@ -95,8 +88,8 @@ fn frr(world: &mut World, machine: Machine) -> Frr {
         families.concat()
     );
     fs::write(directory.join("bgpd.conf"), configuration).unwrap();
-    let advertise =
-        ["eth1", "eth2"].map(|link| format!("interface {link}\n no ipv6 nd suppress-ra\n ipv6 nd ra-lifetime 0\nexit\n"));
+    let advertise = ["eth1", "eth2"]
+        .map(|link| format!("interface {link}\n no ipv6 nd suppress-ra\n ipv6 nd ra-lifetime 0\nexit\n"));
     fs::write(directory.join("zebra.conf"), advertise.concat()).unwrap();
     machine.run(&format!("chown -R frr:frr {}", directory.display()));
     for daemon in ["zebra", "bgpd"] {
@@ -135,9 +128,9 @@ fn site(world: &mut World) -> Site {
     let hosts = [(1, &a), (2, &middle), (3, &c)].map(|(n, behind)| host(world, n, behind));
     let frr = frr(world, middle);
     let processes = [(1, &a), (3, &c)].map(|(id, machine)| {
-        let mut plan = carrier(id, loopback_v4(id).into());
+        let mut plan = router(id);
         inside(&mut plan, "eth1", 2, true);
-        speak_evpn(&mut plan);
+        segment(&mut plan, &Segment::new(&[PORT]), loopback_v4(id).into());
         start(world, machine, plan)
     });
     let site = Site { a, frr, c, hosts, processes };
@@ -191,7 +184,7 @@ pub fn frr_is_a_vtep_between_ours(world: &mut World) {
     }
     for id in [1, 3] {
         let vtep = loopback_v4(id).to_string();
-        let known = site.frr.vtysh("show evpn mac vni 100");
+        let known = site.frr.vtysh("show evpn mac vni 224");
         assert!(known.contains(&vtep), "{known}");
     }
 }

@@ -66,8 +66,7 @@ pub fn ask(socket: &mut PacketSocket, mac: Mac, until: Instant) -> io::Result<Op
                 Some(answer) if answer.kind == ACK => return Ok(Some(answer.lease)),
                 Some(answer) if answer.kind == OFFER => {
                     let server = answer.server.unwrap_or(Ipv4Addr::UNSPECIFIED);
-                    let options =
-                        [(REQUESTED, answer.lease.address.octets()), (SERVER, server.octets())];
+                    let options = [(REQUESTED, answer.lease.address.octets()), (SERVER, server.octets())];
                     message = self::message(REQUEST, transaction, mac, &options);
                     due = Instant::now();
                 }
@@ -163,7 +162,8 @@ mod tests {
     #[test]
     fn an_offer_is_read_and_others_are_not() {
         let mac = Mac([2, 0, 0, 0, 0, 9]);
-        let mut offer = message(DISCOVER, 7, mac, &[(SERVER, [192, 0, 2, 1]), (SUBNET_MASK, [255, 255, 255, 240])]);
+        let mut offer =
+            message(DISCOVER, 7, mac, &[(SERVER, [192, 0, 2, 1]), (SUBNET_MASK, [255, 255, 255, 240])]);
         offer[0] = 2;
         offer[16..20].copy_from_slice(&[192, 0, 2, 5]);
         let frame = frame::udp_to_everybody(mac, SERVER_PORT, CLIENT_PORT, &offer);

@@ -105,9 +105,8 @@ impl Dead {
 fn silence(lab: &Lab, router: &str, silent: bool) -> io::Result<()> {
     for segment in &lab.segments {
         let ends = segment.lans.iter().flat_map(|lan| &lan.ends).filter(|end| end.router == router);
-        let rules: String = ends
-            .map(|end| format!("  iifname \"{0}\" drop\n  oifname \"{0}\" drop\n", end.plug))
-            .collect();
+        let rules: String =
+            ends.map(|end| format!("  iifname \"{0}\" drop\n  oifname \"{0}\" drop\n", end.plug)).collect();
         if rules.is_empty() {
             continue;
         }

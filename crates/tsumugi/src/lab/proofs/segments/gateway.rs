@@ -190,7 +190,9 @@ fn well(mesh: &Mesh, since: Instant, patience: Duration) -> io::Result<Option<Du
         let lately = (Instant::now() - WELL).max(since);
         let is_well = |window: &Window| window.decided > 2 && window.lost == 0;
         if mesh.since(lately)?.iter().all(is_well) {
-            return Ok(Some(mesh.since(since)?.iter().map(|window| window.longest).max().unwrap_or_default()));
+            return Ok(Some(
+                mesh.since(since)?.iter().map(|window| window.longest).max().unwrap_or_default(),
+            ));
         }
         if since.elapsed() > patience {
             return Ok(None);

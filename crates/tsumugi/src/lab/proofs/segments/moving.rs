@@ -103,7 +103,8 @@ impl<'a> Journey<'a> {
     fn reached(&self, context: &Context, at: &Lan, start: Instant) -> Result<Duration, Finding> {
         let (mut sockets, mut questions) = (Vec::new(), Vec::new());
         for ipv6 in [false, true] {
-            let (Some(source), Some(destination)) = (of_family(self.witness, ipv6), of_family(self.host, ipv6))
+            let (Some(source), Some(destination)) =
+                (of_family(self.witness, ipv6), of_family(self.host, ipv6))
             else {
                 continue;
             };
@@ -183,7 +184,8 @@ fn in_kernel(context: &Context, carrier: &Carrier, mac: Mac) -> io::Result<Vec<E
     let links = netlink.links()?;
     let bridge = netlink.index(&carrier.bridge)?;
     let found = netlink.fdb()?.into_iter().filter(|entry| entry.mac == mac);
-    let of_segment = |index: u32| links.iter().find(|link| link.index == index && link.master == Some(bridge));
+    let of_segment =
+        |index: u32| links.iter().find(|link| link.index == index && link.master == Some(bridge));
     Ok(found
         .filter_map(|entry| Some(Entry { link: of_segment(entry.link)?.name.clone(), owner: entry.owner }))
         .collect())

@@ -85,9 +85,8 @@ fn given(
     if segment.dhcp.is_some() && find_program("dnsmasq").is_some() {
         let mut socket = frames_at(context, &newcomer.machine)?;
         let lease = dhcp::ask(&mut socket, mac_of(context, &newcomer.machine)?, until)?;
-        let range = |lease: &Lease| {
-            segment.dhcp.is_some_and(|[first, last]| (first..=last).contains(&lease.address))
-        };
+        let range =
+            |lease: &Lease| segment.dhcp.is_some_and(|[first, last]| (first..=last).contains(&lease.address));
         let Some(lease) = lease.filter(range) else {
             return Err(SegmentFinding::NotGiven { what: "an IPv4 address", after: start.elapsed() }.into());
         };
