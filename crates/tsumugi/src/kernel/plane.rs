@@ -249,17 +249,6 @@ impl Keeper {
         done
     }
 
-    /// Whether a port of a segment takes and gives frames; it stays so when the walls are put in place
-    /// again.
-    ///
-    /// # Errors
-    /// Those of running `nft`. If the walls are not in place yet, they will begin so.
-    pub fn set_blocked(&mut self, port: &IfName, blocked: bool) -> Result<(), NftError> {
-        let done = self.nft.set_blocked(port, blocked);
-        self.watch.forget_walls();
-        done
-    }
-
     /// Which MACs are behind other routers, for the limits of unknown frames.
     fn write_known(&mut self, now: Instant) {
         if self.known_due.is_none_or(|due| due > now) {

@@ -25,6 +25,7 @@ use tsumugi_core::bgp::{
 };
 use tsumugi_core::desired::{self, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Plane, Prefix};
+use tsumugi_core::reconcile::Change;
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::{Duration, Instant};
 use tsumugi_plan::explain::Lang;
@@ -395,7 +396,10 @@ impl Router {
             }
             self.arriving.insert(name);
         }
-        if turn.report.is_some() {
+        if let Some(report) = turn.report {
+            if report.made.contains(&Change::SetWalls) {
+                self.segments.walls_made(now);
+            }
             while let Some(name) = self.arriving.pop_first() {
                 let state = self.keeper.links().get(&name).map(LinkState::from);
                 self.set_link(now, &name, state);

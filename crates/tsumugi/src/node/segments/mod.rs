@@ -198,6 +198,11 @@ impl Segments {
         self.dhcp.turn(now);
     }
 
+    /// The walls were put up anew: what their sets held of ports of shared LANs is gone.
+    pub fn walls_made(&mut self, now: Instant) {
+        self.ports.assert(now);
+    }
+
     /// What the speaker is to announce, or no longer.
     pub fn originations(&mut self) -> Vec<EvpnUpdate> {
         std::mem::take(&mut self.originations)
