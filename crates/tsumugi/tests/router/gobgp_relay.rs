@@ -97,7 +97,7 @@ impl GoBgp {
 /// Routes of every type, as another vendor's VTEP 43.228.174.137 may announce them.
 const INJECTED: [&str; 7] = [
     "a-d esi single-homed etag 5 label 224 rd 43.228.174.137:224 rt 63806:224 encap vxlan \
-     esi-label 7 single-active",
+     esi-label 7",
     "macadv 02:00:00:00:09:01 0.0.0.0 etag 0 label 224 rd 43.228.174.137:224 rt 63806:224 encap vxlan",
     "macadv 02:00:00:00:09:01 192.0.2.91 etag 0 label 224 rd 43.228.174.137:224 rt 63806:224 encap vxlan \
      router-mac 02:00:00:00:0a:01",
@@ -132,9 +132,16 @@ pub fn gobgp_is_a_relay_between_ours(world: &mut World) {
         relay.gobgp(&format!("global rib add -a evpn {line} nexthop 43.228.174.137"));
     }
     hosts.iter().for_each(Host::speak);
-    // Every host's MAC and every VTEP is known to the relay.
-    let expected = hosts.len() + 2 + INJECTED.len();
-    wait(&format!("the relay has {expected} routes"), &machines, || relay.routes().len() == expected);
+    // Every host's MAC and every VTEP is known to the relay, and what was injected.
+    let ours = |id: u32| format!("[type:multicast][rd:{0}:224][etag:0][ip:{0}]", loopback_v4(id));
+    wait("the relay knows hosts and VTEPs", &machines, || {
+        let routes = relay.routes();
+        let injected = routes.keys().filter(|name| name.contains("[rd:43.228.174.137:")).count();
+        let knows = |what: &str| routes.keys().any(|name| name.contains(what));
+        injected == INJECTED.len()
+            && [1, 3].iter().all(|id| knows(&ours(*id)))
+            && hosts.iter().all(|host| knows(&host.mac))
+    });
     // Unchanged behind r3: NLRI, next hop, communities, tunnel.
     let (mut told, mut heard) = (Routes::new(), Routes::new());
     let same = soon(&mut || {
@@ -143,8 +150,7 @@ pub fn gobgp_is_a_relay_between_ours(world: &mut World) {
     });
     assert!(same, "the relay has\n{told:#?}\nthe witness has\n{heard:#?}\n{}", c.status());
     // The path has grown by each router that it passed.
-    let ours = format!("[type:multicast][rd:{0}:224][etag:0][ip:{0}]", loopback_v4(1));
-    let path = witness.as_path(&ours);
+    let path = witness.as_path(&ours(1));
     assert!(path.contains("[4200000003,4200000002,4200000001]"), "{path}");
     // Both flood to each other and to the third.
     let third = "43.228.174.137".to_owned();

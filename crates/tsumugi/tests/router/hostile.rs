@@ -134,6 +134,13 @@ fn prefix_route(bits: u8) -> Vec<u8> {
     nlri(5, &[&RD[..], &[0; 10], &[0; 4], &[bits], &[203, 0, 113, 0], &[0; 4], &VNI].concat())
 }
 
+/// The route, and zeros behind it, all said to be one.
+fn of_255_bytes(mut route: Vec<u8>) -> Vec<u8> {
+    route[1] = 255;
+    route.resize(2 + 255, 0);
+    route
+}
+
 fn pmsi(kind: u8, vtep: Ipv4Addr) -> Vec<u8> {
     attribute(TRANSITIVE, 22, &[&[0, kind][..], &VNI, &vtep.octets()].concat())
 }
@@ -225,9 +232,16 @@ pub fn hostile_evpn_costs_only_itself(world: &mut World) {
     for bits in [0, 47, 49, 255] {
         stranger.say(&update(GOOD, &mac_route([2, 0, 0, 0, 9, 4], bits), &[], &[]));
     }
-    for kind in 1..=5 {
-        stranger.say(&update(GOOD, &nlri(kind, &[]), &[], &[]));
-        stranger.say(&update(GOOD, &nlri(kind, &[0; 255]), &[], &[]));
+    let of_all_types = [
+        nlri(1, &[0; 25]),
+        mac_route([2, 0, 0, 0, 9, 4], 48),
+        flood_route(vtep(147)),
+        nlri(4, &[&RD[..], &[0; 10], &[32], &vtep(147).octets()].concat()),
+        prefix_route(24),
+    ];
+    for route in of_all_types {
+        stranger.say(&update(GOOD, &nlri(route[0], &[]), &[], &[]));
+        stranger.say(&update(GOOD, &of_255_bytes(route), &[], &[]));
     }
     for bits in [33, 128] {
         stranger.say(&update(GOOD, &prefix_route(bits), &[], &[]));

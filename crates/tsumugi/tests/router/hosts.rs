@@ -68,7 +68,8 @@ pub fn flood_list(machine: &Machine, vxlan: &str) -> Vec<String> {
 
 /// The VTEPs behind which a router's VXLAN device knows a MAC.
 pub fn destinations(machine: &Machine, vxlan: &str, mac: &str) -> Vec<String> {
-    let entries = machine.run(&format!("bridge fdb show dev {vxlan}"));
+    // While there is no such device there is no entry either.
+    let entries = machine.run(&format!("bridge fdb show dev {vxlan} 2>/dev/null || true"));
     let words = entries.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let destination = |words: Vec<&str>| {
         let at = words.iter().position(|word| *word == "dst")?;
