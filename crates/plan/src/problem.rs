@@ -111,7 +111,9 @@ impl ProblemKind {
         match self {
             ProblemKind::Network(N::PrefixNotGlobal { .. } | N::OriginateNothing | N::Isolated { .. })
             | ProblemKind::Line(L::NoGateway { .. } | L::FragmentsUncertain { .. })
-            | ProblemKind::Segment(S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. })
+            | ProblemKind::Segment(
+                S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. } | S::GatewayNotSlash64 { .. },
+            )
             | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
             | ProblemKind::Management(
                 M::NoIndependentLine { .. }

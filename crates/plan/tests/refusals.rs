@@ -288,6 +288,7 @@ fn segments() -> Vec<Case> {
             tells ["port-twice"];
         "port-twice-vlan-uplink": [PORTS => "port = [{ at = \"c:eth1\", vlan = 7 }]"] tells ["port-twice"];
         "port-twice-two-segments": ["" => "\n[segment.more]\nvni = 101\nports = [\"c:eth6\"]\n"] tells ["port-twice"];
+        "gateway-not-slash64": ["\"2402:3160:1::1/64\"" => "\"2402:3160:1::1/48\""] tells ["gateway-not-slash64"];
         "gateway-is-lent": ["192.31.196.0/24" => "43.228.174.0/29"] tells ["gateway-is-lent"];
         "dns-without-gateway": [GATEWAY => "dns = \"9.9.9.9\"\n"] tells ["gateway-missing"];
         "deny-without-gateway": [GATEWAY => "deny = [\"mail\"]\n"] tells ["gateway-missing"];

@@ -98,7 +98,8 @@ impl Speaker {
             self.withdrawn(slot, prefix, actions);
         }
         let classic = update.next_hop.map(MpNextHop::V4).map(|it| (it, &update.announced));
-        let mp = update.mp_reach.as_ref().map(|reach| (reach.next_hop, &reach.prefixes));
+        let mp = update.mp_reach.as_ref().filter(|reach| !reach.prefixes.is_empty());
+        let mp = mp.map(|reach| (reach.next_hop, &reach.prefixes));
         let bad = decoded.treat_as_withdraw();
         for (next_hop, prefixes) in [classic, mp].into_iter().flatten() {
             let route = if bad {

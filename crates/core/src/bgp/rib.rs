@@ -56,6 +56,11 @@ pub(super) struct Destination {
     pub pending: SlotSet,
 }
 
+/// There may be a million of them: whatever grows it, grows a full table by as many bytes a million
+/// times.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Destination>() <= 56);
+
 /// What a new route has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Effect {

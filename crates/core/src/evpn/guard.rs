@@ -41,7 +41,8 @@ impl Guard {
             self.hold = if now < self.calm { doubled } else { base };
         }
         let until = now + self.hold;
-        self.block = Some((reason, self.block.map_or(until, |it| it.1.max(until))));
+        // The first reason stays: several ends of one loop are heard in turns.
+        self.block = Some(self.block.map_or((reason, until), |it| (it.0, it.1.max(until))));
     }
 
     pub fn expire(&mut self, now: Instant) {

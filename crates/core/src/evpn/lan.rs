@@ -113,7 +113,7 @@ impl Port {
 impl Segment {
     /// Decides about every port anew. True: some port's state is another now.
     pub fn elect(&mut self, now: Instant, rivals: &Rivals, actions: &mut Vec<Action>) -> bool {
-        let connected = self.config.stretch.is_none() || !self.tables.flood.is_empty();
+        let connected = self.is_connected();
         let mut candidates: BTreeMap<Esi, u16> = BTreeMap::new();
         for port in self.ports.values_mut() {
             port.guard.expire(now);
@@ -175,7 +175,8 @@ impl Segment {
         if port.told == Some(blocked) || (port.told.is_none() && !port.up) {
             return false;
         }
-        let took = port.takes();
+        // A process before this one may have left it open, with MACs that the kernel would not tell again.
+        let took = port.takes() || port.told.is_none();
         let before = port.told.replace(blocked).flatten();
         port.since = now;
         let link = port.config.link.clone();

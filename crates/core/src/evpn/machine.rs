@@ -29,7 +29,7 @@ pub(super) enum Role {
 pub(super) type Learned = (Vec<(IfName, Mac)>, Vec<(IfName, IpAddr, Mac)>);
 
 /// A route that is meant for a segment, and not used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Refused {
     pub segment: usize,
     pub next_hop: IpAddr,
@@ -49,6 +49,8 @@ pub struct Evpn {
     /// What the speaker has told, used or not: a new configuration reads it anew.
     pub(super) routes: BTreeMap<EvpnRoute, EvpnPath>,
     pub(super) refused: BTreeMap<EvpnRoute, Refused>,
+    /// How many routes there are of each kind of refusal.
+    pub(super) refusals: BTreeMap<Refused, u32>,
     pub(super) rivals: Rivals,
     /// Entries of segments that are gone.
     pub(super) leaving: VecDeque<EntryChange>,
@@ -74,6 +76,7 @@ impl Evpn {
             up: BTreeSet::new(),
             routes: BTreeMap::new(),
             refused: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             rivals: BTreeMap::new(),
             leaving: VecDeque::new(),
             ready_said: false,
@@ -193,7 +196,7 @@ impl Evpn {
             let reason = self.import_into(now, at, &route, path.as_ref(), actions);
             refused = refused.or(reason);
         }
-        self.remember_refusal(&route, refused, actions);
+        self.remember_refusal(&route, refused, false, actions);
         match path {
             Some(path) => self.routes.insert(route, path),
             None => self.routes.remove(&route),
@@ -244,29 +247,45 @@ impl Evpn {
         reason.map(|reason| Refused { segment: at, next_hop, reason })
     }
 
+    /// `quiet`: it was spoken of before.
     pub(super) fn remember_refusal(
         &mut self,
         route: &EvpnRoute,
         refused: Option<Refused>,
+        quiet: bool,
         actions: &mut Vec<Action>,
     ) {
-        let Some(refused) = refused.filter(|it| it.reason != RouteRefusal::SameGateway) else {
-            self.refused.remove(route);
-            return;
+        let refused = refused.filter(|it| it.reason != RouteRefusal::SameGateway);
+        let before = match refused {
+            Some(refused) => self.refused.insert(route.clone(), refused),
+            None => self.refused.remove(route),
         };
-        if self.refused.get(route) == Some(&refused) {
+        if before == refused {
             return;
         }
+        if let Some(before) = before
+            && let Some(count) = self.refusals.get_mut(&before)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.refusals.remove(&before);
+            }
+        }
+        let Some(refused) = refused else { return };
         self.counters.routes_refused += 1;
+        let alike = self.refusals.entry(refused).or_default();
+        *alike += 1;
         let segment = self.segments[refused.segment].config.name.clone();
         let (next_hop, reason) = (refused.next_hop, refused.reason);
-        actions.push(Action::Log(match (reason, route) {
-            (RouteRefusal::OurMac, EvpnRoute::MacIp { mac, .. }) => {
+        let notice = match (reason, route) {
+            (RouteRefusal::OurMac, EvpnRoute::MacIp { mac, .. }) if !quiet => {
                 Notice::OurMacClaimed { segment, mac: *mac, vtep: next_hop }
             }
+            // One line for a VTEP that does one thing wrong ten thousand times.
+            _ if *alike > 1 || quiet => return,
             _ => Notice::RouteRefused { segment, route: route.clone(), next_hop, reason },
-        }));
-        self.refused.insert(route.clone(), refused);
+        };
+        actions.push(Action::Log(notice));
     }
 
     fn link(&mut self, now: Instant, link: IfName, up: bool, actions: &mut Vec<Action>) {

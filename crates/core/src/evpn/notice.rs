@@ -92,7 +92,7 @@ pub enum Notice {
         kept: IpAddr,
         other: IpAddr,
     },
-    /// A route for a segment is not used.
+    /// A route for a segment is not used, the first of its kind from its VTEP.
     RouteRefused {
         segment: String,
         route: EvpnRoute,

@@ -2,7 +2,7 @@
 
 use super::config::{EvpnConfig, SegmentConfig};
 use super::event::Action;
-use super::machine::{Evpn, Learned};
+use super::machine::{Evpn, Learned, Refused};
 use super::port::Port;
 use super::segment::Segment;
 use crate::id::IfName;
@@ -64,7 +64,8 @@ impl Evpn {
     /// Tells segments that are new what is known already.
     fn begin(&mut self, now: Instant, fresh: Vec<usize>, learned: Learned, actions: &mut Vec<Action>) {
         let routes = core::mem::take(&mut self.routes);
-        self.refused.clear();
+        let before = core::mem::take(&mut self.refused);
+        self.refusals.clear();
         for (route, path) in &routes {
             let mut refused = None;
             for at in 0..self.segments.len() {
@@ -72,7 +73,9 @@ impl Evpn {
                 let reason = self.import_into(now, at, route, Some(path), actions);
                 refused = refused.or(reason);
             }
-            self.remember_refusal(route, refused, actions);
+            let reason = |it: &Refused| it.reason;
+            let quiet = before.get(route).map(reason) == refused.as_ref().map(reason);
+            self.remember_refusal(route, refused, quiet, actions);
         }
         self.routes = routes;
         let links: Vec<IfName> = self.up.iter().cloned().collect();

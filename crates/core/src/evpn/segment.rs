@@ -73,6 +73,11 @@ impl Segment {
         self.config.stretch.as_ref().filter(|_| self.vxlan_up)
     }
 
+    /// Whether other routers of the segment are heard, or there are none to hear.
+    pub fn is_connected(&self) -> bool {
+        self.config.stretch.is_none() || (self.vxlan_up && !self.tables.flood.is_empty())
+    }
+
     pub fn set_vxlan(&mut self, up: bool, actions: &mut Vec<Action>) {
         if self.vxlan_up == up {
             return;

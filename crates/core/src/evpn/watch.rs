@@ -34,7 +34,7 @@ impl Evpn {
         let (network, router) = (self.network, self.router);
         let mut any = false;
         for segment in &self.segments {
-            let connected = segment.config.stretch.is_none() || !segment.tables.flood.is_empty();
+            let connected = segment.is_connected();
             for port in segment.ports.values().filter(|port| port.up) {
                 any = true;
                 self.probe_sequence = self.probe_sequence.wrapping_add(1);

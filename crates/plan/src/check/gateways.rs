@@ -35,6 +35,9 @@ pub(super) fn check(survey: &mut Survey<'_>) {
                 && survey.host_address(gateway, said.span())
             {
                 place(survey, gateway, said.span(), &customers, &lent);
+                if gateway.addr().is_ipv6() && gateway.prefix_len() != 64 {
+                    survey.tell(said.span(), SegmentProblem::GatewayNotSlash64 { gateway: *gateway });
+                }
                 gateways.push((*gateway, said.span()));
             }
         }

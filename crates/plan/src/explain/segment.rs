@@ -168,6 +168,18 @@ fn of_gateways(kind: &SegmentProblem) -> Words {
             format!("{}は、顧客 {peer}に貸している{prefix}と重なっています", gateway.trunc()),
             "だれも使っていない部分にするか、顧客のプレフィックスを見直してください",
         ),
+        SegmentProblem::GatewayNotSlash64 { gateway } => Words::new(
+            format!(
+                "hosts make themselves addresses in a /64 only (RFC 4862 5.5.3), and this is a /{}",
+                gateway.prefix_len()
+            ),
+            format!("write \"{}/64\", or set every host's address by hand", gateway.addr()),
+            format!(
+                "ホストが自分でアドレスを作れるのは/64の中だけです(RFC 4862 5.5.3)。ここは/{}です",
+                gateway.prefix_len()
+            ),
+            format!("\"{}/64\"と書くか、すべてのホストに手でアドレスを設定してください", gateway.addr()),
+        ),
         SegmentProblem::GatewayMissing { key } => {
             let (en, ja) = match *key {
                 "dhcp" => ("a gateway of IPv4", "IPv4のゲートウェイ"),

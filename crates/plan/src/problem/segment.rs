@@ -26,6 +26,10 @@ pub enum SegmentProblem {
         prefix: Prefix,
         peer: String,
     },
+    /// Hosts of IPv6 make themselves addresses in a /64 only (RFC 4862 5.5.3).
+    GatewayNotSlash64 {
+        gateway: Prefix,
+    },
     /// Neither `ports` nor tables of any.
     NoPorts,
     /// One port with frames of a VLAN and frames without a tag.

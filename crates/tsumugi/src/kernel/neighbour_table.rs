@@ -58,3 +58,20 @@ impl NeighbourTables {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_full_while_its_count_grows() {
+        let reading =
+            |arp, ndisc| BTreeMap::from([("arp_cache".to_owned(), arp), ("ndisc_cache".to_owned(), ndisc)]);
+        let mut tables = NeighbourTables::default();
+        // What was before us is no news.
+        for (arp, ndisc, full) in [(7, 0, 0), (7, 0, 0), (9, 0, 1), (12, 3, 2), (12, 4, 1), (12, 4, 0)] {
+            tables.read(reading(arp, ndisc));
+            assert_eq!(tables.failing().count(), full, "{arp} {ndisc}");
+        }
+    }
+}

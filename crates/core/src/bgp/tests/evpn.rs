@@ -454,6 +454,15 @@ fn bad_routes_are_said_and_cost_nothing_else() {
     net.run(ms(3500));
     assert!(heard(&net, 1).is_empty() && net.all_established() && net.all_reach_all());
     assert!(net.status(1).neighbours.iter().all(|it| it.established_count == 1));
+    // Status and log are read as they were written.
+    let status = net.status(1);
+    let json = serde_json::to_string(&status).unwrap();
+    assert!(json.contains(r#"{"reason":{"of":"nlri","fault":{"fault":"mac-length","bits":47}},"count":2}"#));
+    assert_eq!(serde_json::from_str::<crate::bgp::SpeakerStatus>(&json).unwrap(), status);
+    let notices = &net.router(1).notices;
+    let json = serde_json::to_string(notices).unwrap();
+    assert!(json.contains(r#""route":{"type":"mac-ip","rd":"43.228.174.129:100","tag":0,"#));
+    assert_eq!(&serde_json::from_str::<Vec<Notice>>(&json).unwrap(), notices);
     // The next session starts afresh.
     net.reset_connections(0);
     net.run_until(ms(3000), |net| heard(net, 2) == &ours);

@@ -47,6 +47,9 @@ fn a_hub_between_three_leaves_one_open() {
     net.run(600);
     let open: Vec<Place> = [A, (0, "eth2"), B].into_iter().filter(|it| net.is_open(*it)).collect();
     assert_eq!(open, [A]);
+    let said = net.benches[1].notices.len();
+    net.run(10_000);
+    assert_eq!(net.benches[1].notices.len(), said, "two are heard in turns, and one is spoken of");
 }
 
 #[test]

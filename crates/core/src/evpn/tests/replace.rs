@@ -31,10 +31,15 @@ fn busy() -> Bench {
 #[test]
 fn the_same_again_changes_nothing() {
     let mut bench = busy();
+    let mut bad = type2_path(2, &[]);
+    bad.body.label = 7;
+    bench.route(type2(2, mac(3), None), Some(bad));
     let before = (bench.entries(), bench.announced.clone(), bench.ports.clone());
+    bench.notices.clear();
     bench.replace(config(1, vec![segment(1, vec![port(1), shared(2, 0)])]));
     bench.replace(config(1, vec![guests(), segment(1, vec![port(1), shared(2, 0)])]));
-    assert_eq!(bench.originated, []);
+    assert_eq!((&bench.originated[..], &bench.notices[..]), (&[][..], &[][..]));
+    assert_eq!(bench.evpn.status(bench.now).refused.len(), 1);
     assert_eq!((bench.entries(), bench.announced.clone(), bench.ports.clone()), before);
     bench.step(Event::LinkUp(link("eth7")));
     bench.hear("eth7", mac(9));

@@ -140,3 +140,18 @@ fn refusals_have_their_reason() {
         assert_eq!(bench.evpn.status(bench.now).refused_now, 0);
     }
 }
+
+#[test]
+fn one_line_says_what_a_vtep_does_wrong() {
+    let mut bench = Bench::up(1);
+    for n in 0..9 {
+        let mut path = type2_path(2, &[]);
+        path.body.label = 7;
+        bench.route(type2(2, mac(n), None), Some(path));
+    }
+    assert_eq!(bench.notices.len(), 1);
+    assert_eq!(bench.evpn.status(bench.now).refused_now, 9);
+    (0..9).for_each(|n| bench.route(type2(2, mac(n), None), Some(type2_path(2, &[]))));
+    let status = bench.evpn.status(bench.now);
+    assert_eq!((status.refused_now, bench.entries().len()), (0, 9));
+}

@@ -102,13 +102,20 @@ fn two_that_lose_each_other_do_not_both_forward() {
 fn a_restart_is_a_newcomer() {
     let mut net = started();
     assert!(net.is_open(A));
+    net.speak(A, mac(1));
     net.restart(0);
     assert!(!net.is_open(A));
+    // What the kernel had learned there it would not tell again: it has to forget it.
+    net.speak(A, mac(1));
+    assert_eq!(net.benches[0].sequence(mac(1)), None);
     net.run(5000);
     assert!(net.is_open(B) && !net.is_open(A), "it has not heard the others yet");
     net.restore_sessions(0);
     net.run(10_000);
     assert!(net.is_open(A));
+    net.speak(A, mac(1));
+    net.run(100);
+    assert_eq!(net.seen(2, mac(1)), Some(vtep(1)));
 }
 
 #[test]

@@ -93,6 +93,15 @@ impl Site {
         None
     }
 
+    /// Every frame that has come out of a port by now.
+    pub fn waiting(&self, port: usize) -> Vec<Vec<u8>> {
+        let mut buffer = [0; 4096];
+        std::iter::from_fn(|| {
+            read(&self.ports[port], &mut buffer).ok().map(|length| buffer[..length].to_vec())
+        })
+        .collect()
+    }
+
     /// Whether the payload comes out of a port before a mark that was sent after it.
     pub fn arrives_before(&self, port: usize, payload: &[u8], mark: &[u8]) -> bool {
         let either = |frame: &[u8]| contains(frame, payload) || contains(frame, mark);
@@ -287,4 +296,134 @@ fn what_a_bridge_learns_is_told_once() {
     // A port that goes takes its MACs with it.
     one.hand("ip link del p1");
     one.until(|event| *event == gone("p1", 4));
+}
+
+/// An ARP request (RFC 826) of the host with `from` and `mac` for `to`.
+fn question(mac: Mac, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
+    frame(ALL, mac, 0x0806, &[&[0, 1, 8, 0, 6, 4, 0, 1][..], &mac.0, &from, &[0; 6], &to].concat())
+}
+
+#[test]
+fn questions_for_hosts_elsewhere_are_answered_here() {
+    let (mut one, mut two) = two_sites(false, &[]);
+    one.flood_to(two.vtep);
+    two.flood_to(one.vtep);
+    one.tell(BridgeEntry::Mac { vxlan: name("vx"), mac: mac(9), vtep: two.vtep, sticky: false }, true);
+    one.tell(BridgeEntry::Host { bridge: name("seg"), address: [10, 0, 0, 9].into(), mac: mac(9) }, true);
+    one.send(0, &question(mac(1), [10, 0, 0, 1], [10, 0, 0, 9]));
+    let answer = one.receive(0, |frame| frame[12..14] == [8, 6]).expect("no answer");
+    assert_eq!((&answer[6..12], &answer[20..22]), (&mac(9).0[..], &[0, 2][..]));
+    // One for somebody unknown goes everywhere, and it comes without the other.
+    let unknown = question(mac(1), [10, 0, 0, 1], [10, 0, 0, 8]);
+    one.send(0, &unknown);
+    let first = two.receive(0, |frame| frame[12..14] == [8, 6]).expect("no question");
+    assert_eq!(first[..42], unknown[..42]);
+}
+
+#[test]
+fn hosts_of_a_gateway_are_told_of_found_lost_and_sought() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    let heard = |last| HostEvent::NeighbourHeard {
+        bridge: name("seg"),
+        address: [10, 0, 0, 9].into(),
+        mac: mac(last),
+    };
+    let gone = HostEvent::NeighbourGone { bridge: name("seg"), address: [10, 0, 0, 9].into() };
+    let sought = |last| HostEvent::Sought { bridge: name("seg"), address: [10, 0, 0, last].into() };
+    one.hand("ip addr add 10.0.0.1/24 dev seg");
+    one.hand("sysctl -qw net.ipv4.neigh.seg.app_solicit=1");
+    one.send(0, &question(mac(9), [10, 0, 0, 9], [10, 0, 0, 1]));
+    one.until(|event| *event == heard(9));
+    one.send(0, &question(mac(8), [10, 0, 0, 9], [10, 0, 0, 1]));
+    one.until(|event| *event == heard(8));
+    one.hand("ip neigh del 10.0.0.9 dev seg");
+    one.until(|event| *event == gone);
+    let ask = || std::net::UdpSocket::bind("0.0.0.0:0")?.send_to(b"?", "10.0.0.77:9");
+    one.plane.run(ask).unwrap();
+    one.until(|event| *event == sought(77));
+
+    // One that is elsewhere now is not heard here, and is heard again when it is here again.
+    one.send(0, &question(mac(9), [10, 0, 0, 9], [10, 0, 0, 1]));
+    one.until(|event| *event == heard(9));
+    let host = BridgeEntry::Host { bridge: name("seg"), address: [10, 0, 0, 9].into(), mac: mac(9) };
+    one.tell(host.clone(), true);
+    one.until(|event| *event == gone);
+    one.tell(host, false);
+    one.send(0, &question(mac(9), [10, 0, 0, 9], [10, 0, 0, 1]));
+    one.until(|event| *event == heard(9));
+}
+
+#[test]
+fn ten_thousand_entries_are_taken_without_reading_the_tables() {
+    let (mut one, two) = two_sites(true, &[]);
+    calm(&mut one.keeper);
+    let many = |present: bool, vtep: IpAddr| {
+        let entries = (0..10_000u32).flat_map(move |number| {
+            let [_, _, high, low] = number.to_be_bytes();
+            let mac = Mac([2, 1, 0, 0, high, low]);
+            let address = IpAddr::from([10, 9, high, low]);
+            let host = BridgeEntry::Host { bridge: name("seg"), address, mac };
+            // Many more hosts than gc_thresh3 allows for those that are not ours.
+            let host = (number < 3000).then_some(host);
+            [Some(BridgeEntry::Mac { vxlan: name("vx"), mac, vtep, sticky: false }), host]
+        });
+        entries.flatten().map(move |entry| EntryChange { entry, present })
+    };
+    one.keeper.change_entries(many(true, two.vtep)).unwrap();
+    assert_eq!(one.keeper.entries(), (13_000, 0));
+    let lines = |site: &Site, what: &str| site.fdb().lines().filter(|line| line.contains(what)).count();
+    assert_eq!(lines(&one, "02:01:00:00:"), 20_000);
+    // They all move, and nothing of it was lost on the way.
+    one.keeper.change_entries(many(true, "2001:db8::3".parse().unwrap())).unwrap();
+    let turn = one.keeper.turn(Instant::now());
+    assert!(turn.hosts.is_empty(), "{}", turn.hosts.len());
+    assert_eq!(lines(&one, "dst 2001:db8::3"), 10_000);
+    one.keeper.change_entries(many(false, two.vtep)).unwrap();
+    assert_eq!(lines(&one, "02:01:00:00:"), 0);
+    assert_eq!(one.hand("ip neigh show dev seg"), "");
+    assert_eq!(one.keeper.entries(), (0, 0));
+    calm(&mut one.keeper);
+}
+
+#[test]
+fn more_news_than_a_socket_holds_is_read_again() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    let count = 40_000u32;
+    for number in 0..count {
+        let [_, _, high, low] = (number & 0xffff).to_be_bytes();
+        one.send(0, &frame(ALL, Mac([2, 2, 0, 0, high, low]), TEST, b""));
+    }
+    let all = one.until(|event| matches!(event, HostEvent::Relearned { .. }));
+    let HostEvent::Relearned { macs, .. } = all else { unreachable!() };
+    assert_eq!(macs.len(), count as usize);
+    // And what comes then is told one by one again.
+    one.send(1, &frame(ALL, mac(1), TEST, b""));
+    one.until(|event| *event == HostEvent::MacHeard { port: name("p2"), mac: mac(1) });
+}
+
+#[test]
+fn a_kernel_without_vlans_says_so_and_the_rest_is_made() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    let vlan = LinkKind::Vlan { parent: name("left"), tag: 7 };
+    one.desired.links.push(link("vl7", vlan, Some("seg")));
+    one.desired.links.push(link("seg2", LinkKind::Bridge, None));
+    one.keeper.set_desired(one.desired.clone()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let report = loop {
+        assert!(Instant::now() < deadline, "no comparison within 10 s");
+        if let Some(report) = one.keeper.turn(Instant::now()).report {
+            break report;
+        }
+        super::wait(&one.keeper, Duration::from_millis(100));
+    };
+    assert!(one.keeper.links().contains_key(&name("seg2")));
+    let failing: Vec<&str> = one.keeper.failing().collect();
+    if one.keeper.links().contains_key(&name("vl7")) {
+        assert!(failing.is_empty() && report.failed.is_empty(), "{failing:?}");
+    } else {
+        assert!(failing.len() == 1 && failing[0].contains("802.1Q"), "{failing:?}");
+    }
 }
