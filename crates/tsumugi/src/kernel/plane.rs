@@ -13,11 +13,12 @@ use super::watch::Watch;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::{BridgeEntry, Desired};
 use tsumugi_core::evpn::EntryChange;
-use tsumugi_core::id::{IfName, Plane};
+use tsumugi_core::id::{IfName, Mac, Plane};
 use tsumugi_core::reconcile::{Change, plan, waiting};
 
 /// Changes come in swarms (a link that comes up announces itself several times): what comes within
@@ -247,6 +248,15 @@ impl Keeper {
         }
         self.bridges.say(self.plane.name());
         done
+    }
+
+    /// A host has answered somebody who asked in the kernel's place.
+    ///
+    /// # Errors
+    /// ENODEV if there is no such link.
+    pub fn resolve_neighbour(&mut self, link: &IfName, address: IpAddr, mac: Mac) -> Answer<()> {
+        let index = self.netlink.index(link)?;
+        self.netlink.resolve_neighbour(index, address, mac)
     }
 
     /// Which MACs are behind other routers, for the limits of unknown frames.

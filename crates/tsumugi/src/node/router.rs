@@ -189,7 +189,7 @@ impl Router {
             Token::Status => self.answer(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
-            Token::Frames => self.segments.hear(now),
+            Token::Frames => self.segments.hear(now, &mut self.keeper),
             Token::Listener(place) => {
                 let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
                 for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
