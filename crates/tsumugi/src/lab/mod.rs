@@ -80,6 +80,8 @@ pub struct Lab {
     pub peers: Vec<PeerStand>,
     /// In the order of the file.
     pub segments: Vec<Segment>,
+    /// Whether the kernel has VLANs, where a segment needs them.
+    pub vlans: bool,
     /// The host of each LAN of each segment, in the order of the file.
     pub guests: Vec<Guest>,
     /// What hangs on the sites' switches.

@@ -54,6 +54,8 @@ pub struct Lan {
     /// The host's machine, and where its cable ends on the LAN's side.
     pub host: String,
     pub host_plug: IfName,
+    /// It needs VLANs (IEEE 802.1Q), which the kernel of this machine lacks.
+    pub left_out: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -107,7 +109,11 @@ impl Lab {
 
     /// The hosts of segments that have a way out.
     pub fn routed_guests(&self) -> impl Iterator<Item = &Guest> {
-        self.guests.iter().filter(|guest| !guest.gateways.is_empty())
+        let is_made = |guest: &&Guest| {
+            let segment = self.segment(&guest.segment);
+            segment.and_then(|segment| segment.lan_of(&guest.machine)).is_some_and(Lan::is_made)
+        };
+        self.guests.iter().filter(|guest| !guest.gateways.is_empty()).filter(is_made)
     }
 
     /// The tunnels to members' hardware routers, whose ends are the second ones.
@@ -145,7 +151,11 @@ impl Segment {
 impl Lan {
     /// Whether it could be made: this kernel may lack VLANs.
     pub fn is_made(&self) -> bool {
-        !self.ends.iter().any(|end| matches!(end.by, LanBy::Vlan { .. }))
+        !self.left_out
+    }
+
+    pub fn has_vlans(&self) -> bool {
+        self.ends.iter().any(|end| matches!(end.by, LanBy::Vlan { .. }))
     }
 }
 

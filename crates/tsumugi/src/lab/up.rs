@@ -4,7 +4,7 @@ use super::layout::{Source, lay_out};
 use super::processes::ProcessKind;
 use super::progress::Progress;
 use super::trouble::{self, Doing};
-use super::underlay::Ground;
+use super::underlay::{Ground, has_vlans};
 use super::{Lab, PeerStand, Trouble, WireEnd, client};
 use crate::kernel::Netlink;
 use crate::observe::serve;
@@ -13,6 +13,7 @@ use std::collections::btree_map::Entry;
 use std::io;
 use std::thread;
 use std::time::Duration;
+use tsumugi_core::desired::{Link, LinkKind};
 use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_plan::explain::Lang;
 
@@ -33,7 +34,8 @@ const LAST_WORDS: usize = 8;
 /// # Errors
 /// What could not be made, or what did not come and the last words of whoever was to bring it.
 pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Trouble> {
-    let lab = lay_out(source)?;
+    let mut lab = lay_out(source)?;
+    lab.leave_out_vlans().map_err(Trouble::doing(Doing::MakingNetworks))?;
     let lang = progress.lang();
     let (machines, lines, links) = (lab.machines.len(), lab.lines.len(), lab.wires.len());
     progress.step(&lang.pick(
@@ -121,7 +123,8 @@ impl<'a> Waiting<'a> {
             for tunnel in &plan.tunnels {
                 await_link(ProcessKind::Datapath, Plane::Fabric, &tunnel.name);
             }
-            for link in &plan.fabric.links {
+            let here = |link: &&Link| lab.vlans || !matches!(link.kind, LinkKind::Vlan { .. });
+            for link in plan.fabric.links.iter().filter(here) {
                 await_link(ProcessKind::Router, Plane::Fabric, &link.name);
             }
             await_link(ProcessKind::Management, Plane::Management, &plan.management.overlay.device);
@@ -316,6 +319,18 @@ fn established_inside(machine: &super::Machine) -> Option<usize> {
 }
 
 impl Lab {
+    /// Where the kernel has no VLANs, the LANs that need one are left out.
+    fn leave_out_vlans(&mut self) -> io::Result<()> {
+        let mut lans = self.segments.iter_mut().flat_map(|segment| &mut segment.lans);
+        if lans.any(|lan| lan.has_vlans()) {
+            self.vlans = has_vlans()?;
+        }
+        for lan in self.segments.iter_mut().flat_map(|segment| &mut segment.lans) {
+            lan.left_out = !self.vlans && lan.has_vlans();
+        }
+        Ok(())
+    }
+
     /// How many sessions to other routers a router has established, by its own word, and how many it
     /// is to have.
     pub fn sessions_of(&self, router: &super::Machine) -> (usize, usize) {

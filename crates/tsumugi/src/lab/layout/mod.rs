@@ -97,6 +97,7 @@ impl<'a> Layout<'a> {
             wires: Vec::new(),
             peers: Vec::new(),
             segments: Vec::new(),
+            vlans: false,
             guests: Vec::new(),
             plugs: Vec::new(),
             plans: BTreeMap::new(),

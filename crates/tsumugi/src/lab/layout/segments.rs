@@ -71,6 +71,7 @@ impl Layout<'_> {
             ends: Vec::new(),
             host: String::new(),
             host_plug: interface(&format!("{bridge}h")),
+            left_out: false,
         };
         for (number, at) in ends.iter().enumerate() {
             lan.ends.push(LanEnd {

@@ -99,6 +99,8 @@ pub enum Finding {
     NoSession(String),
     /// Bad announcements of which no packet came, with the border's reason for each.
     RefusedAll { count: usize, reasons: BTreeMap<Why, usize> },
+    /// Bad announcements that were never made: nothing is proven of them.
+    NotAnnounced(Vec<String>),
     /// Bad announcements that attracted packets.
     TakenAlthough(Vec<(Prefix, Why)>),
     /// Where packets to what everybody announces went, and it is right.

@@ -80,6 +80,7 @@ impl Finding {
             | Finding::Withdrew { .. }
             | Finding::StillAnnounced { .. } => choose(lang, self.heard_outside()),
             Finding::RefusedAll { .. }
+            | Finding::NotAnnounced(_)
             | Finding::TakenAlthough(_)
             | Finding::Prefers { .. }
             | Finding::PrefersWrong { .. } => choose(lang, self.taken_from_outside()),
@@ -173,6 +174,10 @@ impl Finding {
                     format!("{count} bad ones attracted nothing; refused: {en}"),
                     format!("不正な広告 {count} 件に到達なし、拒否理由: {ja}"),
                 ]
+            }
+            Finding::NotAnnounced(what) => {
+                let list = list(what);
+                [format!("never announced: {list}"), format!("広告されていません: {list}")]
             }
             Finding::TakenAlthough(what) => {
                 let [en, ja] = [0, 1].map(|lang| {

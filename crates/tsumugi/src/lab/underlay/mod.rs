@@ -10,7 +10,7 @@
 
 mod lans;
 
-pub(super) use lans::MEMBER_BRIDGE;
+pub(super) use lans::{MEMBER_BRIDGE, has_vlans};
 
 use super::machine::MachineRole;
 use super::offload;

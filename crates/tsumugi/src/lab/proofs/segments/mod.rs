@@ -12,7 +12,7 @@ mod stretch;
 mod vxlan;
 
 pub use flood::prove as prove_flood;
-pub use gateway::prove as prove_gateway;
+pub use gateway::{far_peer, prove as prove_gateway};
 pub use isolation::prove as prove_isolation;
 pub use loops::prove as prove_loop;
 pub use moving::prove as prove_move;
@@ -31,13 +31,13 @@ use tsumugi_core::id::{Mac, Plane, Prefix};
 const ETH0: &str = "eth0";
 
 /// The hosts of a segment whose LANs could be made here.
-fn hosts_of<'a>(context: &Context<'a>, segment: &'a Segment) -> Vec<&'a Guest> {
+pub fn hosts_of<'a>(context: &Context<'a>, segment: &'a Segment) -> Vec<&'a Guest> {
     let made = |guest: &&Guest| segment.lan_of(&guest.machine).is_some_and(|lan| lan.is_made());
     context.lab.guests_of(segment).filter(made).collect()
 }
 
 /// A host's own address of a family.
-fn of_family(guest: &Guest, ipv6: bool) -> Option<IpAddr> {
+pub fn of_family(guest: &Guest, ipv6: bool) -> Option<IpAddr> {
     guest.addresses.iter().map(Prefix::addr).find(|address| address.is_ipv6() == ipv6)
 }
 

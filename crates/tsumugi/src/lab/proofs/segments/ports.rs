@@ -28,7 +28,10 @@ fn elements(context: &Context, router: &str, set: &str) -> io::Result<BTreeSet<S
     let output = command.output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("nft in {router}: {}", said.trim())));
+        return Err(io::Error::other(format!(
+            "nft in {router}: {}",
+            said.lines().next().unwrap_or_default()
+        )));
     }
     Ok(names(&serde_json::from_slice(&output.stdout)?))
 }
