@@ -77,6 +77,17 @@ impl Netlink {
         self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
+    /// As if the host had answered the kernel itself: what waits for it is sent, and the entry ages.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn resolve_neighbour(&mut self, link: u32, address: IpAddr, mac: Mac) -> Answer<()> {
+        let mut message = message_for(link, address);
+        message.header.state = NeighbourState::Reachable;
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+        self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
     /// # Errors
     /// ENOENT if it is not there.
     pub fn delete_neighbour(&mut self, link: u32, address: IpAddr) -> Answer<()> {

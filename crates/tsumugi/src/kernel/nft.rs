@@ -2,7 +2,8 @@
 //! (one of the family inet, and with segments one of the family bridge).
 
 use super::Namespace;
-use super::segment_wall::{self, Known, WallState, plain};
+use super::port_sets::BLOCKED;
+use super::segment_wall::{self, Known, plain};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -53,8 +54,6 @@ pub struct Nft {
     wanted: String,
     /// How `nft` lists tables made from `wanted`; found out only when it is needed.
     listing: Option<String>,
-    /// What was said of ports in this life: for a table that somebody removed.
-    ports: WallState,
     /// What the sets of known MACs should hold, and what of it was not written yet (true: to be added).
     known: Known,
     unwritten: BTreeMap<(IfName, Mac), bool>,
@@ -66,7 +65,6 @@ impl Nft {
             namespace,
             wanted: String::new(),
             listing: None,
-            ports: WallState::default(),
             known: Known::new(),
             unwritten: BTreeMap::new(),
         }
@@ -112,33 +110,18 @@ impl Nft {
     /// Those of running `nft`; what stood before stands on.
     pub fn apply(&mut self, walls: &[Wall], segments: &[SegmentWall]) -> Result<(), NftError> {
         let counted = counters(&self.namespace)?;
-        let state = state(&self.namespace)?;
+        let blocked = blocked(&self.namespace)?;
         let mut text = format!("table inet {NFT_TABLE} {{}}\ndelete table inet {NFT_TABLE}\n");
         // A kernel may lack the family, and nobody without segments needs it.
-        if state.is_some() {
+        if blocked.is_some() {
             text += &format!("delete table bridge {NFT_TABLE}\n");
         }
         text += &render(walls, &counted)?;
-        let blocked = state.as_ref().unwrap_or(&self.ports).blocked(segments);
+        let blocked = blocked.unwrap_or_default();
         text += &segment_wall::render(segments, &counted, &blocked, &self.known)?;
         run(&self.namespace, &["-f", "-"], &text)?;
         self.unwritten.clear();
         Ok(())
-    }
-
-    /// Whether a port of a segment takes and gives frames. It is remembered over changes of the walls.
-    ///
-    /// # Errors
-    /// Those of running `nft`; while there are no walls yet, that is one too, and they will begin so.
-    pub fn set_blocked(&mut self, port: &IfName, blocked: bool) -> Result<(), NftError> {
-        let element = format!("element bridge {NFT_TABLE} blocked {{ \"{}\" }}\n", plain(port)?);
-        self.ports.ports.insert(port.clone(), blocked);
-        // What is not there cannot be deleted, and adding what is there is no error.
-        let mut text = format!("add {element}");
-        if !blocked {
-            text += &format!("delete {element}");
-        }
-        run(&self.namespace, &["-f", "-"], &text).map(|_| ())
     }
 
     /// A MAC is, or is no longer, known to be behind another router: frames to it are for somebody
@@ -178,8 +161,8 @@ impl Nft {
     }
 }
 
-/// What our bridge table remembers; `None` if there is none.
-fn state(namespace: &Namespace) -> Result<Option<WallState>, NftError> {
+/// The ports that our bridge table holds as blocked; `None` if there is no such table.
+fn blocked(namespace: &Namespace) -> Result<Option<BTreeSet<IfName>>, NftError> {
     #[derive(Deserialize)]
     struct Listing {
         nftables: Vec<Object>,
@@ -192,21 +175,15 @@ fn state(namespace: &Namespace) -> Result<Option<WallState>, NftError> {
     struct Set {
         elem: Option<Vec<String>>,
     }
-    let members = |set: &str| -> Result<Option<BTreeSet<IfName>>, NftError> {
-        let text = match run(namespace, &["-j", "list", "set", "bridge", NFT_TABLE, set], "") {
-            Ok(text) => text,
-            Err(NftError::Refused(words)) if is_absence(&words) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let listing: Listing =
-            serde_json::from_str(&text).map_err(|error| NftError::Refused(format!("its JSON: {error}")))?;
-        let found = listing.nftables.into_iter().filter_map(|object| object.set?.elem).flatten();
-        Ok(Some(found.filter_map(|name| IfName::new(&name).ok()).collect()))
+    let text = match run(namespace, &["-j", "list", "set", "bridge", NFT_TABLE, BLOCKED], "") {
+        Ok(text) => text,
+        Err(NftError::Refused(words)) if is_absence(&words) => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let Some(ports) = members("ports")? else { return Ok(None) };
-    let blocked = members("blocked")?.unwrap_or_default();
-    let ports = ports.into_iter().map(|port| (port.clone(), blocked.contains(&port)));
-    Ok(Some(WallState { ports: ports.collect() }))
+    let listing: Listing =
+        serde_json::from_str(&text).map_err(|error| NftError::Refused(format!("its JSON: {error}")))?;
+    let found = listing.nftables.into_iter().filter_map(|object| object.set?.elem).flatten();
+    Ok(Some(found.filter_map(|name| IfName::new(&name).ok()).collect()))
 }
 
 /// What the walls of a namespace have dropped so far, by reason; empty without walls.

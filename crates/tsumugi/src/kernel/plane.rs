@@ -13,11 +13,12 @@ use super::watch::Watch;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::{BridgeEntry, Desired};
 use tsumugi_core::evpn::EntryChange;
-use tsumugi_core::id::{IfName, Plane};
+use tsumugi_core::id::{IfName, Mac, Plane};
 use tsumugi_core::reconcile::{Change, plan, waiting};
 
 /// Changes come in swarms (a link that comes up announces itself several times): what comes within
@@ -249,15 +250,13 @@ impl Keeper {
         done
     }
 
-    /// Whether a port of a segment takes and gives frames; it stays so when the walls are put in place
-    /// again.
+    /// A host has answered somebody who asked in the kernel's place.
     ///
     /// # Errors
-    /// Those of running `nft`. If the walls are not in place yet, they will begin so.
-    pub fn set_blocked(&mut self, port: &IfName, blocked: bool) -> Result<(), NftError> {
-        let done = self.nft.set_blocked(port, blocked);
-        self.watch.forget_walls();
-        done
+    /// ENODEV if there is no such link.
+    pub fn resolve_neighbour(&mut self, link: &IfName, address: IpAddr, mac: Mac) -> Answer<()> {
+        let index = self.netlink.index(link)?;
+        self.netlink.resolve_neighbour(index, address, mac)
     }
 
     /// Which MACs are behind other routers, for the limits of unknown frames.

@@ -1,10 +1,12 @@
 //! The walls of segments, in nftables' bridge family: rendered to the text that `nft -f` takes.
 //!
-//! State lives in named sets of the table: which ports are blocked, which MACs were heard lately
-//! (`seen`) and which are known to be behind other routers (`known`). A set can be used from its own
+//! State lives in named sets of the table: which ports are blocked and which of those that start so
+//! forward for now (see [`super::port_sets`]), which MACs were heard lately (`seen`) and which are known
+//! to be behind other routers (`known`). A set can be used from its own
 //! table only, so what must outlive a change of the rules is read first and written with them.
 
 use super::nft::{Dropped, NftError};
+use super::port_sets::{BLOCKED, FORWARDING};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -18,23 +20,6 @@ const SEEN: usize = 16_384;
 const PROBE: u16 = 0x88b5;
 /// Any of them: a group address (the I/G bit, IEEE 802 8.2.2).
 const GROUP: &str = "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00";
-
-/// What the table remembers beside its rules.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WallState {
-    /// The ports that it knows, and whether each is blocked.
-    pub ports: BTreeMap<IfName, bool>,
-}
-
-impl WallState {
-    /// The ports of the walls that are blocked from now on: those that are known stay as they are, and
-    /// of the others the plan says how they begin.
-    pub fn blocked(&self, walls: &[SegmentWall]) -> BTreeSet<IfName> {
-        let ports = walls.iter().flat_map(|wall| &wall.ports);
-        let blocked = ports.filter(|port| self.ports.get(&port.link).copied().unwrap_or(port.starts_blocked));
-        blocked.map(|port| port.link.clone()).collect()
-    }
-}
 
 /// MACs behind other routers, by VXLAN device.
 pub type Known = BTreeMap<IfName, BTreeSet<Mac>>;
@@ -59,10 +44,11 @@ pub fn render(
         let Dropped { packets, bytes } = counted.get(&reason).copied().unwrap_or_default();
         let _ = writeln!(text, "\tcounter {} {{ packets {packets} bytes {bytes} }}", reason.counter());
     }
-    let ports: Vec<&IfName> = walls.iter().flat_map(|wall| &wall.ports).map(|port| &port.link).collect();
-    for (name, members) in [("ports", ports), ("blocked", blocked.iter().collect())] {
-        let _ = writeln!(text, "\tset {name} {{ type ifname; {} }}", elements(&members)?);
-    }
+    // A port that is gone from the walls is forgotten.
+    let ports = walls.iter().flat_map(|wall| &wall.ports).map(|port| &port.link);
+    let still: Vec<&IfName> = ports.filter(|port| blocked.contains(*port)).collect();
+    let _ = writeln!(text, "\tset {BLOCKED} {{ type ifname; {} }}", elements(&still)?);
+    let _ = writeln!(text, "\tset {FORWARDING} {{ type ifname; flags timeout; }}");
     for wall in walls {
         sets(wall, known, &mut text)?;
     }
@@ -123,13 +109,13 @@ fn sets(wall: &SegmentWall, known: &Known, text: &mut String) -> Result<(), NftE
 
 fn hooks(walls: &[SegmentWall], text: &mut String) -> Result<(), NftError> {
     let drop = |reason: DropReason| format!("counter name \"{}\" drop", reason.counter());
-    let blocked = drop(DropReason::BlockedPort);
+    let blocked = blocked_rules(walls)?;
     let link_local = drop(DropReason::LinkLocalFrame);
     let every: Vec<&IfName> = walls.iter().flat_map(members).collect();
     let every = list(&every)?;
     // Before the bridge learns.
     *text += "\tchain prerouting {\n\t\ttype filter hook prerouting priority -300; policy accept;\n";
-    let _ = writeln!(text, "\t\tiifname @blocked {blocked}");
+    *text += &blocked.replace("NAME", "iifname");
     // A bridge without a spanning tree passes BPDUs on like any frame.
     let group = "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00";
     let _ = writeln!(text, "\t\tiifname {{ {every} }} {group} {link_local}");
@@ -146,15 +132,27 @@ fn hooks(walls: &[SegmentWall], text: &mut String) -> Result<(), NftError> {
     }
     // Frames of one link for this machine itself: the bridge learns from them too.
     *text += "\t}\n\tchain input {\n\t\ttype filter hook input priority -300; policy accept;\n";
-    let _ = writeln!(text, "\t\tiifname @blocked {blocked}");
+    *text += &blocked.replace("NAME", "iifname");
     // What the bridge passes on and what this machine sends of its own.
     *text += "\t}\n\tchain postrouting {\n\t\ttype filter hook postrouting priority 300; policy accept;\n";
-    let _ = writeln!(text, "\t\toifname @blocked {blocked}");
+    *text += &blocked.replace("NAME", "oifname");
     for wall in walls {
         through_vxlan(wall, "oifname", text)?;
     }
     *text += "\t}\n";
     Ok(())
+}
+
+/// The rules for ports that take and give nothing, `NAME` in place of the direction.
+fn blocked_rules(walls: &[SegmentWall]) -> Result<String, NftError> {
+    let drop = format!("counter name \"{}\" drop", DropReason::BlockedPort.counter());
+    let mut rules = format!("\t\tNAME @{BLOCKED} {drop}\n");
+    let ports = walls.iter().flat_map(|wall| &wall.ports).filter(|port| port.starts_blocked);
+    let shared: Vec<&IfName> = ports.map(|port| &port.link).collect();
+    if !shared.is_empty() {
+        let _ = writeln!(rules, "\t\tNAME {{ {} }} NAME != @{FORWARDING} {drop}", list(&shared)?);
+    }
+    Ok(rules)
 }
 
 fn members(wall: &SegmentWall) -> impl Iterator<Item = &IfName> {

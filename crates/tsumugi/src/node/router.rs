@@ -25,6 +25,7 @@ use tsumugi_core::bgp::{
 };
 use tsumugi_core::desired::{self, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Plane, Prefix};
+use tsumugi_core::reconcile::Change;
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::{Duration, Instant};
 use tsumugi_plan::explain::Lang;
@@ -188,7 +189,7 @@ impl Router {
             Token::Status => self.answer(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
-            Token::Frames => self.segments.hear(now),
+            Token::Frames => self.segments.hear(now, &mut self.keeper),
             Token::Listener(place) => {
                 let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
                 for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
@@ -395,7 +396,10 @@ impl Router {
             }
             self.arriving.insert(name);
         }
-        if turn.report.is_some() {
+        if let Some(report) = turn.report {
+            if report.made.contains(&Change::SetWalls) {
+                self.segments.walls_made(now);
+            }
             while let Some(name) = self.arriving.pop_first() {
                 let state = self.keeper.links().get(&name).map(LinkState::from);
                 self.set_link(now, &name, state);

@@ -199,10 +199,79 @@ pub fn each_site_has_its_own_gateway(world: &mut World) {
         text.split_whitespace().nth(3).unwrap().split('/').next().unwrap().to_owned()
     };
     let far = v4(&h2);
-    wait("r1 reaches h2 through the segment", &all, || a.reaches(&far));
+    // Not from the gateway's address: the answer to that goes to the host's own gateway.
+    let from_afar = |to: &str| a.succeeds(&format!("ping -c 1 -W 1 -n -I {} {to}", loopback_v4(1)));
+    wait("r1 reaches h2 through the segment", &all, || from_afar(&far));
     assert!(exchange(&h1, &far), "hosts meet");
     // A host that has said nothing yet: asked for behind the other router.
     h2.run("ip address flush dev eth0; ip link set eth0 address 02:00:00:00:01:33");
     h2.run("ip address add 192.0.2.99/24 dev eth0; ip route replace default via 192.0.2.254");
-    wait("r1 finds a silent host behind r2", &all, || a.reaches("192.0.2.99"));
+    wait("r1 finds a silent host behind r2", &all, || from_afar("192.0.2.99"));
+}
+
+/// One LAN on both routers, r1's port before r2's; r3 has another host.
+///
+/// ```text
+/// r1 -- r3 -- r2      h3 on r3
+///   \        /
+///    lan (h1)
+/// ```
+pub fn a_standby_takes_over(world: &mut World) {
+    let routers = ["r1", "r2", "r3"].map(|name| world.machine(name));
+    let [a, b, c] = &routers;
+    world.wire((a, "eth1"), (c, "eth1"));
+    world.wire((b, "eth1"), (c, "eth2"));
+    let lan = world.machine("lan");
+    lan.run("ip link add lan type bridge; ip link set lan up");
+    for (router, port) in [(a, "p1"), (b, "p2")] {
+        world.wire((router, "lan1"), (&lan, port));
+        lan.run(&format!("ip link set {port} master lan up"));
+    }
+    let h1 = host(world, "h1", &lan, "p3");
+    lan.run("ip link set p3 master lan up");
+    let h3 = host(world, "h3", c, "lan1");
+    let mut plans = [1, 2, 3].map(router);
+    inside(&mut plans[0], "eth1", 3, false);
+    inside(&mut plans[1], "eth1", 3, false);
+    inside(&mut plans[2], "eth1", 1, false);
+    inside(&mut plans[2], "eth2", 2, false);
+    let mut processes = Vec::new();
+    for (place, mut plan) in plans.into_iter().enumerate() {
+        let at = Segment::new(&["lan1"]);
+        let at = if place < 2 { at.on_a_shared_lan(u16::try_from(place).unwrap()) } else { at };
+        let id = plan.id;
+        segment(&mut plan, &at, vtep(id, false));
+        processes.push(start(world, &routers[place], plan));
+    }
+    let all = [a, b, c];
+    address(&h1, 1);
+    address(&h3, 3);
+    wait_for_sessions(&all);
+    wait("the active port forwards", &all, || exchange(&h3, "192.0.2.1"));
+    wait("the standby waits", &all, || blocked(b, "lan1").as_deref() == Some("standby"));
+    assert_eq!(blocked(a, "lan1"), None);
+    let forwards = |machine: &Machine| machine.run("nft list set bridge tsumugi forwarding").contains("lan1");
+    assert!(forwards(a) && !forwards(b));
+
+    // The process dies, its kernel lives: it must stop before the other begins.
+    world.kill(processes[0]);
+    let took = wait("the standby forwards", &all, || {
+        let (first, second) = (forwards(a), forwards(b));
+        assert!(!(first && second), "both forward");
+        second
+    });
+    eprintln!("a standby took over after {} ms", took.as_millis());
+    wait("hosts meet again", &all, || exchange(&h3, "192.0.2.1") && exchange(&h1, "192.0.2.3"));
+    // It comes back, and takes the LAN again.
+    world.router(a);
+    wait("the active port forwards again", &all, || {
+        let (first, second) = (forwards(a), forwards(b));
+        assert!(!(first && second), "both forward");
+        first
+    });
+    wait("hosts meet as before", &all, || exchange(&h3, "192.0.2.1") && exchange(&h1, "192.0.2.3"));
+    // Its link to the LAN is cut.
+    lan.run("ip link set p1 down");
+    wait("the standby forwards", &all, || forwards(b));
+    wait("hosts meet once more", &all, || exchange(&h3, "192.0.2.1") && exchange(&h1, "192.0.2.3"));
 }

@@ -3,6 +3,7 @@
 use super::super::learned::HostEvent;
 use super::super::nft::counters;
 use super::super::plane::Keeper;
+use super::super::port_sets::{PortChange, PortSets};
 use super::segments::{ALL, Site, TEST, frame, mac, site, two_sites};
 use super::{calm, name, settle, wire};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -43,52 +44,70 @@ fn mark() -> (Vec<u8>, [u8; 8]) {
     (frame(ALL, mac(0xee), TEST, b"the mark"), *b"the mark")
 }
 
-#[test]
-fn a_blocked_port_passes_nothing_and_learns_nothing_until_it_is_opened() {
-    let mut walls = wall(1000);
-    walls.ports[1].starts_blocked = true;
-    let (mut one, two) = joined(&walls);
+/// Nothing goes in or out by p2, and nothing is learned there.
+fn closed(one: &Site, two: &Site) {
     let (mark, text) = mark();
-    let closed = |one: &Site| {
-        one.send(1, &frame(ALL, mac(7), TEST, b"from a blocked port"));
-        one.send(0, &mark);
-        assert!(!two.arrives_before(0, b"from a blocked port", &text));
-        // What floods leaves by all ports at once.
-        assert!(!one.waiting(1).iter().any(|frame| frame.windows(8).any(|window| window == text)));
-        assert!(!one.hand("bridge fdb").contains(":01:07"));
-    };
-    closed(&one);
-    assert!(dropped(&one, DropReason::BlockedPort) >= 2);
+    one.send(1, &frame(ALL, mac(7), TEST, b"from a blocked port"));
+    one.send(0, &mark);
+    assert!(!two.arrives_before(0, b"from a blocked port", &text));
+    // What floods leaves by all ports at once.
+    assert!(!one.waiting(1).iter().any(|frame| frame.windows(8).any(|window| window == text)));
+    assert!(!one.hand("bridge fdb").contains(":01:07"));
+}
 
-    // Opened and blocked again, it stays so over other rules, another life, and a table lost.
-    one.keeper.set_blocked(&name("p2"), false).unwrap();
-    one.keeper.set_blocked(&name("p2"), false).unwrap();
+fn open(one: &Site, two: &Site) {
     one.send(1, &frame(ALL, mac(8), TEST, b"from an open port"));
     assert!(two.receive(0, |frame| frame.windows(17).any(|w| w == b"from an open port")).is_some());
+}
+
+#[test]
+fn a_blocked_port_passes_nothing_until_it_is_opened() {
+    let (mut one, two) = joined(&wall(1000));
+    let mut sets = PortSets::open_in(&one.plane).unwrap();
+    open(&one, &two);
+    sets.change(&[PortChange::Block(name("p2"))]).unwrap();
+    closed(&one, &two);
+    assert!(dropped(&one, DropReason::BlockedPort) >= 1);
+    assert!(calm(&mut one.keeper).is_empty(), "what sets hold is no wall");
+    // It stays so over other rules and another life.
     let mut desired = one.desired.clone();
     desired.segment_walls[0].clamp_v4 = Some(1300);
     one.keeper.set_desired(desired.clone()).unwrap();
     settle(&mut one.keeper);
-    one.send(1, &frame(ALL, mac(8), TEST, b"and still open"));
-    assert!(two.receive(0, |frame| frame.windows(14).any(|w| w == b"and still open")).is_some());
-    one.keeper.set_blocked(&name("p2"), true).unwrap();
-    calm(&mut one.keeper);
-    closed(&one);
-    one.hand("nft delete table bridge tsumugi");
-    calm(&mut one.keeper);
-    closed(&one);
-    desired.segment_walls[0].ports[1].starts_blocked = false;
+    closed(&one, &two);
     one.keeper = Keeper::new(Plane::Fabric, one.plane.clone(), &one.plane, desired.clone()).unwrap();
     settle(&mut one.keeper);
-    closed(&one);
+    closed(&one, &two);
+    sets.change(&[PortChange::Unblock(name("p2"))]).unwrap();
+    open(&one, &two);
     // A port that is gone from the walls is forgotten.
-    let port = desired.segment_walls[0].ports.pop().unwrap();
-    one.keeper.set_desired(desired.clone()).unwrap();
-    settle(&mut one.keeper);
-    desired.segment_walls[0].ports.push(port);
+    sets.change(&[PortChange::Block(name("p2"))]).unwrap();
+    desired.segment_walls[0].ports.pop();
     one.keeper.set_desired(desired).unwrap();
     settle(&mut one.keeper);
     assert_eq!(one.hand("nft list set bridge tsumugi blocked").matches("p2").count(), 0);
+}
+
+#[test]
+fn a_port_of_a_shared_lan_forwards_only_while_somebody_says_so() {
+    let mut walls = wall(1000);
+    walls.ports[1].starts_blocked = true;
+    let (one, two) = joined(&walls);
+    let mut sets = PortSets::open_in(&one.plane).unwrap();
+    closed(&one, &two);
+    let long = Duration::from_secs(60);
+    sets.change(&[PortChange::Forward(name("p2"), long)]).unwrap();
+    open(&one, &two);
+    sets.change(&[PortChange::Forward(name("p2"), long), PortChange::Block(name("p2"))]).unwrap();
+    closed(&one, &two);
+    sets.change(&[PortChange::Unblock(name("p2")), PortChange::Hold(name("p2"))]).unwrap();
+    closed(&one, &two);
+    sets.change(&[PortChange::Forward(name("p2"), Duration::from_millis(100))]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while one.hand("nft list set bridge tsumugi forwarding").contains("p2") {
+        assert!(Instant::now() < deadline, "it forwards on");
+    }
+    closed(&one, &two);
 }
 
 #[test]

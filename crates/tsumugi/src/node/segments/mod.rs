@@ -144,15 +144,18 @@ impl Segments {
         self.step(now, Event::Route(update));
     }
 
-    /// Frames wait to be heard.
-    pub fn hear(&mut self, now: Instant) {
+    /// Frames wait to be heard. A host elsewhere that has answered us is told to the kernel, which looks
+    /// for it and asks again by itself once the answer is old.
+    pub fn hear(&mut self, now: Instant, keeper: &mut Keeper) {
         for heard in self.frames.hear() {
             match heard {
                 HeardFrame::Probe { port, frame } => {
                     self.step(now, Event::ProbeHeard { port, frame: &frame });
                 }
                 HeardFrame::Host { bridge, address, mac } => {
-                    self.step(now, Event::HostHeard { bridge, address, mac });
+                    if let Err(error) = keeper.resolve_neighbour(&bridge, address, mac) {
+                        tracing::debug!(%bridge, %address, %error, "a host's answer was not taken");
+                    }
                 }
             }
         }
@@ -196,6 +199,11 @@ impl Segments {
             }
         }
         self.dhcp.turn(now);
+    }
+
+    /// The walls were put up anew: what their sets held of ports of shared LANs is gone.
+    pub fn walls_made(&mut self, now: Instant) {
+        self.ports.assert(now);
     }
 
     /// What the speaker is to announce, or no longer.

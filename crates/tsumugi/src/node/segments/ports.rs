@@ -71,8 +71,8 @@ impl Ports {
         self.said.as_deref()
     }
 
-    /// Says all of it again: what the kernel holds already is not changed by that.
-    fn assert(&mut self, now: Instant) {
+    /// Says all of it: what the kernel holds already is not changed by that.
+    pub fn assert(&mut self, now: Instant) {
         let changes: Vec<PortChange> = self
             .decided
             .iter()
