@@ -179,6 +179,12 @@ impl Segment {
                 }
             }
         }
+        // Our own are claimed by us as well.
+        if let Some((gateway, stretch)) = self.config.gateway.as_ref().zip(self.config.stretch.as_ref()) {
+            for mac in [gateway.mac, gateway.own_mac] {
+                router_macs.entry(mac).or_default().insert(stretch.vtep);
+            }
+        }
         let ports = self.ports.values().map(|port| PortStatus {
             link: port.config.link.clone(),
             number: port.config.number,
