@@ -163,8 +163,14 @@ fn members(wall: &SegmentWall) -> impl Iterator<Item = &IfName> {
 fn through_vxlan(wall: &SegmentWall, word: &str, text: &mut String) -> Result<(), NftError> {
     let Some(vxlan) = &wall.vxlan else { return Ok(()) };
     let vxlan = plain(vxlan)?;
-    if wall.gateway.is_some() {
+    if let Some(GatewayWall { mac, own_mac, .. }) = &wall.gateway {
         let _ = writeln!(text, "\t\t{word} \"{vxlan}\" jump gateway-{vxlan}");
+        // What is left of the gateway's own: packets routed to a host behind another router.
+        let rest = match word {
+            "oifname" => format!("ether saddr set {own_mac}"),
+            _ => format!("counter name \"{}\" drop", DropReason::GatewayFrame.counter()),
+        };
+        let _ = writeln!(text, "\t\t{word} \"{vxlan}\" ether saddr {mac} {rest}");
     }
     // By the protocol of the packet and not of the frame: so behind a VLAN tag as well. The comparison
     // keeps an MSS from ever being raised.
@@ -203,9 +209,8 @@ fn port_chain(wall: &SegmentWall, port: &PortWall, text: &mut String) -> Result<
 
 /// The same gateway stands on every router of the segment: its hosts must hear their own one only.
 ///
-/// One thing passes with the gateway's MAC: a unicast packet from here to a host behind another router.
-/// It was routed here because the AS does not route by host, and nothing on its way learns from it
-/// (VXLAN ports learn nothing).
+/// A unicast packet from here to a host behind another router passes, under the router's own MAC: it was
+/// routed here because the AS does not route by host.
 fn gateway_chain(vxlan: &IfName, gateway: &GatewayWall, text: &mut String) -> Result<(), NftError> {
     let drop = format!("counter name \"{}\" drop", DropReason::GatewayFrame.counter());
     let mac = gateway.mac;

@@ -166,7 +166,7 @@ pub fn a_loop_is_blocked_and_reopened(world: &mut World) {
 
 /// Both routers are the hosts' gateway 192.0.2.254.
 pub fn each_site_has_its_own_gateway(world: &mut World) {
-    let Sites { routers: [a, b], hosts: [h1, h2], .. } =
+    let Sites { routers: [a, b], hosts: [h1, h2], processes } =
         sites(world, false, |id| Segment::new(&["lan1"]).with_gateway(id));
     wait_for_sessions(&[&a, &b]);
     let all = [&a, &b];
@@ -207,6 +207,24 @@ pub fn each_site_has_its_own_gateway(world: &mut World) {
     h2.run("ip address flush dev eth0; ip link set eth0 address 02:00:00:00:01:33");
     h2.run("ip address add 192.0.2.99/24 dev eth0; ip route replace default via 192.0.2.254");
     wait("r1 finds a silent host behind r2", &all, || from_afar("192.0.2.99"));
+    // Never two servers: the child ends with its parent, and the next life's knows the leases.
+    let configuration = a.state.join("dhcp.conf").display().to_string();
+    assert!(runs_with(&configuration));
+    world.kill(processes[0]);
+    wait("the DHCP server ends with the router process", &all, || !runs_with(&configuration));
+    world.router(&a);
+    wait("a server again", &all, || a.status()["running"]["dhcp"]["running"] == true);
+    assert_eq!(a.status()["running"]["dhcp"]["leases"][0], v4(&h1).as_str());
+}
+
+/// Whether a process of ours has this text in its command line.
+fn runs_with(text: &str) -> bool {
+    let me = std::fs::read_link("/proc/thread-self/ns/mnt").unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    processes.filter(|path| std::fs::read_link(path.join("ns/mnt")).is_ok_and(|ns| ns == me)).any(|path| {
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    })
 }
 
 /// One LAN on both routers, r1's port before r2's; r3 has another host.

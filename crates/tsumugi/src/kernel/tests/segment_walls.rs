@@ -12,6 +12,7 @@ use tsumugi_core::desired::{BridgeEntry, DropReason, GatewayWall, PortWall, Segm
 use tsumugi_core::id::{Mac, Plane};
 
 const GATEWAY: Mac = Mac([2, 0, 0x5e, 0, 0, 1]);
+const OWN: Mac = Mac([2, 0, 0x5e, 0, 0, 2]);
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const IPV6: u16 = 0x86dd;
@@ -251,7 +252,11 @@ fn an_mss_through_vxlan_is_lowered_and_never_raised() {
 
 fn gateway() -> GatewayWall {
     let addresses = ["10.0.0.254", "2001:db8:7::1", "fe80::254"];
-    GatewayWall { mac: GATEWAY, addresses: addresses.iter().map(|a| a.parse().unwrap()).collect() }
+    GatewayWall {
+        mac: GATEWAY,
+        own_mac: OWN,
+        addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+    }
 }
 
 fn arp(from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
@@ -317,7 +322,6 @@ fn a_gateway_is_not_heard_by_the_hosts_of_other_routers() {
         ("a host's advertisement", frame(ALL, mac(1), IPV6, &icmpv6(136, "fe80::9"))),
         ("an echo", frame(ALL, mac(1), IPV6, &icmpv6(128, "::"))),
         ("DNS", frame(ALL, mac(1), IPV4, &udp(false, 53))),
-        ("routed to a host", frame(mac(9), GATEWAY, IPV4, &udp(false, 53))),
     ];
     // The rules stand at one end: at the sending one, then at the receiving one.
     for (here, there) in [(&walls, &plain), (&plain, &walls)] {
@@ -339,6 +343,14 @@ fn a_gateway_is_not_heard_by_the_hosts_of_other_routers() {
         let (mark, text) = mark();
         one.send(0, &mark);
         two.receive(0, |frame| frame.windows(8).any(|window| window == text)).expect("the mark did not come");
+        // What was routed here to a host elsewhere leaves under the router's own MAC.
+        let routed = |from| frame(mac(9), from, IPV4, &udp(false, 53));
+        one.send(0, &routed(GATEWAY));
+        if here.gateway.is_some() {
+            assert!(comes(&routed(OWN)));
+        } else {
+            assert_eq!(dropped(strict, DropReason::GatewayFrame), stopped.len() as u64 + 1);
+        }
         // Within the segment of one router nothing of it holds.
         one.send(0, &stopped[3].1);
         assert!(one.receive(1, |frame| frame.starts_with(&stopped[3].1)).is_some());

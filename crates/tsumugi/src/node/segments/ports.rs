@@ -6,7 +6,9 @@
 //! the kernel.
 
 use crate::kernel::Namespace;
+use crate::kernel::netlink::NetlinkError;
 use crate::kernel::port_sets::{PortChange, PortSets};
+use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use tsumugi_core::evpn::BlockReason;
 use tsumugi_core::evpn::config::EvpnConfig;
@@ -80,7 +82,7 @@ impl Ports {
             .collect();
         let forwarding = changes.iter().any(|change| matches!(change, PortChange::Forward(..)));
         self.due = (!changes.is_empty()).then(|| now + if forwarding { REFRESH } else { LOOK_AGAIN });
-        let result = self.open().and_then(|sets| sets.change(&changes).map_err(|error| error.to_string()));
+        let result = self.open().and_then(|sets| sets.change(&changes).map_err(words));
         match result {
             Ok(()) => {
                 if let Some(error) = self.said.take() {
@@ -106,6 +108,10 @@ impl Ports {
             }
         }
     }
+}
+
+fn words(error: NetlinkError) -> String {
+    if error.is(Errno::ENOENT) { "the walls of segments do not stand".into() } else { error.to_string() }
 }
 
 /// A shared LAN's port is closed by what it lacks, any other by what it has.
