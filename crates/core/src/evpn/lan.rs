@@ -6,6 +6,7 @@
 //! forward, or a better one is heard that is about to, by the probes that every port sends into the LAN.
 //! The last one holds even while BGP is down.
 
+use super::ask;
 use super::config::SharedLan;
 use super::event::Action;
 use super::notice::{BlockReason, Notice};
@@ -190,6 +191,12 @@ impl Segment {
                 actions.push(Action::Log(Notice::PortOpened { segment, port: link.clone(), reason }));
             }
             (None, None) => {}
+        }
+        // The LAN's switches know the gateway behind the port that forwarded before, and would wait for the
+        // next router advertisement.
+        if let (None, Some(gateway)) = (blocked, &self.config.gateway) {
+            let frames = ask::announcements(gateway).into_iter();
+            actions.extend(frames.map(|frame| Action::SendFrame { link: link.clone(), frame }));
         }
         if took && blocked.is_some() {
             actions.push(Action::Flush { port: link });
