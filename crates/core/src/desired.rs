@@ -166,6 +166,9 @@ pub struct PortWall {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayWall {
     pub mac: Mac,
+    /// What the router itself sends to a host behind another router leaves the VXLAN device from this
+    /// MAC: from the gateway's it could not leave, and the bridge over there would take it for its own.
+    pub own_mac: Mac,
     /// Without their prefix lengths, link-local included.
     pub addresses: Vec<IpAddr>,
 }

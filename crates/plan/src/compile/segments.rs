@@ -359,7 +359,11 @@ pub fn walls(survey: &Survey<'_>, machine: &Machine<'_>) -> Vec<SegmentWall> {
             gateway: shared.then(|| {
                 let gateway = gateway(survey, machine, carried.said);
                 let own = gateway.addresses.iter().map(Prefix::addr);
-                GatewayWall { mac: gateway.mac, addresses: own.chain([gateway.link_local.into()]).collect() }
+                GatewayWall {
+                    mac: gateway.mac,
+                    own_mac: gateway.own_mac,
+                    addresses: own.chain([gateway.link_local.into()]).collect(),
+                }
             }),
             clamp_v4: clamp(Ip::V4),
             clamp_v6: clamp(Ip::V6),

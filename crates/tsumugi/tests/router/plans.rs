@@ -255,6 +255,7 @@ pub fn segment(plan: &mut RouterPlan, segment: &Segment, vtep: IpAddr) {
             .collect(),
         gateway: gateway.as_ref().map(|gateway| GatewayWall {
             mac: gateway.mac,
+            own_mac: gateway.own_mac,
             addresses: gateway
                 .addresses
                 .iter()
