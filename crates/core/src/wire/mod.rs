@@ -11,6 +11,7 @@ pub mod gre;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod tcp;
 pub mod udp;
 
 use core::fmt;

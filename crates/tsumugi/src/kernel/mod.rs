@@ -11,6 +11,7 @@ pub mod link;
 pub mod namespace;
 pub mod neighbour;
 pub mod netlink;
+pub mod next_hop;
 pub mod nft;
 pub mod observe;
 pub mod plane;

@@ -8,8 +8,8 @@ mod management;
 mod router;
 
 pub use datapath::{
-    Chosen, DatapathStatus, LineStatus, Missing, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
-    WhyUserspace,
+    Chosen, DatapathStatus, LinePath, LineStatus, Missing, Traffic, TunnelState, TunnelStatus,
+    UnderlayStatus, WhyRaw, WhyUserspace,
 };
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,

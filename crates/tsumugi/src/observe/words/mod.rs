@@ -6,4 +6,4 @@ mod parts;
 
 pub use bgp::{import_refusal, notice, refused_connection, session_end, session_state};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
-pub use parts::{engine, management_trouble, missing, plan_refused, tunnel_state};
+pub use parts::{engine, line_path, management_trouble, missing, plan_refused, tunnel_state};
