@@ -1,4 +1,5 @@
-//! Any bytes as a stream of BGP messages, with two and with four octets for an AS number.
+//! Any bytes as a stream of BGP messages, with two and with four octets for an AS number, with
+//! EVPN and without.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +7,7 @@ use tsumugi_core::wire::bgp::{Context, Message, frame};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, mut stream)) = bytes.split_first() else { return };
-    let context = Context { four_octet: first & 1 == 1, ipv4_over_ipv6: first & 2 == 2 };
+    let context = Context { four_octet: first & 1 == 1, ipv4_over_ipv6: first & 2 == 2, evpn: first & 4 == 4 };
     while let Ok(Some(message)) = frame(stream) {
         let _ = Message::parse(message, context);
         stream = &stream[message.wire_len()..];

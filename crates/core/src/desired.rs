@@ -158,13 +158,17 @@ pub struct PortWall {
     pub link: IfName,
     /// Broadcast, multicast and unknown unicast frames a second, each kind by itself.
     pub storm_limit: u32,
-    /// Blocked from the moment it exists, until the process that elects says otherwise.
+    /// Blocked from the moment it exists, but for the short times that the process that elects says
+    /// otherwise: of a LAN that hangs on several routers.
     pub starts_blocked: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayWall {
     pub mac: Mac,
+    /// What the router itself sends to a host behind another router leaves the VXLAN device from this
+    /// MAC: from the gateway's it could not leave, and the bridge over there would take it for its own.
+    pub own_mac: Mac,
     /// Without their prefix lengths, link-local included.
     pub addresses: Vec<IpAddr>,
 }

@@ -1,6 +1,10 @@
 //! What is wrong with a file, as types: a problem knows where and why, never in which words.
 //! The words are in the room `explain`.
 
+mod segment;
+
+pub use segment::SegmentProblem;
+
 use crate::language::keys::Kind;
 use crate::language::line::{Family, Net};
 use crate::language::{LineKind, LinkBy, Pass};
@@ -102,10 +106,14 @@ areas! {
 
 impl ProblemKind {
     pub fn severity(&self) -> Severity {
+        use SegmentProblem as S;
         use {LineProblem as L, ManagementProblem as M, NetworkProblem as N, PeerProblem as P};
         match self {
             ProblemKind::Network(N::PrefixNotGlobal { .. } | N::OriginateNothing | N::Isolated { .. })
             | ProblemKind::Line(L::NoGateway { .. } | L::FragmentsUncertain { .. })
+            | ProblemKind::Segment(
+                S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. } | S::GatewayNotSlash64 { .. },
+            )
             | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
             | ProblemKind::Management(
                 M::NoIndependentLine { .. }
@@ -224,6 +232,12 @@ pub enum Reading {
     BadPortRef {
         text: String,
     },
+    BadAddressRange {
+        text: String,
+    },
+    BadRouteTarget {
+        text: String,
+    },
     BadPrefix {
         text: String,
     },
@@ -261,8 +275,6 @@ pub enum Reading {
 #[serde(rename_all = "kebab-case")]
 pub enum NotYet {
     Geneve,
-    /// A segment with ports on several routers.
-    Evpn,
 }
 
 /// What has a name.
@@ -375,6 +387,8 @@ pub enum PortUse {
     Uplink(String),
     Link(String),
     Segment(String),
+    /// A segment, and the tag of its VLAN.
+    Vlan(String, u16),
     Peer(String),
     Management,
 }
@@ -501,15 +515,6 @@ pub enum LinkProblem {
         switch: u16,
         link: u16,
     },
-}
-
-/// Segments of hosts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum SegmentProblem {
-    GatewayOutsidePrefixes { gateway: Prefix },
-    GatewayInPool { gateway: Prefix, pool: Prefix },
-    GatewaysOverlap { gateway: Prefix, first: Prefix },
 }
 
 /// Networks outside.

@@ -7,6 +7,7 @@ mod generate;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
+use tsumugi_core::wire::bgp::RouteTarget;
 use tsumugi_plan::declaration::*;
 use tsumugi_plan::explain::{Lang, render, to_json};
 use tsumugi_plan::{Problem, Severity, check};
@@ -182,6 +183,8 @@ fn a_key_left_out_is_told_once_if_it_is_needed() {
         "management-port",
         "meeting",
         "passes",
+        "lan",
+        "standby",
         "gateway",
     ];
     for text in EXAMPLES {
@@ -371,6 +374,76 @@ fn peer() -> impl Strategy<Value = Peer> {
         })
 }
 
+fn reach() -> impl Strategy<Value = Reach> {
+    prop_oneof![
+        prop::sample::select(vec![Reach::Mail, Reach::Segments, Reach::Network, Reach::Outside]),
+        name().prop_map(Reach::Segment),
+    ]
+}
+
+fn route_target() -> impl Strategy<Value = RouteTarget> {
+    prop_oneof![
+        (any::<u16>(), any::<u32>()).prop_map(|(asn, number)| RouteTarget::of_two_octet_as(asn, number)),
+        (65_536u32.., any::<u16>()).prop_map(|(asn, number)| RouteTarget::of_four_octet_as(asn, number)),
+    ]
+}
+
+fn segment(port_ref: impl Strategy<Value = PortRef> + Clone) -> impl Strategy<Value = Segment> {
+    let attached = || (maybe(words()), maybe(any::<bool>()), maybe(1u32..=1_000_000));
+    let port = (said(port_ref.clone()), maybe(1u16..=4094), attached()).prop_map(
+        |(at, vlan, (lan, standby, storm_limit))| SegmentPort { at, vlan, lan, standby, storm_limit },
+    );
+    let end = (said(name()), said(name()), said(address().prop_map(|one| one.addr())), attached()).prop_map(
+        |(router, over, remote, (lan, standby, storm_limit))| EtherIpEnd {
+            router,
+            over,
+            remote,
+            lan,
+            standby,
+            storm_limit,
+        },
+    );
+    let range = (any::<u32>(), any::<u32>())
+        .prop_map(|(first, last)| AddressRange { first: first.into(), last: last.into() });
+    let vtep = prop::sample::select(vec![Vtep::Ipv4, Vtep::Ipv6]);
+    let hosts = (
+        prop::option::of(list(address())),
+        prop::option::of(list(address().prop_map(|one| one.addr()))),
+        maybe(range),
+        prop::option::of(list(reach())),
+        prop::option::of(list(reach())),
+    );
+    (
+        said(name()),
+        said((1u32..1 << 24).prop_map(Vni)),
+        said(prop::collection::vec(said(port_ref), 0..4)),
+        hosts,
+        maybe(vtep),
+        prop::option::of(list(route_target())),
+        maybe(1u16..),
+        prop::collection::vec(said(port), 0..3),
+        prop::collection::vec(said(end), 0..3),
+    )
+        .prop_map(|(name, vni, ports, hosts, vtep, route_target, index, port, etherip)| {
+            let (gateway, dns, dhcp, deny, allow) = hosts;
+            Segment {
+                name,
+                vni,
+                ports,
+                gateway,
+                dns,
+                dhcp,
+                deny,
+                allow,
+                vtep,
+                route_target,
+                index,
+                port,
+                etherip,
+            }
+        })
+}
+
 fn declaration() -> impl Strategy<Value = Declaration> {
     let network = (
         said(words()),
@@ -396,13 +469,7 @@ fn declaration() -> impl Strategy<Value = Declaration> {
         .prop_map(|(name, id, site, kind)| Device { name, id, site, kind });
     let person = (said(name()), said(1u16..)).prop_map(|(name, id)| Person { name, id });
     let port_ref = (name(), port()).prop_map(|(router, port)| PortRef { router, port });
-    let segment = (
-        said(name()),
-        said((1u32..1 << 24).prop_map(Vni)),
-        list(port_ref),
-        prop::option::of(list(address())),
-    )
-        .prop_map(|(name, vni, ports, gateway)| Segment { name, vni, ports, gateway });
+    let segment = segment(port_ref);
     (
         said(network),
         by_name(site, |one| one.name.to_string()),

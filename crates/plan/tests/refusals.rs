@@ -17,8 +17,29 @@ struct Case {
 
 /// An edit replaces the first occurrence; an empty text is the end of the file, a star all of it.
 macro_rules! cases {
-    ($($name:literal: [$($from:literal => $to:literal),* $(,)?] tells [$($reason:literal),* $(,)?];)*) => {
+    ($($name:literal: [$($from:expr => $to:expr),* $(,)?] tells [$($reason:literal),* $(,)?];)*) => {
         vec![$(Case { name: $name, edits: vec![$(($from, $to)),*], reasons: vec![$($reason),*] }),*]
+    };
+}
+
+macro_rules! gateway {
+    () => {
+        "gateway = [\"43.228.174.1/28\", \"2402:3160:1::1/64\"]\n"
+    };
+}
+
+/// A port of a segment that is an EtherIP tunnel.
+macro_rules! end {
+    ($router:literal, $over:literal, $remote:literal) => {
+        concat!(
+            "etherip = [{ router = \"",
+            $router,
+            "\", over = \"",
+            $over,
+            "\", remote = \"",
+            $remote,
+            "\" }]"
+        )
     };
 }
 
@@ -59,7 +80,6 @@ fn writing() -> Vec<Case> {
         "unknown-word": ["kind = \"ngn\"" => "kind = \"nng\""] tells ["unknown-word"];
         "unknown-client": ["address = \"auto\"" => "address = \"atuo\""] tells ["unknown-word"];
         "geneve": ["by = \"etherip\"" => "by = \"geneve\""] tells ["not-yet"];
-        "evpn": ["\"c:eth6\"" => "\"b:eth6\""] tells ["not-yet"];
         "out-of-range": ["cost = 5" => "cost = 500"] tells ["out-of-range"];
         "bad-name": ["[site.s2]" => "[site.S_2]", "site = \"s2\"" => "site = \"S_2\""] tells ["bad-name"];
         "bad-text": ["name = \"One\"" => "name = \"\""] tells ["bad-text"];
@@ -250,8 +270,65 @@ fn outside() -> Vec<Case> {
     }
 }
 
+/// The base's segment: its gateway, and its ports.
+const GATEWAY: &str = gateway!();
+const PORTS: &str = "ports = [\"c:eth5\", \"c:eth6\"]";
+
+fn segments() -> Vec<Case> {
+    cases! {
+        "bad-address-range": [GATEWAY => concat!(gateway!(), "dhcp = \"43.228.174.2\"\n")] tells ["bad-address-range"];
+        "bad-route-target": [GATEWAY => concat!(gateway!(), "route-target = \"63806\"\n")] tells ["bad-route-target"];
+        "bad-reach": [GATEWAY => concat!(gateway!(), "deny = [\"segmets\"]\n")] tells ["unknown-word"];
+        "vlan-out-of-range": [PORTS => "ports = [\"c:eth5\"]\nport = [{ at = \"c:eth6\", vlan = 4095 }]"] tells ["out-of-range"];
+        "storm-limit-zero": [PORTS => "ports = [\"c:eth5\"]\nport = [{ at = \"c:eth6\", storm-limit = 0 }]"] tells ["out-of-range"];
+        "no-ports": [PORTS => ""] tells ["no-ports"];
+        "port-mixed": [PORTS => "ports = [\"c:eth5\"]\nport = [{ at = \"c:eth6\", vlan = 7 }]", "" => "\n[segment.more]\nvni = 101\nports = [\"c:eth6\"]\n"]
+            tells ["port-mixed"];
+        "port-twice-vlan": [PORTS => "port = [{ at = \"c:eth6\", vlan = 7 }]", "" => "\n[segment.more]\nvni = 101\nport = [{ at = \"c:eth6\", vlan = 7 }]\n"]
+            tells ["port-twice"];
+        "port-twice-vlan-uplink": [PORTS => "port = [{ at = \"c:eth1\", vlan = 7 }]"] tells ["port-twice"];
+        "port-twice-two-segments": ["" => "\n[segment.more]\nvni = 101\nports = [\"c:eth6\"]\n"] tells ["port-twice"];
+        "gateway-not-slash64": ["\"2402:3160:1::1/64\"" => "\"2402:3160:1::1/48\""] tells ["gateway-not-slash64"];
+        "gateway-is-lent": ["192.31.196.0/24" => "43.228.174.0/29"] tells ["gateway-is-lent"];
+        "dns-without-gateway": [GATEWAY => "dns = \"9.9.9.9\"\n"] tells ["gateway-missing"];
+        "deny-without-gateway": [GATEWAY => "deny = [\"mail\"]\n"] tells ["gateway-missing"];
+        "dhcp-without-gateway": [GATEWAY => "gateway = \"2402:3160:1::1/64\"\ndhcp = \"43.228.174.2-43.228.174.5\"\n"] tells ["gateway-missing"];
+        "dhcp-backwards": [GATEWAY => concat!(gateway!(), "dhcp = \"43.228.174.5-43.228.174.2\"\n")] tells ["dhcp-backwards"];
+        "dhcp-outside-gateway": [GATEWAY => concat!(gateway!(), "dhcp = \"43.228.174.2-43.228.174.15\"\n")] tells ["dhcp-outside-gateway"];
+        "dhcp-holds-gateway": [GATEWAY => concat!(gateway!(), "dhcp = \"43.228.174.1-43.228.174.5\"\n")] tells ["dhcp-holds-gateway"];
+        "dns-unusable": [GATEWAY => concat!(gateway!(), "dns = [\"9.9.9.9\", \"fe80::1\"]\n")] tells ["dns-unusable"];
+        "dns-denied": [GATEWAY => concat!(gateway!(), "dns = \"9.9.9.9\"\ndeny = [\"outside\"]\n")] tells ["dns-denied"];
+        "vtep-missing": [GATEWAY => concat!(gateway!(), "vtep = \"ipv4\"\n"), "\"43.228.174.128/26\", " => ""] tells ["vtep-missing"];
+        "index-missing": [PORTS => "ports = [\"c:eth5\", \"b:eth6\"]", "vni = 100" => "vni = 70000"] tells ["index-missing"];
+        "index-twice": ["" => "\n[segment.more]\nvni = 70000\nindex = 100\nports = [\"c:eth7\", \"b:eth7\"]\n"] tells ["index-twice"];
+        "route-target-missing": ["asn = 63806" => "asn = 150063", PORTS => "ports = [\"c:eth5\", \"b:eth6\"]"] tells ["route-target-missing"];
+        "route-target-shared": ["" => "\n[segment.more]\nvni = 101\nroute-target = [\"63806:101\", \"63806:100\"]\nports = [\"c:eth7\", \"b:eth7\"]\n"]
+            tells ["route-target-shared"];
+        "standby-without-lan": [PORTS => "ports = [\"c:eth5\"]\nport = [{ at = \"b:eth6\", standby = true }]"] tells ["standby-without-lan"];
+        "two-active": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"b:eth6\", lan = \"room\" }]"] tells ["two-active"];
+        "no-active": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\", standby = true }, { at = \"b:eth6\", lan = \"room\", standby = true }]"] tells ["no-active"];
+        "lan-on-one-router": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"c:eth6\", lan = \"room\", standby = true }]"] tells ["lan-on-one-router"];
+        "lan-twice": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }]", "" => "\n[segment.more]\nvni = 101\nport = [{ at = \"b:eth6\", lan = \"room\", standby = true }]\n"]
+            tells ["lan-twice"];
+        "reach-self": [GATEWAY => concat!(gateway!(), "deny = [\"segment.members\"]\n")] tells ["reach-self"];
+        "reach-dangling": [GATEWAY => concat!(gateway!(), "deny = [\"segment.membres\"]\n")] tells ["dangling"];
+        "management-allowed": [GATEWAY => concat!(gateway!(), "deny = [\"mail\"]\nallow = [\"management\"]\n")] tells ["management-allowed"];
+        "management-denied": [GATEWAY => concat!(gateway!(), "deny = [\"management\"]\n")] tells ["management-denied"];
+        "allow-outside": [GATEWAY => concat!(gateway!(), "deny = [\"mail\"]\nallow = [\"outside\"]\n")] tells ["allow-outside"];
+        "denied-and-allowed": [GATEWAY => concat!(gateway!(), "deny = [\"mail\"]\nallow = [\"mail\"]\n")] tells ["denied-and-allowed"];
+        "allows-nothing": [GATEWAY => concat!(gateway!(), "allow = [\"mail\"]\n")] tells ["allows-nothing"];
+        "etherip-twice": [PORTS => end!("a", "inet", "2001:db8:900::1")] tells ["tunnel-twice"];
+        "etherip-to-line": [PORTS => end!("a", "inet", "2001:db8:2::1")] tells ["remote-is-line"];
+        "etherip-not-for-fabric": [PORTS => end!("b", "lte", "2001:db8:940::1")] tells ["needs-stated-address", "not-for-fabric"];
+        "etherip-too-narrow": [PORTS => end!("a", "inet", "198.51.100.77"), "kind = \"datacenter\"" => "kind = \"datacenter\"\npath-mtu = 600",
+            "address = [\"198.51.100.2/29\", \"2001:db8:1::1/64\"]\ngateway = [\"198.51.100.1\", \"2001:db8:1::ff\"]" => "address = \"198.51.100.2/29\"\ngateway = \"198.51.100.1\"",
+            "remote = \"2001:db8:900::1\"" => "remote = \"198.51.100.66\"", "over = \"inet\"\nremote" => "over = \"inet\"\nmtu = 1280\nremote"] tells ["too-many-packets"];
+        "segment-too-small": ["mtu = 2400" => "mtu = 1540", PORTS => "ports = [\"c:eth5\", \"b:eth6\"]"] tells ["segment-too-small"];
+    }
+}
+
 fn all() -> Vec<Case> {
-    [writing(), not_toml(), names_and_numbers(), networks(), lines(), links(), outside()]
+    [writing(), not_toml(), names_and_numbers(), networks(), lines(), links(), segments(), outside()]
         .into_iter()
         .flatten()
         .collect()
@@ -294,7 +371,7 @@ fn each_mistake_is_told_once_and_in_words() {
 #[test]
 fn no_reason_is_without_a_case() {
     let shown: BTreeSet<&str> = all().iter().flat_map(|case| case.reasons.clone()).collect();
-    let source = include_str!("../src/problem.rs");
+    let source = concat!(include_str!("../src/problem.rs"), include_str!("../src/problem/segment.rs"));
     let mut missing = Vec::new();
     let mut inside = false;
     for line in source.lines() {

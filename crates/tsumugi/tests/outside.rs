@@ -91,23 +91,40 @@ fn engines_against_the_kernel() -> Result<(), Failed> {
     Ok(())
 }
 
-fn gre_over_ipv6_into_the_kernel() -> Result<(), Failed> {
-    let plan = std::env::temp_dir().join(format!("tsumugi-gre6-{}.json", std::process::id()));
-    let output = Command::new(TSUMUGI)
-        .args(["plan", "--router", "hana", "--json"])
-        .arg(example("two-homes.toml"))
-        .output()?;
+/// Boots the guest with the plan of one router of a file.
+fn boot_with_plan(script: &str, file: &Path, router: &str) -> Result<String, Failed> {
+    let plan = std::env::temp_dir().join(format!("tsumugi-{router}-{}.json", std::process::id()));
+    let output = Command::new(TSUMUGI).args(["plan", "--router", router, "--json"]).arg(file).output()?;
     if !output.status.success() {
-        return Err("the small example has no plan".into());
+        let words = [output.stdout, output.stderr].concat();
+        return Err(format!("{} has no plan: {}", file.display(), String::from_utf8_lossy(&words)).into());
     }
     fs::write(&plan, &output.stdout)?;
-    let result = boot("vm/gre6.sh", &[(plan.clone(), "/hana.json")]);
+    let result = boot(script, &[(plan.clone(), &format!("/{router}.json"))]);
     fs::remove_file(&plan)?;
-    let console = result?;
+    result
+}
+
+fn gre_over_ipv6_into_the_kernel() -> Result<(), Failed> {
+    let console = boot_with_plan("vm/gre6.sh", &example("two-homes.toml"), "hana")?;
     if console.contains("packets of 2400 reassembled from two") {
         Ok(())
     } else {
         Err(format!("no packets counted:\n{console}").into())
+    }
+}
+
+fn vlans_are_ports_of_segments() -> Result<(), Failed> {
+    let file = std::env::temp_dir().join(format!("tsumugi-vlans-{}.toml", std::process::id()));
+    let segments = fs::read_to_string(here("files/vlans.toml"))?;
+    fs::write(&file, fs::read_to_string(example("two-homes.toml"))? + &segments)?;
+    let result = boot_with_plan("vm/vlans.sh", &file, "hana");
+    fs::remove_file(&file)?;
+    let console = result?;
+    if console.contains("VLAN 7 crosses, VLAN 8 does not") {
+        Ok(())
+    } else {
+        Err(format!("VLANs do not cross as they should:\n{console}").into())
     }
 }
 
@@ -139,6 +156,7 @@ fn main() -> ExitCode {
     let tests = vec![
         trial("engines_against_the_kernel", no_virtual_machine(), engines_against_the_kernel),
         trial("gre_over_ipv6_into_the_kernel", no_virtual_machine(), gre_over_ipv6_into_the_kernel),
+        trial("vlans_are_ports_of_segments", no_virtual_machine(), vlans_are_ports_of_segments),
         trial("lab_of_an_ordinary_user", no_other_user(), lab_of_an_ordinary_user),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()

@@ -1,16 +1,17 @@
 //! What a neighbour is still to be told (the queue of its Adj-RIB-Out), and how it is packed: one
-//! set of attributes with as many prefixes as a message holds.
+//! set of attributes with as many routes as a message holds.
 
 use super::config::{NeighbourConfig, SpeakerConfig};
+use super::key::Key;
 use super::notice::Notice;
-use super::policy::{ExportRefusal, Tables, export_attributes, export_check};
+use super::policy::{ExportRefusal, Tables, export_attributes};
 use super::rib::{Destination, Rib, Route};
 use super::session::Negotiated;
 use super::slots::Slot;
 use super::status::FamilyCounts;
 use crate::id::Prefix;
 use crate::time::Instant;
-use crate::wire::bgp::{AfiSafi, MpNextHop, Update, announce, room_for_prefixes, withdraw};
+use crate::wire::bgp::{AfiSafi, EvpnRoute, MpNextHop, Nlri, Update, announce, room_for_routes, withdraw};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -18,16 +19,29 @@ use core::net::{IpAddr, Ipv4Addr};
 
 #[derive(Debug)]
 pub(super) struct AdjOut {
-    /// Each prefix at most once: a destination knows whose queues it is in.
-    queue: VecDeque<Prefix>,
-    /// So many of the queue's first belong to the first telling; then End-of-RIB goes out.
-    first_telling: usize,
-    end_of_rib_due: bool,
+    pub prefixes: Queue<Prefix>,
+    pub evpn: Queue<EvpnRoute>,
     /// The shell has been told that something waits and has not yet come to the end of it.
     pub told: bool,
     /// Since when something waits without the shell having asked (RFC 9687).
     pub waits_since: Option<Instant>,
     pub announced: FamilyCounts,
+}
+
+/// What waits of one table.
+#[derive(Debug)]
+pub(super) struct Queue<K> {
+    /// Each at most once: a destination knows whose queues it is in.
+    keys: VecDeque<K>,
+    /// So many of the queue's first belong to the first telling; then End-of-RIB goes out.
+    first_telling: usize,
+    end_of_rib_due: bool,
+}
+
+/// Where the routes are.
+pub(super) struct Ribs<'a> {
+    pub prefixes: &'a mut Rib<Prefix>,
+    pub evpn: &'a mut Rib<EvpnRoute>,
 }
 
 /// What is needed to tell a neighbour something.
@@ -40,29 +54,27 @@ pub(super) struct Telling<'a> {
     pub slot: Slot,
 }
 
-/// How the routes of one family travel on this session.
+/// How a route travels on this session.
 #[derive(Debug, Clone, Copy)]
-struct Form {
+pub(super) struct Form {
     /// NEXT_HOP, for the classic fields.
-    classic: Option<Ipv4Addr>,
+    pub classic: Option<Ipv4Addr>,
     /// Else the next hop in MP_REACH_NLRI.
-    mp: Option<MpNextHop>,
+    pub mp: Option<MpNextHop>,
 }
 
-/// Prefixes that share one set of attributes.
-struct Group {
+/// Routes that share one set of attributes.
+struct Group<N> {
     shared: Vec<u8>,
     form: Form,
-    prefixes: Vec<Prefix>,
+    routes: Vec<N>,
 }
 
-#[derive(Default)]
-struct Batch {
-    withdrawn_v4: Vec<Prefix>,
-    withdrawn_v6: Vec<Prefix>,
-    groups: Vec<Group>,
+struct Batch<K: Key> {
+    withdrawn: BTreeMap<AfiSafi, Vec<K::Nlri>>,
+    groups: Vec<Group<K::Nlri>>,
     by_route: BTreeMap<(*const Route, AfiSafi), Option<usize>>,
-    by_bytes: BTreeMap<(AfiSafi, Vec<u8>), usize>,
+    by_bytes: BTreeMap<(AfiSafi, Option<MpNextHop>, Vec<u8>), usize>,
     /// Bytes that it will come to, at least.
     bytes: usize,
 }
@@ -70,9 +82,8 @@ struct Batch {
 impl AdjOut {
     pub fn new(now: Instant) -> AdjOut {
         AdjOut {
-            queue: VecDeque::new(),
-            first_telling: 0,
-            end_of_rib_due: true,
+            prefixes: Queue::default(),
+            evpn: Queue::default(),
             told: false,
             waits_since: Some(now),
             announced: FamilyCounts::default(),
@@ -81,22 +92,16 @@ impl AdjOut {
 
     /// All that was put in until now is the first telling.
     pub fn mark_first_telling(&mut self) {
-        self.first_telling = self.queue.len();
+        self.prefixes.first_telling = self.prefixes.keys.len();
+        self.evpn.first_telling = self.evpn.keys.len();
     }
 
     pub fn waiting(&self) -> usize {
-        self.queue.len()
+        self.prefixes.keys.len() + self.evpn.keys.len()
     }
 
     pub fn has_more(&self) -> bool {
-        !self.queue.is_empty() || self.end_of_rib_due
-    }
-
-    /// Puts a prefix in the queue unless it is there.
-    pub fn enqueue(&mut self, slot: Slot, prefix: Prefix, destination: &mut Destination) {
-        if destination.pending.insert(slot) {
-            self.queue.push_back(prefix);
-        }
+        self.prefixes.has_more() || self.evpn.has_more()
     }
 
     /// Appends UPDATEs until `budget` bytes are exceeded or nothing is left; returns their number and
@@ -104,7 +109,7 @@ impl AdjOut {
     pub fn poll(
         &mut self,
         telling: &Telling<'_>,
-        rib: &mut Rib,
+        ribs: Ribs<'_>,
         budget: usize,
         out: &mut Vec<u8>,
         notices: &mut Vec<Notice>,
@@ -113,124 +118,169 @@ impl AdjOut {
         let mut messages = 0;
         while out.len() - start < budget && self.has_more() {
             let room = budget - (out.len() - start);
-            let mut batch = Batch::default();
-            while batch.bytes < room && !(self.end_of_rib_due && self.first_telling == 0) {
-                let Some(prefix) = self.queue.pop_front() else { break };
-                self.first_telling = self.first_telling.saturating_sub(1);
-                self.take(telling, rib, prefix, &mut batch, notices);
-            }
-            messages += batch.emit(telling, out);
-            if self.end_of_rib_due && self.first_telling == 0 {
-                self.end_of_rib_due = false;
-                for &family in &telling.negotiated.families {
-                    Update::emit_end_of_rib(family.into(), out);
-                    messages += 1;
-                }
-            }
+            // Neither waits until the other is at its end.
+            let both = self.prefixes.has_more() && self.evpn.has_more();
+            let room = if both { room.div_ceil(2) } else { room };
+            let announced = &mut self.announced;
+            messages += self.prefixes.tell(telling, ribs.prefixes, room, announced, out, notices);
+            messages += self.evpn.tell(telling, ribs.evpn, room, announced, out, notices);
         }
         (messages, self.has_more())
     }
+}
 
-    fn take(
+impl<K> Default for Queue<K> {
+    fn default() -> Queue<K> {
+        Queue { keys: VecDeque::new(), first_telling: 0, end_of_rib_due: true }
+    }
+}
+
+impl<K: Key> Queue<K> {
+    fn has_more(&self) -> bool {
+        !self.keys.is_empty() || self.end_of_rib_due
+    }
+
+    /// Puts a destination in the queue unless it is there.
+    pub fn enqueue(&mut self, slot: Slot, key: &K, destination: &mut Destination) {
+        if destination.pending.insert(slot) {
+            self.keys.push_back(key.clone());
+        }
+    }
+
+    /// Appends about `room` bytes of UPDATEs, and End-of-RIB when its turn has come; returns their
+    /// number.
+    fn tell(
         &mut self,
         telling: &Telling<'_>,
-        rib: &mut Rib,
-        prefix: Prefix,
-        batch: &mut Batch,
+        rib: &mut Rib<K>,
+        room: usize,
+        announced: &mut FamilyCounts,
+        out: &mut Vec<u8>,
         notices: &mut Vec<Notice>,
-    ) {
-        let slot = telling.slot;
-        let Some(destination) = rib.get_mut(&prefix) else { return };
-        destination.pending.remove(slot);
-        let route = outgoing(telling, &prefix, destination).ok().flatten();
-        let group = route.and_then(|route| {
-            let group = batch.group(telling, &prefix, &route);
-            if group.is_none() {
-                notices.push(Notice::TooLarge { neighbour: telling.neighbour.name.clone(), prefix });
-            }
-            group
-        });
-        let count = self.announced.of_mut(&prefix);
-        match group {
-            Some(group) => {
-                batch.groups[group].prefixes.push(prefix);
-                batch.bytes += 5;
-                *count += u32::from(destination.announced.insert(slot));
-            }
-            None if destination.announced.remove(slot) => {
-                *count = count.saturating_sub(1);
-                batch.bytes += 5;
-                match prefix {
-                    Prefix::V4(_) => batch.withdrawn_v4.push(prefix),
-                    Prefix::V6(_) => batch.withdrawn_v6.push(prefix),
-                }
-                rib.tidy(&prefix);
-            }
-            None => rib.tidy(&prefix),
+    ) -> u64 {
+        let mut batch = Batch::default();
+        while batch.bytes < room && !(self.end_of_rib_due && self.first_telling == 0) {
+            let Some(key) = self.keys.pop_front() else { break };
+            self.first_telling = self.first_telling.saturating_sub(1);
+            batch.take(telling, rib, &key, announced, notices);
         }
+        let mut messages = batch.emit(telling, out);
+        if self.end_of_rib_due && self.first_telling == 0 {
+            self.end_of_rib_due = false;
+            let families = telling.negotiated.families.iter().map(|&family| AfiSafi::from(family));
+            for family in families.filter(|&family| K::holds(family)) {
+                Update::emit_end_of_rib(family, out);
+                messages += 1;
+            }
+        }
+        messages
     }
 }
 
 /// The route that the neighbour should hear of: always the best, or none.
-fn outgoing(
+fn outgoing<K: Key>(
     telling: &Telling<'_>,
-    prefix: &Prefix,
+    key: &K,
     destination: &Destination,
 ) -> Result<Option<Arc<Route>>, ExportRefusal> {
     let Some(best) = destination.best() else { return Ok(None) };
     if best.slot == telling.slot {
         return Err(ExportRefusal::BackToSource);
     }
-    export_check(telling.tables, telling.neighbour, prefix, &best.route)?;
+    key.export_check(telling, &best.route)?;
     Ok(Some(best.route.clone()))
 }
 
-impl Telling<'_> {
-    fn form(&self, family: AfiSafi) -> Form {
-        match self.local {
-            IpAddr::V4(local) if family == AfiSafi::IPV4_UNICAST => Form { classic: Some(local), mp: None },
-            IpAddr::V4(local) => Form { classic: None, mp: Some(MpNextHop::V4(local)) },
-            IpAddr::V6(local) => Form { classic: None, mp: Some(MpNextHop::V6(local)) },
+impl<K: Key> Default for Batch<K> {
+    fn default() -> Batch<K> {
+        Batch {
+            withdrawn: BTreeMap::new(),
+            groups: Vec::new(),
+            by_route: BTreeMap::new(),
+            by_bytes: BTreeMap::new(),
+            bytes: 0,
         }
     }
 }
 
-impl Batch {
+impl<K: Key> Batch<K> {
+    /// What the neighbour must hear of one destination.
+    fn take(
+        &mut self,
+        telling: &Telling<'_>,
+        rib: &mut Rib<K>,
+        key: &K,
+        announced: &mut FamilyCounts,
+        notices: &mut Vec<Notice>,
+    ) {
+        let slot = telling.slot;
+        let Some(destination) = rib.get_mut(key) else { return };
+        destination.pending.remove(slot);
+        let route = outgoing(telling, key, destination).ok().flatten();
+        let group = route.as_ref().and_then(|route| {
+            let group = self.group(telling, key, route);
+            if group.is_none() {
+                notices.push(key.too_large(telling.neighbour.name.clone()));
+            }
+            group
+        });
+        let count = key.count(announced);
+        match group {
+            Some(group) => {
+                let nlri = key.nlri(route.as_deref());
+                self.bytes += nlri.wire_len();
+                self.groups[group].routes.push(nlri);
+                *count += u32::from(destination.announced.insert(slot));
+            }
+            None => {
+                if destination.announced.remove(slot) {
+                    *count = count.saturating_sub(1);
+                    let nlri = key.nlri(None);
+                    self.bytes += nlri.wire_len();
+                    self.withdrawn.entry(key.family()).or_default().push(nlri);
+                }
+                rib.tidy(key);
+            }
+        }
+    }
+
     /// The group that a route belongs to; `None` if its attributes are too large for any message.
-    fn group(&mut self, telling: &Telling<'_>, prefix: &Prefix, route: &Arc<Route>) -> Option<usize> {
-        let family = AfiSafi::of(prefix);
-        let key = (Arc::as_ptr(route), family);
-        if let Some(known) = self.by_route.get(&key) {
+    fn group(&mut self, telling: &Telling<'_>, key: &K, route: &Arc<Route>) -> Option<usize> {
+        let family = key.family();
+        let known = (Arc::as_ptr(route), family);
+        if let Some(known) = self.by_route.get(&known) {
             return *known;
         }
-        let form = telling.form(family);
+        let form = key.form(telling, route);
         let mut shared = Vec::new();
         export_attributes(telling.config, telling.neighbour, route).emit(
             telling.negotiated.context.four_octet,
             form.classic,
             &mut shared,
         );
-        let fits = room_for_prefixes(shared.len(), form.mp, family == AfiSafi::IPV6_UNICAST).is_some();
+        let fits = room_for_routes(shared.len(), form.mp, family).is_some();
         let group = fits.then(|| {
             let next = self.groups.len();
-            let at = *self.by_bytes.entry((family, shared.clone())).or_insert(next);
+            let at = *self.by_bytes.entry((family, form.mp, shared.clone())).or_insert(next);
             if at == next {
                 self.bytes += shared.len() + 60;
-                self.groups.push(Group { shared, form, prefixes: Vec::new() });
+                self.groups.push(Group { shared, form, routes: Vec::new() });
             }
             at
         });
-        self.by_route.insert(key, group);
+        self.by_route.insert(known, group);
         group
     }
 
     fn emit(self, telling: &Telling<'_>, out: &mut Vec<u8>) -> u64 {
-        let classic = telling.local.is_ipv4();
-        let mut messages =
-            withdraw(classic, &self.withdrawn_v4, out) + withdraw(false, &self.withdrawn_v6, out);
+        let mut messages = 0;
+        for (family, routes) in &self.withdrawn {
+            let classic = telling.local.is_ipv4() && *family == AfiSafi::IPV4_UNICAST;
+            messages += withdraw(classic, routes, out);
+        }
         for group in &self.groups {
             // That it fits was seen when the group was made.
-            messages += announce(&group.shared, group.form.mp, &group.prefixes, out).unwrap_or(0);
+            messages += announce(&group.shared, group.form.mp, &group.routes, out).unwrap_or(0);
         }
         u64::from(messages)
     }

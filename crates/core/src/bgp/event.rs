@@ -60,7 +60,7 @@ pub enum Event<'a> {
     /// [`super::Speaker::next_timeout`] has passed (harmless if it has not).
     Timeout,
     /// What the segments of this router announce, or no longer do. A later one about a route takes the
-    /// place of an earlier one.
+    /// place of an earlier one. Ours is better than any neighbour's of the same key, and hides it.
     Evpn(EvpnUpdate),
     /// Tell every neighbour that we stop, and close. What stands in the kernel stays.
     Stop,

@@ -3,6 +3,8 @@
 use super::adj_out::AdjOut;
 use super::config::Relation;
 use super::event::Action;
+use super::evpn::EvpnRefusals;
+use super::key::Key;
 use super::notice::{ImportRefusal, Notice, SessionEnd};
 use super::policy;
 use super::refused::RefusedList;
@@ -13,7 +15,7 @@ use super::speaker::Speaker;
 use super::status::FamilyCounts;
 use crate::id::Prefix;
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, DecodedUpdate, MpNextHop, Notification};
+use crate::wire::bgp::{AfiSafi, DecodedUpdate, EvpnRoute, MpNextHop, Notification};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -30,6 +32,7 @@ impl Speaker {
         peer.established_count += 1;
         peer.failure_said = None;
         peer.refused = RefusedList::default();
+        peer.evpn_refused = EvpnRefusals::default();
         peer.errors_said.clear();
         let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         actions.push(Action::Log(Notice::Established {
@@ -52,24 +55,23 @@ impl Speaker {
         peer.established_at = None;
         peer.accepted = FamilyCounts::default();
         peer.refused = RefusedList::default();
+        peer.evpn_refused = EvpnRefusals::default();
         peer.last_end = Some(end.clone());
         peer.failure_said = None;
         actions.push(Action::Log(Notice::Lost { neighbour: peer.name(), reason: end }));
         if self.stopped {
             return;
         }
-        let mut touched = Vec::new();
-        for (prefix, destination) in self.rib.iter_mut() {
-            let told = destination.announced.remove(slot) | destination.pending.remove(slot);
-            if told || destination.path_of(slot).is_some() {
-                touched.push(prefix);
-            }
-        }
-        for prefix in &touched {
-            self.set_route(prefix, slot, None, actions);
-            self.rib.tidy(prefix);
-        }
+        self.take_out::<Prefix>(slot, actions);
+        self.take_out::<EvpnRoute>(slot, actions);
         self.reconsider_originations(actions);
+    }
+
+    fn take_out<K: Key>(&mut self, slot: Slot, actions: &mut Vec<Action>) {
+        for key in &K::parts(self).rib.disown(slot) {
+            self.set_route(key, slot, None, actions);
+            K::parts(self).rib.tidy(key);
+        }
     }
 
     pub(super) fn update(
@@ -96,7 +98,8 @@ impl Speaker {
             self.withdrawn(slot, prefix, actions);
         }
         let classic = update.next_hop.map(MpNextHop::V4).map(|it| (it, &update.announced));
-        let mp = update.mp_reach.as_ref().map(|reach| (reach.next_hop, &reach.prefixes));
+        let mp = update.mp_reach.as_ref().filter(|reach| !reach.prefixes.is_empty());
+        let mp = mp.map(|reach| (reach.next_hop, &reach.prefixes));
         let bad = decoded.treat_as_withdraw();
         for (next_hop, prefixes) in [classic, mp].into_iter().flatten() {
             let route = if bad {
@@ -114,6 +117,7 @@ impl Speaker {
                 self.announced(slot, prefix, Err(ImportRefusal::TreatedAsWithdraw), actions);
             }
         }
+        self.update_evpn(slot, decoded, actions);
         self.check_limit(now, slot, actions);
         self.reconsider_originations(actions);
     }

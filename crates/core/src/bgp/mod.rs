@@ -8,9 +8,12 @@ pub mod config;
 mod connection;
 mod decide;
 mod event;
+mod evpn;
 mod exchange;
+mod key;
 mod notice;
 mod originate;
+mod outlet;
 mod policy;
 mod reconfigure;
 mod refused;
@@ -24,10 +27,11 @@ mod status;
 pub use event::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
 };
-pub use notice::{ImportRefusal, Notice, SessionEnd};
+pub use notice::{EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use speaker::Speaker;
 pub use status::{
-    FamilyCounts, LostAt, NeighbourStatus, PathStatus, Refused, RouteStatus, SessionState, SpeakerStatus,
+    EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, PathStatus, Refused, RouteStatus, SessionState,
+    SpeakerStatus,
 };
 
 #[cfg(test)]

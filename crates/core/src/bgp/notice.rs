@@ -1,6 +1,7 @@
 //! What a speaker tells the log, as types: the words are made elsewhere.
 
 use crate::id::{Asn, Prefix};
+use crate::wire::bgp::{EvpnFault, EvpnRoute};
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,11 @@ pub enum Notice {
     AttributeError { neighbour: String, error: crate::wire::bgp::AttributeError },
     /// A route cannot be sent: its attributes leave no room in a message of 4096 bytes.
     TooLarge { neighbour: String, prefix: Prefix },
+    /// EVPN routes were not taken. Once per reason in a session; `route`: the first of them, if it could
+    /// be read.
+    EvpnRefused { neighbour: String, route: Option<EvpnRoute>, reason: EvpnRefusal },
+    /// An EVPN route cannot be sent: its attributes leave no room in a message of 4096 bytes.
+    EvpnTooLarge { neighbour: String, route: EvpnRoute },
     /// We announce one of our own prefixes.
     OriginationStarted { prefix: Prefix },
     /// We no longer announce it: none of what it stands for can be reached.
@@ -66,6 +72,16 @@ pub enum SessionEnd {
     ConfigurationChanged,
     /// We stop.
     Stopped,
+}
+
+/// Why an EVPN route was not taken from a neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "of")]
+pub enum EvpnRefusal {
+    /// It is none that can be read.
+    Nlri { fault: EvpnFault },
+    /// By policy, or for its attributes.
+    Import { reason: ImportRefusal },
 }
 
 /// Why a route was not taken from a neighbour.

@@ -44,7 +44,7 @@ impl Originations {
     }
 
     /// What changes now: prefixes that begin or cease to be announced.
-    pub fn reconsider(&mut self, rib: &Rib) -> Vec<(Prefix, Option<Arc<Route>>)> {
+    pub fn reconsider(&mut self, rib: &Rib<Prefix>) -> Vec<(Prefix, Option<Arc<Route>>)> {
         let reached = |prefix: &Prefix| {
             let destination = rib.get(&prefix.trunc());
             destination.is_some_and(|it| it.paths().iter().any(|path| path.slot != Slot::LOCAL))

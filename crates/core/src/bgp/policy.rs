@@ -186,6 +186,7 @@ pub(super) fn import_attributes(
         class,
         local_preference: if going { 0 } else { preference },
         discard: false,
+        body: None,
     })
 }
 
@@ -227,7 +228,7 @@ pub(super) fn own_route(config: &SpeakerConfig, discard: bool) -> Route {
     let mut attributes = Attributes { origin: Origin::Igp, ..Attributes::default() };
     mark(&mut attributes, config.public_asn, Class::Own);
     let local_preference = Class::Own.local_preference();
-    Route { attributes, next_hop: None, class: Some(Class::Own), local_preference, discard }
+    Route { attributes, next_hop: None, class: Some(Class::Own), local_preference, discard, body: None }
 }
 
 /// The next hop on the neighbour's link that an UPDATE means.
@@ -276,6 +277,48 @@ pub(super) fn import_next_hop(
     }
 }
 
+/// The VTEP of EVPN routes. It is reached through the table of prefixes, from wherever the route came,
+/// and may be of either family on any session.
+pub(super) fn import_vtep(config: &SpeakerConfig, next_hop: MpNextHop) -> Result<IpAddr, ImportRefusal> {
+    let next_hop = match next_hop {
+        MpNextHop::V4(it) => IpAddr::V4(it),
+        MpNextHop::V6(it) | MpNextHop::V6Pair { global: it, .. } => IpAddr::V6(it),
+    };
+    let host = match next_hop {
+        IpAddr::V4(it) => {
+            !(it.octets()[0] == 0 || it.is_loopback() || it.is_link_local() || it.octets()[0] >= 224)
+        }
+        IpAddr::V6(it) => {
+            !(it.is_unspecified() || it.is_loopback() || it.is_unicast_link_local() || it.is_multicast())
+        }
+    };
+    let ours = [config.source_v4.map(IpAddr::V4), config.source_v6.map(IpAddr::V6)];
+    // RFC 4271 5.1.3: nobody sends to itself.
+    if host && !ours.contains(&Some(next_hop)) {
+        Ok(next_hop)
+    } else {
+        Err(ImportRefusal::NextHop { next_hop })
+    }
+}
+
+/// The part of export that all routes have in common. Returns the policy of a neighbour outside, which
+/// has more to say.
+pub(super) fn export_check_inside<'a>(
+    neighbour: &'a NeighbourConfig,
+    route: &Route,
+) -> Result<Option<&'a OutsidePolicy>, ExportRefusal> {
+    if route.attributes.communities.contains(&Community::NO_ADVERTISE) {
+        return Err(ExportRefusal::KeptByCommunity);
+    }
+    match &neighbour.relation {
+        Relation::Inside { .. } if route.attributes.as_path.contains(neighbour.remote_asn) => {
+            Err(ExportRefusal::WouldLoop)
+        }
+        Relation::Inside { .. } => Ok(None),
+        Relation::Outside(policy) => Ok(Some(policy)),
+    }
+}
+
 /// The part of export that looks at a route and its prefix: whether the neighbour hears of it.
 pub(super) fn export_check(
     tables: &Tables,
@@ -283,17 +326,8 @@ pub(super) fn export_check(
     prefix: &Prefix,
     route: &Route,
 ) -> Result<(), ExportRefusal> {
+    let Some(policy) = export_check_inside(neighbour, route)? else { return Ok(()) };
     let communities = &route.attributes.communities;
-    if communities.contains(&Community::NO_ADVERTISE) {
-        return Err(ExportRefusal::KeptByCommunity);
-    }
-    let policy = match &neighbour.relation {
-        Relation::Inside { .. } => {
-            let loops = route.attributes.as_path.contains(neighbour.remote_asn);
-            return if loops { Err(ExportRefusal::WouldLoop) } else { Ok(()) };
-        }
-        Relation::Outside(policy) => policy,
-    };
     if communities.contains(&Community::NO_EXPORT) || communities.contains(&Community::NO_EXPORT_SUBCONFED) {
         return Err(ExportRefusal::KeptByCommunity);
     }

@@ -1,6 +1,7 @@
 //! What the speaker says of itself, gathered from where it stands.
 
 use super::config::Relation;
+use super::key::Key;
 use super::rib::Destination;
 use super::speaker::{Peer, Speaker, next_hop};
 use super::status::{FamilyCounts, NeighbourStatus, PathStatus, RouteStatus, SpeakerStatus};
@@ -13,8 +14,10 @@ impl Speaker {
         let peers = self.slots.iter().filter_map(|slot| self.peers[slot.index()].as_ref());
         let mut prefixes = FamilyCounts::default();
         for (prefix, _) in self.rib.iter().filter(|(_, destination)| destination.best().is_some()) {
-            *prefixes.of_mut(&prefix) += 1;
+            *prefix.count(&mut prefixes) += 1;
         }
+        let present = self.evpn.iter().filter(|(_, destination)| destination.best().is_some());
+        prefixes.evpn = u32::try_from(present.count()).unwrap_or(u32::MAX);
         SpeakerStatus {
             router_id: self.config.router_id,
             asn: self.config.asn,
@@ -80,5 +83,6 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         updates_out: peer.updates_out,
         refused: peer.refused.list(),
         refused_count: peer.refused.count(),
+        evpn_refused: peer.evpn_refused.list(),
     }
 }

@@ -1,32 +1,33 @@
-//! The table: per prefix the routes of all neighbours (Adj-RIB-In after policy), which of them are
+//! A table: per prefix, or EVPN route, the routes of all neighbours (Adj-RIB-In after policy), which of them are
 //! best (Loc-RIB), and who has been told (Adj-RIB-Out). RFC 4271 3.2.
 //!
 //! It is made for a million prefixes: what a route carries is shared, a destination holds a word
 //! per neighbour, and what a neighbour was told is one bit, since it follows from the best route.
 
 use super::decide::{Rank, decide};
+use super::key::{Key, Table};
 use super::policy::Class;
 use super::slots::{Slot, SlotSet};
 use super::status::LostAt;
-use crate::id::Prefix;
-use crate::wire::bgp::Attributes;
+use crate::wire::bgp::{Attributes, EvpnBody};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use prefix_trie::joint::JointPrefixMap;
 
-/// What a route carries, shared by all prefixes that carry the same.
+/// What a route carries, shared by all destinations that carry the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Route {
     pub attributes: Attributes,
-    /// On the neighbour's link; `None`: our own.
+    /// On the neighbour's link, or of EVPN the VTEP; `None`: our own prefix.
     pub next_hop: Option<IpAddr>,
     pub class: Option<Class>,
     pub local_preference: u32,
     /// Our own, and the kernel shall hold a discard route for it.
     pub discard: bool,
+    /// Of EVPN only.
+    pub body: Option<Box<EvpnBody>>,
 }
 
 /// One neighbour's route to a destination.
@@ -38,22 +39,27 @@ pub(super) struct Path {
     pub lost: Option<LostAt>,
 }
 
-/// All about one prefix.
+/// All about one prefix or EVPN route.
 #[derive(Debug, Default)]
 pub(super) struct Destination {
     /// The best first.
     paths: Box<[Path]>,
     /// How many of them are used together.
     used: u8,
-    /// The kernel holds a route for it, or will when its turn comes.
-    pub in_kernel: bool,
-    /// Waits in the kernel's queue.
-    pub kernel_pending: bool,
+    /// Whoever uses the table's routes (the kernel, the segments) has been given one.
+    pub delivered: bool,
+    /// Waits in their queue.
+    pub delivery_pending: bool,
     /// Neighbours that we have told of it.
     pub announced: SlotSet,
     /// Neighbours in whose queue it waits.
     pub pending: SlotSet,
 }
+
+/// There may be a million of them: whatever grows it, grows a full table by as many bytes a million
+/// times.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Destination>() <= 56);
 
 /// What a new route has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -86,8 +92,8 @@ impl Destination {
 
     fn is_forgotten(&self) -> bool {
         self.paths.is_empty()
-            && !self.kernel_pending
-            && !self.in_kernel
+            && !self.delivery_pending
+            && !self.delivered
             && self.announced.is_empty()
             && self.pending.is_empty()
     }
@@ -108,32 +114,38 @@ impl Destination {
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Rib {
-    table: JointPrefixMap<Prefix, Destination>,
+#[derive(Debug)]
+pub(super) struct Rib<K: Key> {
+    table: K::Table,
 }
 
-impl Rib {
-    pub fn get(&self, prefix: &Prefix) -> Option<&Destination> {
-        self.table.get(prefix)
+impl<K: Key> Default for Rib<K> {
+    fn default() -> Rib<K> {
+        Rib { table: K::Table::default() }
+    }
+}
+
+impl<K: Key> Rib<K> {
+    pub fn get(&self, key: &K) -> Option<&Destination> {
+        self.table.get(key)
     }
 
-    pub fn get_mut(&mut self, prefix: &Prefix) -> Option<&mut Destination> {
-        self.table.get_mut(prefix)
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut Destination> {
+        self.table.get_mut(key)
     }
 
-    /// A neighbour's new route to a prefix, in place of its earlier one; `None`: it has none.
+    /// A neighbour's new route to a destination, in place of its earlier one; `None`: it has none.
     pub fn set(
         &mut self,
-        prefix: &Prefix,
+        key: &K,
         slot: Slot,
         route: Option<Arc<Route>>,
         rank: &impl Fn(Slot) -> Rank,
         max_paths: u8,
     ) -> Effect {
         let destination = match &route {
-            Some(_) => self.table.entry(*prefix).or_default(),
-            None => match self.table.get_mut(prefix) {
+            Some(_) => self.table.get_or_insert(key),
+            None => match self.table.get_mut(key) {
                 Some(destination) => destination,
                 None => return Effect::default(),
             },
@@ -147,27 +159,40 @@ impl Rib {
         Effect { replaced: before.is_some(), ..destination.redecide(paths, rank, max_paths) }
     }
 
-    /// Decides again about one prefix.
-    pub fn redecide(&mut self, prefix: &Prefix, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
-        let Some(destination) = self.get_mut(prefix) else { return Effect::default() };
+    /// Decides again about one destination.
+    pub fn redecide(&mut self, key: &K, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
+        let Some(destination) = self.get_mut(key) else { return Effect::default() };
         let paths = destination.paths.to_vec();
         destination.redecide(paths, rank, max_paths)
     }
 
-    /// Forgets a prefix that nobody needs to hear of any more.
-    pub fn tidy(&mut self, prefix: &Prefix) {
-        if self.get(prefix).is_some_and(Destination::is_forgotten) {
-            self.table.remove(prefix);
+    /// Forgets a destination that nobody needs to hear of any more.
+    pub fn tidy(&mut self, key: &K) {
+        if self.get(key).is_some_and(Destination::is_forgotten) {
+            self.table.remove(key);
         }
     }
 
-    /// IPv4 first, each in the order of addresses.
-    pub fn iter(&self) -> impl Iterator<Item = (Prefix, &Destination)> {
+    /// In the table's order.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &Destination)> {
         self.table.iter()
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Prefix, &mut Destination)> {
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut Destination)> {
         self.table.iter_mut()
+    }
+
+    /// What a session that is over told and brought: whoever it was told to has forgotten it. Returns
+    /// what it had to do with.
+    pub fn disown(&mut self, slot: Slot) -> Vec<K> {
+        let mut touched = Vec::new();
+        for (key, destination) in self.iter_mut() {
+            let told = destination.announced.remove(slot) | destination.pending.remove(slot);
+            if told || destination.path_of(slot).is_some() {
+                touched.push(key);
+            }
+        }
+        touched
     }
 }
 

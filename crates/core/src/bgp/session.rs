@@ -1,7 +1,7 @@
 //! The session with one neighbour (RFC 4271 8): who dials, which connection is kept, what was
 //! agreed on, and when it ends. `(state, event) -> actions`; it knows no route.
 
-use super::config::{Family, NeighbourConfig, Transport};
+use super::config::{Family, NeighbourConfig, Relation, Transport};
 use super::connection::{Await, Connection};
 use super::event::{Action, ConnectionId, NeighbourId};
 use super::notice::SessionEnd;
@@ -147,7 +147,8 @@ impl Session {
     /// How bytes of a connection are to be read.
     pub fn context(&self, id: ConnectionId) -> Context {
         let agreed = self.negotiated.as_ref().filter(|negotiated| negotiated.connection == id);
-        agreed.map_or(Context { four_octet: true, ipv4_over_ipv6: false }, |negotiated| negotiated.context)
+        let unagreed = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
+        agreed.map_or(unagreed, |negotiated| negotiated.context)
     }
 
     pub fn state(&self) -> SessionState {
@@ -292,7 +293,7 @@ impl Session {
 
     fn our_open(&self) -> Open {
         let mut capabilities: Vec<Capability> =
-            self.config.families.iter().map(|&family| Capability::Multiprotocol(family.into())).collect();
+            self.families().map(|family| Capability::Multiprotocol(family.into())).collect();
         capabilities.push(Capability::RouteRefresh);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
@@ -408,7 +409,13 @@ impl Session {
                 Family::Evpn => said,
             }
         };
-        self.config.families.iter().copied().filter(carried).collect()
+        self.families().filter(carried).collect()
+    }
+
+    /// What we offer: to the outside never EVPN, whatever was written.
+    fn families(&self) -> impl Iterator<Item = Family> + '_ {
+        let inside = matches!(self.config.relation, Relation::Inside { .. });
+        self.config.families.iter().copied().filter(move |&family| inside || family != Family::Evpn)
     }
 
     /// Sends our KEEPALIVE: from our side the connection is good.
@@ -436,6 +443,7 @@ impl Session {
             context: Context {
                 four_octet: open.four_octet_asn().is_some(),
                 ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
+                evpn: families.contains(&Family::Evpn),
             },
             families,
             route_refresh: open.has(&Capability::RouteRefresh),

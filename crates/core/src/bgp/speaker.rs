@@ -1,12 +1,15 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
-use super::adj_out::{AdjOut, Telling};
+use super::adj_out::{AdjOut, Ribs, Telling};
 use super::config::{NeighbourConfig, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
+use super::evpn::EvpnRefusals;
+use super::key::{Key, Parts};
 use super::notice::{Notice, SessionEnd};
 use super::originate::Originations;
+use super::outlet::Outlet;
 use super::policy::{self, Tables};
 use super::refused::RefusedList;
 use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
@@ -15,9 +18,9 @@ use super::slots::Slot;
 use super::status::FamilyCounts;
 use crate::id::{IfName, Prefix};
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, AttributeFault, Message, Notification};
+use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -38,14 +41,16 @@ pub struct Speaker {
     pub(super) peers: Vec<Option<Peer>>,
     /// By `NeighbourId`.
     pub(super) slots: Vec<Slot>,
-    pub(super) rib: Rib,
+    pub(super) rib: Rib<Prefix>,
+    pub(super) evpn: Rib<EvpnRoute>,
     pub(super) shared: Shared,
     pub(super) originations: Originations,
     /// Something that an origination depends on has come or gone.
     pub(super) originations_due: bool,
-    /// Prefixes of which the kernel must hear, each at most once.
-    kernel_queue: VecDeque<Prefix>,
-    kernel_told: bool,
+    /// What the kernel must hear of.
+    pub(super) kernel: Outlet<Prefix>,
+    /// What the segments of this router must hear of.
+    pub(super) segments: Outlet<EvpnRoute>,
     dialled: u64,
     pub(super) started: bool,
     pub(super) stopped: bool,
@@ -64,6 +69,7 @@ pub(super) struct Peer {
     pub out: Option<AdjOut>,
     pub accepted: FamilyCounts,
     pub refused: RefusedList,
+    pub evpn_refused: EvpnRefusals,
     pub errors_said: BTreeSet<(u8, AttributeFault)>,
     pub established_at: Option<Instant>,
     pub established_count: u32,
@@ -81,6 +87,7 @@ impl Peer {
             out: None,
             accepted: FamilyCounts::default(),
             refused: RefusedList::default(),
+            evpn_refused: EvpnRefusals::default(),
             errors_said: BTreeSet::new(),
             established_at: None,
             established_count: 0,
@@ -122,11 +129,12 @@ impl Speaker {
             slots: (0..peers.len() as u16).map(Slot).collect(),
             peers,
             rib: Rib::default(),
+            evpn: Rib::default(),
             shared,
             originations,
             originations_due: true,
-            kernel_queue: VecDeque::new(),
-            kernel_told: false,
+            kernel: Outlet::default(),
+            segments: Outlet::default(),
             dialled: 0,
             started: false,
             stopped: false,
@@ -181,7 +189,7 @@ impl Speaker {
             },
             Event::Received { connection, bytes } => self.received(now, connection, bytes, actions),
             Event::Timeout => self.timeout(now, actions),
-            Event::Evpn(_) => {}
+            Event::Evpn(update) => self.originate_evpn(update, actions),
             Event::Stop => {
                 self.stopped = true;
                 let stop = || SessionEvent::Stop(Notification::shutdown("the router stops"));
@@ -197,7 +205,7 @@ impl Speaker {
     }
 
     /// Appends UPDATEs for the neighbour's connection to `out`: whole messages, about `budget` bytes
-    /// (exceeded by at most one set of attributes and its messages). True if there are more.
+    /// (exceeded by at most one set of attributes and its messages per table). True if there are more.
     pub fn poll_updates(&mut self, neighbour: NeighbourId, budget: usize, out: &mut Vec<u8>) -> bool {
         let Some(slot) = self.slot(neighbour) else { return false };
         let Some(peer) = self.peers[slot.index()].as_mut() else { return false };
@@ -212,7 +220,10 @@ impl Speaker {
             local: peer.session.local(),
             slot,
         };
-        let (messages, more) = adj_out.poll(&telling, &mut self.rib, budget.max(1), out, &mut self.notices);
+        let (messages, more) = {
+            let ribs = Ribs { prefixes: &mut self.rib, evpn: &mut self.evpn };
+            adj_out.poll(&telling, ribs, budget.max(1), out, &mut self.notices)
+        };
         self.notices.truncate(NOTICES_MAX);
         peer.updates_out += messages;
         adj_out.told = more;
@@ -222,21 +233,10 @@ impl Speaker {
 
     /// Appends at most `budget` changes for the kernel. True if there are more.
     pub fn poll_routes(&mut self, budget: usize, out: &mut Vec<RouteChange>) -> bool {
-        let mut left = budget;
-        while left > 0 {
-            let Some(prefix) = self.kernel_queue.pop_front() else { break };
-            let Some(destination) = self.rib.get_mut(&prefix) else { continue };
-            destination.kernel_pending = false;
-            let route = wanted(&self.config, &self.peers, &prefix, destination);
-            if route.is_some() || destination.in_kernel {
-                destination.in_kernel = route.is_some();
-                out.push(RouteChange { prefix, route });
-                left -= 1;
-            }
-            self.rib.tidy(&prefix);
-        }
-        self.kernel_told = !self.kernel_queue.is_empty();
-        self.kernel_told
+        let (config, peers) = (&self.config, &self.peers);
+        let wanted = |prefix: &Prefix, it: &Destination| wanted(config, peers, prefix, it);
+        self.kernel
+            .poll(&mut self.rib, budget, wanted, |prefix, route| out.push(RouteChange { prefix, route }))
     }
 
     /// Every route that the kernel should hold now, polled or not: for a comparison with what it
@@ -364,59 +364,66 @@ impl Speaker {
         peer.last_end = Some(end);
     }
 
-    /// A route into the table, and out to whom it concerns.
-    pub(super) fn set_route(
+    /// A route into its table, and out to whom it concerns.
+    pub(super) fn set_route<K: Key>(
         &mut self,
-        prefix: &Prefix,
+        key: &K,
         slot: Slot,
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
         let there = route.is_some();
-        let peers = &self.peers;
-        let effect = self.rib.set(prefix, slot, route, &|slot| rank(peers, slot), self.config.max_paths);
-        if let Some(peer) = self.peers.get_mut(slot.index()).and_then(Option::as_mut) {
-            let count = peer.accepted.of_mut(prefix);
+        let Parts { rib, peers, config, .. } = K::parts(self);
+        let effect = rib.set(key, slot, route, &|slot| rank(peers, slot), K::max_paths(config));
+        if let Some(peer) = peers.get_mut(slot.index()).and_then(Option::as_mut) {
+            let count = key.count(&mut peer.accepted);
             match (effect.replaced, there) {
                 (false, true) => *count += 1,
                 (true, false) => *count = count.saturating_sub(1),
                 _ => {}
             }
         }
-        self.originations_due |= effect.replaced != there && self.originations.watches(prefix);
-        self.spread(prefix, effect, actions);
+        self.originations_due |= effect.replaced != there && key.is_watched(&self.originations);
+        self.spread(key, effect, actions);
     }
 
-    /// Tells neighbours and kernel of a change at one prefix.
-    pub(super) fn spread(&mut self, prefix: &Prefix, effect: Effect, actions: &mut Vec<Action>) {
-        let Some(destination) = self.rib.get_mut(prefix) else { return };
-        if effect.forwarding && !destination.kernel_pending {
-            destination.kernel_pending = true;
-            self.kernel_queue.push_back(*prefix);
-            if !core::mem::replace(&mut self.kernel_told, true) {
-                actions.push(Action::RoutesReady);
-            }
+    /// Tells neighbours and whoever uses the routes of a change at one destination.
+    pub(super) fn spread<K: Key>(&mut self, key: &K, effect: Effect, actions: &mut Vec<Action>) {
+        let now = self.now;
+        let Parts { rib, outlet, peers, .. } = K::parts(self);
+        let Some(destination) = rib.get_mut(key) else { return };
+        if K::concerns_user(effect) {
+            outlet.push(key, destination, actions);
         }
         if effect.best {
-            for (slot, peer) in (0..).map(Slot).zip(&mut self.peers) {
+            for (slot, peer) in (0..).map(Slot).zip(peers) {
                 if let Some(peer) = peer {
-                    enqueue(peer, slot, *prefix, destination, self.now, actions);
+                    enqueue(peer, slot, key, destination, now, actions);
                 }
             }
         }
     }
 
-    /// Puts the whole table, or one family of it, in a neighbour's queue.
+    /// Puts all tables, or one family, in a neighbour's queue.
     pub(super) fn tell_again(&mut self, slot: Slot, family: Option<AfiSafi>, actions: &mut Vec<Action>) {
-        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
-        for (prefix, destination) in self.rib.iter_mut() {
+        self.tell_table_again::<Prefix>(slot, family, actions);
+        self.tell_table_again::<EvpnRoute>(slot, family, actions);
+        // End-of-RIB is something to tell, too.
+        if let Some(peer) = self.peers[slot.index()].as_mut() {
+            say_ready(peer, self.now, actions);
+        }
+    }
+
+    fn tell_table_again<K: Key>(&mut self, slot: Slot, family: Option<AfiSafi>, actions: &mut Vec<Action>) {
+        let now = self.now;
+        let Parts { rib, peers, .. } = K::parts(self);
+        let Some(peer) = peers[slot.index()].as_mut().filter(|_| family.is_none_or(K::holds)) else { return };
+        for (key, destination) in rib.iter_mut() {
             let there = destination.best().is_some() || destination.announced.contains(slot);
-            if there && family.is_none_or(|family| family == AfiSafi::of(&prefix)) {
-                enqueue(peer, slot, prefix, destination, self.now, actions);
+            if there && family.is_none_or(|family| family == key.family()) {
+                enqueue(peer, slot, &key, destination, now, actions);
             }
         }
-        // End-of-RIB is something to tell, too.
-        say_ready(peer, self.now, actions);
     }
 
     /// Announces or withdraws our own prefixes, as what they stand for comes and goes.
@@ -435,22 +442,22 @@ impl Speaker {
     }
 }
 
-/// Puts a prefix in a neighbour's queue if a session stands that carries it.
-fn enqueue(
+/// Puts a destination in a neighbour's queue if a session stands that carries it.
+fn enqueue<K: Key>(
     peer: &mut Peer,
     slot: Slot,
-    prefix: Prefix,
+    key: &K,
     destination: &mut Destination,
     now: Instant,
     actions: &mut Vec<Action>,
 ) {
-    let family = AfiSafi::of(&prefix);
+    let family = key.family();
     let carries = |it: &Negotiated| it.families.iter().any(|&carried| AfiSafi::from(carried) == family);
     if !peer.session.established().is_some_and(carries) {
         return;
     }
     if let Some(out) = &mut peer.out {
-        out.enqueue(slot, prefix, destination);
+        K::queue(out).enqueue(slot, key, destination);
         say_ready(peer, now, actions);
     }
 }

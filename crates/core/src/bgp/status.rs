@@ -1,7 +1,7 @@
 //! What a speaker says of itself.
 
 use super::event::NextHop;
-use super::notice::{ImportRefusal, SessionEnd};
+use super::notice::{EvpnRefusal, ImportRefusal, SessionEnd};
 use crate::bgp::config::Role;
 use crate::id::{Asn, IfName, Prefix};
 use alloc::string::String;
@@ -16,7 +16,7 @@ pub struct SpeakerStatus {
     pub public_asn: Asn,
     /// In the order of the configuration.
     pub neighbours: Vec<NeighbourStatus>,
-    /// Prefixes in the Loc-RIB.
+    /// Prefixes and EVPN routes in the Loc-RIB, our own included.
     pub prefixes: FamilyCounts,
     /// Our own prefixes that we announce now.
     pub originated: Vec<Prefix>,
@@ -28,15 +28,7 @@ pub struct SpeakerStatus {
 pub struct FamilyCounts {
     pub ipv4: u32,
     pub ipv6: u32,
-}
-
-impl FamilyCounts {
-    pub(super) fn of_mut(&mut self, prefix: &Prefix) -> &mut u32 {
-        match prefix {
-            Prefix::V4(_) => &mut self.ipv4,
-            Prefix::V6(_) => &mut self.ipv6,
-        }
-    }
+    pub evpn: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,12 +65,20 @@ pub struct NeighbourStatus {
     pub refused: Vec<Refused>,
     /// Refusals since the session came to stand, those beyond the list included.
     pub refused_count: u64,
+    /// EVPN routes that were not taken since the session came to stand, by reason.
+    pub evpn_refused: Vec<EvpnRefused>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub prefix: Prefix,
     pub reason: ImportRefusal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvpnRefused {
+    pub reason: EvpnRefusal,
+    pub count: u64,
 }
 
 /// What the neighbour's session waits for.

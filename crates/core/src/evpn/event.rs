@@ -39,7 +39,8 @@ pub enum Event<'a> {
         bridge: IfName,
         address: IpAddr,
     },
-    /// Events may have been lost: this is all that the kernel has learned by itself.
+    /// Events may have been lost: this is all that the kernel has learned by itself, read after all
+    /// that was polled had been put into it.
     Relearned {
         macs: Vec<(IfName, Mac)>,
         hosts: Vec<(IfName, IpAddr, Mac)>,
@@ -60,7 +61,8 @@ pub enum Action {
     /// [`super::Evpn::poll_entries`] has something: call it until it says that there is no more.
     EntriesReady,
     /// Whether a port may take and give frames. Ports of a shared LAN are blocked until told otherwise,
-    /// all others are open.
+    /// all others are open. Said once when a port comes up for the first time, whatever a process
+    /// before this one left, and then at every change.
     SetPort { port: IfName, blocked: Option<BlockReason> },
     /// Forget what was learned on a port: its hosts may be elsewhere now.
     Flush { port: IfName },
@@ -70,7 +72,8 @@ pub enum Action {
     Log(Notice),
 }
 
-/// What the kernel should hold.
+/// What the kernel should hold. Entries are told apart by VTEP (flood), MAC or host address within their
+/// device: a later one takes the place of an earlier one, with no gap between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryChange {
     pub entry: BridgeEntry,

@@ -1,6 +1,7 @@
 //! What is said about segments: types here, words in the shell.
 
 use crate::id::{IfName, Mac};
+use crate::wire::bgp::EvpnRoute;
 use alloc::string::String;
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,36 @@ pub enum BlockReason {
     LoopWith { router: u32, port: u16 },
     /// MACs move back and forth between it and the rest of the segment.
     Flapping,
+}
+
+/// Why a route that is meant for a segment is not used. It is relayed all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "because")]
+pub enum RouteRefusal {
+    /// Its encapsulation community names others than VXLAN (RFC 8365 5.1.3).
+    NotVxlan,
+    /// Its label is not the segment's VNI (RFC 8365 5.1.3: VNIs mean the same everywhere here).
+    WrongVni { label: u32 },
+    /// An Ethernet tag: a VLAN-aware bundle (RFC 7432 6.3), which no segment is.
+    EthernetTag,
+    /// A type 3 route without a tunnel (RFC 7432 11.2).
+    NoPmsi,
+    /// A tunnel of another kind (RFC 6514 5): nobody here floods by multicast.
+    NotIngressReplication { kind: u8 },
+    /// No address that a VTEP can have: unspecified, multicast, or not 4 or 16 bytes long.
+    BadVtep,
+    /// The VTEP is IPv4 and the segment IPv6, or the other way round.
+    WrongFamily,
+    /// All zeros, or a group's.
+    BadMac,
+    /// No address that a host can have.
+    BadAddress,
+    /// The gateway's MAC without the default-gateway community, or the one of this router.
+    OurMac,
+    /// Another MAC for the gateway's address.
+    OurAddress,
+    /// Another router is the same gateway (RFC 7432 10.1): nothing to learn, and nothing wrong.
+    SameGateway,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,5 +84,19 @@ pub enum Notice {
         segment: String,
         mac: Mac,
         port: IfName,
+    },
+    /// Two VTEPs say that a MAC is theirs for good: the lower address is believed.
+    StickyMacClaimedTwice {
+        segment: String,
+        mac: Mac,
+        kept: IpAddr,
+        other: IpAddr,
+    },
+    /// A route for a segment is not used, the first of its kind from its VTEP.
+    RouteRefused {
+        segment: String,
+        route: EvpnRoute,
+        next_hop: IpAddr,
+        reason: RouteRefusal,
     },
 }

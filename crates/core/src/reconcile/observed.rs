@@ -1,10 +1,11 @@
 //! What one plane holds, as far as it concerns us.
 
 use crate::desired::{ALIAS_TAG, Neighbour, Route};
-use crate::id::{IfName, Mac, Prefix};
+use crate::id::{IfName, Mac, Prefix, Vni};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
@@ -18,7 +19,7 @@ pub struct Observed {
     pub neighbours: Vec<ObservedNeighbour>,
     /// Of those that the plan names, the ones that exist, white space made single.
     pub sysctls: BTreeMap<String, String>,
-    /// Whether our table in nftables holds exactly the plan's walls.
+    /// Whether our tables in nftables hold exactly the plan's walls.
     pub walls_in_place: bool,
     /// The links of the initial namespace, where ports wait to be taken; `None` if this plane is the
     /// initial namespace itself.
@@ -39,6 +40,9 @@ pub struct ObservedLink {
     pub up: bool,
     /// Whether the kernel makes link-local addresses on it by itself.
     pub makes_link_local: bool,
+    /// Of a bridge, and of a VXLAN device that is a port of one: whether it is set as ours are (see
+    /// `TuneBridge` and `TunePort` of [`super::Change`]). True of everything else.
+    pub tuned: bool,
 }
 
 impl ObservedLink {
@@ -58,6 +62,18 @@ pub enum ObservedKind {
         parent: Option<IfName>,
     },
     Bridge,
+    Vxlan {
+        vni: Vni,
+        /// `None`: none stated.
+        local: Option<IpAddr>,
+        /// Whether the rest is as we make it: UDP port 4789, no learning, no remote or group of its own.
+        plain: bool,
+    },
+    Vlan {
+        /// Where it is known.
+        parent: Option<IfName>,
+        tag: u16,
+    },
     /// TUN, TAP, or a tunnel device of the kernel's.
     Tunnel,
 }

@@ -78,7 +78,11 @@ impl<'a> Links<'a> {
             lost: BTreeSet::new(),
             quiet: BTreeSet::new(),
         };
-        for link in observed.links.iter().filter(|link| link.is_ours()) {
+        // What stands on another link goes first: with that one it would be gone already.
+        let ours = observed.links.iter().filter(|link| link.is_ours());
+        let (upper, lower): (Vec<&ObservedLink>, Vec<&ObservedLink>) =
+            ours.partition(|link| matches!(link.kind, ObservedKind::Vlan { .. }));
+        for link in upper.into_iter().chain(lower) {
             if !links.wanted.contains(&link.name) {
                 links.let_go(link, observed.initial.is_some());
             }
@@ -91,7 +95,12 @@ impl<'a> Links<'a> {
         for link in &desired.links {
             let stated = desired.addresses.iter().any(|a| a.link == link.name && is_link_local(a.prefix));
             let ethernet = links.observed.get(&link.name).is_none_or(|observed| observed.mac.is_some());
-            if stated || !ethernet {
+            // A port of a bridge must not speak for itself on the segment, and a bridge without any
+            // address is a switch: its hosts shall not reach the router by a link-local one.
+            let port = link.master.is_some();
+            let switch = link.kind == LinkKind::Bridge
+                && !desired.addresses.iter().any(|address| address.link == link.name);
+            if stated || !ethernet || port || switch {
                 links.quiet.insert(&link.name);
             }
         }
@@ -101,7 +110,7 @@ impl<'a> Links<'a> {
     /// A link of ours that the plan no longer names.
     fn let_go(&mut self, link: &'a ObservedLink, moves: bool) {
         match link.kind {
-            ObservedKind::Bridge | ObservedKind::Macvlan { .. } => {
+            ref kind if is_made_here(kind) => {
                 self.removed.push(Change::RemoveLink(link.name.clone()));
                 self.present.remove(&link.name);
                 self.lost.insert(&link.name);
@@ -113,24 +122,31 @@ impl<'a> Links<'a> {
                     self.lost.insert(&link.name);
                 }
             }
-            ObservedKind::Tunnel | ObservedKind::Loopback => {}
+            _ => {}
         }
+    }
+
+    /// Whether it has gone or will go with what it was made over.
+    fn goes_with_parent(&self, link: &ObservedLink) -> bool {
+        matches!(&link.kind, ObservedKind::Vlan { parent: Some(parent), .. } if self.lost.contains(parent))
     }
 
     /// A link of the plan: there as it is, made, taken, or waited for.
     fn bring(&mut self, link: &'a Link, moves: bool, initial: &BTreeMap<&'a IfName, &'a ObservedLink>) {
         let there = self.observed.get(&link.name).copied();
-        if let Some(there) = there {
+        if let Some(there) = there.filter(|there| !self.goes_with_parent(there)) {
             if is_the_same(&link.kind, &there.kind) {
                 return;
             }
             self.present.remove(&link.name);
             // Something else bears the name. Only what we made ourselves gives way.
-            let made_by_us = matches!(there.kind, ObservedKind::Bridge | ObservedKind::Macvlan { .. });
-            if !there.is_ours() || !made_by_us {
+            if !there.is_ours() || !is_made_here(&there.kind) {
                 return;
             }
             self.removed.push(Change::RemoveLink(link.name.clone()));
+            self.lost.insert(&link.name);
+        } else if there.is_some() {
+            self.present.remove(&link.name);
             self.lost.insert(&link.name);
         }
         let change = match &link.kind {
@@ -148,7 +164,15 @@ impl<'a> Links<'a> {
                 there.then(|| Change::MakeMacvlan { name: link.name.clone(), parent: parent.clone() })
             }
             LinkKind::Bridge => Some(Change::MakeBridge(link.name.clone())),
-            LinkKind::Vxlan { .. } | LinkKind::Vlan { .. } | LinkKind::Tunnel => None,
+            LinkKind::Vxlan { vni, local } => {
+                Some(Change::MakeVxlan { name: link.name.clone(), vni: *vni, local: *local })
+            }
+            LinkKind::Vlan { parent, tag } => self.present.contains(parent).then(|| Change::MakeVlan {
+                name: link.name.clone(),
+                parent: parent.clone(),
+                tag: *tag,
+            }),
+            LinkKind::Tunnel => None,
         };
         if let Some(change) = change {
             self.made.insert(&link.name, change);
@@ -186,6 +210,15 @@ impl<'a> Links<'a> {
         if found != master {
             changes.push(Change::SetMaster { link: name(), master: master.cloned() });
         }
+        let untuned = there.is_none_or(|there| !there.tuned);
+        match link.kind {
+            LinkKind::Bridge if untuned => changes.push(Change::TuneBridge(name())),
+            // A port that has just become one is set as the kernel sets them.
+            LinkKind::Vxlan { .. } if master.is_some() && (untuned || found != master) => {
+                changes.push(Change::TunePort(name()));
+            }
+            _ => {}
+        }
         if there.is_none_or(|there| !there.up) {
             changes.push(Change::SetUp(name()));
         }
@@ -219,11 +252,28 @@ fn is_the_same(wanted: &LinkKind, found: &ObservedKind) -> bool {
         (LinkKind::Macvlan { parent }, ObservedKind::Macvlan { parent: found }) => {
             found.as_ref().is_none_or(|found| found == parent)
         }
+        (LinkKind::Vxlan { vni, local }, ObservedKind::Vxlan { vni: found, local: from, plain }) => {
+            vni == found && from.as_ref() == Some(local) && *plain
+        }
+        (LinkKind::Vlan { parent, tag }, ObservedKind::Vlan { parent: over, tag: found }) => {
+            tag == found && over.as_ref().is_none_or(|over| over == parent)
+        }
         (LinkKind::Port, ObservedKind::Port)
         | (LinkKind::Bridge, ObservedKind::Bridge)
         | (LinkKind::Tunnel, ObservedKind::Tunnel) => true,
         _ => false,
     }
+}
+
+/// What tsumugi makes and removes from this reconcile.
+fn is_made_here(kind: &ObservedKind) -> bool {
+    matches!(
+        kind,
+        ObservedKind::Bridge
+            | ObservedKind::Macvlan { .. }
+            | ObservedKind::Vxlan { .. }
+            | ObservedKind::Vlan { .. }
+    )
 }
 
 fn is_link_local(prefix: Prefix) -> bool {

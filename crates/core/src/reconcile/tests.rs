@@ -25,6 +25,12 @@ impl Model {
     }
 
     fn drop_link(&mut self, name: &IfName) {
+        let over = |link: &ObservedLink| matches!(&link.kind, ObservedKind::Vlan { parent: Some(parent), .. } if parent == name);
+        let upper: Vec<IfName> =
+            self.0.links.iter().filter(|link| over(link)).map(|link| link.name.clone()).collect();
+        for upper in upper {
+            self.drop_link(&upper);
+        }
         self.0.links.retain(|link| link.name != *name);
         for link in &mut self.0.links {
             if link.master.as_ref() == Some(name) {
@@ -104,6 +110,25 @@ impl Model {
                 self.make(name, ObservedKind::Macvlan { parent: Some(parent.clone()) })?;
             }
             Change::MakeBridge(name) => self.make(name, ObservedKind::Bridge)?,
+            Change::MakeVxlan { name, vni, local } => {
+                let taken = |link: &ObservedLink| matches!(&link.kind, ObservedKind::Vxlan { vni: found, .. } if found == vni);
+                if self.0.links.iter().any(taken) {
+                    return Err(format!("VNI {} is taken", vni.0));
+                }
+                self.make(name, ObservedKind::Vxlan { vni: *vni, local: Some(*local), plain: true })?;
+            }
+            Change::MakeVlan { name, parent, tag } => {
+                self.link(parent)?;
+                self.make(name, ObservedKind::Vlan { parent: Some(parent.clone()), tag: *tag })?;
+            }
+            Change::TuneBridge(name) => self.link(name)?.tuned = true,
+            Change::TunePort(name) => {
+                let link = self.link(name)?;
+                if link.master.is_none() {
+                    return Err(format!("{name} is no port of a bridge"));
+                }
+                link.tuned = true;
+            }
             Change::SetAlias { link, alias } => self.link(link)?.alias = alias.clone(),
             Change::SetMac { link, mac } => self.link(link)?.mac = Some(*mac),
             Change::SetMtu { link, mtu } => self.link(link)?.mtu = *mtu,
@@ -111,7 +136,11 @@ impl Model {
                 if let Some(master) = master {
                     self.link(master)?;
                 }
-                self.link(link)?.master = master.clone();
+                let link = self.link(link)?;
+                link.master = master.clone();
+                if matches!(link.kind, ObservedKind::Vxlan { .. }) {
+                    link.tuned = master.is_none();
+                }
             }
             Change::StopLinkLocal(link) => self.link(link)?.makes_link_local = false,
             Change::SetUp(link) => self.link(link)?.up = true,
@@ -165,6 +194,7 @@ fn hops(route: &Route) -> &[NextHop] {
 
 fn fresh(name: &IfName, kind: ObservedKind) -> ObservedLink {
     ObservedLink {
+        tuned: kind != ObservedKind::Bridge,
         name: name.clone(),
         alias: String::new(),
         kind,
@@ -188,11 +218,18 @@ fn some_link() -> impl Strategy<Value = Link> {
         prop::sample::select(&PORTS[..])
             .prop_map(|parent| ("mv0", LinkKind::Macvlan { parent: name(parent) })),
         prop::sample::select(&["tun0", "tun1"][..]).prop_map(|tunnel| (tunnel, LinkKind::Tunnel)),
+        (100..102u32, prop::sample::select(&["198.51.100.1", "2001:db8::9"][..])).prop_map(|(vni, local)| (
+            "vx0",
+            LinkKind::Vxlan { vni: Vni(vni), local: local.parse().unwrap() }
+        )),
+        (prop::sample::select(&["eth0", "eth1", "mv0", "br0"][..]), 5..7u16)
+            .prop_map(|(parent, tag)| ("vl0", LinkKind::Vlan { parent: name(parent), tag })),
     ];
     let mac = prop::option::of((1..3u8).prop_map(|last| Mac([2, 0, 0, 0, 0, last])));
     (kind, prop::sample::select(&[1500u32, 2400][..]), mac, any::<bool>()).prop_map(
         |((link, kind), mtu, mac, bridged)| {
-            let bridged = bridged && kind == LinkKind::Port;
+            let can = matches!(kind, LinkKind::Port | LinkKind::Vxlan { .. } | LinkKind::Vlan { .. });
+            let bridged = bridged && can;
             Link {
                 name: name(link),
                 alias: format!("the link {link}"),
@@ -206,7 +243,7 @@ fn some_link() -> impl Strategy<Value = Link> {
 }
 
 fn some_name() -> impl Strategy<Value = IfName> {
-    prop::sample::select(&["lo", "eth0", "eth1", "eth2", "br0", "mv0", "tun0"][..]).prop_map(name)
+    prop::sample::select(&["lo", "eth0", "eth1", "eth2", "br0", "mv0", "tun0", "vl0"][..]).prop_map(name)
 }
 
 fn some_address() -> impl Strategy<Value = Address> {
@@ -325,6 +362,19 @@ fn settle(model: &mut Model, desired: &Desired) {
     assert!(again.is_empty(), "a second time: {again:#?}\nafter {changes:#?}");
 }
 
+fn is_as_wanted(wanted: &LinkKind, found: &ObservedKind) -> bool {
+    match (wanted, found) {
+        (LinkKind::Vxlan { vni, local }, ObservedKind::Vxlan { vni: other, local: from, plain }) => {
+            vni == other && Some(*local) == *from && *plain
+        }
+        (LinkKind::Vlan { parent, tag }, ObservedKind::Vlan { parent: over, tag: other }) => {
+            Some(parent) == over.as_ref() && tag == other
+        }
+        (LinkKind::Vxlan { .. } | LinkKind::Vlan { .. }, _) => false,
+        _ => true,
+    }
+}
+
 /// All that is desired of links that are there, and nothing else of ours.
 fn assert_is(observed: &Observed, desired: &Desired) {
     let absent = waiting(desired, observed);
@@ -337,6 +387,9 @@ fn assert_is(observed: &Observed, desired: &Desired) {
         if let Some(mac) = link.mac.filter(|_| found.mac.is_some()) {
             assert_eq!(found.mac, Some(mac));
         }
+        assert!(link.master.is_none() || !found.makes_link_local, "{} speaks for itself", link.name);
+        assert!(found.tuned, "{}", link.name);
+        assert!(is_as_wanted(&link.kind, &found.kind), "{:?}: {:?}", link.kind, found.kind);
         assert_eq!(found.master, link.master.clone().filter(|master| links.contains_key(master)));
     }
     for link in observed.links.iter().filter(|link| link.is_ours() && link.kind != ObservedKind::Tunnel) {

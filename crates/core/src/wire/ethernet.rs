@@ -22,6 +22,8 @@ pub mod ethertype {
     pub const OLD_SERVICE_VLAN: u16 = 0x9100;
     /// Transparent Ethernet bridging: a whole frame follows.
     pub const BRIDGING: u16 = 0x6558;
+    /// Local Experimental EtherType 1 (IEEE 802 9.2.4): our loop probes.
+    pub const LOCAL_EXPERIMENTAL: u16 = 0x88b5;
 }
 
 /// A frame that is at least as long as its header.

@@ -3,6 +3,7 @@
 //!
 //! Not here: IPv4 options other than to skip them, jumbograms, the routing field of RFC 1701.
 
+pub mod arp;
 pub mod bgp;
 pub mod checksum;
 pub mod etherip;
@@ -11,6 +12,7 @@ pub mod gre;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod neighbour_discovery;
 pub mod tcp;
 pub mod udp;
 

@@ -1,5 +1,5 @@
 //! A made-up network that `check` finds nothing wrong with: sites of four routers on NGN and the
-//! Internet, a ring through all of them, then links at random; a peer and a segment here and there.
+//! Internet, a ring through all of them, then links at random; peers and segments here and there, most of them on several routers.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -26,13 +26,9 @@ pub fn network(routers: usize, links: usize, seed: u64) -> String {
     push_links(&mut text, routers, links, seed);
     for (count, router) in (0..routers).step_by(100).enumerate().take(60) {
         push_peer(&mut text, router, count);
-        let _ = write!(
-            text,
-            "\n[segment.g{count}]\nvni = {}\nports = [\"{}:eth900\"]\ngateway = \"43.224.{}.1/24\"\n",
-            count + 1,
-            name(router),
-            128 + count
-        );
+    }
+    for (count, router) in (0..routers).step_by(7).enumerate().take(60) {
+        push_segment(&mut text, routers, router, count);
     }
     text
 }
@@ -90,6 +86,49 @@ fn push_peer(text: &mut String, router: usize, count: usize) {
         base + 2,
         base + 1
     );
+}
+
+/// By turns: with a gateway on one to three routers; with none, and an EtherIP end; with a LAN on
+/// two routers, a VLAN, and a VNI that needs an index.
+fn push_segment(text: &mut String, routers: usize, router: usize, count: usize) {
+    let (first, second) = (name(router), name((router + 1) % routers));
+    let third = name((router + 37) % routers);
+    let port = |router: &str| format!("\"{router}:eth{}\"", 900 + count);
+    let _ = write!(text, "\n[segment.g{count}]\n");
+    let gateway = format!("gateway = [\"43.224.{}.1/24\", \"2402:3160:{count:x}::1/64\"]\n", 128 + count);
+    let _ = match count % 3 {
+        0 => {
+            let mut ports = vec![port(&first), port(&second), port(&third)];
+            ports.sort();
+            ports.dedup();
+            write!(
+                text,
+                "vni = {}\nports = [{}]\n{gateway}dns = \"9.9.9.9\"\n\
+                 dhcp = \"43.224.{net}.10-43.224.{net}.99\"\ndeny = [\"mail\", \"segments\"]\n{}",
+                count + 1,
+                ports.join(", "),
+                if count == 0 { "" } else { "allow = [\"segment.g0\"]\n" },
+                net = 128 + count
+            )
+        }
+        1 => write!(
+            text,
+            "vni = {}\nports = [{}]\nvtep = \"ipv6\"\n\n[[segment.g{count}.etherip]]\nrouter = \"{second}\"\n\
+             over = \"inet\"\nremote = \"2001:db8:fffd:{count:x}::1\"\n",
+            count + 1,
+            port(&first)
+        ),
+        _ => write!(
+            text,
+            "vni = {}\nindex = {}\n{gateway}\n[[segment.g{count}.port]]\nat = {}\nlan = \"lan-{count}\"\n\
+             \n[[segment.g{count}.port]]\nat = {}\nlan = \"lan-{count}\"\nstandby = true\nvlan = {}\n",
+            70_000 + count,
+            count + 1,
+            port(&first),
+            port(&second),
+            count + 2
+        ),
+    };
 }
 
 fn push_links(text: &mut String, routers: usize, links: usize, seed: u64) {

@@ -59,6 +59,13 @@ pub(super) fn check(survey: &mut Survey<'_>) {
             }
         }
     }
+    for end in file.segments.iter().flat_map(|segment| &segment.etherip) {
+        if let Some(router) = end.router.sound().and_then(|name| survey.routers.get(name.as_str()))
+            && let Some(uplink) = survey.uplinks.get(&(*router, end.over.as_str()))
+        {
+            fragments(survey, End { at: *router, uplink }, &mut seen);
+        }
+    }
 }
 
 /// Each kind of link has keys of its own.

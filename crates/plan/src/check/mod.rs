@@ -1,6 +1,7 @@
 //! What a file means, as far as it can be wrong: everything at once. What only arithmetic can tell
 //! (how many packets a packet becomes) is for the compiler.
 
+mod gateways;
 mod lines;
 mod links;
 mod management;
@@ -16,6 +17,7 @@ use crate::problem::{Naming, Noun, Problem, ProblemKind};
 use crate::suggest::closest;
 use space::Space;
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::ops::Range;
 use tsumugi_core::id::Prefix;
 
@@ -53,6 +55,7 @@ struct Survey<'a> {
     routers: HashMap<&'a str, usize>,
     /// By the router's place and the uplink's name.
     uplinks: HashMap<(usize, &'a str), &'a Uplink>,
+    segments: HashSet<&'a str>,
     prefixes: Space,
     /// Whether all prefixes could be read, so that what lies outside them is known.
     prefixes_read: bool,
@@ -60,6 +63,8 @@ struct Survey<'a> {
     management: Option<Prefix>,
     problems: Vec<Problem>,
     suggestions: usize,
+    /// Tunnels to others by our router, line, kind and far end.
+    tunnels: HashMap<(usize, &'a str, &'static str, IpAddr), Range<usize>>,
     too_large: HashSet<usize>,
 }
 
@@ -76,6 +81,7 @@ impl<'a> Survey<'a> {
             sites: file.sites.iter().map(|site| (site.name.as_str(), site)).collect(),
             uplinks: uplinks.collect(),
             routers: routers.map(|(at, router)| (router.name.as_str(), at)).collect(),
+            segments: file.segments.iter().map(|segment| segment.name.as_str()).collect(),
             // A prefix too short to be anybody's is told, and holds nothing.
             prefixes: Space::new(
                 sound(&network.prefixes).filter(|one| one.prefix_len() >= network::shortest(one)),
@@ -86,6 +92,7 @@ impl<'a> Survey<'a> {
             management: network.management.sound().copied(),
             problems: Vec::new(),
             suggestions: SUGGESTIONS,
+            tunnels: HashMap::new(),
             too_large: HashSet::new(),
         }
     }

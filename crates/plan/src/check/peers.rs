@@ -14,9 +14,7 @@ use tsumugi_core::id::{Asn, Prefix};
 
 /// What has been seen of connections so far.
 #[derive(Default)]
-struct Seen<'a> {
-    /// Tunnels by our router, line, kind and far end.
-    tunnels: HashMap<(usize, &'a str, &'static str, IpAddr), Range<usize>>,
+struct Seen {
     /// Neighbours by router.
     neighbours: HashMap<(usize, IpAddr), Range<usize>>,
     /// Our own addresses on connections.
@@ -97,14 +95,16 @@ fn announced(survey: &mut Survey<'_>, peer: &Peer) {
     }
 }
 
-fn connection<'a>(survey: &mut Survey<'a>, at: &'a Said<PeerAt>, seen: &mut Seen<'a>) {
+fn connection<'a>(survey: &mut Survey<'a>, at: &'a Said<PeerAt>, seen: &mut Seen) {
     let router = survey.router(&at.router).map(|(router, _)| router);
     keys(survey, at);
     if let (Some(by), Some(router), Some(over)) = (at.by.sound(), router, &at.over)
         && *by != PeerBy::Ethernet
         && let Some(uplink) = survey.uplink(router, over)
     {
-        tunnel(survey, at, *by, (router, uplink), over, seen);
+        let needs = if *by == PeerBy::EtherIp { Pass::EtherIp } else { Pass::Gre };
+        let (by, over, remote) = (word(*by), over.span(), at.remote.as_ref());
+        far_end(survey, FarEnd { by, needs, router, uplink, over, remote });
     }
     let addresses = addresses(survey, &at.addresses, seen);
     if let Some(router) = router {
@@ -131,17 +131,23 @@ fn keys(survey: &mut Survey<'_>, at: &PeerAt) {
     }
 }
 
-fn tunnel<'a>(
-    survey: &mut Survey<'a>,
-    at: &'a PeerAt,
-    by: PeerBy,
-    (router, uplink): (usize, &'a Uplink),
-    over: &'a Said<String>,
-    seen: &mut Seen<'a>,
-) {
-    let needs = if by == PeerBy::EtherIp { Pass::EtherIp } else { Pass::Gre };
-    line_passes(survey, uplink, over.span(), needs, word(by));
-    let Some(said) = &at.remote else { return };
+/// The way to a tunnel's far end that is no router of ours.
+pub(super) struct FarEnd<'a, 's> {
+    /// As the file spells it.
+    pub by: &'static str,
+    pub needs: Pass,
+    pub router: usize,
+    pub uplink: &'a Uplink,
+    /// Where the uplink is named.
+    pub over: Range<usize>,
+    pub remote: Option<&'s Said<IpAddr>>,
+}
+
+/// Whether the line passes the tunnel, and has an address that the far end can be sent to from.
+pub(super) fn far_end<'a>(survey: &mut Survey<'a>, far: FarEnd<'a, '_>) {
+    let FarEnd { by, needs, router, uplink, over, remote } = far;
+    line_passes(survey, uplink, over.clone(), needs, by);
+    let Some(said) = remote else { return };
     let Some(remote) = said.sound().copied() else { return };
     let span = said.span();
     let space = survey.prefixes.holding(remote).or(survey.management_around(remote));
@@ -154,18 +160,18 @@ fn tunnel<'a>(
         if uplink.stated().any(|prefix| prefix.addr() == remote) {
             return survey.tell_both(span, uplink.address.span(), PeerProblem::RemoteIsOurs { remote });
         } else if uplink.stated().next().is_none() {
-            let kind = LinkProblem::NeedsStatedAddress { line: line(), by: word(by) };
-            return survey.tell_both(over.span(), uplink.address.span(), kind);
+            let kind = LinkProblem::NeedsStatedAddress { line: line(), by };
+            return survey.tell_both(over, uplink.address.span(), kind);
         } else if !uplink.stated().any(|prefix| Family::of(prefix.addr()) == family) {
             let kind = PeerProblem::RemoteFamily { line: line(), family };
             return survey.tell_both(span, uplink.address.span(), kind);
         }
     }
-    let key = (router, uplink.name.as_str(), word(by), remote);
-    match seen.tunnels.get(&key) {
-        Some(first) => survey.tell_both(span, first.clone(), ProblemKind::TunnelTwice),
+    let key = (router, uplink.name.as_str(), by, remote);
+    match survey.tunnels.get(&key).cloned() {
+        Some(first) => survey.tell_both(span, first, ProblemKind::TunnelTwice),
         None => {
-            seen.tunnels.insert(key, span);
+            survey.tunnels.insert(key, span);
         }
     }
 }
@@ -174,7 +180,7 @@ fn tunnel<'a>(
 fn addresses<'a>(
     survey: &mut Survey<'a>,
     addresses: &List<Prefix>,
-    seen: &mut Seen<'a>,
+    seen: &mut Seen,
 ) -> Vec<(Prefix, Range<usize>)> {
     let mut families: HashMap<Family, Range<usize>> = HashMap::new();
     let mut found = Vec::new();
@@ -206,7 +212,7 @@ fn neighbours(
     at: &PeerAt,
     addresses: &[(Prefix, Range<usize>)],
     router: Option<usize>,
-    seen: &mut Seen<'_>,
+    seen: &mut Seen,
 ) {
     // An address that could not be read may be the neighbour's.
     let all_read = at.addresses.sound().is_some() && addresses.len() == at.addresses.len();

@@ -1,8 +1,8 @@
 //! Every port of a router has one use; only a shared one has more.
 
 use super::Survey;
-use crate::declaration::Said;
-use crate::problem::{LineProblem, PortUse};
+use crate::declaration::{PlaceBy, Said};
+use crate::problem::{LineProblem, PortUse, ProblemKind, SegmentProblem};
 use std::collections::HashMap;
 use std::ops::Range;
 use tsumugi_core::id::IfName;
@@ -22,6 +22,7 @@ pub(super) fn check(survey: &mut Survey<'_>) {
         // In the order of the file, so that the later one is told.
         of_router.sort_by_key(|one| one.span.start);
         let mut firsts: HashMap<&str, &Use> = HashMap::new();
+        let mut vlans = Vlans::new();
         for one in of_router.iter() {
             if is_reserved(&one.port) {
                 survey.tell(one.span.clone(), LineProblem::PortReserved { port: one.port.clone() });
@@ -29,19 +30,59 @@ pub(super) fn check(survey: &mut Survey<'_>) {
             match firsts.get(one.port.as_str()) {
                 None => {
                     firsts.insert(&one.port, one);
+                    vlans.extend(vlan(one).map(|tag| ((one.port.as_str(), tag), one)));
                 }
                 Some(first) if first.stays && one.stays && !(both_are_management(first, one)) => {}
+                Some(first) if both_are_segments(first, one) => {
+                    segments(survey, one, first, &mut vlans);
+                }
                 Some(first) => {
-                    let uplink = |one: &Use| matches!(one.what, PortUse::Uplink(_));
-                    let kind = LineProblem::PortTwice {
-                        port: one.port.clone(),
-                        first: first.what.clone(),
-                        shareable: uplink(one) || uplink(first),
-                    };
-                    survey.tell_both(one.span.clone(), first.span.clone(), kind);
+                    survey.tell_both(one.span.clone(), first.span.clone(), twice(one, first));
                 }
             }
         }
+    }
+}
+
+/// The VLANs of a router's ports.
+type Vlans<'u> = HashMap<(&'u str, u16), &'u Use>;
+
+fn vlan(one: &Use) -> Option<u16> {
+    match one.what {
+        PortUse::Vlan(_, tag) => Some(tag),
+        _ => None,
+    }
+}
+
+fn both_are_segments(a: &Use, b: &Use) -> bool {
+    let of_segment = |one: &Use| matches!(one.what, PortUse::Segment(_) | PortUse::Vlan(..));
+    of_segment(a) && of_segment(b)
+}
+
+/// A port may carry several segments, each with a VLAN of its own. Without a tag it carries one
+/// alone: a host could give its frames the tag of another segment's VLAN.
+fn segments<'u>(survey: &mut Survey<'_>, one: &'u Use, first: &'u Use, vlans: &mut Vlans<'u>) {
+    let Some(tag) = vlan(one).filter(|_| vlan(first).is_some()) else {
+        let kind = match vlan(one).or(vlan(first)) {
+            Some(tag) => SegmentProblem::PortMixed { port: one.port.clone(), tag }.into(),
+            None => ProblemKind::from(twice(one, first)),
+        };
+        return survey.tell_both(one.span.clone(), first.span.clone(), kind);
+    };
+    match vlans.get(&(one.port.as_str(), tag)) {
+        Some(same) => survey.tell_both(one.span.clone(), same.span.clone(), twice(one, same)),
+        None => {
+            vlans.insert((&one.port, tag), one);
+        }
+    }
+}
+
+fn twice(one: &Use, first: &Use) -> LineProblem {
+    let uplink = |one: &Use| matches!(one.what, PortUse::Uplink(_));
+    LineProblem::PortTwice {
+        port: one.port.clone(),
+        first: first.what.clone(),
+        shareable: uplink(one) || uplink(first),
     }
 }
 
@@ -52,7 +93,7 @@ fn both_are_management(a: &Use, b: &Use) -> bool {
 /// The names that tsumugi gives to interfaces of its own.
 fn is_reserved(port: &str) -> bool {
     const OURS: [&str; 2] = ["lo", "mgmt"];
-    const BEGINNINGS: [&str; 5] = ["gre-", "eip-", "wg-", "gtap-", "mv-"];
+    const BEGINNINGS: [&str; 7] = ["gre-", "eip-", "wg-", "gtap-", "mv-", "seg-", "vx-"];
     OURS.contains(&port) || BEGINNINGS.iter().any(|beginning| port.starts_with(beginning))
 }
 
@@ -93,11 +134,19 @@ fn collect(survey: &Survey<'_>) -> Vec<Vec<Use>> {
         }
     }
     for segment in &file.segments {
-        for said in segment.ports.iter() {
-            let Some(port) = said.sound() else { continue };
-            let router = survey.routers.get(port.router.as_str());
-            let port = Said::new(port.port.clone(), said.span());
-            add(router, Some(&port), PortUse::Segment(segment.name.to_string()), false);
+        for place in segment.places().filter(|place| place.sound) {
+            let PlaceBy::Port { port, vlan } = place.by else { continue };
+            let router = survey.routers.get(place.router);
+            let port = Said::new(port.clone(), place.span);
+            let name = segment.name.to_string();
+            let what = match vlan {
+                None => PortUse::Segment(name),
+                Some(tag) => match tag.sound() {
+                    Some(tag) => PortUse::Vlan(name, *tag),
+                    None => continue,
+                },
+            };
+            add(router, Some(&port), what, false);
         }
     }
     for peer in &file.peers {

@@ -2,7 +2,9 @@
 
 use super::names;
 use super::survey::{Line, Survey};
-use crate::declaration::{self, LineKind, LinkBy, Pass, Peer, PeerAt, PeerBy, Said, Uplink};
+use crate::declaration::{
+    self, EtherIpEnd, LineKind, LinkBy, Pass, Peer, PeerAt, PeerBy, Said, Segment, Uplink,
+};
 use crate::problem::{Problem, ProblemKind};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -54,7 +56,7 @@ type Flow = (u8, IpAddr, IpAddr);
 
 /// Counts the tunnels of each flow, so that the second gets a key.
 #[derive(Default)]
-struct Flows(HashMap<Flow, u32>);
+pub struct Flows(HashMap<Flow, u32>);
 
 impl Flows {
     /// How many came before this one.
@@ -72,14 +74,13 @@ const PROTOCOL_GRE: u8 = 47;
 const PROTOCOL_ETHERIP: u8 = 97;
 
 /// Decides every link of the file.
-pub fn links<'a>(survey: &mut Survey<'a>, problems: &mut Vec<Problem>) {
-    let mut flows = Flows::default();
+pub fn links<'a>(survey: &mut Survey<'a>, flows: &mut Flows, problems: &mut Vec<Problem>) {
     let mut parallel: HashMap<(usize, usize), u16> = HashMap::new();
     for said in &survey.declaration.links {
         let index = survey.links.len();
         let link = match said.by.get() {
             LinkBy::Ethernet => wire(survey, said),
-            by => tunnel(survey, said, *by, &mut flows, &mut parallel),
+            by => tunnel(survey, said, *by, flows, &mut parallel),
         };
         match link {
             Ok(link) => {
@@ -336,11 +337,10 @@ fn engine(stated: Engine, way: &Way) -> Engine {
 }
 
 /// Decides every connection to the outside.
-pub fn connections<'a>(survey: &mut Survey<'a>, problems: &mut Vec<Problem>) {
-    let mut flows = Flows::default();
+pub fn connections<'a>(survey: &mut Survey<'a>, flows: &mut Flows, problems: &mut Vec<Problem>) {
     for peer in &survey.declaration.peers {
         for said in &peer.at {
-            match connection(survey, peer, said, &mut flows) {
+            match connection(survey, peer, said, flows) {
                 Ok(connection) => {
                     let index = survey.connections.len();
                     survey.machines[connection.end.machine].connections.push(index);
@@ -410,4 +410,50 @@ fn connection<'a>(
         accept_reversed: false,
     };
     Ok(Connection { peer, said, way, end: End { machine: index, name, alias, tunnel: Some(tunnel) } })
+}
+
+/// Our end of an EtherIP tunnel whose far end's LAN is a part of a segment.
+pub fn segment_end(
+    survey: &mut Survey<'_>,
+    machine: usize,
+    segment: &Segment,
+    said: &Said<EtherIpEnd>,
+    flows: &mut Flows,
+) -> Result<Tunnel, ProblemKind> {
+    let network = survey.network().name.get();
+    let machine = &mut survey.machines[machine];
+    let remote = *said.remote.get();
+    let outer = Ip::of_ipv6(remote.is_ipv6());
+    let line = machine.lines.iter().find(|line| *line.uplink.name == *said.over);
+    let line = line.ok_or(ProblemKind::Unchecked)?;
+    let local = stated(line.uplink, outer).ok_or(ProblemKind::Unchecked)?;
+    // EtherIP has nothing but its two addresses.
+    if flows.count(PROTOCOL_ETHERIP, local, remote) > 0 {
+        return Err(ProblemKind::TunnelTwice);
+    }
+    let path_mtu = line.uplink.path_mtu().min(STRANGERS_PATH_MTU);
+    let encapsulation = Encapsulation::EtherIp;
+    let mtu = super::segments::MTU;
+    let wrapping = Wrapping::from(&encapsulation);
+    let way = Way { wrapping, outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
+    if let Some(kind) = refuse(&segment.name, &way) {
+        return Err(kind);
+    }
+    let uplink = line.link.clone();
+    let name = machine.names.find(&format!("eip-{}", *segment.name));
+    Ok(Tunnel {
+        alias: names::alias(&format!("port of segment {} by etherip over {}", *segment.name, *said.over)),
+        encapsulation,
+        engine: engine(machine.router.engine(), &way),
+        mtu,
+        uplink,
+        local: Some(local),
+        remote: Some(remote),
+        outer_ipv6: outer == Ip::V6,
+        path_mtu,
+        mac: Some(names::mac(network, &machine.router.name, &name)),
+        name,
+        clamp: TunnelClamp::Auto,
+        accept_reversed: false,
+    })
 }

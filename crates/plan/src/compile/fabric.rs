@@ -2,11 +2,12 @@
 
 use super::ends::{Connection, End};
 use super::lines::{accept, drop};
+use super::reach;
 use super::segments;
 use super::survey::{Machine, Survey, host};
 use super::sysctls;
 use crate::declaration::Role;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use tsumugi_core::desired::{
     Address, Desired, DropReason, Hook, Link, LinkKind, Match, ProtocolMatch, Verdict, Wall, WallRule,
@@ -19,6 +20,8 @@ const BGP: u16 = 179;
 /// BFD: one hop, echo, several hops (RFC 5881, RFC 5883).
 const BFD: [u16; 3] = [3784, 3785, 4784];
 const VXLAN: u16 = 4789;
+/// Where a DHCP server listens (RFC 2131 4.1).
+const DHCP_SERVER: u16 = 67;
 
 /// An inside link as one of its routers sees it.
 pub struct Inside<'s> {
@@ -48,7 +51,8 @@ pub fn outside<'s>(survey: &'s Survey<'s>, machine: &Machine<'_>) -> Vec<&'s Con
 pub fn tunnels(survey: &Survey<'_>, machine: &Machine<'_>) -> Vec<Tunnel> {
     let inside = machine.links.iter().map(|(index, side)| &survey.links[*index].ends[*side]);
     let outside = machine.connections.iter().map(|index| &survey.connections[*index].end);
-    inside.chain(outside).filter_map(|end| end.tunnel.clone()).collect()
+    let of_links = inside.chain(outside).filter_map(|end| end.tunnel.clone());
+    of_links.chain(segments::tunnels(machine).cloned()).collect()
 }
 
 /// The whole fabric plane.
@@ -80,21 +84,17 @@ pub fn fabric(survey: &Survey<'_>, machine: &Machine<'_>) -> Desired {
         addresses.extend(connection.said.addresses.iter().map(|prefix| on(**prefix)));
     }
     links.extend(segments::links(survey, machine));
-    let mut bridged = Vec::new();
-    for (segment, bridge) in &machine.segments {
-        addresses.push(link_local(bridge));
-        carry_ip.push(bridge.clone());
-        bridged.extend(segments::ports(machine, segment).cloned());
-    }
-    addresses.extend(segments::addresses(machine));
+    let gateways = machine.segments.iter().filter(|carried| carried.has_gateway());
+    carry_ip.extend(gateways.map(|carried| carried.bridge.clone()));
+    addresses.extend(segments::addresses(survey, machine));
     Desired {
         links,
         addresses,
         routes: Vec::new(),
         neighbours: Vec::new(),
-        sysctls: sysctls::fabric(&carry_ip, &bridged),
+        sysctls: sysctls::fabric(&carry_ip, &segments::without_ip(machine)),
         walls: walls(survey, machine, &inside, &outside),
-        segment_walls: Vec::new(),
+        segment_walls: segments::walls(survey, machine),
     }
 }
 
@@ -120,9 +120,10 @@ fn walls(
         clamps.iter().map(|clamp| clamp.rule(direction)).collect()
     };
     let mut input = by(arriving);
-    input.extend(input_rules(survey, inside, outside));
+    input.extend(input_rules(survey, machine, inside, outside));
     let mut forward = by(arriving);
     forward.extend(by(leaving));
+    forward.extend(machine.segments.iter().flat_map(|carried| reach::rules(survey, carried)));
     let walls = [
         Wall { hook: Hook::Prerouting, rules: source_rules(survey, machine, outside), otherwise: None },
         Wall { hook: Hook::Input, rules: input, otherwise: Some(DropReason::NotForRouters) },
@@ -177,7 +178,12 @@ fn clamps(inside: &[Inside<'_>], outside: &[&Connection<'_>]) -> Vec<Clamp> {
 }
 
 /// What may speak to the router itself.
-fn input_rules(survey: &Survey<'_>, inside: &[Inside<'_>], outside: &[&Connection<'_>]) -> Vec<WallRule> {
+fn input_rules(
+    survey: &Survey<'_>,
+    machine: &Machine<'_>,
+    inside: &[Inside<'_>],
+    outside: &[&Connection<'_>],
+) -> Vec<WallRule> {
     let mut rules = vec![
         accept(Match { iif: vec![IfName::loopback()], ..Match::default() }),
         accept(Match { protocol: Some(ProtocolMatch::NeighbourDiscovery), ..Match::default() }),
@@ -202,7 +208,8 @@ fn input_rules(survey: &Survey<'_>, inside: &[Inside<'_>], outside: &[&Connectio
             from_neighbour(&connection.end.name, **neighbour);
         }
     }
-    // No segment is stretched yet, so nobody of the plan is a VTEP for this router.
+    let links: Vec<IfName> = inside.iter().map(|link| link.end.name.clone()).collect();
+    rules.extend(vtep_rules(survey, machine, &links));
     let strangers = [
         (DropReason::BgpFromStranger, ProtocolMatch::Tcp { ports: vec![BGP], either: false }),
         (DropReason::BfdFromStranger, bfd),
@@ -212,15 +219,39 @@ fn input_rules(survey: &Survey<'_>, inside: &[Inside<'_>], outside: &[&Connectio
         rules.push(drop(reason, Match { protocol: Some(protocol), ..Match::default() }));
     }
     rules.push(accept(Match { protocol: Some(ProtocolMatch::Icmp), ..Match::default() }));
+    for carried in machine.segments.iter().filter(|carried| carried.said.dhcp.is_some()) {
+        let protocol = Some(ProtocolMatch::Udp { ports: vec![DHCP_SERVER], either: false });
+        rules.push(accept(Match { iif: vec![carried.bridge.clone()], protocol, ..Match::default() }));
+    }
     // Routers may speak to each other over the inside: nobody else comes by such a link with such
     // a source, because borders and segments refuse it.
-    let links: Vec<IfName> = inside.iter().map(|link| link.end.name.clone()).collect();
     if !links.is_empty() {
         for ip in Ip::BOTH {
             let from: Vec<Prefix> = of_family(survey.network().loopbacks.iter().map(|pool| **pool), ip);
             if !from.is_empty() {
                 rules.push(accept(Match { iif: links.clone(), from, ..Match::default() }));
             }
+        }
+    }
+    rules
+}
+
+/// VXLAN from the other routers that carry one of our segments, by inside links only.
+fn vtep_rules(survey: &Survey<'_>, machine: &Machine<'_>, links: &[IfName]) -> Vec<WallRule> {
+    let mut vteps: BTreeSet<IpAddr> = BTreeSet::new();
+    for carried in machine.segments.iter().filter(|carried| carried.vxlan.is_some()) {
+        let whole = &survey.segments[carried.index];
+        let others = whole.carriers.iter().map(|index| &survey.machines[*index]);
+        vteps.extend(
+            others.filter(|other| other.id != machine.id).filter_map(|other| other.loopback(whole.vtep)),
+        );
+    }
+    let mut rules = Vec::new();
+    for ip in Ip::BOTH {
+        let from = of_family(vteps.iter().map(|vtep| host(*vtep)), ip);
+        if !from.is_empty() && !links.is_empty() {
+            let protocol = Some(ProtocolMatch::Udp { ports: vec![VXLAN], either: false });
+            rules.push(accept(Match { iif: links.to_vec(), from, protocol, ..Match::default() }));
         }
     }
     rules
@@ -262,13 +293,15 @@ fn source_rules(survey: &Survey<'_>, machine: &Machine<'_>, outside: &[&Connecti
             rules.push(drop(DropReason::FalseSource, Match { iif: link, ..Match::default() }));
         }
     }
-    for (segment, bridge) in &machine.segments {
-        let hosts: Vec<Prefix> = segments::gateways(segment).map(|prefix| prefix.trunc()).collect();
-        for ip in Ip::BOTH {
+    for carried in &machine.segments {
+        // Frames that came by VXLAN leave the same bridge: what holds for its ports holds for them.
+        let on_bridge = || Match { iif: vec![carried.bridge.clone()], ..Match::default() };
+        let hosts: Vec<Prefix> = segments::gateways(carried.said).map(|prefix| prefix.trunc()).collect();
+        for ip in Ip::BOTH.into_iter().filter(|_| !hosts.is_empty()) {
             let from = of_family(hosts.iter().copied().chain(link_scope()), ip);
-            rules.push(accept(Match { iif: vec![bridge.clone()], from, ..Match::default() }));
+            rules.push(accept(Match { from, ..on_bridge() }));
         }
-        let matches = Match { iif: vec![bridge.clone()], ..Match::default() };
+        let matches = on_bridge();
         rules.push(drop(DropReason::FalseSource, matches));
     }
     rules

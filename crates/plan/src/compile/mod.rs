@@ -6,9 +6,12 @@
 mod bogons;
 mod ends;
 mod fabric;
+mod identity;
 mod lines;
 mod management;
 mod names;
+mod paths;
+mod reach;
 mod segments;
 mod speaker;
 mod subjects;
@@ -16,6 +19,7 @@ mod survey;
 mod sysctls;
 
 pub use crate::hash::{hash_of, seal};
+pub use segments::MTU_BYTES as SEGMENT_MTU;
 pub use subjects::{LineSize, Subject, Subjects, Where};
 
 use crate::declaration::Declaration;
@@ -105,6 +109,7 @@ fn router(survey: &Survey<'_>, index: usize) -> RouterPlan {
     lines::add_tunnels(machine, &plan.tunnels, &mut far_ends);
     plan.underlay = lines::underlay(machine, &plan.tunnels, &far_ends);
     plan.fabric = fabric::fabric(survey, machine);
+    plan.evpn = segments::evpn(survey, machine);
     plan.speaker = Some(speaker::speaker(survey, machine));
     seal(&mut plan);
     plan

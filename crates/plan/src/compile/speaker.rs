@@ -5,7 +5,7 @@ use super::ends::Connection;
 use super::fabric::{self, Inside};
 use super::segments;
 use super::survey::{Machine, Survey, host};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
     Family, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Timers, Transport,
 };
@@ -18,8 +18,12 @@ const MAX_PATHS: u8 = 16;
 /// The configuration of one router's speaker.
 pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
     let public_asn = *survey.network().asn;
-    let mut neighbours: Vec<NeighbourConfig> =
-        fabric::inside(survey, machine).iter().map(|link| inside_neighbour(machine, link)).collect();
+    // A router that carries no segment hands their routes on all the same.
+    let has_evpn = survey.segments.iter().any(|segment| segment.carriers.len() > 1);
+    let mut neighbours: Vec<NeighbourConfig> = fabric::inside(survey, machine)
+        .iter()
+        .map(|link| inside_neighbour(machine, link, has_evpn))
+        .collect();
     for connection in fabric::outside(survey, machine) {
         for neighbour in outside_neighbours(public_asn, connection) {
             let name = unused(&neighbours, &neighbour.name);
@@ -27,9 +31,7 @@ pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
         }
     }
     SpeakerConfig {
-        // A network without IPv4 loopbacks still needs an identifier that is unique in it
-        // (RFC 6286).
-        router_id: machine.loopback_v4().unwrap_or_else(|| Ipv4Addr::from_bits(machine.id.into())),
+        router_id: machine.bgp_identifier(),
         asn: machine.asn,
         public_asn,
         inside_asns: survey.inside_asns.clone(),
@@ -51,7 +53,9 @@ fn unused(neighbours: &[NeighbourConfig], name: &str) -> String {
     std::iter::once(name.to_owned()).chain(counted).find(|name| is_free(name)).unwrap_or_default()
 }
 
-fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>) -> NeighbourConfig {
+fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>, has_evpn: bool) -> NeighbourConfig {
+    let mut families = vec![Family::Ipv4Unicast, Family::Ipv6Unicast];
+    families.extend(has_evpn.then_some(Family::Evpn));
     NeighbourConfig {
         name: format!("{}/{}", *link.far.router.name, link.end.name),
         transport: Transport::Unnumbered {
@@ -62,7 +66,7 @@ fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>) -> NeighbourConfig
         local_asn: machine.asn,
         remote_asn: link.far.asn,
         relation: Relation::Inside { prepends: link.cost },
-        families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
+        families,
         timers: Timers::INSIDE,
     }
 }
@@ -110,7 +114,7 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
 fn originations(survey: &Survey<'_>, machine: &Machine<'_>) -> Vec<Origination> {
     let always = |prefix: Prefix| Origination { prefix, while_reaching: Vec::new(), discard: false };
     let mut all: Vec<Origination> = machine.loopbacks.iter().map(|address| always(host(*address))).collect();
-    let segments = machine.segments.iter().flat_map(|(segment, _)| segments::gateways(segment));
+    let segments = machine.segments.iter().flat_map(|carried| segments::gateways(carried.said));
     all.extend(segments.map(|prefix| always(prefix.trunc())));
     let network = survey.network();
     if network.originate().iter().any(|router| **router == *machine.router.name) {

@@ -25,10 +25,25 @@ pub struct Subject {
 }
 
 pub enum Where {
-    Link { ends: [String; 2], lines: Option<[LineSize; 2]> },
-    Connection { router: String, peer: String, line: Option<LineSize> },
-    Management { members: [String; 2], lines: [LineSize; 2] },
+    Link {
+        ends: [String; 2],
+        lines: Option<[LineSize; 2]>,
+    },
+    Connection {
+        router: String,
+        peer: String,
+        line: Option<LineSize>,
+    },
+    Management {
+        members: [String; 2],
+        lines: [LineSize; 2],
+    },
     Segments,
+    /// A link with a segment's full packet, wrapped once, as its inner packet.
+    SegmentsOver {
+        ends: [String; 2],
+        vtep: Ip,
+    },
 }
 
 impl Where {
@@ -58,6 +73,12 @@ impl Subjects {
             place: Where::Segments,
             way: mtu::segment(ip, survey.network().mtu().into(), segments::MTU.into(), false),
         }));
+        for ip in Ip::BOTH {
+            let stretched = |whole: &segments::Whole| whole.way.is_some() && whole.vtep == ip;
+            if survey.segments.iter().any(stretched) {
+                all.extend(survey.links.iter().map(|link| segments_over(&survey, link, ip)));
+            }
+        }
         Subjects { all }
     }
 }
@@ -77,6 +98,16 @@ fn of_link(survey: &Survey<'_>, link: &Link<'_>) -> Subject {
         })
     });
     Subject { names, place: Where::Link { ends, lines }, way: link.way }
+}
+
+fn segments_over(survey: &Survey<'_>, link: &Link<'_>, vtep: Ip) -> Subject {
+    let ends = [0, 1].map(|side: usize| survey.machines[link.ends[side].machine].router.name.get().clone());
+    let wrapped = mtu::segment(vtep, link.way.mtu, segments::MTU.into(), false).whole(segments::MTU.into());
+    Subject {
+        names: vec!["segments".into()],
+        place: Where::SegmentsOver { ends, vtep },
+        way: Way { mtu: wrapped, ..link.way },
+    }
 }
 
 fn of_connection(survey: &Survey<'_>, connection: &Connection<'_>) -> Subject {

@@ -3,7 +3,8 @@
 
 use super::ends::{self, Connection, Link};
 use super::names::Names;
-use crate::declaration::{Declaration, Network, Purpose, Router, Segment, Site, Uplink};
+use super::segments::{Carried, Whole};
+use crate::declaration::{Declaration, Network, PlaceBy, Purpose, Router, Site, Uplink};
 use crate::problem::Problem;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,6 +19,8 @@ pub struct Survey<'a> {
     pub machines: Vec<Machine<'a>>,
     pub links: Vec<Link<'a>>,
     pub connections: Vec<Connection<'a>>,
+    /// In the order of the file.
+    pub segments: Vec<Whole>,
     /// The AS numbers of all routers, sorted.
     pub inside_asns: Vec<Asn>,
     by_name: HashMap<&'a str, usize>,
@@ -44,8 +47,8 @@ pub struct Machine<'a> {
     pub links: Vec<(usize, usize)>,
     /// Indices into `Survey::connections`.
     pub connections: Vec<usize>,
-    /// Segments with a port here, with their bridge's name.
-    pub segments: Vec<(&'a Segment, IfName)>,
+    /// Segments with a port here.
+    pub segments: Vec<Carried<'a>>,
 }
 
 /// An access line of a router.
@@ -75,6 +78,11 @@ impl Machine<'_> {
             IpAddr::V6(v6) => Some(*v6),
             IpAddr::V4(_) => None,
         })
+    }
+
+    /// BGP's. A network without IPv4 loopbacks still needs one that is unique in it (RFC 6286).
+    pub fn bgp_identifier(&self) -> Ipv4Addr {
+        self.loopback_v4().unwrap_or_else(|| Ipv4Addr::from_bits(self.id.into()))
     }
 
     pub fn has_management_line(&self) -> bool {
@@ -121,6 +129,7 @@ impl<'a> Survey<'a> {
             machines,
             links: Vec::new(),
             connections: Vec::new(),
+            segments: Vec::new(),
             inside_asns,
             by_name,
             sites,
@@ -129,9 +138,10 @@ impl<'a> Survey<'a> {
             meetings,
         };
         let mut problems = Vec::new();
-        ends::links(&mut survey, &mut problems);
-        ends::connections(&mut survey, &mut problems);
-        super::segments::place(&mut survey, &mut problems);
+        let mut flows = ends::Flows::default();
+        ends::links(&mut survey, &mut flows, &mut problems);
+        ends::connections(&mut survey, &mut flows, &mut problems);
+        super::segments::place(&mut survey, &mut flows, &mut problems);
         (survey, problems)
     }
 
@@ -237,8 +247,10 @@ fn stated_ports(declaration: &Declaration) -> HashMap<&str, Vec<&IfName>> {
             ports.entry(router.as_str()).or_default().push(port.get());
         }
     }
-    for port in declaration.segments.iter().flat_map(|segment| segment.ports.iter()) {
-        ports.entry(port.router.as_str()).or_default().push(&port.port);
+    for place in declaration.segments.iter().flat_map(|segment| segment.places()) {
+        if let PlaceBy::Port { port, .. } = place.by {
+            ports.entry(place.router).or_default().push(port);
+        }
     }
     for at in declaration.peers.iter().flat_map(|peer| &peer.at) {
         ports.entry(at.router.as_str()).or_default().extend(at.port.as_ref().map(|port| port.get()));

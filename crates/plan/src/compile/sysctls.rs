@@ -66,6 +66,12 @@ pub fn fabric(links: &[IfName], bridged: &[IfName]) -> Vec<Sysctl> {
     // Link-local addresses are the plan's (1: none is made), and nobody else can have them.
     all.extend(ipv6_everywhere(links, "addr_gen_mode", "1"));
     all.extend(ipv6_everywhere(links, "accept_dad", "0"));
+    if !bridged.is_empty() {
+        // Where a machine has br_netfilter, what only crosses a bridge would go through the walls for
+        // what we route.
+        let hooks = ["iptables", "ip6tables", "arptables"];
+        all.extend(hooks.map(|hook| may(format!("net/bridge/bridge-nf-call-{hook}"), "0")));
+    }
     all.extend(bridged.iter().map(|port| must(format!("net/ipv6/conf/{port}/disable_ipv6"), "1")));
     all
 }

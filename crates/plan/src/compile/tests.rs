@@ -10,7 +10,9 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Transport};
-use tsumugi_core::id::{IfName, Plane};
+use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict};
+use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
+use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_core::mtu::{Ip, Line, Way, Wrapping};
 use tsumugi_core::router_plan::Tunnel;
 
@@ -168,7 +170,7 @@ fn a_segment_that_does_not_fit_is_refused_with_the_arithmetic() {
     let (declaration, _) = declaration::parse(&text);
     let problems = compile(&declaration.unwrap()).unwrap_err();
     let [problem] = problems.as_slice() else { panic!("{problems:?}") };
-    let crate::ProblemKind::SegmentTooSmall { needs: 1570, has: 1500, .. } = &problem.kind else {
+    let crate::ProblemKind::SegmentTooSmall { needs: 1550, has: 1500, .. } = &problem.kind else {
         panic!("{problem:?}")
     };
 }
@@ -190,6 +192,92 @@ fn a_segment_on_one_router_is_a_bridge_with_its_ports_and_gateway() {
         readable(&serde_json::to_value(&hana.fabric.walls[0]).unwrap(), 0, &mut text);
         text
     });
+}
+
+/// One more router that carries what others carry already, and one more segment.
+const STRETCHED_FURTHER: &str = r#"
+[[segment.guests.port]]
+at = "hr0399:eth5"
+[segment.lounge]
+vni = 300
+ports = ["er0111:eth8", "er0211:eth8", "er0112:eth8"]
+gateway = "43.228.174.209/28"
+"#;
+
+#[test]
+fn stretching_a_segment_further_changes_nobodys_identity_in_it() {
+    let before = compiled(AS63806);
+    let after = compiled(&format!("{AS63806}\n{ANOTHER}\n{STRETCHED_FURTHER}"));
+    for old in &before.routers {
+        let new = after.machine(&old.name).unwrap();
+        for segment in &old.evpn.segments {
+            let again = new.evpn.segments.iter().find(|one| one.name == segment.name);
+            assert_eq!(again, Some(segment), "{}", old.name);
+        }
+        assert!(old.fabric.links.iter().all(|link| new.fabric.links.contains(link)));
+        assert_eq!(old.evpn.network, new.evpn.network);
+    }
+    let newcomer = &after.machine("hr0399").unwrap().evpn.segments[0];
+    let guests = &before.machine("er0211").unwrap().evpn.segments[1];
+    assert_eq!(newcomer.gateway.as_ref().unwrap().mac, guests.gateway.as_ref().unwrap().mac);
+    check_segments(&after);
+}
+
+#[test]
+fn tcp_in_a_segment_is_held_to_what_the_usual_paths_pass() {
+    // GRE over IPv6 at 1500 between two homes, and nothing else: the known value.
+    let segment = "[segment.members]\nvni = 100\nports = [\"er0211:eth6\", \"hr0301:eth5\"]\n";
+    let at = AS63806.find("[segment.members]").unwrap();
+    let end = AS63806.find("# Rooms at m-ibr1").unwrap();
+    let text = format!("{}{segment}\n{}", &AS63806[..at], &AS63806[end..]);
+    let plan = compiled(&text);
+    for name in ["er0211", "hr0301"] {
+        let wall = &plan.machine(name).unwrap().fabric.segment_walls[0];
+        assert_eq!((wall.clamp_v4, wall.clamp_v6), (Some(1366), Some(1346)), "{name}");
+    }
+    // A wire passes all of it.
+    let wire = text.replace("\"er0211:eth6\", \"hr0301:eth5\"", "\"er0211:eth6\", \"cr0201:eth5\"");
+    let wall = &compiled(&wire).machine("er0211").unwrap().fabric.segment_walls[0].clone();
+    assert_eq!((wall.clamp_v4, wall.clamp_v6), (None, None));
+}
+
+#[test]
+fn a_vlan_is_a_port_over_its_parent_and_an_etherip_end_a_tunnel_in_the_bridge() {
+    let segment = "[[segment.peering-lan.port]]\nat = \"er0112:eth9\"\nvlan = 12\n\
+                   [[segment.members.port]]\nat = \"er0112:eth9\"\nvlan = 13\nstorm-limit = 50\n";
+    let plan = compiled(&format!("{AS63806}\n{segment}"));
+    let er0112 = plan.machine("er0112").unwrap();
+    let link = |name: &str| er0112.fabric.links.iter().find(|link| link.name.as_str() == name).unwrap();
+    assert_eq!((&link("eth9").kind, link("eth9").master.as_ref()), (&LinkKind::Port, None));
+    let LinkKind::Vlan { parent, tag: 12 } = &link("eth9.12").kind else { panic!() };
+    assert_eq!(parent.as_str(), "eth9");
+    assert_eq!(link("eth9.13").master.as_ref().unwrap().as_str(), "seg-members");
+    let position = |name: &str| er0112.fabric.links.iter().position(|link| link.name.as_str() == name);
+    assert!(position("eth9") < position("eth9.12") && position("eth9") < position("eth9.13"));
+    let cr0102 = plan.machine("cr0102").unwrap();
+    let tunnel = cr0102.tunnels.last().unwrap();
+    assert_eq!((tunnel.name.as_str(), tunnel.mtu), ("eip-peering-lan", 1500));
+    let port = cr0102.fabric.links.iter().find(|link| link.name == tunnel.name).unwrap();
+    assert_eq!((&port.kind, port.master.as_ref().unwrap().as_str()), (&LinkKind::Tunnel, "seg-peering-lan"));
+}
+
+#[test]
+fn allow_comes_before_deny_and_the_outside_is_what_is_left() {
+    let told = AS63806.replace(
+        "deny = [\"mail\", \"segments\"]",
+        "deny = [\"outside\", \"network\", \"mail\", \"segments\"]\nallow = [\"segment.lounge\"]",
+    );
+    let plan = compiled(&format!(
+        "{told}\n{}",
+        &STRETCHED_FURTHER[STRETCHED_FURTHER.find("[segment.lounge]").unwrap()..]
+    ));
+    let er0211 = plan.machine("er0211").unwrap();
+    let forward = er0211.fabric.walls.iter().find(|wall| wall.hook == Hook::Forward).unwrap();
+    let of_guests =
+        forward.rules.iter().filter(|rule| rule.matches.iif == [IfName::new("seg-guests").unwrap()]);
+    let mut text = String::new();
+    readable(&serde_json::to_value(of_guests.collect::<Vec<_>>()).unwrap(), 0, &mut text);
+    insta::assert_snapshot!("reach", text);
 }
 
 /// What tells a router's tunnels apart: both outer addresses, the protocol and the key or port.
@@ -229,7 +317,21 @@ fn check_names(plan: &RouterPlan) {
 fn check_addresses(plan: &RouterPlan) {
     let link_local = format!("fe80::{:x}/64", plan.id);
     let links: HashSet<&IfName> = plan.fabric.links.iter().map(|link| &link.name).collect();
-    for link in plan.fabric.links.iter().filter(|link| link.master.is_none()) {
+    let mut routed = plan.evpn.segments.iter();
+    let bridges: HashSet<&IfName> = plan.evpn.segments.iter().map(|segment| &segment.bridge).collect();
+    let trunks: HashSet<&IfName> = plan
+        .fabric
+        .links
+        .iter()
+        .filter_map(|link| match &link.kind {
+            LinkKind::Vlan { parent, .. } => Some(parent),
+            _ => None,
+        })
+        .collect();
+    assert!(routed.all(|segment| links.contains(&segment.bridge)));
+    let carries =
+        |link: &&Link| link.master.is_none() && !bridges.contains(&link.name) && !trunks.contains(&link.name);
+    for link in plan.fabric.links.iter().filter(carries) {
         let own = plan.fabric.addresses.iter().filter(|address| address.link == link.name);
         assert!(own.into_iter().any(|address| address.prefix.to_string() == link_local), "{}", link.name);
     }
@@ -313,6 +415,109 @@ fn check_overlay(network: &NetworkPlan) {
     assert!(paths.iter().all(|(ours, theirs)| paths.contains(&(theirs, ours))));
 }
 
+/// All routers of a segment agree on what it is, and each says something of its own by which it is
+/// told apart.
+fn check_segments(network: &NetworkPlan) {
+    let mut rds = HashSet::new();
+    let mut own_macs = HashSet::new();
+    let mut targets: HashMap<String, &str> = HashMap::new();
+    let mut firsts: HashMap<&str, &SegmentConfig> = HashMap::new();
+    let mut preferences: HashMap<(String, u16), &str> = HashMap::new();
+    for plan in &network.routers {
+        check_walls(plan);
+        let numbers: HashSet<u16> = ports(plan).map(|port| port.number).collect();
+        assert_eq!(numbers.len(), ports(plan).count());
+        assert_eq!(plan.fabric.segment_walls.len(), plan.evpn.segments.len());
+        for segment in &plan.evpn.segments {
+            let first = *firsts.entry(&segment.name).or_insert(segment);
+            assert_eq!(segment.vni, first.vni);
+            assert_eq!(segment.stretch.is_some(), first.stretch.is_some(), "{}", segment.name);
+            if let (Some(stretch), Some(other)) = (&segment.stretch, &first.stretch) {
+                assert!(rds.insert(stretch.rd), "{}", stretch.rd);
+                assert_eq!((&stretch.import, &stretch.export), (&other.import, &other.export));
+                assert_eq!(stretch.vtep.is_ipv6(), other.vtep.is_ipv6());
+                for target in &stretch.import {
+                    let of = targets.entry(target.to_string()).or_insert(&segment.name);
+                    assert_eq!(*of, segment.name);
+                }
+            }
+            if let (Some(gateway), Some(other)) = (&segment.gateway, &first.gateway) {
+                assert_eq!((gateway.mac, gateway.link_local), (other.mac, other.link_local));
+                assert_eq!(
+                    (&gateway.addresses, gateway.dhcp.as_ref()),
+                    (&other.addresses, other.dhcp.as_ref())
+                );
+                assert!(own_macs.insert(gateway.own_mac) && gateway.own_mac != gateway.mac);
+                assert_eq!(gateway.mac.0[0] & 3, 2, "locally administered, unicast");
+                check_gateway(plan, segment, gateway);
+            }
+            for lan in segment.ports.iter().filter_map(|port| port.lan.as_ref()) {
+                let first = preferences.insert((lan.esi.to_string(), lan.preference), &plan.name);
+                assert_eq!(first, None);
+            }
+        }
+    }
+    let actives = preferences.keys().filter(|(_, preference)| *preference == 0).count();
+    let lans: HashSet<&String> = preferences.keys().map(|(esi, _)| esi).collect();
+    assert_eq!(actives, lans.len());
+}
+
+fn ports(plan: &RouterPlan) -> impl Iterator<Item = &SegmentPort> {
+    plan.evpn.segments.iter().flat_map(|segment| &segment.ports)
+}
+
+fn check_gateway(plan: &RouterPlan, segment: &SegmentConfig, gateway: &Gateway) {
+    let bridge = plan.fabric.links.iter().find(|link| link.name == segment.bridge).unwrap();
+    assert_eq!(bridge.mac, Some(gateway.mac));
+    let on_bridge: Vec<Prefix> = plan
+        .fabric
+        .addresses
+        .iter()
+        .filter(|address| address.link == segment.bridge)
+        .map(|address| address.prefix)
+        .collect();
+    let link_local = Prefix::new(gateway.link_local.into(), 64).unwrap();
+    let expected: Vec<Prefix> = [link_local].into_iter().chain(gateway.addresses.iter().copied()).collect();
+    assert_eq!(on_bridge, expected);
+    let originate = &plan.speaker.as_ref().unwrap().originate;
+    for address in &gateway.addresses {
+        assert!(originate.iter().any(|one| one.prefix == address.trunc() && !one.discard));
+    }
+}
+
+/// The walls speak of the bridges' real ports, and nobody but the segments' other routers may send
+/// VXLAN.
+fn check_walls(plan: &RouterPlan) {
+    let mut vteps = 0;
+    for (wall, segment) in plan.fabric.segment_walls.iter().zip(&plan.evpn.segments) {
+        assert_eq!(wall.bridge, segment.bridge);
+        assert_eq!(wall.vxlan.as_ref(), segment.stretch.as_ref().map(|stretch| &stretch.vxlan));
+        assert_eq!(wall.gateway.is_some(), segment.gateway.is_some() && segment.stretch.is_some());
+        let of_bridge = plan.fabric.links.iter().filter(|link| link.master.as_ref() == Some(&wall.bridge));
+        let expected: HashSet<&IfName> = of_bridge.map(|link| &link.name).collect();
+        let named = wall.ports.iter().map(|port| &port.link).chain(&wall.vxlan);
+        assert_eq!(named.collect::<HashSet<_>>(), expected);
+        for (port, told) in wall.ports.iter().zip(&segment.ports) {
+            assert_eq!((&port.link, port.starts_blocked), (&told.link, told.lan.is_some()));
+        }
+        vteps += usize::from(segment.stretch.is_some());
+    }
+    let input = plan.fabric.walls.iter().find(|wall| wall.hook == Hook::Input).unwrap();
+    let accepted = input.rules.iter().filter(|rule| {
+        rule.verdict == Verdict::Accept
+            && matches!(&rule.matches.protocol, Some(ProtocolMatch::Udp { ports, .. }) if ports.contains(&4789))
+    });
+    let own = plan.fabric.addresses.iter().filter(|address| address.link == IfName::loopback());
+    let own: Vec<Prefix> = own.map(|address| address.prefix).collect();
+    let mut rules = 0;
+    for rule in accepted {
+        assert!(!rule.matches.iif.is_empty() && !rule.matches.from.is_empty());
+        assert!(rule.matches.from.iter().all(|from| !own.contains(from)));
+        rules += 1;
+    }
+    assert!(rules <= 2 && (rules > 0 || vteps == 0 || plan.speaker.as_ref().unwrap().neighbours.is_empty()));
+}
+
 fn check_network(text: &str) {
     let network = compiled(text);
     let plans: HashMap<&str, &RouterPlan> =
@@ -323,6 +528,7 @@ fn check_network(text: &str) {
         check_addresses(plan);
         check_far_ends(&plans, plan);
     }
+    check_segments(&network);
     check_overlay(&network);
     assert_eq!(
         serde_json::to_vec(&network.routers).unwrap(),

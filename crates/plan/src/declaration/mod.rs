@@ -21,8 +21,10 @@ pub use tsumugi_core::bgp::config::Role;
 pub use tsumugi_core::router_plan::Engine;
 pub(crate) use values::word;
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
+use tsumugi_core::wire::bgp::RouteTarget;
 
 /// A list, or a single value said without brackets.
 /// A larger file is refused unread, so that memory stays bounded. A thousand routers need half a MB.
@@ -307,9 +309,107 @@ impl Link {
 pub struct Segment {
     pub name: Said<String>,
     pub vni: Said<Vni>,
+    /// Ports of which nothing more is said; empty if the key is unsaid.
     pub ports: List<PortRef>,
     /// The routers' address in the segment, with its prefix length.
     pub gateway: Option<List<Prefix>>,
+    pub dns: Option<List<IpAddr>>,
+    pub dhcp: Option<Said<AddressRange>>,
+    pub deny: Option<List<Reach>>,
+    pub allow: Option<List<Reach>>,
+    pub vtep: Option<Said<Vtep>>,
+    pub route_target: Option<List<RouteTarget>>,
+    pub index: Option<Said<u16>>,
+    /// `[[segment.NAME.port]]`
+    pub port: Vec<Said<SegmentPort>>,
+    /// `[[segment.NAME.etherip]]`
+    pub etherip: Vec<Said<EtherIpEnd>>,
+}
+
+impl Segment {
+    pub fn gateways(&self) -> &[Said<Prefix>] {
+        self.gateway.as_ref().map_or(&[], |list| list.as_slice())
+    }
+
+    pub fn denies(&self) -> &[Said<Reach>] {
+        self.deny.as_ref().map_or(&[], |list| list.as_slice())
+    }
+
+    pub fn allows(&self) -> &[Said<Reach>] {
+        self.allow.as_ref().map_or(&[], |list| list.as_slice())
+    }
+
+    /// The number that route distinguishers carry: the stated one, else the VNI if it fits.
+    pub fn index(&self) -> Option<u16> {
+        match &self.index {
+            Some(index) => Some(**index),
+            None => u16::try_from(self.vni.0).ok(),
+        }
+    }
+
+    /// Everywhere that hosts attach: `ports`, then `port`, then `etherip`.
+    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        let plain = self.ports.iter().map(|said| Place {
+            span: said.span(),
+            sound: said.sound().is_some(),
+            router: &said.router,
+            by: PlaceBy::Port { port: &said.port, vlan: None },
+            lan: None,
+            standby: None,
+            storm_limit: None,
+        });
+        let ports = self.port.iter().map(|said| Place {
+            span: said.at.span(),
+            sound: said.at.sound().is_some(),
+            router: &said.at.router,
+            by: PlaceBy::Port { port: &said.at.port, vlan: said.vlan.as_ref() },
+            lan: said.lan.as_ref(),
+            standby: said.standby.as_ref(),
+            storm_limit: said.storm_limit.as_ref(),
+        });
+        let tunnels = self.etherip.iter().map(|said| Place {
+            span: said.router.span(),
+            sound: said.router.sound().is_some(),
+            router: &said.router,
+            by: PlaceBy::EtherIp(said),
+            lan: said.lan.as_ref(),
+            standby: said.standby.as_ref(),
+            storm_limit: said.storm_limit.as_ref(),
+        });
+        plain.chain(ports).chain(tunnels)
+    }
+}
+
+/// Where hosts attach to a segment, whichever way it was said.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    pub span: std::ops::Range<usize>,
+    /// Whether the router (and the port) could be read.
+    pub sound: bool,
+    pub router: &'a str,
+    pub by: PlaceBy<'a>,
+    pub lan: Option<&'a Said<String>>,
+    pub standby: Option<&'a Said<bool>>,
+    pub storm_limit: Option<&'a Said<u32>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum PlaceBy<'a> {
+    Port { port: &'a IfName, vlan: Option<&'a Said<u16>> },
+    EtherIp(&'a Said<EtherIpEnd>),
+}
+
+impl Place<'_> {
+    /// Frames a second of each kind, unless the file says otherwise.
+    pub const STORM_LIMIT: u32 = 1000;
+
+    pub fn is_standby(&self) -> bool {
+        self.standby.is_some_and(|standby| **standby)
+    }
+
+    pub fn storm_limit(&self) -> u32 {
+        self.storm_limit.map_or(Place::STORM_LIMIT, |limit| **limit)
+    }
 }
 
 /// `router:port`
@@ -317,6 +417,72 @@ pub struct Segment {
 pub struct PortRef {
     pub router: String,
     pub port: IfName,
+}
+
+/// A port of a segment that says more than where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentPort {
+    pub at: Said<PortRef>,
+    pub vlan: Option<Said<u16>>,
+    pub lan: Option<Said<String>>,
+    pub standby: Option<Said<bool>>,
+    pub storm_limit: Option<Said<u32>>,
+}
+
+/// Our end of an EtherIP tunnel whose far end's LAN is a part of the segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtherIpEnd {
+    pub router: Said<String>,
+    pub over: Said<String>,
+    pub remote: Said<IpAddr>,
+    pub lan: Option<Said<String>>,
+    pub standby: Option<Said<bool>>,
+    pub storm_limit: Option<Said<u32>>,
+}
+
+/// IPv4 addresses from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRange {
+    pub first: Ipv4Addr,
+    pub last: Ipv4Addr,
+}
+
+/// The family that VXLAN goes over between routers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vtep {
+    Ipv4,
+    Ipv6,
+}
+
+/// What the hosts of a segment may not, or may all the same, send to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// TCP port 25, wherever.
+    Mail,
+    /// The networks of all other segments.
+    Segments,
+    /// Another segment's networks.
+    Segment(String),
+    /// The AS's own prefixes; pings of routers pass.
+    Network,
+    /// What is not the AS's own.
+    Outside,
+    /// Known so that people can be told: no plane's hosts ever reach another plane.
+    Management,
+}
+
+/// As the file spells it.
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reach::Mail => f.write_str("mail"),
+            Reach::Segments => f.write_str("segments"),
+            Reach::Segment(name) => write!(f, "segment.{name}"),
+            Reach::Network => f.write_str("network"),
+            Reach::Outside => f.write_str("outside"),
+            Reach::Management => f.write_str("management"),
+        }
+    }
 }
 
 /// `[peer.NAME]`: a network outside.

@@ -40,12 +40,15 @@ pub fn print(declaration: &Declaration) -> String {
         printer.table("[[link]]", link.comment(), &keys::LINK, link_lines(link));
     }
     for segment in &declaration.segments {
-        let lines = vec![
-            line("vni", &segment.vni),
-            line("ports", &segment.ports),
-            optional("gateway", &segment.gateway),
-        ];
-        printer.named("segment", &segment.name, &keys::SEGMENT, lines);
+        printer.named("segment", &segment.name, &keys::SEGMENT, segment_lines(segment));
+        let header = format!("[[segment.{}.port]]", key(&segment.name));
+        for port in &segment.port {
+            printer.table(&header, port.comment(), &keys::SEGMENT_PORT, port_lines(port));
+        }
+        let header = format!("[[segment.{}.etherip]]", key(&segment.name));
+        for end in &segment.etherip {
+            printer.table(&header, end.comment(), &keys::SEGMENT_ETHERIP, etherip_lines(end));
+        }
     }
     for peer in &declaration.peers {
         printer.named("peer", &peer.name, &keys::PEER, peer_lines(peer));
@@ -108,6 +111,42 @@ fn link_lines(link: &Link) -> Vec<Option<Line>> {
         optional("cost", &link.cost),
         optional("cleartext", &link.cleartext),
         optional("engine", &link.engine),
+    ]
+}
+
+fn segment_lines(segment: &Segment) -> Vec<Option<Line>> {
+    vec![
+        line("vni", &segment.vni),
+        line("ports", &segment.ports).filter(|_| !segment.ports.is_empty()),
+        optional("gateway", &segment.gateway),
+        optional("dns", &segment.dns),
+        optional("dhcp", &segment.dhcp),
+        optional("deny", &segment.deny),
+        optional("allow", &segment.allow),
+        optional("vtep", &segment.vtep),
+        optional("route-target", &segment.route_target),
+        optional("index", &segment.index),
+    ]
+}
+
+fn port_lines(port: &SegmentPort) -> Vec<Option<Line>> {
+    vec![
+        line("at", &port.at),
+        optional("vlan", &port.vlan),
+        optional("lan", &port.lan),
+        optional("standby", &port.standby),
+        optional("storm-limit", &port.storm_limit),
+    ]
+}
+
+fn etherip_lines(end: &EtherIpEnd) -> Vec<Option<Line>> {
+    vec![
+        line("router", &end.router),
+        line("over", &end.over),
+        line("remote", &end.remote),
+        optional("lan", &end.lan),
+        optional("standby", &end.standby),
+        optional("storm-limit", &end.storm_limit),
     ]
 }
 
@@ -288,6 +327,9 @@ print_as! {
     Vni, |vni| vni.0.to_string();
     IfName, |port| quoted(port.as_str());
     PortRef, |port| quoted(&format!("{}:{}", port.router, port.port));
+    AddressRange, |range| quoted(&format!("{}-{}", range.first, range.last));
+    RouteTarget, |target| quoted(&target.to_string());
+    Reach, |reach| quoted(&reach.to_string());
     IpAddr, |address| quoted(&address.to_string());
     Prefix, |prefix| quoted(&prefix.to_string());
     LineAddress, |address| quoted(&match address {
@@ -305,6 +347,7 @@ print_as! {
     Engine, |word| quoted(word.word());
     LinkBy, |word| quoted(word.word());
     PeerBy, |word| quoted(word.word());
+    Vtep, |word| quoted(word.word());
     Role, |word| quoted(word.word());
 }
 

@@ -354,8 +354,44 @@ impl Reader {
         Segment {
             name,
             vni: self.required(f, "vni"),
-            ports: self.required(f, "ports"),
+            ports: self.optional(f, "ports").unwrap_or_else(|| Said::new(Vec::new(), f.span.clone())),
             gateway: self.optional(f, "gateway"),
+            dns: self.optional(f, "dns"),
+            dhcp: self.optional(f, "dhcp"),
+            deny: self.optional(f, "deny"),
+            allow: self.optional(f, "allow"),
+            vtep: self.optional(f, "vtep"),
+            route_target: self.optional(f, "route-target"),
+            index: self.optional(f, "index"),
+            port: self
+                .many(f, "port")
+                .into_iter()
+                .map(|(span, f)| {
+                    let port = SegmentPort {
+                        at: self.required(&f, "at"),
+                        vlan: self.optional(&f, "vlan"),
+                        lan: self.optional(&f, "lan"),
+                        standby: self.optional(&f, "standby"),
+                        storm_limit: self.optional(&f, "storm-limit"),
+                    };
+                    self.said(port, span)
+                })
+                .collect(),
+            etherip: self
+                .many(f, "etherip")
+                .into_iter()
+                .map(|(span, f)| {
+                    let end = EtherIpEnd {
+                        router: self.required(&f, "router"),
+                        over: self.required(&f, "over"),
+                        remote: self.required(&f, "remote"),
+                        lan: self.optional(&f, "lan"),
+                        standby: self.optional(&f, "standby"),
+                        storm_limit: self.optional(&f, "storm-limit"),
+                    };
+                    self.said(end, span)
+                })
+                .collect(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! what the reader itself goes by, with its ranges, words and texts, so that reader and schema
 //! cannot drift apart, and a derived schema would know only Rust's types.
 
-use super::keys::{FILE, Kind, LINE_CLIENTS, LINE_KINDS, Table, all};
+use super::keys::{FILE, Kind, LINE_CLIENTS, LINE_KINDS, REACHES, Table, all};
 use serde_json::{Map, Value, json};
 
 /// The schema, with each key's meaning in English (`description`) and Japanese (`x-ja`).
@@ -49,6 +49,13 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Name(_) => text(NAME.into()),
         Kind::Port => text(r"^[^/:\s]{1,15}$".into()),
         Kind::PortRef => text(r"^[a-z0-9-]+:[^/:\s]{1,15}$".into()),
+        Kind::AddressRange => text(format!("^{V4} *- *{V4}$")),
+        Kind::RouteTarget => text(format!(r"^(\d{{1,10}}|{V4}):\d{{1,10}}$")),
+        Kind::Reach => {
+            let words: Vec<&str> = REACHES.iter().copied().filter(|word| !word.contains('.')).collect();
+            let segment = NAME.trim_start_matches('^');
+            json!({ "anyOf": [{ "enum": words }, text(format!(r"^segment\.{segment}"))] })
+        }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Integer { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Prefix | Kind::AddressWithLength => text(format!(r"^({V4}|{V6})/\d{{1,3}}$")),

@@ -134,6 +134,64 @@ impl Read for PortRef {
     }
 }
 
+impl Read for AddressRange {
+    fn read(
+        reader: &mut Reader,
+        kind: &'static Kind,
+        value: &toml::Spanned<DeValue>,
+    ) -> Option<AddressRange> {
+        let text = text(reader, kind, value)?;
+        let read = text.split_once('-').and_then(|(first, last)| {
+            Some(AddressRange { first: first.trim().parse().ok()?, last: last.trim().parse().ok()? })
+        });
+        if read.is_none() {
+            reader.tell(value.span(), Reading::BadAddressRange { text: text.into() });
+        }
+        read
+    }
+    fn placeholder() -> AddressRange {
+        AddressRange { first: Ipv4Addr::UNSPECIFIED, last: Ipv4Addr::UNSPECIFIED }
+    }
+}
+
+impl Read for RouteTarget {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<RouteTarget> {
+        let text = text(reader, kind, value)?;
+        // The library reads other spellings too; one thing is written in one way here.
+        let usual = text.contains(':') && text.bytes().all(|b| b.is_ascii_digit() || b":.".contains(&b));
+        let read = text.parse::<RouteTarget>().ok().filter(|_| usual);
+        if read.is_none() {
+            reader.tell(value.span(), Reading::BadRouteTarget { text: text.into() });
+        }
+        read
+    }
+    fn placeholder() -> RouteTarget {
+        RouteTarget::of_two_octet_as(0, 0)
+    }
+}
+
+impl Read for Reach {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<Reach> {
+        Some(match text(reader, kind, value)? {
+            "mail" => Reach::Mail,
+            "segments" => Reach::Segments,
+            "network" => Reach::Network,
+            "outside" => Reach::Outside,
+            "management" => Reach::Management,
+            text => match text.strip_prefix("segment.") {
+                Some(name) => Reach::Segment(name.into()),
+                None => {
+                    unknown_word(reader, text, keys::REACHES, value);
+                    return None;
+                }
+            },
+        })
+    }
+    fn placeholder() -> Reach {
+        Reach::Mail
+    }
+}
+
 impl Read for IpAddr {
     fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<IpAddr> {
         let text = text(reader, kind, value)?;
@@ -317,5 +375,6 @@ words! {
     Engine, keys::ENGINES, [Auto, Kernel, Userspace];
     LinkBy, keys::LINK_BY, [Ethernet, Gre, EtherIp, WireGuard];
     PeerBy, keys::PEER_BY, [EtherIp, Gretap, Ethernet];
+    Vtep, keys::VTEPS, [Ipv4, Ipv6];
     Role, keys::ROLES, [Provider, Peer, Customer];
 }

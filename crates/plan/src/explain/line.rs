@@ -175,6 +175,9 @@ fn port_use(what: &PortUse) -> (String, String) {
         PortUse::Uplink(name) => (format!("uplink {name}"), format!("回線 {name}")),
         PortUse::Link(far) => (format!("the link to {far}"), format!("{far}へのリンク")),
         PortUse::Segment(name) => (format!("segment {name}"), format!("セグメント {name}")),
+        PortUse::Vlan(name, tag) => {
+            (format!("segment {name} with VLAN {tag}"), format!("セグメント {name}(VLAN {tag})"))
+        }
         PortUse::Peer(name) => (format!("peer {name}"), format!("ピア {name}")),
         PortUse::Management => ("the management switch".into(), "管理用スイッチ".into()),
     }

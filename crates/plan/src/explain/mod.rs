@@ -1,5 +1,6 @@
 //! Words for people, in English and Japanese: all that the plan's reasons are called.
 
+mod carried;
 mod line;
 mod link;
 mod management;

@@ -2,10 +2,10 @@
 //! be added up by eye.
 
 use super::Lang;
-use crate::compile::{Subject, Subjects, Where};
+use crate::compile::{SEGMENT_MTU, Subject, Subjects, Where};
 use crate::declaration::Declaration;
 use std::fmt::Write;
-use tsumugi_core::mtu::{Account, IPV6_FRAGMENT, Ip, Line, Part, TCP, Way, Wrapping};
+use tsumugi_core::mtu::{self, Account, IPV6_FRAGMENT, Ip, Line, Part, TCP, Way, Wrapping};
 
 /// The arithmetic of a file's links, connections, overlay and segments, of a file that `check`
 /// finds nothing wrong with. `which` is `a-b`, the name of an interface, a peer, `management` or
@@ -32,10 +32,20 @@ pub fn explain(declaration: &Declaration, which: Option<&str>, lang: Lang) -> Re
     }
     let mut text = String::new();
     for (way, of) in groups {
-        for subject in of {
+        for subject in &of {
             let _ = writeln!(text, "{}", title(subject, lang));
         }
-        for line in lines(&way.account(), lang) {
+        let mut account = way.account();
+        let vtep = match of[0].place {
+            Where::SegmentsOver { vtep, .. } => Some(vtep),
+            _ => None,
+        };
+        // TCP is inside the inner packet: what holds it down stands below.
+        account.lines.retain(|line| vtep.is_none() || !matches!(line, Line::Mss { .. }));
+        for line in lines(&account, lang) {
+            let _ = writeln!(text, "  {line}");
+        }
+        for line in vtep.into_iter().flat_map(|vtep| segment_lines(&way, vtep, lang)) {
             let _ = writeln!(text, "  {line}");
         }
         text.push('\n');
@@ -83,7 +93,41 @@ fn title(subject: &Subject, lang: Lang) -> String {
         (Where::Segments, Lang::Ja) => {
             format!("セグメント: {wrapping}。内部リンクは{}", subject.way.path_mtu)
         }
+        (Where::SegmentsOver { ends, vtep }, Lang::En) => format!(
+            "segments over {} - {}: a full frame, by then one packet of VXLAN / {}, in {wrapping}",
+            ends[0],
+            ends[1],
+            ip_name(*vtep)
+        ),
+        (Where::SegmentsOver { ends, vtep }, Lang::Ja) => format!(
+            "セグメント、{} - {}: 最大のフレームがVXLAN / {}の1パケットになり、{wrapping}で運ばれる",
+            ends[0],
+            ends[1],
+            ip_name(*vtep)
+        ),
     }
+}
+
+/// What TCP inside a segment is held to so that it fits one outer packet of this link.
+fn segment_lines(link: &Way, vtep: Ip, lang: Lang) -> Vec<String> {
+    let whole = link.largest_inner(1);
+    let way = mtu::segment(vtep, whole, SEGMENT_MTU, false);
+    if !way.needs_clamp() {
+        return Vec::new();
+    }
+    let around = way.whole(0);
+    let of = |ip: Ip| {
+        let (mss, header, name) = (way.mss(ip), ip.header(), ip_name(ip));
+        match lang {
+            Lang::En => format!(
+                "  {mss:5}  MSS with which TCP over {name} in a segment fits one outer packet: {whole} - {around} - {header} - {TCP}"
+            ),
+            Lang::Ja => format!(
+                "  {mss:5}  セグメント内の{name}のTCPが外側1パケットに収まるMSS: {whole} - {around} - {header} - {TCP}"
+            ),
+        }
+    };
+    Ip::BOTH.map(of).to_vec()
 }
 
 /// What carries it, and over which family.
@@ -122,7 +166,7 @@ fn words(account: &Account, line: &Line, lang: Lang) -> String {
         (Line::FragmentCapacity { ip, first, last }, lang) => {
             fragment_words(way.path_mtu, *ip, *first, *last, lang)
         }
-        (Line::Packets { sizes }, lang) => packet_words(sizes, is_wire, lang),
+        (Line::Packets { sizes }, lang) => packet_words(sizes, way.wrapping, lang),
         (Line::LargestInner { packets: 1, bytes }, Lang::En) => {
             format!("  {bytes:5}  the largest inner packet that leaves as one outer packet")
         }
@@ -165,11 +209,15 @@ fn fragment_words(path_mtu: u32, ip: Ip, first: u32, last: u32, lang: Lang) -> S
     }
 }
 
-fn packet_words(sizes: &[u32], is_wire: bool, lang: Lang) -> String {
+fn packet_words(sizes: &[u32], wrapping: Wrapping, lang: Lang) -> String {
+    let is_wire = wrapping == Wrapping::Ethernet;
+    let is_vxlan = matches!(wrapping, Wrapping::Vxlan { .. });
     let sum = sizes.iter().map(u32::to_string).collect::<Vec<_>>().join(" + ");
     match (sizes.len(), lang) {
         (0, Lang::En) if is_wire => "      0  nothing leaves: a wire cuts nothing".into(),
         (0, Lang::Ja) if is_wire => "      0  送れません。線の上では分割しないためです".into(),
+        (0, Lang::En) if is_vxlan => "      0  nothing leaves: VXLAN is never cut (RFC 7348 4.3)".into(),
+        (0, Lang::Ja) if is_vxlan => "      0  送れません。VXLANは分割しません(RFC 7348 4.3)".into(),
         (0, Lang::En) => "      0  nothing leaves: the path has no room for a fragment".into(),
         (0, Lang::Ja) => "      0  送れません。フラグメントを入れる余地がありません".into(),
         (1, Lang::En) if is_wire => "      1  packet, uncut".into(),

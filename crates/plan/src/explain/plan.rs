@@ -21,6 +21,7 @@ pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
             overlay_lines(&mut text, plan, lang);
         }
     }
+    super::carried::lines(&mut text, plan, lang);
     if let Some(speaker) = &plan.speaker {
         speaker_lines(&mut text, speaker, lang);
     }
@@ -189,6 +190,8 @@ mod tests {
         let network = compile(&declaration).expect("a plan");
         let of = |name: &str, lang| summary(network.machine(name).expect("a machine of the file"), lang);
         insta::assert_snapshot!("summary_en", [of("cr0102", Lang::En), of("hr0303", Lang::En)].join("\n"));
+        insta::assert_snapshot!("segments_en", of("er0211", Lang::En));
+        insta::assert_snapshot!("segments_ja", of("er0112", Lang::Ja));
         insta::assert_snapshot!("summary_ja", [of("cr0102", Lang::Ja), of("hana", Lang::Ja)].join("\n"));
     }
 }

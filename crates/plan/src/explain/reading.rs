@@ -84,6 +84,18 @@ fn texts(kind: &Reading) -> Words {
             format!("`{text}`では、どのルーターのどのポートか分かりません"),
             "\"er0111:eth5\"のように「ルーター:ポート」と書いてください",
         ),
+        Reading::BadAddressRange { text } => Words::new(
+            format!("`{text}` is not a range of IPv4 addresses"),
+            "write the first and the last address with a hyphen between them, such as \"192.0.2.10-192.0.2.20\"",
+            format!("`{text}`はIPv4アドレスの範囲ではありません"),
+            "\"192.0.2.10-192.0.2.20\"のように、最初と最後のアドレスをハイフンでつないで書いてください",
+        ),
+        Reading::BadRouteTarget { text } => Words::new(
+            format!("`{text}` is not a route target"),
+            "write an AS number, a colon and a number, such as \"63806:100\": up to 4294967295 behind an AS number of 16 bits, up to 65535 behind a longer one",
+            format!("`{text}`はルートターゲットではありません"),
+            "\"63806:100\"のように、AS番号、コロン、番号の順に書いてください(16ビットのAS番号なら4294967295まで、それより大きいAS番号なら65535まで)",
+        ),
         Reading::BadPrefix { text } => Words::new(
             format!("`{text}` is not an IP address with its prefix length"),
             "write an address, a slash and the length, such as \"192.0.2.1/24\" or \"2001:db8::1/64\"",
@@ -179,12 +191,6 @@ fn not_yet(what: NotYet) -> Words {
             "GENEVEはまだ実装されていません",
             "etheripまたはgretapを、相手がケーブルでつながっているならethernetを使ってください",
         ),
-        NotYet::Evpn => Words::new(
-            "a segment that stretches over several routers needs EVPN, which is not built yet",
-            "let all ports of the segment be of one router, or give each router a segment of its own",
-            "複数のルーターにまたがるセグメントにはEVPNが必要ですが、まだ実装されていません",
-            "セグメントのポートを1台のルーターにまとめるか、ルーターごとに別のセグメントにしてください",
-        ),
     }
 }
 
@@ -213,6 +219,8 @@ fn expected_words(kind: &Kind) -> (&'static str, &'static str) {
         Kind::Name(_) => ("a name in quotation marks", "引用符で囲んだ名前"),
         Kind::Port => ("a port's name in quotation marks", "引用符で囲んだポートの名前"),
         Kind::PortRef => ("a router's port in quotation marks", "引用符で囲んだルーターのポート"),
+        Kind::AddressRange => ("two IPv4 addresses in quotation marks", "引用符で囲んだ2つのIPv4アドレス"),
+        Kind::RouteTarget => ("a route target in quotation marks", "引用符で囲んだルートターゲット"),
         Kind::Flag => ("true or false", "trueかfalse"),
         Kind::Integer { .. } => ("a whole number", "整数"),
         Kind::Prefix => ("a prefix in quotation marks", "引用符で囲んだプレフィックス"),
@@ -220,7 +228,7 @@ fn expected_words(kind: &Kind) -> (&'static str, &'static str) {
             ("an address with its length in quotation marks", "引用符で囲んだ長さ付きのアドレス")
         }
         Kind::Address => ("an address in quotation marks", "引用符で囲んだアドレス"),
-        Kind::Word(_) | Kind::LineKind => ("a word in quotation marks", "引用符で囲んだ語"),
+        Kind::Word(_) | Kind::LineKind | Kind::Reach => ("a word in quotation marks", "引用符で囲んだ語"),
         Kind::List(_) | Kind::ListOrNone(_) => ("a list in brackets", "角括弧で囲んだリスト"),
         Kind::OneOrMore(_) => ("a text, or a list of them", "テキストかそのリスト"),
         Kind::Pair(_) => ("a list of two", "2つの値のリスト"),
@@ -235,6 +243,9 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::Text | Kind::Name(_) => "\"…\"".into(),
         Kind::Port => "\"eth0\"".into(),
         Kind::PortRef => "\"router:eth0\"".into(),
+        Kind::AddressRange => "\"192.0.2.10-192.0.2.20\"".into(),
+        Kind::RouteTarget => "\"64500:100\"".into(),
+        Kind::Reach => "\"segments\"".into(),
         Kind::Flag => "true".into(),
         Kind::Integer { least, .. } => least.to_string(),
         Kind::Prefix => "\"2001:db8::/32\"".into(),
@@ -248,7 +259,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::Pair(inner) => format!("[{0}, {0}]", example(inner)),
         Kind::One(table) => format!("[{}]", table.name),
         Kind::Named(table) => format!("[{}.NAME]", table.name),
-        Kind::Many(table) => format!("[[{}]]", table.name.replace("peer.", "peer.NAME.")),
+        Kind::Many(table) => format!("[[{}]]", table.name.replace('.', ".NAME.")),
     }
 }
 

@@ -14,6 +14,12 @@ pub enum Kind {
     Port,
     /// `router:port`.
     PortRef,
+    /// Two IPv4 addresses, `FIRST-LAST`.
+    AddressRange,
+    /// `ASN:NUMBER`.
+    RouteTarget,
+    /// What `deny` and `allow` speak of: one of [`REACHES`], where NAME is a segment's.
+    Reach,
     Flag,
     Integer {
         least: u64,
@@ -92,6 +98,8 @@ pub const TABLES: &[&str] = &["full", "default"];
 pub const ENGINES: &[&str] = &["auto", "kernel", "userspace"];
 pub const LINK_BY: &[&str] = &["ethernet", "gre", "etherip", "wireguard"];
 pub const PEER_BY: &[&str] = &["etherip", "gretap", "ethernet"];
+pub const VTEPS: &[&str] = &["ipv4", "ipv6"];
+pub const REACHES: &[&str] = &["mail", "segments", "segment.NAME", "network", "outside"];
 pub const ROLES: &[&str] = &["provider", "peer", "customer"];
 
 /// The spellings of the kinds of line.
@@ -148,7 +156,7 @@ pub static FILE: Table = Table {
             "A link from router to router.",
             "ルーターどうしのリンク。";
         "segment", Kind::Named(&SEGMENT), optional,
-            "An Ethernet network of hosts.",
+            "An Ethernet network of hosts, on one router or stretched over several.",
             "ホストをつなぐイーサネットのセグメント。";
         "peer", Kind::Named(&PEER), optional,
             "A network outside, and where it is connected.",
@@ -318,12 +326,87 @@ pub static SEGMENT: Table = Table {
         "vni", Kind::Integer { least: 1, most: 16_777_215 }, required,
             "Unique among segments: its VXLAN network identifier.",
             "セグメントごとに異なるVXLANの識別番号。";
-        "ports", Kind::List(&Kind::PortRef), required,
-            "Where hosts attach: router:port.",
-            "ホストがつながる場所: ルーター:ポート。";
+        "ports", Kind::List(&Kind::PortRef), optional,
+            "Where hosts attach: router:port. A port that says more is a table [[segment.NAME.port]].",
+            "ホストがつながる場所: ルーター:ポート。細かい設定があるポートは[[segment.NAME.port]]に書きます。";
         "gateway", Kind::OneOrMore(&Kind::AddressWithLength), optional,
-            "The hosts' gateway with its prefix length, from the AS's prefixes.",
-            "ホストのゲートウェイのアドレスと長さ。prefixesの中から取ります。";
+            "The hosts' gateway with its prefix length, from the AS's prefixes: every router that carries the segment is it.",
+            "ホストのゲートウェイのアドレスと長さ。prefixesの中から取ります。セグメントを持つすべてのルーターが同じゲートウェイになります。";
+        "dns", Kind::OneOrMore(&Kind::Address), optional,
+            "DNS servers that hosts are told of.",
+            "ホストに知らせるDNSサーバー。";
+        "dhcp", Kind::AddressRange, optional,
+            "IPv4 addresses for hosts that ask: FIRST-LAST.",
+            "要求したホストに配るIPv4アドレス: 最初-最後。";
+        "deny", Kind::List(&Kind::Reach), optional,
+            "What hosts may not send to, replies included: mail (TCP 25), segments (all others), segment.NAME, network (the AS's prefixes; pings of routers pass), outside.",
+            "ホストからの送信を(返事も含めて)禁止する先: mail(TCP 25)、segments(ほかの全セグメント)、segment.NAME、network(ASのprefixes。ルーターへのpingは通します)、outside(外)。";
+        "allow", Kind::List(&Kind::Reach), optional,
+            "Exceptions to deny, in the same words: they are looked at first.",
+            "denyの例外。同じ語で書き、denyより先に調べます。";
+        "vtep", Kind::Word(VTEPS), optional,
+            "The family that VXLAN goes over between routers; ipv4 if unsaid and the routers have such loopbacks.",
+            "ルーター間のVXLANに使うIPの種類。省略時は、ループバックにIPv4があればipv4。";
+        "route-target", Kind::OneOrMore(&Kind::RouteTarget), optional,
+            "ASN:NUMBER that mark the segment's routes; the public AS number and the VNI if unsaid. The first marks ours, all are taken.",
+            "セグメントの経路の印、ASN:番号。省略時はAS番号:VNI。最初のものを付け、どれが付いた経路も受け取ります。";
+        "index", Kind::Integer { least: 1, most: 65_535 }, optional,
+            "Unique among segments: stands in route distinguishers where the VNI is larger than 65535.",
+            "セグメントごとに異なる番号。VNIが65535より大きいとき、経路識別子に使います。";
+        "port", Kind::Many(&SEGMENT_PORT), optional,
+            "A port that says more than where it is.",
+            "場所のほかにも設定があるポート。";
+        "etherip", Kind::Many(&SEGMENT_ETHERIP), optional,
+            "A tunnel to a hardware router or another box whose LAN becomes a part of the segment.",
+            "ハードウェアルーターなどへのトンネル。その先のLANがセグメントの一部になります。";
+    },
+};
+
+/// Frames a second.
+const STORM_LIMIT: Kind = Kind::Integer { least: 1, most: 1_000_000 };
+
+pub static SEGMENT_PORT: Table = Table {
+    name: "segment.port",
+    keys: keys! {
+        "at", Kind::PortRef, required,
+            "Where it is: router:port.",
+            "場所: ルーター:ポート。";
+        "lan", Kind::Text, optional,
+            "The name of the LAN behind it, where the same LAN hangs on another router's port too.",
+            "つながっているLANの名前。同じLANが別のルーターのポートにもつながるときに書きます。";
+        "standby", Kind::Flag, optional,
+            "True: forwards only while the ports of the LAN before it are gone.",
+            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
+        "vlan", Kind::Integer { least: 1, most: 4094 }, optional,
+            "Only the frames of this VLAN (IEEE 802.1Q), without their tag.",
+            "このVLAN(IEEE 802.1Q)のフレームだけを、タグを外して使います。";
+        "storm-limit", STORM_LIMIT, optional,
+            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 1000 if unsaid.",
+            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は1000。";
+    },
+};
+
+pub static SEGMENT_ETHERIP: Table = Table {
+    name: "segment.etherip",
+    keys: keys! {
+        "router", ROUTER, required,
+            "Our router.",
+            "こちらのルーター。";
+        "over", UPLINK, required,
+            "Our uplink.",
+            "こちらのアクセス回線。";
+        "remote", Kind::Address, required,
+            "The tunnel's far end.",
+            "トンネルの相手側のアドレス。";
+        "lan", Kind::Text, optional,
+            "The name of the LAN behind it, where the same LAN hangs on another router too.",
+            "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。";
+        "standby", Kind::Flag, optional,
+            "True: forwards only while the ports of the LAN before it are gone.",
+            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
+        "storm-limit", STORM_LIMIT, optional,
+            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 1000 if unsaid.",
+            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は1000。";
     },
 };
 

@@ -6,7 +6,7 @@ use super::observe::Initial;
 use super::route::{NextHopInfo, RouteInfo, TargetInfo};
 use super::{Namespace, sysctl};
 use nix::errno::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use tsumugi_core::desired::{Desired, ROUTE_PROTOCOL, Route, RouteTarget};
@@ -28,6 +28,8 @@ pub enum ChangeError {
     /// The setting could not be written.
     Sysctl(io::Error),
     Walls(NftError),
+    /// The kernel has no 802.1Q.
+    NoVlan,
 }
 
 impl fmt::Display for ChangeError {
@@ -36,6 +38,7 @@ impl fmt::Display for ChangeError {
             ChangeError::Netlink(error) => error.fmt(f),
             ChangeError::Sysctl(error) => error.fmt(f),
             ChangeError::Walls(error) => error.fmt(f),
+            ChangeError::NoVlan => f.write_str("this kernel has no VLANs (802.1Q, module 8021q)"),
         }
     }
 }
@@ -60,15 +63,24 @@ pub struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Makes the changes in their order; returns those that failed.
-    pub fn apply(&mut self, changes: &[Change]) -> Vec<Failure> {
-        let mut failures = Vec::new();
+    /// Makes the changes in their order; returns those that were made and those that failed. What
+    /// needs a link that could not be made is neither: the link's failure says it all.
+    pub fn apply(&mut self, changes: Vec<Change>) -> (Vec<Change>, Vec<Failure>) {
+        let (mut made, mut failed) = (Vec::new(), Vec::new());
+        let mut absent: BTreeSet<IfName> = BTreeSet::new();
         for change in changes {
-            if let Err(error) = self.make(change) {
-                failures.push(Failure { change: change.clone(), error });
+            if change.link().is_some_and(|link| absent.contains(link)) {
+                continue;
+            }
+            match self.make(&change) {
+                Ok(()) => made.push(change),
+                Err(error) => {
+                    absent.extend(change.link().filter(|_| change.brings_link()).cloned());
+                    failed.push(Failure { change, error });
+                }
             }
         }
-        failures
+        (made, failed)
     }
 
     fn make(&mut self, change: &Change) -> Result<(), ChangeError> {
@@ -76,7 +88,10 @@ impl Applier<'_> {
             Change::SetSysctl(setting) => {
                 self.namespace.run(|| sysctl::write(setting)).map_err(ChangeError::Sysctl)?;
             }
-            Change::SetWalls => self.nft.apply(&self.desired.walls).map_err(ChangeError::Walls)?,
+            Change::SetWalls => {
+                let Desired { walls, segment_walls, .. } = self.desired;
+                self.nft.apply(walls, segment_walls).map_err(ChangeError::Walls)?;
+            }
             Change::RemoveRoute(route) => {
                 let route = self.route(route)?;
                 gone_is_well(self.netlink.delete_route(&route))?;
@@ -101,6 +116,16 @@ impl Applier<'_> {
                 from.add_macvlan(parent, name, self.namespace)?;
             }
             Change::MakeBridge(name) => self.netlink.add_bridge(name)?,
+            Change::MakeVxlan { name, vni, local } => self.netlink.add_vxlan(name, *vni, *local)?,
+            Change::MakeVlan { name, parent, tag } => self.make_vlan(name, parent, *tag)?,
+            Change::TuneBridge(link) => {
+                let index = self.index(link)?;
+                self.netlink.tune_bridge(index)?;
+            }
+            Change::TunePort(link) => {
+                let index = self.index(link)?;
+                self.netlink.tune_port(index)?;
+            }
             Change::SetAlias { link, alias } => {
                 let index = self.index(link)?;
                 self.netlink.set_alias(index, alias)?;
@@ -146,6 +171,14 @@ impl Applier<'_> {
         let index = self.netlink.index(name)?;
         self.indexes.insert(name.clone(), index);
         Ok(index)
+    }
+
+    fn make_vlan(&mut self, name: &IfName, parent: &IfName, tag: u16) -> Result<(), ChangeError> {
+        let parent = self.index(parent)?;
+        self.netlink.add_vlan(name, parent, tag).map_err(|error| match error.errno() {
+            Some(Errno::EOPNOTSUPP) => ChangeError::NoVlan,
+            _ => error.into(),
+        })
     }
 
     /// The tag goes first: whoever watches the initial namespace must not take it for ours.

@@ -1,11 +1,14 @@
 //! Interfaces: what they are, and every change to one.
 
 use super::Namespace;
+use super::bridge;
 use super::netlink::{Answer, Netlink, NetlinkError};
+use super::vxlan::{self, VxlanInfo};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, InfoVeth, LinkAttribute,
-    LinkExtentMask, LinkFlags, LinkInfo as Info, LinkLayerType, LinkMessage, MacVlanMode,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoVeth,
+    InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo as Info, LinkLayerType, LinkMessage,
+    MacVlanMode,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
@@ -36,6 +39,12 @@ pub struct LinkInfo {
     /// Whether the kernel gives it link-local addresses by itself.
     pub makes_link_local: bool,
     pub loopback: bool,
+    /// Of a VXLAN device.
+    pub vxlan: Option<VxlanInfo>,
+    /// The tag of a VLAN device.
+    pub vlan: Option<u16>,
+    /// Of a bridge, and of a VXLAN device that is a port of one: whether it is set as ours are.
+    pub tuned: bool,
 }
 
 /// One end of a pair of wires.
@@ -129,6 +138,23 @@ impl Netlink {
         self.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 
+    /// The frames of one VLAN of `parent`, of the same namespace.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP where the kernel has no 802.1Q; EEXIST if the name or the tag on it is taken.
+    pub fn add_vlan(&mut self, name: &IfName, parent: u32, tag: u16) -> Answer<()> {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            LinkAttribute::IfName(name.as_str().into()),
+            LinkAttribute::Link(parent),
+            LinkAttribute::LinkInfo(vec![
+                Info::Kind(InfoKind::Vlan),
+                Info::Data(InfoData::Vlan(vec![InfoVlan::Id(tag)])),
+            ]),
+        ];
+        self.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
     /// # Errors
     /// Those of netlink; ENODEV if it is gone already.
     pub fn delete_link(&mut self, index: u32) -> Answer<()> {
@@ -197,7 +223,7 @@ impl Netlink {
     }
 }
 
-fn message_for(index: u32) -> LinkMessage {
+pub(super) fn message_for(index: u32) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = index;
     message
@@ -238,6 +264,9 @@ pub(super) fn link_of(message: &RouteNetlinkMessage) -> Option<LinkInfo> {
         carrier: header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         makes_link_local: true,
         loopback: header.flags.contains(LinkFlags::Loopback),
+        vxlan: None,
+        vlan: None,
+        tuned: true,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -247,13 +276,7 @@ pub(super) fn link_of(message: &RouteNetlinkMessage) -> Option<LinkInfo> {
             LinkAttribute::Controller(index) => link.master = Some(*index),
             LinkAttribute::Link(index) => link.parent = Some(*index),
             LinkAttribute::Address(bytes) if ethernet => link.mac = bytes.as_slice().try_into().ok().map(Mac),
-            LinkAttribute::LinkInfo(infos) => {
-                for info in infos {
-                    if let Info::Kind(kind) = info {
-                        link.kind = kind.to_string();
-                    }
-                }
-            }
+            LinkAttribute::LinkInfo(infos) => infos.iter().for_each(|info| kind_of(info, &mut link)),
             LinkAttribute::AfSpecUnspec(families) => {
                 for family in families {
                     let AfSpecUnspec::Inet6(settings) = family else { continue };
@@ -265,5 +288,23 @@ pub(super) fn link_of(message: &RouteNetlinkMessage) -> Option<LinkInfo> {
         }
     }
     link.name = name?;
+    // Of all ports only those towards other routers are set otherwise than the kernel sets them.
+    link.tuned |= link.kind != "bridge" && (link.vxlan.is_none() || link.master.is_none());
     Some(link)
+}
+
+fn kind_of(info: &Info, link: &mut LinkInfo) {
+    match info {
+        Info::Kind(kind) => link.kind = kind.to_string(),
+        Info::Data(InfoData::Bridge(settings)) => link.tuned = bridge::is_tuned(settings),
+        Info::PortData(InfoPortData::BridgePort(settings)) => link.tuned = bridge::is_port_tuned(settings),
+        Info::Data(InfoData::Vxlan(settings)) => link.vxlan = Some(vxlan::info_of(settings)),
+        Info::Data(InfoData::Vlan(settings)) => {
+            link.vlan = settings.iter().find_map(|setting| match setting {
+                InfoVlan::Id(tag) => Some(*tag),
+                _ => None,
+            });
+        }
+        _ => {}
+    }
 }

@@ -5,20 +5,31 @@
 
 pub mod address;
 pub mod apply;
+mod bridge;
+mod bridges;
+pub mod child;
 pub mod dynamic;
+pub mod entries;
+pub mod fdb;
+pub mod frame_socket;
 pub mod gre;
+pub mod learned;
 pub mod link;
 pub mod namespace;
 pub mod neighbour;
+mod neighbour_table;
 pub mod netlink;
 pub mod next_hop;
 pub mod nft;
 pub mod observe;
 pub mod plane;
+pub mod port_sets;
 pub mod route;
+mod segment_wall;
 mod sysctl;
 pub mod traffic;
 pub mod tun;
+mod vxlan;
 pub mod watch;
 pub mod wireguard;
 

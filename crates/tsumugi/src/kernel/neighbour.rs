@@ -1,5 +1,6 @@
-//! Permanent neighbours.
+//! Neighbours: the plan's permanent ones, those that EVPN has learned, and those that the kernel found.
 
+use super::fdb::Request;
 use super::netlink::{Answer, Netlink};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::neighbour::{
@@ -8,7 +9,7 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
-use tsumugi_core::desired::ROUTE_PROTOCOL;
+use tsumugi_core::desired::{BGP_ROUTE_PROTOCOL, ROUTE_PROTOCOL};
 use tsumugi_core::id::Mac;
 
 /// One permanent entry as the kernel holds it.
@@ -22,7 +23,39 @@ pub struct NeighbourInfo {
     pub ours: bool,
 }
 
+/// A neighbour that is not the plan's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostEntry {
+    /// Index of its interface.
+    pub link: u32,
+    pub address: IpAddr,
+    pub mac: Option<Mac>,
+    pub state: HostState,
+}
+
+/// How the kernel came to a neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostState {
+    /// It has answered, and its answer is still believed.
+    Resolved,
+    /// It is looked for, or has not answered.
+    Unresolved,
+    /// Learned by EVPN: ours.
+    Remote,
+    /// Set by somebody: the plan, a hand, the kernel for groups.
+    Set,
+}
+
 impl Netlink {
+    /// Every neighbour of the namespace, however it came about.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn hosts(&mut self) -> Answer<Vec<HostEntry>> {
+        let found = self.dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()))?;
+        Ok(found.iter().filter_map(host_of).collect())
+    }
+
     /// Every permanent neighbour of the namespace.
     ///
     /// # Errors
@@ -44,11 +77,77 @@ impl Netlink {
         self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
+    /// As if the host had answered the kernel itself: what waits for it is sent, and the entry ages.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn resolve_neighbour(&mut self, link: u32, address: IpAddr, mac: Mac) -> Answer<()> {
+        let mut message = message_for(link, address);
+        message.header.state = NeighbourState::Reachable;
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+        self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
     /// # Errors
     /// ENOENT if it is not there.
     pub fn delete_neighbour(&mut self, link: u32, address: IpAddr) -> Answer<()> {
         self.request(RouteNetlinkMessage::DelNeighbour(message_for(link, address)), 0)
     }
+}
+
+/// A host behind another router, in place of what stands there: such entries do not count against
+/// gc_thresh3, and what the kernel hears from the host itself does not change them.
+pub fn set_host(bridge: u32, address: IpAddr, mac: Mac) -> Request {
+    let mut message = message_for(bridge, address);
+    message.header.state = NeighbourState::Noarp;
+    message.header.flags = NeighbourFlags::ExtLearned;
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+    message.attributes.push(NeighbourAttribute::Protocol(RouteProtocol::Other(BGP_ROUTE_PROTOCOL)));
+    (RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// ENOENT if it is not there.
+pub fn delete_host(bridge: u32, address: IpAddr) -> Request {
+    (RouteNetlinkMessage::DelNeighbour(message_for(bridge, address)), 0)
+}
+
+/// The host that a message tells of or asks for; `None` for forwarding entries.
+pub(super) fn host_of(message: &RouteNetlinkMessage) -> Option<HostEntry> {
+    let (RouteNetlinkMessage::NewNeighbour(message)
+    | RouteNetlinkMessage::DelNeighbour(message)
+    | RouteNetlinkMessage::GetNeighbour(message)) = message
+    else {
+        return None;
+    };
+    let (mut address, mut mac, mut protocol) = (None, None, 0);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(to)) => address = Some(IpAddr::V4(*to)),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(to)) => address = Some(IpAddr::V6(*to)),
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = bytes.as_slice().try_into().ok().map(Mac),
+            NeighbourAttribute::Protocol(number) => protocol = u8::from(*number),
+            _ => {}
+        }
+    }
+    let header = &message.header;
+    let state = match header.state {
+        _ if header.flags.contains(NeighbourFlags::ExtLearned) && protocol == BGP_ROUTE_PROTOCOL => {
+            HostState::Remote
+        }
+        NeighbourState::Reachable | NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => {
+            HostState::Resolved
+        }
+        NeighbourState::None | NeighbourState::Incomplete | NeighbourState::Failed => HostState::Unresolved,
+        _ => HostState::Set,
+    };
+    Some(HostEntry { link: header.ifindex, address: address?, mac, state })
+}
+
+/// Whether a message that tells of a neighbour concerns the plan: a permanent one, or one of its own.
+pub(super) fn concerns_plan(message: &NeighbourMessage) -> bool {
+    let ours = NeighbourAttribute::Protocol(RouteProtocol::Other(ROUTE_PROTOCOL));
+    message.header.family != AddressFamily::Bridge
+        && (message.header.state == NeighbourState::Permanent || message.attributes.contains(&ours))
 }
 
 fn message_for(link: u32, address: IpAddr) -> NeighbourMessage {

@@ -1,13 +1,16 @@
-//! Walls in nftables: rendered to the text that `nft -f` takes as one transaction, in our own table.
+//! Walls in nftables: rendered to the text that `nft -f` takes as one transaction, in our own tables
+//! (one of the family inet, and with segments one of the family bridge).
 
 use super::Namespace;
+use super::port_sets::BLOCKED;
+use super::segment_wall::{self, Known, plain};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::process::{Command, Output, Stdio};
-use tsumugi_core::desired::{DropReason, Hook, Match, NFT_TABLE, ProtocolMatch, Verdict, Wall};
-use tsumugi_core::id::{IfName, Prefix};
+use tsumugi_core::desired::{DropReason, Hook, Match, NFT_TABLE, ProtocolMatch, SegmentWall, Verdict, Wall};
+use tsumugi_core::id::{IfName, Mac, Prefix};
 
 /// Why walls are not up, or not known.
 #[derive(Debug)]
@@ -47,23 +50,34 @@ pub struct Dropped {
 /// The walls of one namespace.
 pub struct Nft {
     namespace: Namespace,
-    /// What our table should be, as text; empty: no table.
+    /// What our tables should be, as text; empty: no table.
     wanted: String,
-    /// How `nft` lists a table made from `wanted`; found out only when it is needed.
+    /// How `nft` lists tables made from `wanted`; found out only when it is needed.
     listing: Option<String>,
+    /// What the sets of known MACs should hold, and what of it was not written yet (true: to be added).
+    known: Known,
+    unwritten: BTreeMap<(IfName, Mac), bool>,
 }
 
 impl Nft {
     pub fn new(namespace: Namespace) -> Nft {
-        Nft { namespace, wanted: String::new(), listing: None }
+        Nft {
+            namespace,
+            wanted: String::new(),
+            listing: None,
+            known: Known::new(),
+            unwritten: BTreeMap::new(),
+        }
     }
 
     /// What should be from now on.
     ///
     /// # Errors
     /// `Unspeakable`; then the earlier walls stay wanted.
-    pub fn want(&mut self, walls: &[Wall]) -> Result<(), NftError> {
-        let wanted = render(walls, &BTreeMap::new())?;
+    pub fn want(&mut self, walls: &[Wall], segments: &[SegmentWall]) -> Result<(), NftError> {
+        let nothing = (BTreeMap::new(), BTreeSet::new(), Known::new());
+        let wanted =
+            render(walls, &nothing.0)? + &segment_wall::render(segments, &nothing.0, &nothing.1, &nothing.2)?;
         if wanted != self.wanted {
             self.wanted = wanted;
             self.listing = None;
@@ -71,33 +85,105 @@ impl Nft {
         Ok(())
     }
 
-    /// Whether our table is exactly what is wanted, counts aside.
+    /// Whether our tables are exactly what is wanted, counts and what sets hold aside.
     ///
     /// # Errors
     /// Those of running `nft`.
     pub fn in_place(&mut self) -> Result<bool, NftError> {
-        let Some(found) = listed(&self.namespace)? else { return Ok(self.wanted.is_empty()) };
-        if self.wanted.is_empty() {
-            return Ok(false);
+        let found = listed(&self.namespace)?;
+        if self.wanted.is_empty() || found.is_empty() {
+            return Ok(self.wanted.is_empty() && found.is_empty());
         }
         if self.listing.is_none() {
             // The way `nft` prints a rule is its own: an empty namespace tells how it prints ours.
             let scratch = Namespace::unnamed().map_err(NftError::NotRun)?;
             run(&scratch, &["-f", "-"], &self.wanted)?;
-            self.listing = listed(&scratch)?;
+            self.listing = Some(listed(&scratch)?);
         }
         Ok(self.listing.as_ref() == Some(&found))
     }
 
-    /// Puts our table in place as one transaction; what was counted before is counted on.
+    /// Puts our tables in place as one transaction; what was counted before is counted on, and what was
+    /// blocked before is blocked.
     ///
     /// # Errors
     /// Those of running `nft`; what stood before stands on.
-    pub fn apply(&mut self, walls: &[Wall]) -> Result<(), NftError> {
+    pub fn apply(&mut self, walls: &[Wall], segments: &[SegmentWall]) -> Result<(), NftError> {
+        let counted = counters(&self.namespace)?;
+        let blocked = blocked(&self.namespace)?;
         let mut text = format!("table inet {NFT_TABLE} {{}}\ndelete table inet {NFT_TABLE}\n");
-        text += &render(walls, &counters(&self.namespace)?)?;
+        // A kernel may lack the family, and nobody without segments needs it.
+        if blocked.is_some() {
+            text += &format!("delete table bridge {NFT_TABLE}\n");
+        }
+        text += &render(walls, &counted)?;
+        let blocked = blocked.unwrap_or_default();
+        text += &segment_wall::render(segments, &counted, &blocked, &self.known)?;
+        run(&self.namespace, &["-f", "-"], &text)?;
+        self.unwritten.clear();
+        Ok(())
+    }
+
+    /// A MAC is, or is no longer, known to be behind another router: frames to it are for somebody
+    /// known, even if it never sends any. Written with the next [`Nft::write_known`].
+    pub fn set_known(&mut self, vxlan: &IfName, mac: Mac, known: bool) {
+        let macs = self.known.entry(vxlan.clone()).or_default();
+        if if known { macs.insert(mac) } else { macs.remove(&mac) } {
+            self.unwritten.insert((vxlan.clone(), mac), known);
+        }
+    }
+
+    /// Whether [`Nft::write_known`] has something to do.
+    pub fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// # Errors
+    /// Those of running `nft`. Walls that are put in place later hold all of it.
+    pub fn write_known(&mut self) -> Result<(), NftError> {
+        let mut lists: BTreeMap<(IfName, bool), Vec<String>> = BTreeMap::new();
+        for ((vxlan, mac), known) in std::mem::take(&mut self.unwritten) {
+            lists.entry((vxlan, known)).or_default().push(mac.to_string());
+        }
+        let mut text = String::new();
+        for ((vxlan, known), macs) in lists {
+            let set =
+                format!("element bridge {NFT_TABLE} known-{} {{ {} }}", plain(&vxlan)?, macs.join(", "));
+            let _ = writeln!(text, "add {set}");
+            if !known {
+                let _ = writeln!(text, "delete {set}");
+            }
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
         run(&self.namespace, &["-f", "-"], &text).map(|_| ())
     }
+}
+
+/// The ports that our bridge table holds as blocked; `None` if there is no such table.
+fn blocked(namespace: &Namespace) -> Result<Option<BTreeSet<IfName>>, NftError> {
+    #[derive(Deserialize)]
+    struct Listing {
+        nftables: Vec<Object>,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        set: Option<Set>,
+    }
+    #[derive(Deserialize)]
+    struct Set {
+        elem: Option<Vec<String>>,
+    }
+    let text = match run(namespace, &["-j", "list", "set", "bridge", NFT_TABLE, BLOCKED], "") {
+        Ok(text) => text,
+        Err(NftError::Refused(words)) if is_absence(&words) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let listing: Listing =
+        serde_json::from_str(&text).map_err(|error| NftError::Refused(format!("its JSON: {error}")))?;
+    let found = listing.nftables.into_iter().filter_map(|object| object.set?.elem).flatten();
+    Ok(Some(found.filter_map(|name| IfName::new(&name).ok()).collect()))
 }
 
 /// What the walls of a namespace have dropped so far, by reason; empty without walls.
@@ -115,18 +201,17 @@ pub fn counters(namespace: &Namespace) -> Result<BTreeMap<DropReason, Dropped>, 
     }
     #[derive(Deserialize)]
     struct Counter {
+        table: String,
         name: String,
         packets: u64,
         bytes: u64,
     }
-    if listed(namespace)?.is_none() {
-        return Ok(BTreeMap::new());
-    }
-    let text = run(namespace, &["-j", "list", "counters", "table", "inet", NFT_TABLE], "")?;
+    let text = run(namespace, &["-j", "list", "counters"], "")?;
     let listing: Listing =
         serde_json::from_str(&text).map_err(|error| NftError::Refused(format!("its JSON: {error}")))?;
     let found = listing.nftables.into_iter().filter_map(|object| object.counter);
     Ok(found
+        .filter(|counter| counter.table == NFT_TABLE)
         .filter_map(|counter| {
             let reason = DropReason::ALL.into_iter().find(|reason| reason.counter() == counter.name)?;
             Some((reason, Dropped { packets: counter.packets, bytes: counter.bytes }))
@@ -134,13 +219,21 @@ pub fn counters(namespace: &Namespace) -> Result<BTreeMap<DropReason, Dropped>, 
         .collect())
 }
 
-/// Our table without its counts; `None` if there is none.
-fn listed(namespace: &Namespace) -> Result<Option<String>, NftError> {
-    match run(namespace, &["-s", "list", "table", "inet", NFT_TABLE], "") {
-        Ok(text) => Ok(Some(text)),
-        Err(NftError::Refused(words)) if words.contains("No such file or directory") => Ok(None),
-        Err(error) => Err(error),
+/// Our tables without their counts and without what their named sets hold; empty if there are none.
+fn listed(namespace: &Namespace) -> Result<String, NftError> {
+    let mut listing = String::new();
+    for family in ["inet", "bridge"] {
+        match run(namespace, &["-s", "-t", "list", "table", family, NFT_TABLE], "") {
+            Ok(text) => listing += &text,
+            Err(NftError::Refused(words)) if is_absence(&words) => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(listing)
+}
+
+fn is_absence(words: &str) -> bool {
+    ["No such file or directory", "Operation not supported"].iter().any(|errno| words.contains(errno))
 }
 
 fn run(namespace: &Namespace, arguments: &[&str], input: &str) -> Result<String, NftError> {
@@ -383,19 +476,19 @@ mod tests {
         let namespace = Namespace::unnamed().unwrap();
         let mut nft = Nft::new(namespace.clone());
         assert!(nft.in_place().unwrap());
-        nft.want(&walls()).unwrap();
+        nft.want(&walls(), &[]).unwrap();
         assert!(!nft.in_place().unwrap());
-        nft.apply(&walls()).unwrap();
+        nft.apply(&walls(), &[]).unwrap();
         assert!(nft.in_place().unwrap());
         for change in ["flush chain inet tsumugi input", "add rule inet tsumugi output accept"] {
             run(&namespace, &["-f", "-"], change).unwrap();
             assert!(!nft.in_place().unwrap(), "{change}");
-            nft.apply(&walls()).unwrap();
+            nft.apply(&walls(), &[]).unwrap();
             assert!(nft.in_place().unwrap());
         }
-        nft.want(&[]).unwrap();
+        nft.want(&[], &[]).unwrap();
         assert!(!nft.in_place().unwrap());
-        nft.apply(&[]).unwrap();
+        nft.apply(&[], &[]).unwrap();
         assert!(nft.in_place().unwrap());
     }
 
@@ -405,7 +498,7 @@ mod tests {
         let mut nft = Nft::new(namespace.clone());
         let counted = BTreeMap::from([(DropReason::NoTransit, Dropped { packets: 3, bytes: 180 })]);
         run(&namespace, &["-f", "-"], &render(&walls(), &counted).unwrap()).unwrap();
-        nft.apply(&walls()).unwrap();
+        nft.apply(&walls(), &[]).unwrap();
         let found = counters(&namespace).unwrap();
         assert_eq!(found[&DropReason::NoTransit], Dropped { packets: 3, bytes: 180 });
         assert_eq!(found.len(), 3);

@@ -79,6 +79,14 @@ fn link(info: &LinkInfo, names: &Names, parents: &Names) -> ObservedLink {
             ObservedKind::Macvlan { parent: info.parent.and_then(|parent| parents.get(&parent).cloned()) }
         }
         "bridge" => ObservedKind::Bridge,
+        "vxlan" => match info.vxlan {
+            Some(vxlan) => ObservedKind::Vxlan { vni: vxlan.vni, local: vxlan.local, plain: vxlan.plain },
+            None => ObservedKind::Tunnel,
+        },
+        "vlan" => ObservedKind::Vlan {
+            parent: info.parent.and_then(|parent| names.get(&parent).cloned()),
+            tag: info.vlan.unwrap_or_default(),
+        },
         _ => ObservedKind::Tunnel,
     };
     ObservedLink {
@@ -90,6 +98,7 @@ fn link(info: &LinkInfo, names: &Names, parents: &Names) -> ObservedLink {
         master: info.master.and_then(|master| names.get(&master).cloned()),
         up: info.up,
         makes_link_local: info.makes_link_local,
+        tuned: info.tuned,
     }
 }
 

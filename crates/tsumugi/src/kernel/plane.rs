@@ -2,7 +2,9 @@
 
 use super::Namespace;
 use super::apply::{Applier, ChangeError, Failure};
+use super::bridges::Bridges;
 use super::dynamic::{DynamicRoutes, RouteUpdate};
+use super::learned::HostEvent;
 use super::link::LinkInfo;
 use super::netlink::{Answer, Netlink};
 use super::nft::{Nft, NftError};
@@ -11,10 +13,12 @@ use super::watch::Watch;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use tsumugi_core::desired::Desired;
-use tsumugi_core::id::{IfName, Plane};
+use tsumugi_core::desired::{BridgeEntry, Desired};
+use tsumugi_core::evpn::EntryChange;
+use tsumugi_core::id::{IfName, Mac, Plane};
 use tsumugi_core::reconcile::{Change, plan, waiting};
 
 /// Changes come in swarms (a link that comes up announces itself several times): what comes within
@@ -25,6 +29,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Whatever the kernel does not announce (some settings) is found out by looking.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// What came within this time is written into the walls at once: each time costs a program's run.
+const WRITE_KNOWN: Duration = Duration::from_millis(100);
 /// A change can take something with it that stood before (an address its routes): then there is
 /// another round.
 const ROUNDS: usize = 4;
@@ -42,6 +48,7 @@ pub struct Keeper {
     initial_watch: Option<Watch>,
     poll: Epoll,
     dynamic: DynamicRoutes,
+    bridges: Bridges,
     /// By name, as last heard.
     links: BTreeMap<IfName, LinkInfo>,
     due: Option<Instant>,
@@ -50,6 +57,8 @@ pub struct Keeper {
     /// they may have changed.
     walls_in_place: Option<bool>,
     dynamic_suspect: bool,
+    /// When the walls are told of new MACs behind other routers.
+    known_due: Option<Instant>,
     /// What was said in the log, so that each thing is said once.
     said: BTreeSet<String>,
     waiting: Vec<IfName>,
@@ -60,6 +69,8 @@ pub struct Keeper {
 pub struct Turn {
     /// Links whose state is other than it was, in order.
     pub links: Vec<LinkEvent>,
+    /// What the kernel has learned on the plane's bridges, in order.
+    pub hosts: Vec<HostEvent>,
     /// If the plane was compared with the plan.
     pub report: Option<Report>,
 }
@@ -118,11 +129,13 @@ impl Keeper {
             initial_watch,
             poll,
             dynamic: DynamicRoutes::default(),
+            bridges: Bridges::default(),
             links: BTreeMap::new(),
             due: Some(Instant::now()),
             retry: RETRY,
             walls_in_place: None,
             dynamic_suspect: true,
+            known_due: None,
             said: BTreeSet::new(),
             waiting: Vec::new(),
         };
@@ -135,7 +148,7 @@ impl Keeper {
     /// # Errors
     /// Those of sockets.
     pub fn set_desired(&mut self, desired: Desired) -> io::Result<()> {
-        if !desired.neighbours.is_empty() {
+        if self.bridges.want(&desired) || !desired.neighbours.is_empty() {
             self.watch.include_neighbours()?;
         }
         self.desired = desired;
@@ -150,7 +163,7 @@ impl Keeper {
 
     /// When [`Keeper::turn`] has something to do without anything being heard.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.due
+        [self.due, self.known_due, self.bridges.next_timeout()].into_iter().flatten().min()
     }
 
     /// The links of the plane by name, as last heard.
@@ -165,12 +178,17 @@ impl Keeper {
 
     /// What of the plan could not be made, in words for the log, as of the last comparison.
     pub fn failing(&self) -> impl Iterator<Item = &str> {
-        self.said.iter().map(String::as_str)
+        self.said.iter().map(String::as_str).chain(self.bridges.failing())
     }
 
     /// BGP's routes: what is wanted and what of it is missing.
     pub fn dynamic(&self) -> &DynamicRoutes {
         &self.dynamic
+    }
+
+    /// What EVPN has learned: how much is wanted and how much of it the kernel does not have.
+    pub fn entries(&self) -> (usize, usize) {
+        self.bridges.entries.count(&self.links)
     }
 
     /// Hears what waits, and compares the plane with the plan if that is due.
@@ -184,6 +202,10 @@ impl Keeper {
         let mut other =
             !turn.links.is_empty() || heard.ours || heard.dynamic || heard.overflow || heard.walls;
         self.dynamic_suspect |= heard.dynamic || heard.overflow || links_changed;
+        if heard.overflow {
+            self.bridges.lost_track();
+        }
+        self.bridges.heard(&self.links, &heard.neighbours, &mut turn.hosts);
         if heard.walls || heard.overflow {
             self.walls_in_place = None;
         }
@@ -196,9 +218,75 @@ impl Keeper {
             self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
         }
         if self.due.is_some_and(|due| due <= now) {
-            turn.report = Some(self.sync(now, &mut turn.links));
+            let report = self.sync(now, &mut turn);
+            turn.report = Some(report);
+        } else {
+            let done = self.bridges.retry(&mut self.netlink, &self.links, &mut self.watch, now);
+            self.heed(done);
         }
+        self.write_known(now);
         turn
+    }
+
+    /// Changes EVPN's entries in the kernel at once; what the kernel has not taken is tried again.
+    ///
+    /// # Errors
+    /// Only those of the socket.
+    pub fn change_entries(&mut self, changes: impl IntoIterator<Item = EntryChange>) -> Answer<()> {
+        let nft = &mut self.nft;
+        let walled = !self.desired.segment_walls.is_empty();
+        let changes = changes.into_iter().inspect(|change| {
+            if let BridgeEntry::Mac { vxlan, mac, .. } = &change.entry
+                && walled
+            {
+                nft.set_known(vxlan, *mac, change.present);
+            }
+        });
+        let done = self.bridges.change(&mut self.netlink, &self.links, &mut self.watch, changes);
+        if self.nft.has_unwritten() {
+            self.known_due.get_or_insert_with(|| Instant::now() + WRITE_KNOWN);
+        }
+        self.bridges.say(self.plane.name());
+        done
+    }
+
+    /// A host has answered somebody who asked in the kernel's place.
+    ///
+    /// # Errors
+    /// ENODEV if there is no such link.
+    pub fn resolve_neighbour(&mut self, link: &IfName, address: IpAddr, mac: Mac) -> Answer<()> {
+        let index = self.netlink.index(link)?;
+        self.netlink.resolve_neighbour(index, address, mac)
+    }
+
+    /// Which MACs are behind other routers, for the limits of unknown frames.
+    fn write_known(&mut self, now: Instant) {
+        if self.known_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.known_due = None;
+        // Where there are no walls there are no limits; a table that was lost is made anew with all.
+        if let Err(error) = self.nft.write_known() {
+            tracing::debug!(plane = self.plane.name(), %error, "known MACs were not written");
+            self.walls_in_place = None;
+        } else {
+            self.watch.forget_walls();
+        }
+    }
+
+    /// EVPN has said all it knows: what an earlier life left in the kernel and nobody wants goes.
+    pub fn forget_stale_entries(&mut self) {
+        self.bridges.entries.forget_stale();
+        self.due = Some(Instant::now());
+    }
+
+    /// Forgets the MACs that the kernel has learned on a port; each is told of as gone.
+    ///
+    /// # Errors
+    /// ENODEV if there is no such link; EINVAL if it is no port of a bridge.
+    pub fn flush_port(&mut self, port: &IfName) -> Answer<()> {
+        let index = self.netlink.index(port)?;
+        self.netlink.flush_port(index)
     }
 
     /// Changes BGP's routes in the kernel at once; what the kernel has not taken is tried again with
@@ -230,16 +318,18 @@ impl Keeper {
         let old = self.links.values().find(|known| known.index == link.index).map(|known| known.name.clone());
         if let Some(old) = old.filter(|old| gone || *old != link.name) {
             self.links.remove(&old);
+            self.bridges.heard_link(&old, None);
             turn.links.push(LinkEvent { name: old, link: None });
         }
         if !gone && self.links.get(&link.name) != Some(&link) {
+            self.bridges.heard_link(&link.name, Some(&link));
             turn.links.push(LinkEvent { name: link.name.clone(), link: Some(link.clone()) });
             self.links.insert(link.name.clone(), link);
         }
     }
 
     /// Compares and changes until there is nothing to change.
-    fn sync(&mut self, now: Instant, events: &mut Vec<LinkEvent>) -> Report {
+    fn sync(&mut self, now: Instant, turn: &mut Turn) -> Report {
         let mut report = Report::default();
         let mut trouble = None;
         for _ in 0..ROUNDS {
@@ -252,9 +342,14 @@ impl Keeper {
                 }
             }
         }
-        if let Err(error) = self.follow_links(events) {
+        if let Err(error) = self.follow_links(turn) {
             trouble.get_or_insert(format!("the plane could not be read: {error}"));
         }
+        let done = self.bridges.sync(&mut self.netlink, &self.links, &mut self.watch, &mut turn.hosts);
+        if let Err(error) = done {
+            trouble.get_or_insert(format!("bridges could not be read: {error}"));
+        }
+        self.bridges.say(self.plane.name());
         if self.dynamic_suspect {
             match self.dynamic.sync(&mut self.netlink, &indexes(&self.links)) {
                 Ok(()) => self.dynamic_suspect = self.dynamic.count().1 > 0,
@@ -274,12 +369,12 @@ impl Keeper {
         report.failed.clear();
         let walls = match self.walls_in_place {
             Some(in_place) => Ok(in_place),
-            None => self.nft.want(&self.desired.walls).and_then(|()| self.nft.in_place()),
+            None => self.want_walls().and_then(|()| self.nft.in_place()),
         };
         let in_place = match walls {
             Ok(in_place) => in_place,
             // Nobody who wants no walls needs the program.
-            Err(NftError::Missing) => self.desired.walls.is_empty(),
+            Err(NftError::Missing) => self.desired.walls.is_empty() && self.desired.segment_walls.is_empty(),
             // Applying fails as well, and that failure is the one that is told.
             Err(_) => false,
         };
@@ -293,7 +388,7 @@ impl Keeper {
         }
         let sets_walls = changes.contains(&Change::SetWalls);
         if sets_walls {
-            self.nft.want(&self.desired.walls).ok();
+            self.want_walls().ok();
         }
         let mut applier = Applier {
             namespace: &self.namespace,
@@ -303,33 +398,45 @@ impl Keeper {
             desired: &self.desired,
             indexes: BTreeMap::new(),
         };
-        report.failed = applier.apply(&changes);
+        let (made, failed) = applier.apply(changes);
+        report.failed = failed;
         if sets_walls {
             let failed = |failure: &Failure| matches!(failure.error, ChangeError::Walls(_));
             self.walls_in_place = Some(!report.failed.iter().any(failed));
             self.watch.forget_walls();
         }
-        let done = |change: &Change| !report.failed.iter().any(|failure| failure.change == *change);
-        let before = report.made.len();
-        report.made.extend(changes.iter().filter(|change| done(change)).cloned());
-        Ok(report.made.len() > before)
+        let again = !made.is_empty();
+        report.made.extend(made);
+        Ok(again)
+    }
+
+    fn want_walls(&mut self) -> Result<(), NftError> {
+        self.nft.want(&self.desired.walls, &self.desired.segment_walls)
     }
 
     /// Our own changes are announced as well, but later: what a comparison has found counts now.
-    fn follow_links(&mut self, events: &mut Vec<LinkEvent>) -> Answer<()> {
+    fn follow_links(&mut self, turn: &mut Turn) -> Answer<()> {
         let found = self.netlink.links()?;
-        let mut turn = Turn::default();
         let names: BTreeSet<&IfName> = found.iter().map(|link| &link.name).collect();
         let gone: Vec<LinkInfo> =
             self.links.values().filter(|known| !names.contains(&known.name)).cloned().collect();
         for link in gone {
-            self.heard_link(link, true, &mut turn);
+            self.heard_link(link, true, turn);
         }
         for link in found {
-            self.heard_link(link, false, &mut turn);
+            self.heard_link(link, false, turn);
         }
-        events.append(&mut turn.links);
         Ok(())
+    }
+
+    /// What went wrong with the socket is found out by looking at everything again.
+    fn heed(&mut self, done: Answer<()>) {
+        if done.is_err() {
+            self.bridges.lost_track();
+            let soon = Instant::now() + RETRY;
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+        self.bridges.say(self.plane.name());
     }
 
     /// Says each thing once, when it begins and when it ends.

@@ -1,5 +1,8 @@
 //! Against the real kernel, each test in namespaces that only it holds.
 
+mod segment_walls;
+mod segments;
+
 use super::address::AddressOrigin;
 use super::dynamic::RouteUpdate;
 use super::link::WireEnd;

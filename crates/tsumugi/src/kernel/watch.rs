@@ -1,17 +1,19 @@
 //! Hears of changes in a namespace as the kernel announces them.
 
 use super::Namespace;
+use super::fdb::{self, FdbEntry};
 use super::link::{LinkInfo, link_of};
+use super::neighbour::{self, HostEntry};
 use super::netlink::{Messages, decode};
 use netlink_packet_core::{NLM_F_REPLACE, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::neighbour::NeighbourState;
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use tsumugi_core::desired::{BGP_ROUTE_PROTOCOL, ROUTE_PROTOCOL};
 
@@ -25,10 +27,15 @@ const RTNLGRP_IPV6_ROUTE: u32 = 11;
 const RTNLGRP_IPV4_NETCONF: u32 = 24;
 const RTNLGRP_IPV6_NETCONF: u32 = 25;
 const NFNLGRP_NFTABLES: u32 = 7;
+// NFNL_SUBSYS_NFTABLES and message types of linux/netfilter/nf_tables.h.
+const NEW_ELEMENT: u16 = 10 << 8 | 12;
+const DELETE_ELEMENT: u16 = 10 << 8 | 14;
+const NEW_GENERATION: u16 = 10 << 8 | 15;
 
-/// Wanted bytes of a receive buffer. An ordinary user gets less: then there are more overflows, and
-/// after an overflow everything is read again.
-const RECEIVE_BUFFER: usize = 1 << 20;
+/// Wanted bytes of a receive buffer: ten thousand MACs heard at once (a notification takes up to 1 KiB
+/// of it). An ordinary user gets less: then there are more overflows, and after an overflow everything
+/// is read again.
+const RECEIVE_BUFFER: usize = 8 << 20;
 const READ: usize = 32 << 10;
 
 /// What was heard since the last time.
@@ -40,10 +47,30 @@ pub struct Heard {
     pub ours: bool,
     /// A route of BGP's may have been changed by somebody else, or lost with an address or a link.
     pub dynamic: bool,
+    /// Forwarding entries and neighbours, in order; only after [`Watch::include_neighbours`].
+    pub neighbours: Vec<NeighbourNotice>,
     /// Some table of nftables was changed.
     pub walls: bool,
     /// Announcements were lost: everything must be read again.
     pub overflow: bool,
+}
+
+/// What the kernel tells of a neighbour, in the layer of Ethernet or of IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeighbourNotice {
+    Mac {
+        entry: FdbEntry,
+        gone: bool,
+    },
+    Host {
+        entry: HostEntry,
+        gone: bool,
+    },
+    /// The kernel wants to know an address and asks programs for it (`app_solicit`).
+    Asked {
+        link: u32,
+        address: IpAddr,
+    },
 }
 
 /// A subscription in one namespace. Its descriptor is readable while something waits to be heard.
@@ -53,6 +80,7 @@ pub struct Watch {
     /// `None` where the kernel has no nftables.
     walls: Option<Socket>,
     buffer: Vec<u8>,
+    heard: Heard,
 }
 
 impl Watch {
@@ -73,7 +101,7 @@ impl Watch {
         namespace.run(|| Watch::open(&groups, true))
     }
 
-    /// Hears of permanent neighbours too. Not from the beginning: every address that is resolved
+    /// Hears of neighbours and forwarding entries too. Not from the beginning: every address that is resolved
     /// makes two announcements.
     ///
     /// # Errors
@@ -97,18 +125,29 @@ impl Watch {
         for socket in std::iter::once(&route).chain(&walls) {
             poll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         }
-        Ok(Watch { poll, route, walls, buffer: vec![0; READ] })
+        Ok(Watch { poll, route, walls, buffer: vec![0; READ], heard: Heard::default() })
     }
 
     /// Takes all that waits. Changes made by the socket whose port is `own` are not told of, links
     /// excepted.
     pub fn hear(&mut self, own: u32) -> Heard {
-        let mut heard = Heard::default();
-        drain(&self.route, &mut self.buffer, &mut heard, |part, heard| take(part, own, heard));
+        self.listen(own);
         if let Some(walls) = &self.walls {
-            drain(walls, &mut self.buffer, &mut heard, |_, heard| heard.walls = true);
+            drain(walls, &mut self.buffer, &mut self.heard, |part, heard| heard.walls |= touches_walls(part));
         }
-        heard
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Takes what waits and keeps it for the next [`Watch::hear`]: so that the answers to many changes
+    /// of our own do not overflow the socket. True if there is something.
+    pub fn listen(&mut self, own: u32) -> bool {
+        drain(&self.route, &mut self.buffer, &mut self.heard, |part, heard| take(part, own, heard));
+        let heard = &self.heard;
+        heard.overflow
+            || heard.ours
+            || heard.dynamic
+            || !heard.links.is_empty()
+            || !heard.neighbours.is_empty()
     }
 
     /// Forgets what was announced of nftables: after a change of our own.
@@ -123,6 +162,13 @@ impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.poll.0.as_fd()
     }
+}
+
+/// Whether an announcement of nftables may be of a wall: elements of sets come and go with every port
+/// that is opened or closed, and each transaction ends with the number of its generation.
+fn touches_walls(message: &[u8]) -> bool {
+    let kind = message.get(4..6).and_then(|kind| kind.try_into().ok()).map_or(0, u16::from_ne_bytes);
+    ![NEW_ELEMENT, DELETE_ELEMENT, NEW_GENERATION].contains(&kind)
 }
 
 fn subscribe(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
@@ -170,6 +216,18 @@ fn take(part: &[u8], own: u32, heard: &mut Heard) {
                 heard.links.push((link, gone));
             }
         }
+        RouteNetlinkMessage::NewNeighbour(message) | RouteNetlinkMessage::DelNeighbour(message) => {
+            heard.ours |= !ours && neighbour::concerns_plan(message);
+            let gone = object.is_del_neighbour();
+            let mac = fdb::entry_of(&object).map(|entry| NeighbourNotice::Mac { entry, gone });
+            let host = || neighbour::host_of(&object).map(|entry| NeighbourNotice::Host { entry, gone });
+            heard.neighbours.extend(mac.or_else(host));
+        }
+        RouteNetlinkMessage::GetNeighbour(_) => {
+            let asked = neighbour::host_of(&object);
+            let asked = asked.map(|host| NeighbourNotice::Asked { link: host.link, address: host.address });
+            heard.neighbours.extend(asked);
+        }
         _ if ours => {}
         RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => {
             heard.ours = true;
@@ -180,9 +238,6 @@ fn take(part: &[u8], own: u32, heard: &mut Heard) {
             // A foreign route can stand in place of one of ours.
             heard.ours |= replaces || protocol == ROUTE_PROTOCOL;
             heard.dynamic |= replaces || protocol == BGP_ROUTE_PROTOCOL;
-        }
-        RouteNetlinkMessage::NewNeighbour(neighbour) => {
-            heard.ours |= neighbour.header.state == NeighbourState::Permanent;
         }
         _ => heard.ours = true,
     }

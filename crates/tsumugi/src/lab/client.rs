@@ -2,8 +2,8 @@
 //! the client of lines whose addresses are given (router advertisement, DHCP, PPPoE), and fills in
 //! the inside of stand-ins.
 
-use super::underlay::{everywhere, local};
-use super::wire::Line;
+use super::underlay::{MEMBER_BRIDGE, everywhere, local};
+use super::wire::{Line, WireEnd, interface};
 use super::{Lab, PeerStand, stand_in};
 use crate::kernel::Netlink;
 use crate::kernel::route::{NextHopInfo, RouteInfo, TargetInfo};
@@ -79,6 +79,20 @@ pub(super) fn furnish(lab: &Lab, stand: &PeerStand, own: &[Prefix], router: &[Pr
             RouteInfo { prefix: *prefix, target, source: None, mtu: None, metric: None, protocol: STATIC };
         netlink.set_route(&route)?;
     }
+    Ok(true)
+}
+
+/// Bridges the tunnel of a member's hardware router into the LAN behind it, if it is there. Doing it
+/// again changes nothing. True once it is done.
+///
+/// # Errors
+/// What the kernel refuses.
+pub(super) fn bridge(lab: &Lab, member: &WireEnd) -> io::Result<bool> {
+    let mut netlink = Netlink::open_in(&lab.plane(&member.machine, Plane::Fabric)?)?;
+    let Some(tunnel) = netlink.link(&member.interface)? else { return Ok(false) };
+    let lan = netlink.index(&interface(MEMBER_BRIDGE))?;
+    netlink.set_master(tunnel.index, Some(lan))?;
+    netlink.set_up(tunnel.index, true)?;
     Ok(true)
 }
 

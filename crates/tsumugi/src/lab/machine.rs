@@ -43,14 +43,17 @@ pub enum MachineRole {
     Access,
     /// An underlay network: `internet`, `ngn-east`, `ngn-west`.
     Network,
-    /// A site's switches: `switch-SITE`.
+    /// A site's switches: `switch-SITE`; the LANs of a segment: `lans-SEGMENT`.
     Switch,
-    /// An outside peer's router: three planes, of which the lab fills the fabric.
+    /// An outside peer's router, or a member's hardware router: three planes, of which the lab fills the
+    /// fabric.
     StandIn,
     /// A host behind a stand-in: `host-PEER`.
     Host,
-    /// A host at a port of a segment: `host-SEGMENT`.
+    /// The host of a LAN of a segment: `host-SEGMENT`, of several `host-SEGMENT-ROUTER`.
     Guest,
+    /// A host that comes to a segment while others look: `newcomer-SEGMENT`.
+    Newcomer,
     /// Somebody on an underlay network who belongs to nobody: `stranger-NETWORK`.
     Stranger,
 }

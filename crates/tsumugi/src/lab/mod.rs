@@ -11,13 +11,14 @@
 //!   [wwan0, management plane]---[line  cr0101.lte  up]---[internet]
 //!   [eth2, moved to fabric]-----[switch of the site ibr1: one bridge per link]----- cr0102
 //!   [eth0, management plane]----[switch of the site ibr1: bridge "mgmt"]----- ibr1-sw
-//!   [eth5, moved to fabric]----- host-guests
+//!   [eth5, moved to fabric]----[LANs of the segment guests: one bridge per LAN]----- host-guests
 //! ```
 //!
 //! A [`Lab`] is what a built lab is known by: it can be opened again from its record by any process
 //! that has entered its namespaces, so that `exec`, `status`, `capture` and `verify` share it.
 
 pub mod capture;
+mod changes;
 mod client;
 pub mod control;
 mod equip;
@@ -32,6 +33,7 @@ pub mod processes;
 pub mod progress;
 pub mod proofs;
 pub mod report;
+pub mod segment;
 pub mod space;
 pub mod stand_in;
 mod trouble;
@@ -42,6 +44,7 @@ pub mod wire;
 
 pub use machine::{Machine, MachineRole};
 pub use processes::ProcessKind;
+pub use segment::{Guest, Segment};
 pub use trouble::{Doing, Trouble};
 pub use wire::{Flow, Line, Plug, Wire, WireEnd, WireKind};
 
@@ -75,7 +78,11 @@ pub struct Lab {
     /// Every link of the file and every outside connection, in the order of the file.
     pub wires: Vec<Wire>,
     pub peers: Vec<PeerStand>,
-    /// One host at each port of each segment, in the order of the file.
+    /// In the order of the file.
+    pub segments: Vec<Segment>,
+    /// Whether the kernel has VLANs, where a segment needs them.
+    pub vlans: bool,
+    /// The host of each LAN of each segment, in the order of the file.
     pub guests: Vec<Guest>,
     /// What hangs on the sites' switches.
     pub plugs: Vec<Plug>,
@@ -127,18 +134,4 @@ pub struct PeerStand {
     pub prefixes: Vec<Prefix>,
     /// In the order of `prefixes`.
     pub host_addresses: Vec<IpAddr>,
-}
-
-/// A host at a port of a segment.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Guest {
-    pub machine: String,
-    /// The router whose port it hangs on, the port, and the bridge that the port belongs to.
-    pub router: String,
-    pub port: IfName,
-    pub bridge: IfName,
-    /// The router's addresses on the bridge, with the segment's prefix lengths.
-    pub gateways: Vec<Prefix>,
-    /// The host's own, one for each gateway that leaves room for it.
-    pub addresses: Vec<Prefix>,
 }

@@ -1,13 +1,23 @@
 //! An outside peer's router: the mirrored tunnel is one of our own datapath's, everything inside is
 //! filled in by the lab, and who speaks BGP there is for the proofs to say.
 
-use super::PeerStand;
 use super::layout::Mismatch;
 use super::wire::{Line, interface};
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
 use tsumugi_core::evpn::config::EvpnConfig;
-use tsumugi_core::id::Prefix;
+use tsumugi_core::id::{IfName, Prefix};
 use tsumugi_core::router_plan::{Encapsulation, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel};
+
+/// Who stands at the far end of a tunnel of ours.
+pub(super) struct FarEnd {
+    pub machine: String,
+    /// Whose machine it is.
+    pub network: String,
+    /// Its inner interface.
+    pub interface: IfName,
+    /// Our router at the other end.
+    pub router: String,
+}
 
 /// The plan of the machine at the far end of `tunnel`, which stands on the line `own` and sees the
 /// other end behind `far`. It is read by a datapath process only.
@@ -15,7 +25,7 @@ pub(super) fn mirror(
     tunnel: &Tunnel,
     own: &Line,
     far: &Line,
-    stand: &PeerStand,
+    stand: &FarEnd,
 ) -> Result<RouterPlan, Mismatch> {
     if matches!(tunnel.encapsulation, Encapsulation::WireGuard { .. }) {
         return Err(Mismatch(format!("{} is no outside connection", tunnel.name)));
@@ -68,7 +78,7 @@ pub(super) fn mirror(
         schema: SCHEMA,
         generation: 0,
         hash: String::new(),
-        network: stand.peer.clone(),
+        network: stand.network.clone(),
         public_asn: tsumugi_core::id::Asn(0),
         name: stand.machine.clone(),
         id: 1,

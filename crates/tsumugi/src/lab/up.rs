@@ -4,8 +4,8 @@ use super::layout::{Source, lay_out};
 use super::processes::ProcessKind;
 use super::progress::Progress;
 use super::trouble::{self, Doing};
-use super::underlay::Ground;
-use super::{Lab, PeerStand, Trouble, client};
+use super::underlay::{Ground, has_vlans};
+use super::{Lab, PeerStand, Trouble, WireEnd, client};
 use crate::kernel::Netlink;
 use crate::observe::serve;
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::collections::btree_map::Entry;
 use std::io;
 use std::thread;
 use std::time::Duration;
+use tsumugi_core::desired::{Link, LinkKind};
 use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_plan::explain::Lang;
 
@@ -33,7 +34,8 @@ const LAST_WORDS: usize = 8;
 /// # Errors
 /// What could not be made, or what did not come and the last words of whoever was to bring it.
 pub fn bring_up(source: &Source<'_>, progress: &mut Progress) -> Result<Lab, Trouble> {
-    let lab = lay_out(source)?;
+    let mut lab = lay_out(source)?;
+    lab.leave_out_vlans().map_err(Trouble::doing(Doing::MakingNetworks))?;
     let lang = progress.lang();
     let (machines, lines, links) = (lab.machines.len(), lab.lines.len(), lab.wires.len());
     progress.step(&lang.pick(
@@ -91,6 +93,8 @@ struct Waiting<'a> {
     own: Vec<Prefix>,
     lines: Vec<usize>,
     peers: Vec<(PeerStand, Vec<Prefix>)>,
+    /// The far ends of members' tunnels.
+    members: Vec<WireEnd>,
     links: Vec<Awaited>,
     /// Routers of which not every session is established yet.
     routers: Vec<String>,
@@ -119,7 +123,8 @@ impl<'a> Waiting<'a> {
             for tunnel in &plan.tunnels {
                 await_link(ProcessKind::Datapath, Plane::Fabric, &tunnel.name);
             }
-            for link in &plan.fabric.links {
+            let here = |link: &&Link| lab.vlans || !matches!(link.kind, LinkKind::Vlan { .. });
+            for link in plan.fabric.links.iter().filter(here) {
                 await_link(ProcessKind::Router, Plane::Fabric, &link.name);
             }
             await_link(ProcessKind::Management, Plane::Management, &plan.management.overlay.device);
@@ -132,6 +137,7 @@ impl<'a> Waiting<'a> {
             own: source.declaration.network.prefixes.iter().map(|prefix| **prefix).collect(),
             lines: (0..lab.lines.len()).filter(|index| lab.lines[*index].client).collect(),
             peers: lab.peers.iter().cloned().zip(prefixes).collect(),
+            members: lab.member_wires().map(|wire| wire.ends[1].clone()).collect(),
             links,
             routers: with_speaker.map(|(name, _)| name.clone()).collect(),
             counted: 0,
@@ -147,6 +153,10 @@ impl<'a> Waiting<'a> {
             let line = &lab.lines[*index];
             client::serve(lab, line)
                 .map_err(Trouble::doing(Doing::Addressing { line: line.access.to_string() }))
+        })?;
+        retain_undone(&mut self.members, |member| {
+            client::bridge(lab, member)
+                .map_err(Trouble::doing(Doing::Furnishing { machine: member.machine.clone() }))
         })?;
         let own = &self.own;
         retain_undone(&mut self.peers, |(stand, prefixes)| {
@@ -193,12 +203,14 @@ impl<'a> Waiting<'a> {
             plane: line.plane,
             interface: line.interface.clone(),
         });
-        let of_peer = self.peers.first().map(|(stand, _)| Awaited {
-            machine: stand.machine.clone(),
+        let inner = |machine: &String, interface: &IfName| Awaited {
+            machine: machine.clone(),
             process: ProcessKind::Datapath,
             plane: Plane::Fabric,
-            interface: stand.interface.clone(),
-        });
+            interface: interface.clone(),
+        };
+        let of_peer = self.peers.first().map(|(stand, _)| inner(&stand.machine, &stand.interface));
+        let of_member = self.members.first().map(|end| inner(&end.machine, &end.interface));
         let of_session =
             (established < sessions).then(|| self.routers.first()).flatten().map(|name| Awaited {
                 machine: name.clone(),
@@ -206,7 +218,7 @@ impl<'a> Waiting<'a> {
                 plane: Plane::Fabric,
                 interface: IfName::loopback(),
             });
-        self.links.first().cloned().or(of_line).or(of_peer).or(of_session)
+        self.links.first().cloned().or(of_line).or(of_peer).or(of_member).or(of_session)
     }
 
     /// A process that has ended will bring nothing any more.
@@ -307,6 +319,18 @@ fn established_inside(machine: &super::Machine) -> Option<usize> {
 }
 
 impl Lab {
+    /// Where the kernel has no VLANs, the LANs that need one are left out.
+    fn leave_out_vlans(&mut self) -> io::Result<()> {
+        let mut lans = self.segments.iter_mut().flat_map(|segment| &mut segment.lans);
+        if lans.any(|lan| lan.has_vlans()) {
+            self.vlans = has_vlans()?;
+        }
+        for lan in self.segments.iter_mut().flat_map(|segment| &mut segment.lans) {
+            lan.left_out = !self.vlans && lan.has_vlans();
+        }
+        Ok(())
+    }
+
     /// How many sessions to other routers a router has established, by its own word, and how many it
     /// is to have.
     pub fn sessions_of(&self, router: &super::Machine) -> (usize, usize) {

@@ -2,7 +2,7 @@
 
 use super::proofs::{Context, prove};
 use super::report::{Lang, ProofId, Report, Row, row_line};
-use super::{Lab, stand_in};
+use super::{Lab, changes, stand_in};
 use crate::observe::say;
 use std::time::Instant;
 
@@ -11,6 +11,9 @@ use std::time::Instant;
 pub fn verify(lab: &Lab, only: &[ProofId], lang: Lang, began: Instant) -> Report {
     let context = Context { lab };
     let mut rows: Vec<Row> = Vec::new();
+    if let Err(error) = changes::put_back_when_interrupted() {
+        rows.push(Row::new(ProofId::Cut, &lab.name, Err(error.into())));
+    }
     if let Err(error) = stand_in::start_all(lab) {
         rows.push(Row::new(ProofId::Outside, &lab.name, Err(error.into())));
     }

@@ -1,6 +1,7 @@
 //! Wires: the lines, links and taps of a lab; how they are cut and mended without a change of carrier.
 
 use super::Lab;
+use super::changes::Change;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -153,6 +154,20 @@ impl Lab {
             )?;
         }
         Ok(())
+    }
+
+    /// [`Lab::cut`]s these until the change is put back, whatever happens.
+    ///
+    /// # Errors
+    /// What nft says.
+    pub fn cut_for_a_while(&self, wires: &[&Wire]) -> io::Result<Change> {
+        let (lab, cut) = (self.clone(), wires.iter().map(|wire| (*wire).clone()).collect::<Vec<_>>());
+        let mend = move || {
+            // Every one, though another cannot be mended.
+            let mended: Vec<io::Result<()>> = cut.iter().map(|wire| lab.mend(wire)).collect();
+            mended.into_iter().collect()
+        };
+        Change::make(mend, || wires.iter().try_for_each(|wire| self.cut(wire)))
     }
 
     /// Undoes [`Lab::cut`]. Nothing to do for a wire that is whole.

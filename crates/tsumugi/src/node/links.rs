@@ -48,6 +48,10 @@ impl Links {
         self.by_name.get(name).copied()
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (&IfName, LinkState)> {
+        self.by_name.iter().map(|(name, state)| (name, *state))
+    }
+
     pub fn index(&self, name: &IfName) -> Option<u32> {
         self.by_name.get(name).map(|link| link.index)
     }

@@ -11,10 +11,12 @@
 //! Nothing that a packet, a neighbour or an interface does ends it: what is missing is waited for.
 
 mod clock;
+mod dhcp;
 mod links;
 mod neighbourhood;
 mod poll;
 mod router;
+mod segments;
 mod sessions;
 mod signals;
 

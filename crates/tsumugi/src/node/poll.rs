@@ -16,6 +16,8 @@ pub enum Token {
     /// A change in the kernel.
     Kernel,
     Discovery,
+    /// Frames on interfaces of segments.
+    Frames,
     /// A listener, by its place.
     Listener(u32),
     /// A TCP connection, by its number.
@@ -29,6 +31,7 @@ impl Token {
             Token::Status => (1, 0),
             Token::Kernel => (2, 0),
             Token::Discovery => (3, 0),
+            Token::Frames => (6, 0),
             Token::Listener(number) => (4, number),
             Token::Connection(number) => (5, number),
         };
@@ -42,6 +45,7 @@ impl Token {
             1 => Token::Status,
             2 => Token::Kernel,
             3 => Token::Discovery,
+            6 => Token::Frames,
             4 => Token::Listener(number),
             5 => Token::Connection(number),
             _ => return None,
@@ -130,6 +134,7 @@ mod tests {
             Token::Status,
             Token::Kernel,
             Token::Discovery,
+            Token::Frames,
             Token::Listener(1),
             Token::Connection(u32::MAX),
         ] {

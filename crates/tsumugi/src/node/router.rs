@@ -3,6 +3,7 @@
 use super::links::{LinkState, Links};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
+use super::segments::Segments;
 use super::sessions::{Progress, Sessions};
 use super::signals::Request;
 use super::{Frame, clock, failing};
@@ -11,7 +12,7 @@ use crate::kernel::plane::Keeper;
 use crate::kernel::{Namespace, Netlink, nft};
 use crate::observe::status::{RouteCounts, Running};
 use crate::observe::words;
-use crate::peering::advertisement::Schedule;
+use crate::peering::advertisement::{Message, Schedule};
 use crate::peering::connection::Heard;
 use crate::peering::discovery::DiscoverySocket;
 use crate::peering::socket::Target;
@@ -24,6 +25,7 @@ use tsumugi_core::bgp::{
 };
 use tsumugi_core::desired::{self, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Plane, Prefix};
+use tsumugi_core::reconcile::Change;
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::{Duration, Instant};
 use tsumugi_plan::explain::Lang;
@@ -61,11 +63,13 @@ pub struct Router {
     deaf: Option<(String, Instant)>,
     discovery: DiscoverySocket,
     schedule: Schedule,
+    segments: Segments,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
     updates: HashMap<ConnectionId, NeighbourId>,
     routes_ready: bool,
+    evpn_ready: bool,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
     buffer: Vec<u8>,
@@ -84,6 +88,7 @@ impl Router {
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
         let mut router = Router {
+            segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
             sessions: Sessions::new(Namespace::clone(&space)),
             speaker: Speaker::new(speaker_config(&plan)?),
             frame,
@@ -99,9 +104,11 @@ impl Router {
             dirty: BTreeSet::new(),
             updates: HashMap::new(),
             routes_ready: false,
+            evpn_ready: false,
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
+        router.frame.poll.add(&router.segments, Token::Frames, false)?;
         router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
         tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
         Ok(router)
@@ -136,6 +143,7 @@ impl Router {
                 self.listen(now);
             }
             self.advertise(now);
+            self.exchange(now);
             self.send(now);
             self.install(now);
             self.settle(now);
@@ -144,13 +152,14 @@ impl Router {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        if self.routes_ready {
+        if self.routes_ready || self.evpn_ready {
             return Some(Instant::default());
         }
         let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
         [
             self.speaker.next_timeout(),
             self.schedule.next_timeout(),
+            self.segments.next_timeout(),
             self.sessions.next_timeout(),
             settling,
             self.deaf.as_ref().map(|(_, again)| *again),
@@ -180,6 +189,7 @@ impl Router {
             Token::Status => self.answer(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
+            Token::Frames => self.segments.hear(now, &mut self.keeper),
             Token::Listener(place) => {
                 let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
                 for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
@@ -265,7 +275,7 @@ impl Router {
                     self.updates.insert(connection, neighbour);
                     self.dirty.insert(connection);
                 }
-                Action::EvpnReady => {}
+                Action::EvpnReady => self.evpn_ready = true,
                 Action::RoutesReady => self.routes_ready = true,
                 Action::Log(notice) => log(&notice),
             }
@@ -306,6 +316,23 @@ impl Router {
         }
     }
 
+    /// Between the speaker and the segments, and from them to the kernel, a piece of each.
+    fn exchange(&mut self, now: Instant) {
+        if self.evpn_ready {
+            let mut updates = Vec::new();
+            self.evpn_ready = self.speaker.poll_evpn(ROUTES, &mut updates);
+            for update in updates {
+                self.segments.route(now, update);
+            }
+        }
+        for update in self.segments.originations() {
+            self.step(now, Event::Evpn(update));
+        }
+        if self.segments.install(now, &mut self.keeper) && self.unsettled_since.is_some() {
+            self.unsettled_since = Some(now);
+        }
+    }
+
     /// Routes of an earlier life go once they can be told from those of this one.
     fn settle(&mut self, now: Instant) {
         let Some(since) = self.unsettled_since else { return };
@@ -322,6 +349,7 @@ impl Router {
         }
         self.unsettled_since = None;
         self.keeper.forget_stale_routes();
+        self.keeper.forget_stale_entries();
     }
 
     /// Sends the router advertisements that are due.
@@ -333,12 +361,16 @@ impl Router {
                 tracing::debug!(index = message.index, %error, "router advertisement not sent");
             }
         }
+        self.segments.turn(now, &self.discovery);
     }
 
     fn hear(&mut self, now: Instant) {
         // A bound for one round: the socket stays ready if more waits.
         for _ in 0..64 {
             let Some(heard) = self.discovery.receive() else { return };
+            if heard.message == Message::Solicitation {
+                self.segments.solicited(now, heard.index);
+            }
             let Some(source) = self.schedule.hear(now, heard.index, heard.source, heard.message) else {
                 continue;
             };
@@ -351,6 +383,7 @@ impl Router {
 
     /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
     fn turn(&mut self, now: Instant) {
+        self.segments.install_all(now, &mut self.keeper);
         let turn = self.keeper.turn(time::Instant::now());
         let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
         for name in touched.into_iter().filter(|name| *name != IfName::loopback()) {
@@ -363,11 +396,17 @@ impl Router {
             }
             self.arriving.insert(name);
         }
-        if turn.report.is_some() {
+        if let Some(report) = turn.report {
+            if report.made.contains(&Change::SetWalls) {
+                self.segments.walls_made(now);
+            }
             while let Some(name) = self.arriving.pop_first() {
                 let state = self.keeper.links().get(&name).map(LinkState::from);
                 self.set_link(now, &name, state);
             }
+        }
+        for event in turn.hosts {
+            self.segments.learned(now, event);
         }
     }
 
@@ -378,6 +417,7 @@ impl Router {
             self.neighbourhood.forget(link);
             self.step(now, Event::LinkDown(link.clone()));
         }
+        self.segments.link(now, link, state.map(|state| state.index), change);
         self.speak(now);
         if change.up {
             tracing::info!(%link, "link up");
@@ -388,7 +428,8 @@ impl Router {
     /// Speaks and listens on the links that are there now.
     fn speak(&mut self, now: Instant) {
         self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
-        self.discovery.listen_on(self.schedule.links());
+        self.segments.set_links(now, &self.links);
+        self.discovery.listen_on(self.schedule.links().chain(self.segments.bridges()));
     }
 
     fn listen(&mut self, now: Instant) {
@@ -426,6 +467,7 @@ impl Router {
         for (neighbour, address) in self.neighbourhood.known() {
             self.step(now, Event::RemoteHeard { neighbour, address });
         }
+        self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
         if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
             tracing::warn!(%error, "the fabric's netlink sockets failed");
         }
@@ -436,6 +478,7 @@ impl Router {
     /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
     fn stop(mut self, now: Instant) {
         tracing::info!("stopping, the kernel is left as it is");
+        self.segments.stop();
         self.step(now, Event::Stop);
         self.send(now);
         let until = now + FAREWELL;
@@ -459,6 +502,10 @@ impl Router {
             not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
             refused_connections: self.sessions.refused().clone(),
             walls: self.drops(),
+            segments: self.segments.status(now),
+            entries: self.segments.entry_counts(&self.keeper),
+            ports_failing: self.segments.ports_failing(),
+            dhcp: self.segments.dhcp_status(),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(Some((&self.plan, running)));

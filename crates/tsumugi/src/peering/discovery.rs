@@ -1,6 +1,7 @@
 //! The raw ICMPv6 socket of the fabric on which router advertisements are sent and heard.
 
 use super::advertisement::{HOP_LIMIT, Message, Outgoing, TYPES};
+use super::host_advertisement::ToHosts;
 use super::options;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, sendmsg, setsockopt, sockopt,
@@ -66,13 +67,21 @@ impl DiscoverySocket {
             Message::Solicitation => ALL_ROUTERS,
             Message::Advertisement => ALL_NODES,
         };
-        let to = SockaddrIn6::from(SocketAddrV6::new(to, 0, 0, outgoing.index));
-        let info = libc::in6_pktinfo {
-            ipi6_addr: libc::in6_addr { s6_addr: outgoing.source.octets() },
-            ipi6_ifindex: outgoing.index,
-        };
-        let bytes = [IoSlice::new(outgoing.message.bytes())];
+        self.send_bytes(outgoing.index, outgoing.source, to, outgoing.message.bytes())
+    }
+
+    /// # Errors
+    /// As [`DiscoverySocket::send`].
+    pub fn send_to_hosts(&self, outgoing: &ToHosts) -> io::Result<()> {
+        self.send_bytes(outgoing.index, outgoing.source, ALL_NODES, &outgoing.bytes)
+    }
+
+    fn send_bytes(&self, index: u32, source: Ipv6Addr, to: Ipv6Addr, bytes: &[u8]) -> io::Result<()> {
+        let to = SockaddrIn6::from(SocketAddrV6::new(to, 0, 0, index));
+        let info =
+            libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: index };
         let control = [ControlMessage::Ipv6PacketInfo(&info)];
+        let bytes = [IoSlice::new(bytes)];
         sendmsg(self.socket.as_raw_fd(), &bytes, &control, MsgFlags::empty(), Some(&to))?;
         Ok(())
     }

@@ -6,5 +6,7 @@
 pub mod advertisement;
 pub mod connection;
 pub mod discovery;
+pub mod host_advertisement;
+pub mod neighbour_answer;
 mod options;
 pub mod socket;

@@ -2,8 +2,13 @@
 
 mod bird;
 mod frr;
+mod frr_vtep;
+mod gobgp_relay;
+mod hostile;
+mod hosts;
 mod inside;
 mod plans;
+mod segments;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -20,6 +25,9 @@ fn main() -> ExitCode {
     };
     let basic = ["ip", "ping", "unshare", "nsenter", "setpriv"];
     let with = |more: &[&'static str]| [&basic[..], more].concat();
+    let bridged = with(&["bridge", "nft"]);
+    let vtep = with(&["bridge", "nft", "zebra", "bgpd", "vtysh"]);
+    let relay = with(&["bridge", "nft", "gobgpd", "gobgp"]);
     let trials = vec![
         trial("two_routers_reach_each_other", &basic, inside::two_routers_reach_each_other),
         trial("parallel_links_are_used_together", &basic, inside::parallel_links_are_used_together),
@@ -30,7 +38,23 @@ fn main() -> ExitCode {
         trial("what_a_hand_changed_is_put_back", &basic, inside::what_a_hand_changed_is_put_back),
         trial("links_come_and_go", &basic, inside::links_come_and_go),
         trial("strangers_are_refused", &basic, inside::strangers_are_refused),
+        trial("hosts_share_a_segment_over_ipv4", &bridged, segments::hosts_share_a_segment_over_ipv4),
+        trial("hosts_share_a_segment_over_ipv6", &bridged, segments::hosts_share_a_segment_over_ipv6),
+        trial("a_host_moves", &bridged, segments::a_host_moves),
+        trial("a_standby_takes_over", &bridged, segments::a_standby_takes_over),
+        trial("a_loop_is_blocked_and_reopened", &bridged, segments::a_loop_is_blocked_and_reopened),
+        trial(
+            "each_site_has_its_own_gateway",
+            &with(&["bridge", "nft", "dnsmasq", "busybox"]),
+            segments::each_site_has_its_own_gateway,
+        ),
         trial("frr_is_an_inside_neighbour", &with(&["zebra", "bgpd"]), frr::frr_is_an_inside_neighbour),
+        trial("frr_is_a_vtep_between_ours", &vtep, frr_vtep::frr_is_a_vtep_between_ours),
+        trial("a_mac_moves_between_ours_and_frr", &vtep, frr_vtep::a_mac_moves_between_ours_and_frr),
+        trial("resets_bring_the_flood_list_back", &vtep, frr_vtep::resets_bring_the_flood_list_back),
+        trial("gobgp_is_a_relay_between_ours", &relay, gobgp_relay::gobgp_is_a_relay_between_ours),
+        trial("hostile_evpn_costs_only_itself", &bridged, hostile::hostile_evpn_costs_only_itself),
+        trial("what_cannot_be_read_ends_evpn_only", &bridged, hostile::what_cannot_be_read_ends_evpn_only),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

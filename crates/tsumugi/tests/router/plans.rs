@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tsumugi_core::bgp::config::{
     Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Timers, Transport,
 };
-use tsumugi_core::desired::{Address, Desired, Link, LinkKind, Sysctl};
-use tsumugi_core::evpn::config::EvpnConfig;
-use tsumugi_core::id::{Asn, IfName, Plane, Prefix};
+use tsumugi_core::desired::{Address, Desired, GatewayWall, Link, LinkKind, PortWall, SegmentWall, Sysctl};
+use tsumugi_core::evpn::config::{Dhcp, EvpnConfig, Gateway, SegmentConfig, SegmentPort, SharedLan, Stretch};
+use tsumugi_core::id::{Asn, IfName, Mac, Plane, Prefix, Vni};
 use tsumugi_core::router_plan::{ManagementPlan, Overlay, RouterPlan, SCHEMA};
+use tsumugi_core::wire::bgp::{Esi, RouteDistinguisher, RouteTarget};
 
 pub const PUBLIC: Asn = Asn(63806);
 /// On inside links.
@@ -169,6 +170,130 @@ pub fn provider(plan: &mut RouterPlan, link: &str, asn: u32, ends: &[(&str, &str
             families: vec![family],
             timers: Timers { connect_retry: 500, connect_timeout: 1_000, ..Timers::OUTSIDE },
         });
+    }
+}
+
+/// A segment named `test` on one router.
+pub struct Segment {
+    ports: Vec<SegmentPort>,
+    gateway: Option<Gateway>,
+}
+
+impl Segment {
+    pub fn new(ports: &[&str]) -> Segment {
+        let ports =
+            (1..).zip(ports).map(|(number, link)| SegmentPort { link: name(link), number, lan: None });
+        Segment { ports: ports.collect(), gateway: None }
+    }
+
+    /// All its ports hang on a LAN that other routers are on as well.
+    pub fn on_a_shared_lan(mut self, preference: u16) -> Segment {
+        for port in &mut self.ports {
+            port.lan = Some(SharedLan { name: "home".into(), esi: Esi::stated([7; 9]), preference });
+        }
+        self
+    }
+
+    /// The hosts' gateway, addresses of 192.0.2.0/24 by DHCP.
+    pub fn with_gateway(mut self, id: u32) -> Segment {
+        let own = u8::try_from(id).unwrap();
+        self.gateway = Some(Gateway {
+            mac: Mac([0x02, 0, 0x5e, 0, 0, 0xe0]),
+            own_mac: Mac([0x02, 0, 0x5e, 0, 1, own]),
+            link_local: "fe80::e0".parse().unwrap(),
+            own_link_local: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, own.into()),
+            addresses: vec![prefix("192.0.2.254/24"), prefix("2001:db8:2::fe/64")],
+            dns: Vec::new(),
+            dhcp: Some(Dhcp {
+                first: Ipv4Addr::new(192, 0, 2, 100),
+                last: Ipv4Addr::new(192, 0, 2, 200),
+                lease: 3600,
+            }),
+        });
+        self
+    }
+}
+
+/// The router carries the segment, as other routers do: VNI 224, to be called once the plan has all its
+/// neighbours.
+pub fn segment(plan: &mut RouterPlan, segment: &Segment, vtep: IpAddr) {
+    let (bridge, vxlan, vni) = (name("seg-test"), name("vx-test"), Vni(224));
+    let link = |name: &IfName, kind, master| Link {
+        name: name.clone(),
+        alias: format!("{name} of {}", plan.name),
+        kind,
+        mtu: 1500,
+        mac: None,
+        master,
+    };
+    let gateway = segment.gateway.clone();
+    let mac = gateway.as_ref().map_or(Mac([0x02, 0, 0, 0, 7, vtep_byte(vtep)]), |gateway| gateway.mac);
+    let mut links = vec![
+        Link { mac: Some(mac), ..link(&bridge, LinkKind::Bridge, None) },
+        link(&vxlan, LinkKind::Vxlan { vni, local: vtep }, Some(bridge.clone())),
+    ];
+    links.extend(segment.ports.iter().map(|port| link(&port.link, LinkKind::Port, Some(bridge.clone()))));
+    plan.fabric.links.extend(links);
+    if let Some(gateway) = &gateway {
+        let link_local = Prefix::new(gateway.link_local.into(), 64).unwrap();
+        let addresses = gateway.addresses.iter().copied().chain([link_local]);
+        let on_bridge = addresses.map(|prefix| Address { link: bridge.clone(), prefix });
+        plan.fabric.addresses.extend(on_bridge);
+        plan.fabric.sysctls.push(sysctl("net/ipv6/conf/seg-test/accept_dad", "0"));
+    }
+    plan.fabric.segment_walls.push(SegmentWall {
+        bridge: bridge.clone(),
+        vxlan: Some(vxlan.clone()),
+        ports: segment
+            .ports
+            .iter()
+            .map(|port| PortWall {
+                link: port.link.clone(),
+                storm_limit: 1000,
+                starts_blocked: port.lan.is_some(),
+            })
+            .collect(),
+        gateway: gateway.as_ref().map(|gateway| GatewayWall {
+            mac: gateway.mac,
+            own_mac: gateway.own_mac,
+            addresses: gateway
+                .addresses
+                .iter()
+                .map(Prefix::addr)
+                .chain([IpAddr::V6(gateway.link_local)])
+                .collect(),
+        }),
+        clamp_v4: None,
+        clamp_v6: None,
+    });
+    let target = RouteTarget::of_two_octet_as(63806, vni.0);
+    plan.evpn = EvpnConfig {
+        network: 7,
+        router: plan.id,
+        segments: vec![SegmentConfig {
+            name: "test".into(),
+            vni,
+            bridge,
+            stretch: Some(Stretch {
+                vxlan,
+                vtep,
+                rd: RouteDistinguisher::of_router(loopback_v4(plan.id), 224),
+                import: vec![target],
+                export: vec![target],
+            }),
+            ports: segment.ports.clone(),
+            gateway,
+        }],
+    };
+    for neighbour in &mut plan.speaker.as_mut().unwrap().neighbours {
+        neighbour.families.push(Family::Evpn);
+    }
+}
+
+fn vtep_byte(vtep: IpAddr) -> u8 {
+    match vtep {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
     }
 }
 

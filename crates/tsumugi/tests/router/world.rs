@@ -2,10 +2,11 @@
 
 use libtest_mimic::Failed;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
+use std::net::{Ipv6Addr, SocketAddrV6, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -219,6 +220,18 @@ impl Machine {
 
     pub fn succeeds(&self, line: &str) -> bool {
         self.command(line).output().unwrap().status.success()
+    }
+
+    /// Calls a router's BGP by its link-local address.
+    pub fn call(&self, link: &str, router: Ipv6Addr) -> TcpStream {
+        let space = if self.fabric().exists() { self.fabric() } else { self.space.clone() };
+        // A socket stays where it was made: the thread goes there and ends.
+        let dial = || {
+            setns(fs::File::open(space).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
+            let scope = nix::net::if_::if_nametoindex(link).unwrap();
+            TcpStream::connect(SocketAddrV6::new(router, 179, 0, scope)).unwrap()
+        };
+        std::thread::scope(|scope| scope.spawn(dial).join().unwrap())
     }
 
     pub fn write(&self, plan: &RouterPlan) {

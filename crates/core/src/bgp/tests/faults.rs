@@ -1,5 +1,6 @@
 //! Anything may go wrong for a while; once nothing does, everything stands again.
 
+use super::evpn::{flood, vtep};
 use super::net::{Net, ms};
 use alloc::vec::Vec;
 use proptest::collection::vec as many;
@@ -68,6 +69,10 @@ proptest! {
     #[test]
     fn after_the_faults_everything_stands(faults in many((fault(), 0..3000_u64), 1..25)) {
         let mut net = net();
+        for node in 0..ROUTERS {
+            let (route, path) = flood(node as u32 + 1, vtep(node as u32 + 1));
+            net.originate(node, route, Some(path));
+        }
         net.start();
         net.run(ms(300));
         for (fault, wait) in &faults {
@@ -88,6 +93,7 @@ proptest! {
         for node in 0..ROUTERS {
             let speaker = net.router(node).speaker.as_ref().unwrap();
             prop_assert_eq!(speaker.routes().count(), 2 * ROUTERS);
+            prop_assert_eq!(net.router(node).segments.len(), ROUTERS - 1);
             // Bookkeeping survived: per neighbour what it holds from us is what we think it does.
             for neighbour in net.status(node).neighbours {
                 let accepted: usize = speaker

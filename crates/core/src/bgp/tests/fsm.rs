@@ -275,9 +275,11 @@ fn message(blurt: &Blurt) -> Result<Message, MessageError> {
             Message::Open(Open::new(asn, hold, Ipv4Addr::from(if higher { 77 } else { 1 }), capabilities))
         }
         Blurt::Keepalive => Message::Keepalive,
-        Blurt::Update => {
-            Message::Update(Box::new(DecodedUpdate { update: Update::default(), errors: vec![] }))
-        }
+        Blurt::Update => Message::Update(Box::new(DecodedUpdate {
+            update: Update::default(),
+            errors: vec![],
+            evpn_faults: vec![],
+        })),
         Blurt::Refresh => Message::RouteRefresh(Some(AfiSafi::IPV4_UNICAST)),
         Blurt::Notification(code, subcode) => Message::Notification(Notification::new(code, subcode)),
         Blurt::Garbage => return Err(MessageError::NotSynchronised),

@@ -2,6 +2,7 @@
 
 mod border;
 mod converge;
+mod evpn;
 mod faults;
 mod fsm;
 mod net;

@@ -6,10 +6,12 @@ use crate::bgp::config::{
     Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Timers, Transport,
 };
 use crate::bgp::{
-    Action, ConnectionId, Event, NeighbourId, Notice, SessionState, Speaker, SpeakerRoute, SpeakerStatus,
+    Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, Notice, SessionState, Speaker,
+    SpeakerRoute, SpeakerStatus,
 };
 use crate::id::{Asn, IfName, Prefix};
 use crate::time::{Duration, Instant};
+use crate::wire::bgp::EvpnRoute;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -115,9 +117,16 @@ pub struct Router {
     /// `None`: switched off.
     pub speaker: Option<Speaker>,
     pub kernel: BTreeMap<Prefix, SpeakerRoute>,
+    /// What its segments have heard.
+    pub segments: BTreeMap<EvpnRoute, EvpnPath>,
+    /// What its own segments say: said again when it comes back.
+    pub originated: BTreeMap<EvpnRoute, EvpnPath>,
+    /// The most bytes that one delivery of updates came to.
+    pub largest_batch: usize,
     pub notices: Vec<Notice>,
     updates_ready: BTreeMap<NeighbourId, ConnectionId>,
     routes_ready: bool,
+    evpn_ready: bool,
 }
 
 use alloc::boxed::Box;
@@ -141,9 +150,13 @@ impl Net {
                 config: router_config(id, ids),
                 speaker: None,
                 kernel: BTreeMap::new(),
+                segments: BTreeMap::new(),
+                originated: BTreeMap::new(),
+                largest_batch: 0,
                 notices: Vec::new(),
                 updates_ready: BTreeMap::new(),
                 routes_ready: false,
+                evpn_ready: false,
             }))
         };
         Net {
@@ -199,7 +212,7 @@ impl Net {
                 local_asn: Asn::of_router(own),
                 remote_asn: Asn::of_router(other),
                 relation: Relation::Inside { prepends },
-                families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
+                families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast, Family::Evpn],
                 timers: Timers::INSIDE,
             };
             self.router_mut(node).config.neighbours.push(neighbour);
@@ -276,6 +289,19 @@ impl Net {
             }
         }
         self.event(node, Event::Start);
+        for (route, path) in self.router(node).originated.clone() {
+            self.event(node, Event::Evpn(EvpnUpdate { route, path: Some(path) }));
+        }
+    }
+
+    /// A segment of the router says something.
+    pub fn originate(&mut self, node: usize, route: EvpnRoute, path: Option<EvpnPath>) {
+        let originated = &mut self.router_mut(node).originated;
+        match &path {
+            Some(path) => drop(originated.insert(route.clone(), path.clone())),
+            None => drop(originated.remove(&route)),
+        }
+        self.event(node, Event::Evpn(EvpnUpdate { route, path }));
     }
 
     /// The process is killed: its kernel resets every connection.
@@ -284,6 +310,7 @@ impl Net {
         router.speaker = None;
         router.updates_ready.clear();
         router.kernel.clear();
+        router.segments.clear();
         for tcp in 0..self.tcps.len() {
             let cable = &self.cables[self.tcps[tcp].cable];
             let Some(side) = (0..2).find(|&side| cable.ends[side] == node) else { continue };
@@ -353,7 +380,7 @@ impl Net {
                 Action::UpdatesReady { neighbour, connection } => {
                     self.router_mut(node).updates_ready.insert(neighbour, connection);
                 }
-                Action::EvpnReady => {}
+                Action::EvpnReady => self.router_mut(node).evpn_ready = true,
                 Action::RoutesReady => self.router_mut(node).routes_ready = true,
                 Action::Log(notice) => self.router_mut(node).notices.push(notice),
             }
@@ -374,11 +401,22 @@ impl Net {
                 }
             }
         }
+        if core::mem::take(&mut router.evpn_ready) {
+            let mut updates = Vec::new();
+            while speaker.poll_evpn(3, &mut updates) {}
+            for update in updates {
+                match update.path {
+                    Some(path) => drop(router.segments.insert(update.route, path)),
+                    None => assert!(router.segments.remove(&update.route).is_some(), "{}", update.route),
+                }
+            }
+        }
         let mut batches = Vec::new();
         for (neighbour, connection) in core::mem::take(&mut router.updates_ready) {
             loop {
                 let mut bytes = Vec::new();
                 let more = speaker.poll_updates(neighbour, 600, &mut bytes);
+                router.largest_batch = router.largest_batch.max(bytes.len());
                 batches.push((connection, bytes));
                 if !more {
                     break;
@@ -669,7 +707,9 @@ impl Net {
                 .into_iter()
                 .filter_map(|change| change.route.map(|route| (change.prefix, route)))
                 .collect();
-            wanted == router.kernel
+            let evpn = router.speaker.as_ref().unwrap().evpn_routes();
+            let segments = evpn.filter_map(|it| it.path.map(|path| (it.route, path)));
+            wanted == router.kernel && segments.collect::<BTreeMap<_, _>>() == router.segments
         })
     }
 }

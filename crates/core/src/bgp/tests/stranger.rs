@@ -68,7 +68,7 @@ impl Stranger {
         stream.extend_from_slice(bytes);
         let mut rest = &stream[..];
         let mut answer = Vec::new();
-        let context = Context { four_octet: self.four_octet, ipv4_over_ipv6: false };
+        let context = Context { four_octet: self.four_octet, ipv4_over_ipv6: false, evpn: false };
         while let Some(found) = frame(rest).unwrap() {
             rest = &rest[found.wire_len()..];
             match Message::parse(found, context) {
@@ -122,7 +122,8 @@ impl Stranger {
             }
             IpAddr::V6(address) => {
                 let next_hop = MpNextHop::V6(address);
-                update.mp_reach = Some(MpReach { family: AfiSafi::IPV6_UNICAST, next_hop, prefixes });
+                let family = AfiSafi::IPV6_UNICAST;
+                update.mp_reach = Some(MpReach { family, next_hop, prefixes, evpn: Vec::new() });
             }
         }
         let mut bytes = Vec::new();

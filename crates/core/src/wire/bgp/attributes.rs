@@ -3,6 +3,7 @@
 use super::as_path::AsPath;
 use super::community::{Community, ExtendedCommunity, LargeCommunity};
 use super::error::{Approach, AttributeError, AttributeFault, MessageError};
+use super::evpn::PmsiTunnel;
 use crate::id::Asn;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,6 +26,7 @@ pub mod code {
     pub const EXTENDED_COMMUNITIES: u8 = 16;
     pub const AS4_PATH: u8 = 17;
     pub const AS4_AGGREGATOR: u8 = 18;
+    pub const PMSI_TUNNEL: u8 = 22;
     pub const LARGE_COMMUNITIES: u8 = 32;
 }
 
@@ -55,6 +57,7 @@ pub struct Partial {
     pub aggregator: bool,
     pub communities: bool,
     pub extended_communities: bool,
+    pub pmsi: bool,
     pub large_communities: bool,
 }
 
@@ -76,6 +79,7 @@ pub struct Attributes {
     pub aggregator: Option<Aggregator>,
     pub communities: Box<[Community]>,
     pub extended_communities: Box<[ExtendedCommunity]>,
+    pub pmsi: Option<Box<PmsiTunnel>>,
     pub large_communities: Box<[LargeCommunity]>,
     /// In the order of arrival, each code once.
     pub unknown: Box<[UnknownAttribute]>,
@@ -113,6 +117,9 @@ impl Attributes {
         if !four_octet {
             self.emit_as4(out);
         }
+        if let Some(pmsi) = &self.pmsi {
+            put(out, shared(self.partial.pmsi), code::PMSI_TUNNEL, &pmsi.bytes());
+        }
         if !self.large_communities.is_empty() {
             let numbers = |it: &LargeCommunity| [it.global_administrator, it.data1, it.data2];
             let value: Vec<u8> =
@@ -134,6 +141,24 @@ impl Attributes {
         if let Some(aggregator) = self.aggregator.filter(|it| it.asn.0 > 0xffff) {
             put(out, OPTIONAL | TRANSITIVE, code::AS4_AGGREGATOR, &aggregator.bytes(true));
         }
+    }
+}
+
+impl PmsiTunnel {
+    fn bytes(&self) -> Vec<u8> {
+        let [_, a, b, c] = self.label.to_be_bytes();
+        [&[self.flags, self.kind, a, b, c], &*self.identifier].concat()
+    }
+
+    /// RFC 6514 5. `None`: shorter than its fixed part, or ingress replication to no address. A kind
+    /// that we do not know is another's matter, and passed on.
+    fn parse(value: &[u8]) -> Option<PmsiTunnel> {
+        let (&[flags, kind, a, b, c], identifier) = value.split_first_chunk::<5>()?;
+        if kind == PmsiTunnel::INGRESS_REPLICATION && !matches!(identifier.len(), 4 | 16) {
+            return None;
+        }
+        let label = u32::from_be_bytes([0, a, b, c]);
+        Some(PmsiTunnel { flags, kind, label, identifier: identifier.into() })
     }
 }
 
@@ -214,7 +239,7 @@ fn flags_of(code: u8) -> Option<u8> {
         code::AGGREGATOR | code::COMMUNITIES | code::EXTENDED_COMMUNITIES | code::LARGE_COMMUNITIES => {
             OPTIONAL | TRANSITIVE
         }
-        code::AS4_PATH | code::AS4_AGGREGATOR => OPTIONAL | TRANSITIVE,
+        code::AS4_PATH | code::AS4_AGGREGATOR | code::PMSI_TUNNEL => OPTIONAL | TRANSITIVE,
         _ => return None,
     })
 }
@@ -342,6 +367,11 @@ impl Collector {
                 let of = |it: &[u8; 8]| ExtendedCommunity(*it);
                 attributes.extended_communities = list(raw.value, of).ok_or((Length, TreatAsWithdraw))?;
                 attributes.partial.extended_communities = partial;
+            }
+            code::PMSI_TUNNEL => {
+                let pmsi = PmsiTunnel::parse(raw.value).ok_or((Length, TreatAsWithdraw))?;
+                attributes.pmsi = Some(Box::new(pmsi));
+                attributes.partial.pmsi = partial;
             }
             code::LARGE_COMMUNITIES => {
                 let of = |it: &[u8; 12]| {

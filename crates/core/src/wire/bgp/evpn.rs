@@ -61,7 +61,8 @@ impl Esi {
 }
 
 /// What tells one EVPN route from another: the key of the table.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
 pub enum EvpnRoute {
     /// Type 1 (RFC 7432 7.1).
     AutoDiscovery { rd: RouteDistinguisher, esi: Esi, tag: u32 },
@@ -120,6 +121,24 @@ pub struct InvalidIdentifier;
 impl fmt::Display for InvalidIdentifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not an identifier of this kind")
+    }
+}
+
+/// The kind's number and the parts of the key, each in brackets, as is the custom.
+impl fmt::Display for EvpnRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EvpnRoute::AutoDiscovery { rd, esi, tag } => write!(f, "[1]:[{rd}]:[{esi}]:[{tag}]"),
+            EvpnRoute::MacIp { rd, tag, mac, ip: None } => write!(f, "[2]:[{rd}]:[{tag}]:[{mac}]"),
+            EvpnRoute::MacIp { rd, tag, mac, ip: Some(ip) } => {
+                write!(f, "[2]:[{rd}]:[{tag}]:[{mac}]:[{ip}]")
+            }
+            EvpnRoute::Multicast { rd, tag, originator } => write!(f, "[3]:[{rd}]:[{tag}]:[{originator}]"),
+            EvpnRoute::EthernetSegment { rd, esi, originator } => {
+                write!(f, "[4]:[{rd}]:[{esi}]:[{originator}]")
+            }
+            EvpnRoute::IpPrefix { rd, tag, prefix } => write!(f, "[5]:[{rd}]:[{tag}]:[{prefix}]"),
+        }
     }
 }
 

@@ -5,14 +5,15 @@
 //! it, and only what makes the rest unreadable ends the session. Every session of ours is between
 //! autonomous systems, so attributes that have no place there are discarded while decoding.
 //!
-//! Not here: extended messages (RFC 8654), ADD-PATH (RFC 7911), families other than IPv4 and IPv6
-//! unicast (their routes are skipped).
+//! Not here: extended messages (RFC 8654), ADD-PATH (RFC 7911), families other than IPv4 unicast, IPv6
+//! unicast and EVPN (their routes are skipped).
 
 mod as_path;
 mod attributes;
 mod community;
 mod error;
 mod evpn;
+mod evpn_nlri;
 mod message;
 mod nlri;
 mod notification;
@@ -20,18 +21,21 @@ mod open;
 mod update;
 
 #[cfg(test)]
+mod evpn_tests;
+#[cfg(test)]
 mod tests;
 
 pub use as_path::{AsPath, Segment};
 pub use attributes::{Aggregator, Attributes, Origin, Partial, UnknownAttribute, code};
-pub use community::{Community, ExtendedCommunity, LargeCommunity};
+pub use community::{Community, ExtendedCommunity, LargeCommunity, Meaning};
 pub use error::{Approach, AttributeError, AttributeFault, MessageError};
 pub use evpn::{Esi, EvpnBody, EvpnRoute, InvalidIdentifier, PmsiTunnel, RouteDistinguisher, RouteTarget};
+pub use evpn_nlri::{EvpnFault, EvpnNlri};
 pub use message::{Frame, HEADER_LEN, MESSAGE_MAX, Message, MessageKind, emit_keepalive, frame};
-pub use nlri::AfiSafi;
+pub use nlri::{AfiSafi, Nlri};
 pub use notification::Notification;
 pub use open::{Capability, Open};
 pub use update::{
-    Context, DecodedUpdate, MpNextHop, MpReach, MpUnreach, NoRoom, Update, announce, room_for_prefixes,
+    Context, DecodedUpdate, MpNextHop, MpReach, MpUnreach, NoRoom, Update, announce, room_for_routes,
     withdraw,
 };

@@ -26,22 +26,48 @@ impl AfiSafi {
         }
     }
 
-    pub fn is_known(self) -> bool {
+    /// Of prefixes alone.
+    pub fn is_unicast(self) -> bool {
         self == AfiSafi::IPV4_UNICAST || self == AfiSafi::IPV6_UNICAST
+    }
+
+    /// The bytes that the longest route takes.
+    pub(super) fn longest(self) -> usize {
+        match self {
+            AfiSafi::IPV4_UNICAST => 5,
+            AfiSafi::IPV6_UNICAST => 17,
+            // Type 5 of IPv6 (RFC 9136 3.1).
+            _ => 60,
+        }
     }
 }
 
-/// The bytes that a prefix takes.
-pub(super) fn wire_len(prefix: &Prefix) -> usize {
-    1 + usize::from(prefix.prefix_len()).div_ceil(8)
+/// What an UPDATE lists: routes of one family, one behind the other.
+pub trait Nlri {
+    fn family(&self) -> AfiSafi;
+
+    /// The bytes that it takes.
+    fn wire_len(&self) -> usize;
+
+    fn emit(&self, out: &mut Vec<u8>);
 }
 
-pub(super) fn emit(prefix: &Prefix, out: &mut Vec<u8>) {
-    let bytes = wire_len(prefix) - 1;
-    out.push(prefix.prefix_len());
-    match prefix.network() {
-        IpAddr::V4(address) => out.extend_from_slice(&address.octets()[..bytes]),
-        IpAddr::V6(address) => out.extend_from_slice(&address.octets()[..bytes]),
+impl Nlri for Prefix {
+    fn family(&self) -> AfiSafi {
+        AfiSafi::of(self)
+    }
+
+    fn wire_len(&self) -> usize {
+        1 + usize::from(self.prefix_len()).div_ceil(8)
+    }
+
+    fn emit(&self, out: &mut Vec<u8>) {
+        let bytes = self.wire_len() - 1;
+        out.push(self.prefix_len());
+        match self.network() {
+            IpAddr::V4(address) => out.extend_from_slice(&address.octets()[..bytes]),
+            IpAddr::V6(address) => out.extend_from_slice(&address.octets()[..bytes]),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use netgauze_parse_utils::traits::ParseFromWithOneInput;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
-const FOUR: Context = Context { four_octet: true, ipv4_over_ipv6: true };
+const FOUR: Context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: false };
 
 fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()
@@ -346,7 +346,7 @@ fn two_octets_and_four() {
     let mut bytes = Vec::new();
     update.emit(false, &mut bytes);
     let decoded = parse_update(&bytes, two).unwrap();
-    assert_eq!(decoded, DecodedUpdate { update, errors: vec![] });
+    assert_eq!(decoded, DecodedUpdate { update, errors: vec![], evpn_faults: vec![] });
     // Somebody of two octets put its number in front (RFC 6793 4.2.3).
     let old = AsPath::sequence([Asn(9), Asn(3000), Asn::TRANS, Asn(7)]);
     assert_eq!(old.clone().merged_with(attributes.as_path.clone()).to_string(), "9 3000 150369 7");
@@ -400,11 +400,13 @@ prop_compose! {
                 aggregator: partial[0] && aggregator.is_some(),
                 communities: partial[1] && !communities.is_empty(),
                 extended_communities: partial[2] && !extended.is_empty(),
+                pmsi: false,
                 large_communities: partial[3] && !large.is_empty(),
             },
             communities: communities.into(),
             extended_communities: extended.into(),
             large_communities: large.into(),
+            pmsi: None,
             unknown: unknown.into(),
         }
     }
@@ -432,14 +434,14 @@ fn update() -> impl Strategy<Value = Update> {
         let (next_hop4, withdrawn, announced) = classic;
         let (family, prefixes) = if ipv6 { (AfiSafi::IPV6_UNICAST, v6) } else { (AfiSafi::IPV4_UNICAST, v4) };
         if !reachable {
-            let mp_unreach = Some(MpUnreach { family, prefixes });
+            let mp_unreach = Some(MpUnreach { family, prefixes, evpn: vec![] });
             return Update { withdrawn, mp_unreach, ..Update::default() };
         }
         Update {
             withdrawn,
             mp_unreach: None,
             attributes: Some(attributes),
-            mp_reach: Some(MpReach { family, next_hop, prefixes }),
+            mp_reach: Some(MpReach { family, next_hop, prefixes, evpn: vec![] }),
             next_hop: (!announced.is_empty()).then_some(next_hop4),
             announced,
         }
@@ -461,8 +463,8 @@ fn emitted(update: &Update, four_octet: bool) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What another codec makes of our bytes, and its bytes for that.
-fn netgauze(bytes: &[u8]) -> Result<Vec<u8>, alloc::string::String> {
+/// What another codec makes of our bytes.
+pub(super) fn netgauze_parsed(bytes: &[u8]) -> Result<netgauze_bgp_pkt::BgpMessage, alloc::string::String> {
     use netgauze_bgp_pkt::BgpMessage;
     let mut context = netgauze_bgp_pkt::wire::deserializer::BgpParsingContext::new(
         true,
@@ -473,10 +475,13 @@ fn netgauze(bytes: &[u8]) -> Result<Vec<u8>, alloc::string::String> {
         true,
         true,
     );
-    let parsed = BgpMessage::parse(&mut SliceReader::new(bytes), &mut context)
-        .map_err(|error| alloc::format!("{error:?}"))?;
+    BgpMessage::parse(&mut SliceReader::new(bytes), &mut context).map_err(|error| alloc::format!("{error:?}"))
+}
+
+/// Its bytes for what it makes of ours.
+pub(super) fn netgauze(bytes: &[u8]) -> Result<Vec<u8>, alloc::string::String> {
     let mut out = Vec::new();
-    parsed.write(&mut out).map_err(|error| alloc::format!("{error:?}"))?;
+    netgauze_parsed(bytes)?.write(&mut out).map_err(|error| alloc::format!("{error:?}"))?;
     Ok(out)
 }
 
@@ -521,7 +526,7 @@ proptest! {
 
     #[test]
     fn random_bytes_do_no_harm(bytes in many(any::<u8>(), 0..4096), kind in 0..7_u8, four in any::<bool>()) {
-        let context = Context { four_octet: four, ipv4_over_ipv6: four };
+        let context = Context { four_octet: four, ipv4_over_ipv6: four, evpn: four };
         let _ = frame(&bytes);
         let bytes = message(kind, &bytes[..bytes.len().min(MESSAGE_MAX - HEADER_LEN)]);
         if let Ok(Some(found)) = frame(&bytes) {
@@ -547,7 +552,7 @@ proptest! {
             body.truncate(4 + cut.index(body.len() - 3));
         }
         let bytes = message(2, &body);
-        let context = Context { four_octet: four, ipv4_over_ipv6: true };
+        let context = Context { four_octet: four, ipv4_over_ipv6: true, evpn: true };
         match parse_update(&bytes, context) {
             Ok(DecodedUpdate { update, .. }) => {
                 // Never more than the bytes can say.

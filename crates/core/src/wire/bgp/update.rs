@@ -2,8 +2,9 @@
 
 use super::attributes::{self, Attributes, Collector, EXTENDED_LENGTH, OPTIONAL, RawAttribute, code};
 use super::error::{Approach, AttributeError, AttributeFault, MessageError};
+use super::evpn_nlri::{self, EvpnFault, EvpnNlri};
 use super::message::{HEADER_LEN, MESSAGE_MAX, MessageKind, put};
-use super::nlri::{self, AfiSafi};
+use super::nlri::{self, AfiSafi, Nlri};
 use crate::id::Prefix;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -18,6 +19,8 @@ pub struct Context {
     pub four_octet: bool,
     /// Both said RFC 8950: IPv4 routes may have IPv6 next hops.
     pub ipv4_over_ipv6: bool,
+    /// Both said EVPN: its routes are read. Else they are of a family that we do not know.
+    pub evpn: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,10 +39,13 @@ pub struct Update {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MpReach {
-    /// IPv4 or IPv6 unicast: others are skipped.
+    /// IPv4 unicast, IPv6 unicast or EVPN: others are skipped.
     pub family: AfiSafi,
     pub next_hop: MpNextHop,
+    /// Empty for EVPN.
     pub prefixes: Vec<Prefix>,
+    /// Of EVPN only.
+    pub evpn: Vec<EvpnNlri>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub struct MpUnreach {
     pub family: AfiSafi,
     /// Empty for families that we do not know.
     pub prefixes: Vec<Prefix>,
+    /// Of EVPN only.
+    pub evpn: Vec<EvpnNlri>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +76,8 @@ pub struct DecodedUpdate {
     pub update: Update,
     /// What was wrong with it, in the order found.
     pub errors: Vec<AttributeError>,
+    /// EVPN routes that could not be read, in the order found: they are not in `update`.
+    pub evpn_faults: Vec<EvpnFault>,
 }
 
 impl DecodedUpdate {
@@ -88,13 +98,15 @@ impl Update {
         match &self.mp_unreach {
             _ if !silent || self.mp_reach.is_some() => None,
             None => Some(AfiSafi::IPV4_UNICAST),
-            Some(unreach) => unreach.prefixes.is_empty().then_some(unreach.family),
+            Some(unreach) => {
+                (unreach.prefixes.is_empty() && unreach.evpn.is_empty()).then_some(unreach.family)
+            }
         }
     }
 
     /// Appends the UPDATE that ends the first telling of a family.
     pub fn emit_end_of_rib(family: AfiSafi, out: &mut Vec<u8>) {
-        let unreach = MpUnreach { family, prefixes: Vec::new() };
+        let unreach = MpUnreach { family, prefixes: Vec::new(), evpn: Vec::new() };
         let mp_unreach = (family != AfiSafi::IPV4_UNICAST).then_some(unreach);
         Update { mp_unreach, ..Update::default() }.emit(true, out);
     }
@@ -103,7 +115,7 @@ impl Update {
     pub fn emit(&self, four_octet: bool, out: &mut Vec<u8>) {
         let mut withdrawn = Vec::new();
         for prefix in &self.withdrawn {
-            nlri::emit(prefix, &mut withdrawn);
+            prefix.emit(&mut withdrawn);
         }
         let mut attributes = Vec::new();
         // RFC 7606 5.1: these first, so that they are found whatever follows.
@@ -122,7 +134,7 @@ impl Update {
             out.extend_from_slice(&(attributes.len() as u16).to_be_bytes());
             out.extend_from_slice(&attributes);
             for prefix in &self.announced {
-                nlri::emit(prefix, out);
+                prefix.emit(out);
             }
         });
     }
@@ -140,6 +152,7 @@ impl Update {
         let mut collector = Collector::new(context.four_octet);
         let mut seen = [false; 256];
         let mut skipped_reach = false;
+        let mut evpn_faults = Vec::new();
         let mut only_unreach = true;
         while !field.is_empty() {
             let Some(raw) = attributes::split(&mut field) else {
@@ -160,20 +173,21 @@ impl Update {
                 }
                 code::MP_REACH_NLRI => {
                     collector.check_flags(raw);
-                    update.mp_reach = MpReach::parse(raw, context)?;
+                    update.mp_reach = MpReach::parse(raw, context, &mut evpn_faults)?;
                     skipped_reach = update.mp_reach.is_none();
                 }
                 code::MP_UNREACH_NLRI => {
                     collector.check_flags(raw);
-                    update.mp_unreach = Some(MpUnreach::parse(raw)?);
+                    update.mp_unreach = Some(MpUnreach::parse(raw, context, &mut evpn_faults)?);
                 }
                 _ => collector.take(raw)?,
             }
         }
         let classic = !update.announced.is_empty();
-        if classic || update.mp_reach.as_ref().is_some_and(|reach| !reach.prefixes.is_empty()) {
+        let reaches = |reach: &MpReach| !reach.prefixes.is_empty() || !reach.evpn.is_empty();
+        if classic || update.mp_reach.as_ref().is_some_and(reaches) {
             collector.check_mandatory(classic);
-        } else if !skipped_reach {
+        } else if !skipped_reach && evpn_faults.is_empty() {
             // RFC 7606 5.2: routes may have been there and not been seen.
             let worst = collector.errors.iter().find(|error| error.approach == Approach::TreatAsWithdraw);
             if let Some(error) = worst {
@@ -183,7 +197,7 @@ impl Update {
         collector.finish();
         update.next_hop = collector.next_hop.filter(|_| classic);
         update.attributes = (!only_unreach).then_some(collector.attributes);
-        Ok(DecodedUpdate { update, errors: collector.errors })
+        Ok(DecodedUpdate { update, errors: collector.errors, evpn_faults })
     }
 }
 
@@ -194,37 +208,63 @@ fn split_field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl MpReach {
-    /// `None`: of a family that we do not know.
-    fn parse(raw: RawAttribute<'_>, context: Context) -> Result<Option<MpReach>, MessageError> {
+    /// `None`: of a family that we do not know, or of EVPN and not to be read at all.
+    fn parse(
+        raw: RawAttribute<'_>,
+        context: Context,
+        faults: &mut Vec<EvpnFault>,
+    ) -> Result<Option<MpReach>, MessageError> {
         let unreadable = || MessageError::OptionalAttribute(raw.whole.to_vec());
         let (&[hi, lo, safi, length], rest) = raw.value.split_first_chunk::<4>().ok_or_else(unreadable)?;
         let family = AfiSafi { afi: u16::from_be_bytes([hi, lo]), safi };
-        if !family.is_known() {
+        let evpn = context.evpn && family == AfiSafi::EVPN;
+        if !family.is_unicast() && !evpn {
             return Ok(None);
         }
-        let (next_hop, rest) = rest.split_at_checked(usize::from(length)).ok_or_else(unreadable)?;
+        let split = rest.split_at_checked(usize::from(length));
+        // One reserved byte (RFC 4760 3), once the number of SNPAs.
+        let split = split.and_then(|(next_hop, rest)| Some((next_hop, rest.split_first()?.1)));
+        let read = split.and_then(|(next_hop, field)| Some((MpNextHop::parse(next_hop)?, field)));
         let ipv6 = family == AfiSafi::IPV6_UNICAST;
         // RFC 7606 7.11: a length that was not agreed on.
-        let next_hop = MpNextHop::parse(next_hop)
-            .filter(|next_hop| match next_hop {
-                MpNextHop::V4(_) => !ipv6,
-                MpNextHop::V6(_) | MpNextHop::V6Pair { .. } => ipv6 || context.ipv4_over_ipv6,
-            })
-            .ok_or_else(unreadable)?;
-        // One reserved byte (RFC 4760 3), once the number of SNPAs.
-        let (_, field) = rest.split_first().ok_or_else(unreadable)?;
-        let prefixes = nlri::parse(field, ipv6).ok_or_else(unreadable)?;
-        Ok(Some(MpReach { family, next_hop, prefixes }))
+        let read = read.filter(|(next_hop, _)| match next_hop {
+            MpNextHop::V4(_) => !ipv6,
+            // RFC 7432 9.2 and 11: the address of the router, whatever the session runs over.
+            MpNextHop::V6(_) if evpn => true,
+            MpNextHop::V6Pair { .. } if evpn => false,
+            MpNextHop::V6(_) | MpNextHop::V6Pair { .. } => ipv6 || context.ipv4_over_ipv6,
+        });
+        let mut reach = match read {
+            Some((next_hop, _)) => MpReach { family, next_hop, prefixes: Vec::new(), evpn: Vec::new() },
+            None if evpn => {
+                faults.push(EvpnFault::Unreadable);
+                return Ok(None);
+            }
+            None => return Err(unreadable()),
+        };
+        let field = read.map_or(&[][..], |(_, field)| field);
+        if evpn {
+            reach.evpn = take_evpn(field, faults);
+        } else {
+            reach.prefixes = nlri::parse(field, ipv6).ok_or_else(unreadable)?;
+        }
+        Ok(Some(reach))
     }
 
     fn emit(&self, out: &mut Vec<u8>) {
         let mut value = Vec::new();
         emit_reach_head(self.family, self.next_hop, &mut value);
-        for prefix in &self.prefixes {
-            nlri::emit(prefix, &mut value);
-        }
+        self.prefixes.iter().for_each(|prefix| prefix.emit(&mut value));
+        self.evpn.iter().for_each(|route| route.emit(&mut value));
         attributes::put(out, OPTIONAL, code::MP_REACH_NLRI, &value);
     }
+}
+
+/// The routes of a field; what is wrong with others goes to `faults`.
+fn take_evpn(field: &[u8], faults: &mut Vec<EvpnFault>) -> Vec<EvpnNlri> {
+    let parsed = evpn_nlri::parse(field);
+    faults.extend(parsed.faults);
+    parsed.routes
 }
 
 fn emit_reach_head(family: AfiSafi, next_hop: MpNextHop, out: &mut Vec<u8>) {
@@ -235,25 +275,30 @@ fn emit_reach_head(family: AfiSafi, next_hop: MpNextHop, out: &mut Vec<u8>) {
 }
 
 impl MpUnreach {
-    fn parse(raw: RawAttribute<'_>) -> Result<MpUnreach, MessageError> {
+    fn parse(
+        raw: RawAttribute<'_>,
+        context: Context,
+        faults: &mut Vec<EvpnFault>,
+    ) -> Result<MpUnreach, MessageError> {
         let unreadable = || MessageError::OptionalAttribute(raw.whole.to_vec());
         let (&[hi, lo, safi], field) = raw.value.split_first_chunk::<3>().ok_or_else(unreadable)?;
         let family = AfiSafi { afi: u16::from_be_bytes([hi, lo]), safi };
-        let prefixes = if family.is_known() {
-            nlri::parse(field, family == AfiSafi::IPV6_UNICAST).ok_or_else(unreadable)?
-        } else {
-            Vec::new()
-        };
-        Ok(MpUnreach { family, prefixes })
+        let mut unreach = MpUnreach { family, prefixes: Vec::new(), evpn: Vec::new() };
+        if family.is_unicast() {
+            let ipv6 = family == AfiSafi::IPV6_UNICAST;
+            unreach.prefixes = nlri::parse(field, ipv6).ok_or_else(unreadable)?;
+        } else if context.evpn && family == AfiSafi::EVPN {
+            unreach.evpn = take_evpn(field, faults);
+        }
+        Ok(unreach)
     }
 
     fn emit(&self, out: &mut Vec<u8>) {
         let mut value = Vec::new();
         value.extend_from_slice(&self.family.afi.to_be_bytes());
         value.push(self.family.safi);
-        for prefix in &self.prefixes {
-            nlri::emit(prefix, &mut value);
-        }
+        self.prefixes.iter().for_each(|prefix| prefix.emit(&mut value));
+        self.evpn.iter().for_each(|route| route.emit(&mut value));
         attributes::put(out, OPTIONAL, code::MP_UNREACH_NLRI, &value);
     }
 }
@@ -291,11 +336,11 @@ impl MpNextHop {
     }
 }
 
-/// How many bytes of prefixes an UPDATE has room for beside `shared` bytes of attributes; `None` if
-/// not even the longest prefix fits. See [`announce`].
-pub fn room_for_prefixes(shared: usize, next_hop: Option<MpNextHop>, ipv6: bool) -> Option<usize> {
-    let longest = if ipv6 { 17 } else { 5 };
-    MESSAGE_MAX.checked_sub(FIXED + shared + reach_head(next_hop)).filter(|&room| room >= longest)
+/// How many bytes of routes an UPDATE has room for beside `shared` bytes of attributes; `None` if
+/// not even the family's longest route fits. See [`announce`].
+pub fn room_for_routes(shared: usize, next_hop: Option<MpNextHop>, family: AfiSafi) -> Option<usize> {
+    let room = MESSAGE_MAX.checked_sub(FIXED + shared + reach_head(next_hop));
+    room.filter(|&room| room >= family.longest())
 }
 
 /// Flags, code, two bytes of length, AFI, SAFI, length of the next hop, reserved byte.
@@ -303,40 +348,40 @@ fn reach_head(next_hop: Option<MpNextHop>) -> usize {
     next_hop.map_or(0, |next_hop| 4 + 5 + next_hop.wire_len())
 }
 
-/// Appends as many UPDATEs as it takes to announce `prefixes`, all of one family, with one set of
+/// Appends as many UPDATEs as it takes to announce `routes`, all of one family, with one set of
 /// attributes. `shared`: [`Attributes::emit`]'s bytes, with NEXT_HOP in them if `next_hop` is
-/// `None` (then the prefixes are IPv4 and go into the classic field). Returns the number of messages.
+/// `None` (then the routes are IPv4 and go into the classic field). Returns the number of messages.
 ///
 /// # Errors
-/// `NoRoom` if not even one prefix fits; nothing is appended then.
-pub fn announce(
+/// `NoRoom` if not even one route fits; nothing is appended then.
+pub fn announce<N: Nlri>(
     shared: &[u8],
     next_hop: Option<MpNextHop>,
-    prefixes: &[Prefix],
+    routes: &[N],
     out: &mut Vec<u8>,
 ) -> Result<u32, NoRoom> {
-    let Some(first) = prefixes.first() else { return Ok(0) };
+    let Some(first) = routes.first() else { return Ok(0) };
     let head = reach_head(next_hop);
-    let ipv6 = AfiSafi::of(first) == AfiSafi::IPV6_UNICAST;
-    let room = room_for_prefixes(shared.len(), next_hop, ipv6).ok_or(NoRoom)?;
+    let family = first.family();
+    let room = room_for_routes(shared.len(), next_hop, family).ok_or(NoRoom)?;
     let mut messages = 0;
-    let mut rest = prefixes;
+    let mut rest = routes;
     while !rest.is_empty() {
-        let (part, bytes) = take_prefixes(&mut rest, room);
+        let (part, bytes) = take_routes(&mut rest, room);
         put(out, MessageKind::Update, |out| {
             out.extend_from_slice(&[0, 0]);
             let Some(next_hop) = next_hop else {
                 out.extend_from_slice(&(shared.len() as u16).to_be_bytes());
                 out.extend_from_slice(shared);
-                part.iter().for_each(|prefix| nlri::emit(prefix, out));
+                part.iter().for_each(|route| route.emit(out));
                 return;
             };
             let value = head - 4 + bytes;
             out.extend_from_slice(&((4 + value + shared.len()) as u16).to_be_bytes());
             out.extend_from_slice(&[OPTIONAL | EXTENDED_LENGTH, code::MP_REACH_NLRI]);
             out.extend_from_slice(&(value as u16).to_be_bytes());
-            emit_reach_head(AfiSafi::of(first), next_hop, out);
-            part.iter().for_each(|prefix| nlri::emit(prefix, out));
+            emit_reach_head(family, next_hop, out);
+            part.iter().for_each(|route| route.emit(out));
             out.extend_from_slice(shared);
         });
         messages += 1;
@@ -344,42 +389,42 @@ pub fn announce(
     Ok(messages)
 }
 
-/// Appends as many UPDATEs as it takes to withdraw `prefixes`, all of one family. `classic`: in the
+/// Appends as many UPDATEs as it takes to withdraw `routes`, all of one family. `classic`: in the
 /// classic field, for IPv4 that was announced there. Returns the number of messages.
-pub fn withdraw(classic: bool, prefixes: &[Prefix], out: &mut Vec<u8>) -> u32 {
-    let Some(first) = prefixes.first() else { return 0 };
+pub fn withdraw<N: Nlri>(classic: bool, routes: &[N], out: &mut Vec<u8>) -> u32 {
+    let Some(first) = routes.first() else { return 0 };
+    let family = first.family();
     let room = MESSAGE_MAX - FIXED - if classic { 0 } else { 7 };
     let mut messages = 0;
-    let mut rest = prefixes;
+    let mut rest = routes;
     while !rest.is_empty() {
-        let (part, bytes) = take_prefixes(&mut rest, room);
+        let (part, bytes) = take_routes(&mut rest, room);
         put(out, MessageKind::Update, |out| {
             if classic {
                 out.extend_from_slice(&(bytes as u16).to_be_bytes());
-                part.iter().for_each(|prefix| nlri::emit(prefix, out));
+                part.iter().for_each(|route| route.emit(out));
                 out.extend_from_slice(&[0, 0]);
                 return;
             }
-            let family = AfiSafi::of(first);
             out.extend_from_slice(&[0, 0]);
             out.extend_from_slice(&((7 + bytes) as u16).to_be_bytes());
             out.extend_from_slice(&[OPTIONAL | EXTENDED_LENGTH, code::MP_UNREACH_NLRI]);
             out.extend_from_slice(&((3 + bytes) as u16).to_be_bytes());
             out.extend_from_slice(&family.afi.to_be_bytes());
             out.push(family.safi);
-            part.iter().for_each(|prefix| nlri::emit(prefix, out));
+            part.iter().for_each(|route| route.emit(out));
         });
         messages += 1;
     }
     messages
 }
 
-/// As many prefixes as fit in `room` bytes, at least one, and their bytes.
-fn take_prefixes<'a>(rest: &mut &'a [Prefix], room: usize) -> (&'a [Prefix], usize) {
+/// As many routes as fit in `room` bytes, at least one, and their bytes.
+fn take_routes<'a, N: Nlri>(rest: &mut &'a [N], room: usize) -> (&'a [N], usize) {
     let mut bytes = 0;
     let mut count = 0;
-    for prefix in *rest {
-        let more = nlri::wire_len(prefix);
+    for route in *rest {
+        let more = route.wire_len();
         if count > 0 && bytes + more > room {
             break;
         }

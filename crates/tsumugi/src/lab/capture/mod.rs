@@ -28,7 +28,7 @@ pub struct Seen {
     pub place: usize,
     /// True if it left by the device, false if it came in.
     pub leaving: bool,
-    /// From the IP header on.
+    /// From the IP header on, or from the Ethernet header on: as the socket sees.
     pub bytes: Vec<u8>,
 }
 

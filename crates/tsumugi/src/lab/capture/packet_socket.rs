@@ -1,8 +1,9 @@
-//! AF_PACKET: every IP packet that passes a device, cut or whole, as it is on the wire.
+//! AF_PACKET: every IP packet or frame that passes a device, cut or whole, as it is on the wire.
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, SockFlag, SockType, SockaddrLike, bind, recvfrom, setsockopt, socket, sockopt,
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike, bind, recvfrom, send, setsockopt,
+    socket, sockopt,
 };
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -17,10 +18,18 @@ const LARGEST: usize = 65_536;
 /// Room for some hundred packets while others have the processor.
 const BUFFER: usize = 4 << 20;
 
-/// A socket that sees all IP packets of one device, or of all devices of a namespace.
+/// A socket that sees all IP packets, or all Ethernet frames, of one device or of all devices of a
+/// namespace.
 pub struct PacketSocket {
     socket: OwnedFd,
+    sees: Sees,
     buffer: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sees {
+    Packets,
+    Frames,
 }
 
 impl PacketSocket {
@@ -29,21 +38,43 @@ impl PacketSocket {
     /// # Errors
     /// If there is no such device, or packet sockets are forbidden.
     pub fn open(device: Option<&str>) -> io::Result<PacketSocket> {
+        PacketSocket::open_for(device, Sees::Packets)
+    }
+
+    /// The same for whole frames of every protocol, from their Ethernet header on.
+    ///
+    /// # Errors
+    /// If there is no such device, or packet sockets are forbidden.
+    pub fn open_frames(device: Option<&str>) -> io::Result<PacketSocket> {
+        PacketSocket::open_for(device, Sees::Frames)
+    }
+
+    fn open_for(device: Option<&str>, sees: Sees) -> io::Result<PacketSocket> {
         let index = match device {
             Some(name) => nix::net::if_::if_nametoindex(name)?,
             None => 0,
         };
         // Protocol 0 sees nothing: packets of other devices must not arrive before it is bound.
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
+        let kind = if sees == Sees::Frames { SockType::Raw } else { SockType::Datagram };
+        let fd = socket(AddressFamily::Packet, kind, flags, None)?;
         // The second needs a privilege over the machine; without it the kernel gives what it allows.
         let _ = setsockopt(&fd, sockopt::RcvBuf, &BUFFER);
         let _ = setsockopt(&fd, sockopt::RcvBufForce, &BUFFER);
         bind(fd.as_raw_fd(), &everything_on(index)?)?;
-        Ok(PacketSocket { socket: fd, buffer: vec![0; LARGEST] })
+        Ok(PacketSocket { socket: fd, sees, buffer: vec![0; LARGEST] })
     }
 
-    /// The next packet that waits, from its IP header on, and whether it was leaving.
+    /// Sends a whole frame by the device that the socket was opened on.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
+        Ok(send(self.socket.as_raw_fd(), frame, MsgFlags::empty()).map(drop)?)
+    }
+
+    /// The next packet that waits, from its IP header on (a frame from its Ethernet header on), and
+    /// whether it was leaving.
     ///
     /// # Errors
     /// What the kernel answers, except that nothing waits or that a device was down for a while.
@@ -52,7 +83,7 @@ impl PacketSocket {
             match recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut self.buffer) {
                 Ok((length, Some(from))) => {
                     let protocol = u16::from_be(from.protocol());
-                    if protocol == ETH_P_IP || protocol == ETH_P_IPV6 {
+                    if self.sees == Sees::Frames || protocol == ETH_P_IP || protocol == ETH_P_IPV6 {
                         let bytes = self.buffer[..length].to_vec();
                         return Ok(Some((from.pkttype() == PACKET_OUTGOING, bytes)));
                     }

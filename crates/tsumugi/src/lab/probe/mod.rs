@@ -4,8 +4,10 @@
 //! run the `open` functions inside it.
 
 pub mod bulk;
+pub mod dhcp;
 pub mod echo;
 pub mod forge;
+pub mod frame;
 pub mod mesh;
 pub mod options;
 pub mod traceroute;

@@ -39,8 +39,9 @@ fn judge(context: &Context, router: &Machine) -> Verdict {
         due.extend(peer.router_addresses.iter().map(|address| (interface.clone(), *address)));
     }
     let mut gateways: BTreeSet<(String, IpAddr)> = BTreeSet::new();
-    for guest in context.lab.guests.iter().filter(|guest| guest.router == router.name) {
-        gateways.extend(guest.gateways.iter().map(|gateway| (guest.bridge.to_string(), gateway.addr())));
+    for segment in &context.lab.segments {
+        let Some(carrier) = segment.carrier(&router.name) else { continue };
+        gateways.extend(segment.gateways.iter().map(|it| (carrier.bridge.to_string(), it.addr())));
     }
     due.extend(gateways.iter().cloned());
     let (mut loopback, mut link_local, mut outside, mut strays) = (0, 0, 0, Vec::new());

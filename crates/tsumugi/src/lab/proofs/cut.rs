@@ -111,9 +111,9 @@ fn cut_one(context: &Context, pairs: &Pairs, wire: &Wire) -> Verdict {
     }
     let apart = Graph::without(context, &[&wire.name]).separated();
     let start = Instant::now();
-    context.lab.cut(wire)?;
+    let cut = context.lab.cut_for_a_while(&[wire])?;
     let verdict = while_cut(context, pairs, wire, start, &apart);
-    context.lab.mend(wire)?;
+    cut.undo()?;
     let mended = Instant::now();
     let verdict = verdict?;
     // The next cut may need this link as its second way.

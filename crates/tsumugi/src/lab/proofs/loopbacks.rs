@@ -37,7 +37,7 @@ fn askers<'a>(context: &Context<'a>) -> Vec<Asker<'a>> {
         let sources = context.loopbacks(router);
         Asker { machine: &router.name, plane: Plane::Fabric, sources }
     };
-    let guests = context.lab.guests.iter().map(|guest| {
+    let guests = context.lab.routed_guests().map(|guest| {
         let sources = guest.addresses.iter().map(Prefix::addr).collect();
         Asker { machine: &guest.machine, plane: Plane::Management, sources }
     });

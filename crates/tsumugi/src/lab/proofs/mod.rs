@@ -9,6 +9,7 @@ mod loopbacks;
 mod one_packet_tcp;
 mod outside;
 mod planes;
+mod segments;
 mod sessions;
 mod traceroute;
 mod two_packets;
@@ -30,6 +31,12 @@ pub fn prove(id: ProofId, context: &Context) -> Vec<Row> {
         ProofId::Planes => planes::prove(context),
         ProofId::Cut => cut::prove(context),
         ProofId::Walls => walls::prove(context),
+        ProofId::Segments => segments::prove_stretch(context),
+        ProofId::SegmentIsolation => segments::prove_isolation(context),
+        ProofId::FloodOnce => segments::prove_flood(context),
+        ProofId::MacMove => segments::prove_move(context),
+        ProofId::LoopGuard => segments::prove_loop(context),
+        ProofId::Gateway => segments::prove_gateway(context),
         ProofId::Outside => outside::prove(context),
     }
 }

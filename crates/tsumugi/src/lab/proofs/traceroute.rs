@@ -28,7 +28,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
         begun.push(from);
         rows.push(Row::new(ProofId::Traceroute, format!("{from} → {to}"), walk(context, &graph, from, to)));
     }
-    for guest in &context.lab.guests {
+    for guest in context.lab.routed_guests() {
         let distances = graph.distances(&guest.router);
         // The first of those that are farthest.
         let far =
@@ -62,7 +62,7 @@ fn walk(context: &Context, graph: &Graph, from: &str, to: &str) -> Verdict {
 }
 
 /// A guest's way to a host outside: the gateway, routers, the peer's router, the host.
-fn walk_out(context: &Context, graph: &Graph, guest: &Guest, peer: &PeerStand) -> Verdict {
+pub fn walk_out(context: &Context, graph: &Graph, guest: &Guest, peer: &PeerStand) -> Verdict {
     let mut way = Vec::new();
     for own in guest.addresses.iter().map(Prefix::addr) {
         let ipv6 = own.is_ipv6();

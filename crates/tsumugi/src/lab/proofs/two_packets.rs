@@ -108,7 +108,7 @@ fn exchange(
     came_out.retain(|datagram| is_ours(datagram, inner));
     judge_outer(&seen, wire, from, inner, !came_out.is_empty())?;
     judge_inner(&came_out, &seen, inner, is_request)?;
-    Ok(outer_at(&seen, AT_RECEIVER, receiver.flow.as_ref(), false, inner)
+    Ok(large_outer(&seen, AT_RECEIVER, receiver.flow.as_ref(), false, inner)
         .first()
         .map(|datagram| datagram.pieces.clone())
         .unwrap_or_default())
@@ -117,8 +117,8 @@ fn exchange(
 /// Exactly one large datagram in two packets, at both ends of the underlay.
 fn judge_outer(seen: &[Seen], wire: &Wire, from: usize, inner: usize, arrived: bool) -> Result<(), Finding> {
     let path_mtu = usize::from(wire.path_mtu);
-    let at_sender = outer_at(seen, AT_SENDER, wire.ends[from].flow.as_ref(), true, inner);
-    let at_receiver = outer_at(seen, AT_RECEIVER, wire.ends[1 - from].flow.as_ref(), false, inner);
+    let at_sender = large_outer(seen, AT_SENDER, wire.ends[from].flow.as_ref(), true, inner);
+    let at_receiver = large_outer(seen, AT_RECEIVER, wire.ends[1 - from].flow.as_ref(), false, inner);
     for (place, found) in [(Place::Sender, at_sender), (Place::Receiver, at_receiver)] {
         let pieces: Vec<usize> = found.iter().flat_map(|datagram| datagram.pieces.clone()).collect();
         if pieces.is_empty() {
@@ -167,7 +167,7 @@ fn pieces_at(seen: &[Seen], place: usize, is: impl Fn(&Piece) -> bool) -> Vec<Pi
 
 /// The datagrams of one direction of a link at one place that are too large for anything but ours.
 /// One whose first pieces are missing counts by what is there.
-fn outer_at(
+pub fn large_outer(
     seen: &[Seen],
     place: usize,
     flow: Option<&Flow>,

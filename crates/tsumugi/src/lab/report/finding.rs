@@ -1,5 +1,6 @@
 //! What a proof measured, or why it failed: as types; `words` says them.
 
+use super::SegmentFinding;
 use crate::lab::stand_in::Why;
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +26,9 @@ pub enum Finding {
     Failed(String),
     /// Of the two address families, this is about one.
     Of { ipv6: bool, what: Box<Finding> },
+
+    /// About a segment.
+    Segment(SegmentFinding),
 
     /// Sessions; how long the last one took.
     Established { count: usize, after: Option<Duration> },
@@ -95,6 +99,8 @@ pub enum Finding {
     NoSession(String),
     /// Bad announcements of which no packet came, with the border's reason for each.
     RefusedAll { count: usize, reasons: BTreeMap<Why, usize> },
+    /// Bad announcements that were never made: nothing is proven of them.
+    NotAnnounced(Vec<String>),
     /// Bad announcements that attracted packets.
     TakenAlthough(Vec<(Prefix, Why)>),
     /// Where packets to what everybody announces went, and it is right.
@@ -121,6 +127,12 @@ pub enum Finding {
     NotCut { packets: usize },
     /// Pairs that have a second way and did not find it.
     NotHealed { pairs: Vec<String>, after: Duration },
+}
+
+impl From<SegmentFinding> for Finding {
+    fn from(finding: SegmentFinding) -> Finding {
+        Finding::Segment(finding)
+    }
 }
 
 impl From<io::Error> for Finding {

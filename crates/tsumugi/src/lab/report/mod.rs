@@ -1,10 +1,13 @@
 //! What `lab verify` found: one row per proof and subject, for people and for programs.
 
 mod finding;
+mod segment_finding;
+mod segment_words;
 mod table;
 mod words;
 
 pub use finding::{Finding, Place};
+pub use segment_finding::SegmentFinding;
 pub use table::{row_line, table};
 pub use tsumugi_plan::explain::Lang;
 
@@ -23,13 +26,19 @@ pub enum ProofId {
     TwoPackets,
     OnePacketTcp,
     Walls,
+    Segments,
+    SegmentIsolation,
+    FloodOnce,
+    MacMove,
+    LoopGuard,
     Outside,
     Planes,
+    Gateway,
     Cut,
 }
 
 impl ProofId {
-    pub const ALL: [ProofId; 10] = [
+    pub const ALL: [ProofId; 16] = [
         ProofId::Sessions,
         ProofId::Loopbacks,
         ProofId::Addresses,
@@ -37,8 +46,14 @@ impl ProofId {
         ProofId::TwoPackets,
         ProofId::OnePacketTcp,
         ProofId::Walls,
+        ProofId::Segments,
+        ProofId::SegmentIsolation,
+        ProofId::FloodOnce,
+        ProofId::MacMove,
+        ProofId::LoopGuard,
         ProofId::Outside,
         ProofId::Planes,
+        ProofId::Gateway,
         ProofId::Cut,
     ];
 
@@ -52,6 +67,12 @@ impl ProofId {
             ProofId::TwoPackets => "two-packets",
             ProofId::OnePacketTcp => "one-packet-tcp",
             ProofId::Walls => "walls",
+            ProofId::Segments => "segments",
+            ProofId::SegmentIsolation => "segment-isolation",
+            ProofId::FloodOnce => "flood-once",
+            ProofId::MacMove => "mac-move",
+            ProofId::LoopGuard => "loop-guard",
+            ProofId::Gateway => "gateway",
             ProofId::Outside => "outside",
             ProofId::Planes => "planes",
             ProofId::Cut => "cut",

@@ -27,7 +27,7 @@ pub fn table(report: &Report, lang: Lang, colour: bool) -> String {
         if last != Some(row.id) {
             last = Some(row.id);
             let title = paint(FAINT, row.id.title(lang));
-            text += &format!("{} {title}\n", pad(row.id.name(), 14));
+            text += &format!("{} {title}\n", pad(row.id.name(), 17));
         }
         let mark = if row.holds() { paint(GREEN, "ok  ") } else { paint(RED, "FAIL") };
         text += &format!("  {mark} {}  {}\n", pad(&row.subject, subjects), row.finding().words(lang));
@@ -64,10 +64,10 @@ mod tests {
         let report = Report { rows, took: Duration::from_millis(4_200) };
         assert_eq!(
             table(&report, Lang::En, false),
-            "sessions       every session is established\n\
+            "sessions          every session is established\n\
              \x20 ok   hana      1 of 1\n\
              \x20 ok   花の家    1 of 1\n\
-             cut            a silent cut heals\n\
+             cut               a silent cut heals\n\
              \x20 FAIL hana-ren  a packet of 2400 bytes does not arrive\n\
              1 of 3 rows do not hold; 4.2 s\n"
         );

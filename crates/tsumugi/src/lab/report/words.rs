@@ -19,6 +19,12 @@ impl ProofId {
             ProofId::Traceroute => ["hops answer with loopbacks", "各ホップがループバックで応答"],
             ProofId::TwoPackets => ["a full packet is two outside", "最大のパケットが外側で二つ"],
             ProofId::OnePacketTcp => ["TCP fits one outer packet", "TCP が外側一つに収まる"],
+            ProofId::Segments => ["hosts pass a plain 1500", "ホスト間で1500バイトが通る"],
+            ProofId::SegmentIsolation => ["segments do not touch", "各セグメントの分離"],
+            ProofId::FloodOnce => ["a broadcast arrives once", "ブロードキャストは一度だけ届く"],
+            ProofId::MacMove => ["a host moves to another site", "ホストが別の拠点へ移動"],
+            ProofId::LoopGuard => ["a loop is blocked", "ループの遮断"],
+            ProofId::Gateway => ["the nearest way out, always", "最寄りのゲートウェイで外へ"],
             ProofId::Walls => ["forged packets are dropped", "偽のパケットを破棄"],
             ProofId::Outside => ["peers hear what they should", "外部に正しい経路だけを広告"],
             ProofId::Planes => ["the planes do not touch", "各プレーンの分離"],
@@ -50,6 +56,7 @@ impl Finding {
                 let family = if *ipv6 { "IPv6" } else { "IPv4" };
                 format!("{family}: {}", what.words(lang))
             }
+            Finding::Segment(finding) => choose(lang, finding.words()),
             Finding::Established { .. }
             | Finding::NotEstablished { .. }
             | Finding::Reached { .. }
@@ -73,6 +80,7 @@ impl Finding {
             | Finding::Withdrew { .. }
             | Finding::StillAnnounced { .. } => choose(lang, self.heard_outside()),
             Finding::RefusedAll { .. }
+            | Finding::NotAnnounced(_)
             | Finding::TakenAlthough(_)
             | Finding::Prefers { .. }
             | Finding::PrefersWrong { .. } => choose(lang, self.taken_from_outside()),
@@ -166,6 +174,10 @@ impl Finding {
                     format!("{count} bad ones attracted nothing; refused: {en}"),
                     format!("不正な広告 {count} 件に到達なし、拒否理由: {ja}"),
                 ]
+            }
+            Finding::NotAnnounced(what) => {
+                let list = list(what);
+                [format!("never announced: {list}"), format!("広告されていません: {list}")]
             }
             Finding::TakenAlthough(what) => {
                 let [en, ja] = [0, 1].map(|lang| {
@@ -409,7 +421,7 @@ impl Finding {
 /// At most this many names in a row of the table; the rest is counted.
 const MOST: usize = 6;
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > MOST { format!("{shown} +{}", names.len() - MOST) } else { shown }
 }
@@ -433,15 +445,15 @@ fn dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-fn sum(sizes: &[usize]) -> String {
+pub(super) fn sum(sizes: &[usize]) -> String {
     sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
 }
 
-fn seconds(time: Duration) -> String {
+pub(super) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-fn millis(time: Duration) -> String {
+pub(super) fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
 }
 

@@ -21,6 +21,9 @@ pub struct HeardSession {
     pub established: bool,
     /// True once the border has said all that it had to say (RFC 4724 2).
     pub told_all: bool,
+    /// What we have announced in this session, the last of it after all that is to be refused.
+    #[serde(default)]
+    pub announced: Vec<Prefix>,
     /// Why the last session ended.
     pub last_end: Option<String>,
     /// The AS number in the border's OPEN.
@@ -42,6 +45,12 @@ pub struct HeardRoute {
 impl Heard {
     pub fn routes(&self) -> impl Iterator<Item = &HeardRoute> {
         self.sessions.iter().flat_map(|session| &session.routes)
+    }
+
+    /// Everything that was announced in sessions that stand.
+    pub fn announced(&self) -> impl Iterator<Item = Prefix> {
+        let standing = self.sessions.iter().filter(|session| session.established);
+        standing.flat_map(|session| session.announced.iter().copied())
     }
 
     pub fn all_established(&self) -> bool {
@@ -66,6 +75,7 @@ pub struct Recorder {
 pub struct State {
     pub established: bool,
     pub told_all: bool,
+    pub announced: Vec<Prefix>,
     pub last_end: Option<String>,
     pub remote_asn: Option<Asn>,
     pub routes: BTreeMap<Prefix, HeardRoute>,
@@ -103,6 +113,7 @@ impl State {
         HeardSession {
             established: self.established,
             told_all: self.told_all,
+            announced: self.announced.clone(),
             last_end: self.last_end.clone(),
             remote_asn: self.remote_asn,
             routes: self.routes.values().cloned().collect(),

@@ -1,8 +1,8 @@
 //! One BGP session of a stand-in, in plain blocking calls: it announces its script and keeps what it
 //! hears.
 
-use super::Announcement;
 use super::record::{HeardRoute, Recorder};
+use super::{Announcement, Expect};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Both sides speak of four octets; an outside session has next hops of its own family.
-const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false };
+const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
 
 pub struct Session<'a> {
     /// Its place in the record.
@@ -48,6 +48,7 @@ impl Session<'_> {
                 state.established = false;
                 state.told_all = false;
                 state.routes.clear();
+                state.announced.clear();
             });
             if let Err(error) = written {
                 eprintln!("the record cannot be written: {error}");
@@ -75,7 +76,7 @@ impl Session<'_> {
                 Err(error) => return Err(error),
             }
             out.clear();
-            self.take_messages(&mut stream, recorder, &mut out)?;
+            let tells = self.take_messages(&mut stream, recorder, &mut out)?;
             if spoke.elapsed() >= KEEPALIVE {
                 emit_keepalive(&mut out);
             }
@@ -83,7 +84,19 @@ impl Session<'_> {
                 socket.write_all(&out)?;
                 spoke = Instant::now();
             }
+            if tells {
+                let prefixes = self.told().iter().map(|announcement| announcement.prefix).collect();
+                recorder.change(self.number, |state| state.announced = prefixes)?;
+            }
         }
+    }
+
+    /// The script as it is told: first what is to be refused, so that whoever has taken what comes after
+    /// it has heard it.
+    fn told(&self) -> Vec<&Announcement> {
+        let mut told = self.announced.clone();
+        told.sort_by_key(|announcement| !matches!(announcement.expect, Expect::Refused(_)));
+        told
     }
 
     fn dial(&self) -> io::Result<Socket> {
@@ -111,12 +124,19 @@ impl Session<'_> {
         Open::new(self.neighbour.remote_asn, HOLD, identifier, vec![Capability::Multiprotocol(self.family())])
     }
 
-    /// Takes whole messages from the front of `stream`; answers go to `out`.
-    fn take_messages(&self, stream: &mut Vec<u8>, recorder: &Recorder, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Takes whole messages from the front of `stream`; answers go to `out`. Whether the script is among
+    /// them.
+    fn take_messages(
+        &self,
+        stream: &mut Vec<u8>,
+        recorder: &Recorder,
+        out: &mut Vec<u8>,
+    ) -> io::Result<bool> {
+        let mut tells = false;
         let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
         loop {
             let (message, length) = match frame(stream).map_err(|error| invalid(error.to_string()))? {
-                None => return Ok(()),
+                None => return Ok(tells),
                 Some(whole) => {
                     let message =
                         Message::parse(whole, CONTEXT).map_err(|error| invalid(error.to_string()))?;
@@ -130,7 +150,7 @@ impl Session<'_> {
                     recorder.change(self.number, |state| state.remote_asn = Some(asn))?;
                     emit_keepalive(out);
                 }
-                Message::Keepalive => self.established(recorder, out)?,
+                Message::Keepalive => tells |= self.established(recorder, out)?,
                 Message::Update(update) => self.hear(&update, recorder)?,
                 Message::Notification(notification) => {
                     let (code, subcode) = (notification.code, notification.subcode);
@@ -141,20 +161,20 @@ impl Session<'_> {
         }
     }
 
-    /// The first KEEPALIVE is the border's yes: now the script is told.
-    fn established(&self, recorder: &Recorder, out: &mut Vec<u8>) -> io::Result<()> {
+    /// The first KEEPALIVE is the border's yes: now the script is told. Whether it was the first.
+    fn established(&self, recorder: &Recorder, out: &mut Vec<u8>) -> io::Result<bool> {
         let mut first = false;
         recorder.change(self.number, |state| {
             first = !state.established;
             state.established = true;
         })?;
         if first {
-            for announcement in &self.announced {
+            for announcement in self.told() {
                 self.update(announcement).emit(CONTEXT.four_octet, out);
             }
             Update::emit_end_of_rib(self.family(), out);
         }
-        Ok(())
+        Ok(first)
     }
 
     fn update(&self, announcement: &Announcement) -> Update {
@@ -171,7 +191,8 @@ impl Session<'_> {
             }
             IpAddr::V6(next_hop) => {
                 let (family, prefixes) = (self.family(), vec![announcement.prefix]);
-                let mp_reach = MpReach { family, next_hop: MpNextHop::V6(next_hop), prefixes };
+                let mp_reach =
+                    MpReach { family, next_hop: MpNextHop::V6(next_hop), prefixes, evpn: Vec::new() };
                 Update { mp_reach: Some(mp_reach), ..update }
             }
         }

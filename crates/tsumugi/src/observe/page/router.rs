@@ -1,6 +1,6 @@
 //! The router process on the page.
 
-use super::{Drops, duration, heading, line};
+use super::{Drops, duration, heading, line, segments};
 use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
@@ -37,6 +37,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     sessions(page, bgp, lang);
     links(page, running, lang);
     routes(page, running, lang);
+    segments::segments(page, running, lang);
     if !bgp.originations.is_empty() {
         line(page, 1, lang.pick("own prefixes", "自分たちのプレフィックス"));
         for origination in &bgp.originations {
@@ -58,6 +59,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
             line(page, 2, &format!("{}  {}: {why}", refusal.prefix, refusal.neighbour));
         }
     }
+    evpn_refusals(page, bgp, lang);
     let mut drops = Drops::default();
     drops.of_walls(&running.walls, lang);
     for (reason, count) in &running.refused_connections {
@@ -82,12 +84,25 @@ fn sessions(page: &mut String, bgp: &BgpStatus, lang: Lang) {
     }
 }
 
+fn evpn_refusals(page: &mut String, bgp: &BgpStatus, lang: Lang) {
+    let refused = |session: &SessionStatus| !session.neighbour.evpn_refused.is_empty();
+    if bgp.sessions.iter().any(refused) {
+        line(page, 1, lang.pick("refused EVPN routes", "拒んだEVPN経路"));
+    }
+    for session in &bgp.sessions {
+        for refused in &session.neighbour.evpn_refused {
+            let (name, count) = (&session.neighbour.name, refused.count);
+            line(page, 2, &format!("{name}  {count}: {}", words::evpn_refusal(&refused.reason, lang)));
+        }
+    }
+}
+
 fn session_words(session: &SessionStatus, lang: Lang) -> String {
     let SessionStatus { neighbour, .. } = session;
     let state = words::session_state(neighbour.state, lang);
     if neighbour.state == SessionState::Established {
         let since = duration(neighbour.established_for_ms.unwrap_or(0));
-        let (taken, sent) = (counts(neighbour.accepted), counts(neighbour.announced));
+        let (taken, sent) = (counts(neighbour.accepted, lang), counts(neighbour.announced, lang));
         let refused = neighbour.refused_count;
         return lang.pick(
             format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}"),
@@ -132,6 +147,11 @@ fn routes(page: &mut String, running: &Running, lang: Lang) {
     }
 }
 
-fn counts(counts: FamilyCounts) -> String {
-    format!("{}+{}", counts.ipv4, counts.ipv6)
+/// IPv4 and IPv6, and EVPN where there is any.
+fn counts(counts: FamilyCounts, lang: Lang) -> String {
+    let FamilyCounts { ipv4, ipv6, evpn } = counts;
+    match evpn {
+        0 => format!("{ipv4}+{ipv6}"),
+        _ => lang.pick(format!("{ipv4}+{ipv6} and {evpn} EVPN"), format!("{ipv4}+{ipv6}とEVPN {evpn}")),
+    }
 }

@@ -6,6 +6,7 @@
 mod datapath;
 mod management;
 mod router;
+mod segments;
 
 pub use datapath::{
     Chosen, DatapathStatus, LinePath, LineStatus, Missing, Traffic, TunnelState, TunnelStatus,
@@ -18,6 +19,7 @@ pub use management::{
 pub use router::{
     BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };
+pub use segments::{DhcpStatus, DhcpTrouble, EntryCounts};
 
 use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,11 @@
 //! The document of `router.sock`.
 
-use super::PlanStatus;
+use super::{DhcpStatus, EntryCounts, PlanStatus};
 use crate::observe::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, SpeakerStatus};
+use tsumugi_core::evpn::EvpnStatus;
 use tsumugi_core::id::{IfName, Prefix};
 use tsumugi_plan::explain::Lang;
 
@@ -31,6 +32,12 @@ pub struct Running {
     pub refused_connections: BTreeMap<RefusedConnection, u64>,
     /// Packets that a wall dropped, by reason.
     pub walls: BTreeMap<String, u64>,
+    pub segments: EvpnStatus,
+    pub entries: EntryCounts,
+    /// Why ports cannot be opened or closed as decided, in the kernel's words; `None`: they can.
+    pub ports_failing: Option<String>,
+    /// `None`: no segment wants a DHCP server.
+    pub dhcp: Option<DhcpStatus>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
 }

@@ -1,8 +1,8 @@
 //! Words for what BGP does and refuses.
 
 use crate::observe::status::RefusedConnection;
-use tsumugi_core::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
-use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, Notification};
+use tsumugi_core::bgp::{EvpnRefusal, ImportRefusal, Notice, SessionEnd, SessionState};
+use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, EvpnFault, Notification};
 use tsumugi_plan::explain::Lang;
 
 /// What a session waits for.
@@ -209,6 +209,49 @@ pub fn notification_words(notification: &Notification, lang: Lang) -> String {
     }
 }
 
+/// Why an EVPN route was not taken from a neighbour.
+pub fn evpn_refusal(reason: &EvpnRefusal, lang: Lang) -> String {
+    match reason {
+        EvpnRefusal::Import { reason: ImportRefusal::NextHop { next_hop } } => lang.pick(
+            format!("its next hop {next_hop} is no other router"),
+            format!("次ホップ{next_hop}は他のルーターではありません"),
+        ),
+        EvpnRefusal::Import { reason } => import_refusal(reason, lang),
+        EvpnRefusal::Nlri { fault } => evpn_fault(*fault, lang),
+    }
+}
+
+fn evpn_fault(fault: EvpnFault, lang: Lang) -> String {
+    match fault {
+        EvpnFault::UnknownType { kind } => lang.pick(
+            format!("routes of type {kind} are not known here (RFC 7606 5.4)"),
+            format!("種別{kind}の経路を知りません (RFC 7606 5.4)"),
+        ),
+        EvpnFault::Length { kind, length } => lang.pick(
+            format!("{length} bytes are no length of a route of type {kind}"),
+            format!("種別{kind}の経路の長さが{length}バイトということはありません"),
+        ),
+        EvpnFault::MacLength { bits } => lang.pick(
+            format!("a MAC address of {bits} bits instead of 48"),
+            format!("MACアドレスが48ビットでなく{bits}ビットです"),
+        ),
+        EvpnFault::AddressLength { kind, bits } => lang.pick(
+            format!("in a route of type {kind} an address of {bits} bits"),
+            format!("種別{kind}の経路のアドレスが{bits}ビットです"),
+        ),
+        EvpnFault::PrefixLength { bits } => lang.pick(
+            format!("a prefix of {bits} bits, more than its family has"),
+            format!("プレフィックス長{bits}がファミリーの上限を超えます"),
+        ),
+        EvpnFault::Unreadable => lang
+            .pick(
+                "an UPDATE's EVPN routes cannot be read: none are taken until the session begins anew (RFC 7606 2)",
+                "UPDATEのEVPN経路が読めません。セッションが新しく始まるまで受け取りません (RFC 7606 2)",
+            )
+            .into(),
+    }
+}
+
 /// What was wrong with an attribute, and what followed.
 pub fn attribute_error(error: &AttributeError, lang: Lang) -> String {
     let code = error.code;
@@ -274,6 +317,23 @@ pub fn notice(notice: &Notice, lang: Lang) -> String {
         Notice::TooLarge { neighbour, prefix } => lang.pick(
             format!("{prefix} cannot be sent to {neighbour}: its attributes fill a whole message"),
             format!("{prefix}を{neighbour}へ送れません: 属性だけで1通のメッセージを超えます"),
+        ),
+        Notice::EvpnRefused { neighbour, route, reason } => {
+            let why = evpn_refusal(reason, lang);
+            match route {
+                Some(route) => lang.pick(
+                    format!("EVPN route {route} from {neighbour} refused: {why}"),
+                    format!("{neighbour}からのEVPN経路{route}を拒みました: {why}"),
+                ),
+                None => lang.pick(
+                    format!("EVPN routes from {neighbour} refused: {why}"),
+                    format!("{neighbour}からのEVPN経路を拒みました: {why}"),
+                ),
+            }
+        }
+        Notice::EvpnTooLarge { neighbour, route } => lang.pick(
+            format!("EVPN route {route} cannot be sent to {neighbour}: its attributes fill a whole message"),
+            format!("EVPN経路{route}を{neighbour}へ送れません: 属性だけで1通のメッセージを超えます"),
         ),
         Notice::OriginationStarted { prefix } => {
             lang.pick(format!("{prefix} is announced"), format!("{prefix}の広告を始めました"))

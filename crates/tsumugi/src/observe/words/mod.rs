@@ -3,7 +3,9 @@
 mod bgp;
 mod drops;
 mod parts;
+mod segments;
 
-pub use bgp::{import_refusal, notice, refused_connection, session_end, session_state};
+pub use bgp::{evpn_refusal, import_refusal, notice, refused_connection, session_end, session_state};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use parts::{engine, line_path, management_trouble, missing, plan_refused, tunnel_state};
+pub use segments::{block_reason, dhcp_trouble, route_refusal, segment_notice};

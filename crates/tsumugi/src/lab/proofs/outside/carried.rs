@@ -39,7 +39,7 @@ pub fn prove(context: &Context) -> Vec<Row> {
 }
 
 fn hosts<'a>(context: &Context<'a>) -> Vec<Host<'a>> {
-    let guests = context.lab.guests.iter().map(|guest| Host {
+    let guests = context.lab.routed_guests().map(|guest| Host {
         machine: &guest.machine,
         peer: None,
         addresses: guest.addresses.iter().map(Prefix::addr).collect(),

@@ -78,6 +78,15 @@ fn bad(context: &Context, peer: &PeerStand, script: &[Announcement]) -> Verdict 
             _ => None,
         })
         .collect();
+    let announced = announced(context, peer)?;
+    let unsaid: Vec<String> = refused
+        .iter()
+        .filter(|(one, _)| !announced.contains(&one.prefix))
+        .map(|(one, _)| one.prefix.to_string())
+        .collect();
+    if !unsaid.is_empty() {
+        return Err(Finding::NotAnnounced(unsaid));
+    }
     let probes: Vec<IpAddr> = refused.iter().map(|(one, _)| one.probe).collect();
     let recorder = Recorder::start(vec![at_peer(context, peer)?]);
     ask_from_everywhere(context, &probes, QUIET, QUIET)?;
@@ -92,6 +101,12 @@ fn bad(context: &Context, peer: &PeerStand, script: &[Announcement]) -> Verdict 
     }
     let reasons = reasons(context.machine(&peer.router)?, &refused);
     Ok(Finding::RefusedAll { count: refused.len(), reasons })
+}
+
+/// What the peer has told the border, in sessions that stand. It tells the good last: where that is
+/// taken, which is another row, the bad has been heard.
+fn announced(context: &Context, peer: &PeerStand) -> io::Result<BTreeSet<Prefix>> {
+    Ok(stand_in::heard(context.machine(&peer.machine)?)?.announced().collect())
 }
 
 /// The border's own word on the refused prefixes, counted: shown beside the proof, not part of it.

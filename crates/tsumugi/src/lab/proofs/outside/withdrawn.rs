@@ -26,11 +26,11 @@ pub fn prove(context: &Context, well: bool) -> Vec<Row> {
         return Vec::new();
     }
     let start = Instant::now();
-    let cut = wires.iter().try_for_each(|wire| context.lab.cut(wire));
-    let found = cut.and_then(|()| watch(context, start));
-    // Whatever came of it, everything is mended.
-    let mended = wires.iter().map(|wire| context.lab.mend(wire)).collect::<Vec<_>>();
-    let mended: io::Result<Vec<()>> = mended.into_iter().collect();
+    let cut = context.lab.cut_for_a_while(&wires);
+    let (found, mended) = match cut {
+        Ok(cut) => (watch(context, start), cut.undo()),
+        Err(error) => (Err(error), Ok(())),
+    };
     let until = Instant::now() + RETURN;
     let peers = context.lab.peers.iter();
     peers

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn prove(context: &Context) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut row = |subject: String, verdict: Verdict| rows.push(Row::new(ProofId::Walls, subject, verdict));
-    for guest in context.lab.guests.iter().filter(|guest| !guest.addresses.is_empty()) {
+    for guest in context.lab.routed_guests().filter(|guest| !guest.addresses.is_empty()) {
         row(format!("guest {} → {}: false source", guest.machine, guest.router), false_guest(context, guest));
         row(format!("guest {} → {}", guest.machine, guest.router), to_own_router(context, guest));
         let neighbour = context.machine(&guest.router).map(|router| inside_neighbour(context, router));

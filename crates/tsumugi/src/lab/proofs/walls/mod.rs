@@ -247,6 +247,10 @@ fn from_inside(context: &Context, neighbour: &Machine, router: &Machine) -> Resu
         let source = sources.iter().find(|source| source.is_ipv6() == destination.is_ipv6());
         shots.extend(source.into_iter().flat_map(|source| to_routers(*source, destination)));
     }
+    // Who carries a segment of the router's is no stranger with it.
+    shots.retain(|shot| {
+        shot.reason != DropReason::VxlanFromStranger || !context.lab.is_vtep_for(&router.name, shot.source)
+    });
     Ok(Volley {
         from: (neighbour.name.clone(), Plane::Fabric),
         device: None,

@@ -1,7 +1,11 @@
 //! A bulk TCP connection across each tunnel sends no fragments: it is clamped to one outer packet.
 //!
+//! So is one between hosts, which routers only forward.
+//!
 //! Over an outside connection the router calls its neighbour's BGP port, the only one that its walls
 //! let it have answers from; the stand-in's own process takes no calls there.
+
+mod hosts;
 
 use super::Context;
 use super::context::Pinned;
@@ -24,10 +28,11 @@ pub fn prove(context: &Context) -> Vec<Row> {
     let inside = context.tunnels().map(|wire| (wire, over_link(context, wire)));
     let outside = context.lab.wires.iter().filter(|wire| wire.outside && wire.by != WireKind::Ethernet);
     let outside = outside.map(|wire| (wire, over_connection(context, wire)));
-    let rows: Vec<Row> = inside
+    let mut rows: Vec<Row> = inside
         .chain(outside)
         .map(|(wire, verdict)| Row::new(ProofId::OnePacketTcp, &wire.name, verdict))
         .collect();
+    rows.extend(hosts::prove(context));
     if rows.is_empty() {
         return vec![Row::new(ProofId::OnePacketTcp, &context.lab.name, Ok(Finding::NothingToProve))];
     }

@@ -8,6 +8,10 @@
 //! A path is narrow because the wire behind the access router is: both of its ends answer with
 //! "packet too big". The network routes host by host, so that two lines may share a prefix.
 
+mod lans;
+
+pub(super) use lans::{MEMBER_BRIDGE, has_vlans};
+
 use super::machine::MachineRole;
 use super::offload;
 use super::wire::{Line, Plug, interface};
@@ -92,6 +96,11 @@ const PLAIN: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/addr_gen_mode", "1"),
     ("net/ipv6/conf/default/accept_ra", "0"),
 ];
+const LISTENS: &[(&str, &str)] = &[
+    ("net/ipv6/conf/default/accept_ra", "1"),
+    // It asks from a link-local address.
+    ("net/ipv6/conf/default/addr_gen_mode", "0"),
+];
 const SWITCHES: &[(&str, &str)] = &[("net/ipv6/conf/default/disable_ipv6", "1")];
 
 fn settings(role: MachineRole) -> Vec<(&'static str, &'static str)> {
@@ -101,6 +110,7 @@ fn settings(role: MachineRole) -> Vec<(&'static str, &'static str)> {
         MachineRole::Device | MachineRole::Host | MachineRole::Guest | MachineRole::Stranger => {
             PLAIN.to_vec()
         }
+        MachineRole::Newcomer => [PLAIN, LISTENS].concat(),
         // What runs there sets what it needs.
         MachineRole::Router | MachineRole::Laptop | MachineRole::StandIn => Vec::new(),
     }
@@ -140,6 +150,10 @@ impl<'a> Ground<'a> {
         for peer in &lab.peers {
             let doing = Doing::MakingMachine { machine: peer.host.clone() };
             self.peer_host(peer).map_err(Trouble::doing(doing))?;
+        }
+        for segment in &lab.segments {
+            let doing = Doing::MakingMachine { machine: segment.machine.clone() };
+            self.segment(segment).map_err(Trouble::doing(doing))?;
         }
         for (number, guest) in (1..).zip(&lab.guests) {
             let doing = Doing::MakingMachine { machine: guest.machine.clone() };
@@ -319,23 +333,6 @@ impl<'a> Ground<'a> {
                 place.address(&eth0, own)?;
             }
             place.route(everywhere(*host), &eth0, Some(gateway))?;
-        }
-        Ok(())
-    }
-
-    /// A host on the other end of a router's port; the n-th of the lab.
-    fn guest(&mut self, guest: &super::Guest, number: u16) -> io::Result<()> {
-        let eth0 = interface("eth0");
-        self.wire((&guest.router, &guest.port), (&guest.machine, &eth0), 1500)?;
-        let place = self.place(&guest.machine)?;
-        // Neighbour discovery for what has not the guest's own source asks from here: no router's,
-        // which has its id there, and no other guest's.
-        place.address(&eth0, local(Ipv6Addr::new(0xfe80, 0, 0, 0, 0xffff, 0, 0, number)))?;
-        for own in &guest.addresses {
-            place.address(&eth0, *own)?;
-            if let Some(gateway) = guest.gateways.iter().find(|gateway| own.contains(&gateway.addr())) {
-                place.route(everywhere(own.addr()), &eth0, Some(gateway.addr()))?;
-            }
         }
         Ok(())
     }

@@ -1,0 +1,262 @@
+//! What tells the routes of one table apart, and what differs between tables: prefixes with the
+//! kernel behind them, EVPN routes with the segments. Everything else is one code for both.
+
+use super::adj_out::{AdjOut, Form, Queue, Telling};
+use super::config::SpeakerConfig;
+use super::event::Action;
+use super::notice::Notice;
+use super::originate::Originations;
+use super::outlet::Outlet;
+use super::policy::{ExportRefusal, export_check, export_check_inside};
+use super::rib::{Destination, Effect, Rib, Route};
+use super::speaker::{Peer, Speaker};
+use super::status::FamilyCounts;
+use crate::id::Prefix;
+use crate::wire::bgp::{AfiSafi, EvpnNlri, EvpnRoute, MpNextHop, Nlri};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::fmt::Debug;
+use core::net::IpAddr;
+use prefix_trie::joint::JointPrefixMap;
+
+/// The parts of a speaker that a change in one table touches.
+pub(super) struct Parts<'a, K: Key> {
+    pub rib: &'a mut Rib<K>,
+    pub outlet: &'a mut Outlet<K>,
+    pub peers: &'a mut [Option<Peer>],
+    pub config: &'a SpeakerConfig,
+}
+
+/// The routes of a table, by key.
+pub(super) trait Table<K>: Default + Debug {
+    fn get(&self, key: &K) -> Option<&Destination>;
+    fn get_mut(&mut self, key: &K) -> Option<&mut Destination>;
+    fn get_or_insert(&mut self, key: &K) -> &mut Destination;
+    fn remove(&mut self, key: &K);
+    fn iter(&self) -> impl Iterator<Item = (K, &Destination)>;
+    fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut Destination)>;
+}
+
+pub(super) trait Key: Clone + Debug {
+    type Nlri: Nlri;
+    type Table: Table<Self>;
+
+    fn parts(speaker: &mut Speaker) -> Parts<'_, Self>;
+    fn queue(out: &mut AdjOut) -> &mut Queue<Self>;
+
+    fn family(&self) -> AfiSafi;
+    /// Whether this table holds routes of `family`.
+    fn holds(family: AfiSafi) -> bool;
+    fn count<'a>(&self, counts: &'a mut FamilyCounts) -> &'a mut u32;
+
+    /// How many equal paths are used together.
+    fn max_paths(config: &SpeakerConfig) -> u8;
+    /// Whether whoever uses the routes must hear of a change.
+    fn concerns_user(effect: Effect) -> bool;
+    /// Asks the shell to poll the table's outlet.
+    fn ready() -> Action;
+    /// Whether something that we originate depends on it.
+    fn is_watched(&self, originations: &Originations) -> bool;
+
+    /// As it stands in an UPDATE; without a route: withdrawn.
+    fn nlri(&self, route: Option<&Route>) -> Self::Nlri;
+    fn form(&self, telling: &Telling<'_>, route: &Route) -> Form;
+    fn export_check(&self, telling: &Telling<'_>, route: &Route) -> Result<(), ExportRefusal>;
+    /// That it does not fit in any message.
+    fn too_large(&self, neighbour: String) -> Notice;
+}
+
+impl Table<Prefix> for JointPrefixMap<Prefix, Destination> {
+    fn get(&self, key: &Prefix) -> Option<&Destination> {
+        self.get(key)
+    }
+
+    fn get_mut(&mut self, key: &Prefix) -> Option<&mut Destination> {
+        self.get_mut(key)
+    }
+
+    fn get_or_insert(&mut self, key: &Prefix) -> &mut Destination {
+        self.entry(*key).or_default()
+    }
+
+    fn remove(&mut self, key: &Prefix) {
+        self.remove(key);
+    }
+
+    /// IPv4 first, each in the order of addresses.
+    fn iter(&self) -> impl Iterator<Item = (Prefix, &Destination)> {
+        self.iter()
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = (Prefix, &mut Destination)> {
+        self.iter_mut()
+    }
+}
+
+impl Key for Prefix {
+    type Nlri = Prefix;
+    type Table = JointPrefixMap<Prefix, Destination>;
+
+    fn parts(speaker: &mut Speaker) -> Parts<'_, Prefix> {
+        Parts {
+            rib: &mut speaker.rib,
+            outlet: &mut speaker.kernel,
+            peers: &mut speaker.peers,
+            config: &speaker.config,
+        }
+    }
+
+    fn queue(out: &mut AdjOut) -> &mut Queue<Prefix> {
+        &mut out.prefixes
+    }
+
+    fn family(&self) -> AfiSafi {
+        AfiSafi::of(self)
+    }
+
+    fn holds(family: AfiSafi) -> bool {
+        family.is_unicast()
+    }
+
+    fn count<'a>(&self, counts: &'a mut FamilyCounts) -> &'a mut u32 {
+        match self {
+            Prefix::V4(_) => &mut counts.ipv4,
+            Prefix::V6(_) => &mut counts.ipv6,
+        }
+    }
+
+    fn max_paths(config: &SpeakerConfig) -> u8 {
+        config.max_paths
+    }
+
+    fn concerns_user(effect: Effect) -> bool {
+        effect.forwarding
+    }
+
+    fn ready() -> Action {
+        Action::RoutesReady
+    }
+
+    fn is_watched(&self, originations: &Originations) -> bool {
+        originations.watches(self)
+    }
+
+    fn nlri(&self, _: Option<&Route>) -> Prefix {
+        *self
+    }
+
+    fn form(&self, telling: &Telling<'_>, _: &Route) -> Form {
+        match telling.local {
+            IpAddr::V4(local) if self.addr().is_ipv4() => Form { classic: Some(local), mp: None },
+            IpAddr::V4(local) => Form { classic: None, mp: Some(MpNextHop::V4(local)) },
+            IpAddr::V6(local) => Form { classic: None, mp: Some(MpNextHop::V6(local)) },
+        }
+    }
+
+    fn export_check(&self, telling: &Telling<'_>, route: &Route) -> Result<(), ExportRefusal> {
+        export_check(telling.tables, telling.neighbour, self, route)
+    }
+
+    fn too_large(&self, neighbour: String) -> Notice {
+        Notice::TooLarge { neighbour, prefix: *self }
+    }
+}
+
+impl Table<EvpnRoute> for BTreeMap<EvpnRoute, Destination> {
+    fn get(&self, key: &EvpnRoute) -> Option<&Destination> {
+        self.get(key)
+    }
+
+    fn get_mut(&mut self, key: &EvpnRoute) -> Option<&mut Destination> {
+        self.get_mut(key)
+    }
+
+    fn get_or_insert(&mut self, key: &EvpnRoute) -> &mut Destination {
+        self.entry(key.clone()).or_default()
+    }
+
+    fn remove(&mut self, key: &EvpnRoute) {
+        self.remove(key);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (EvpnRoute, &Destination)> {
+        self.iter().map(|(key, destination)| (key.clone(), destination))
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = (EvpnRoute, &mut Destination)> {
+        self.iter_mut().map(|(key, destination)| (key.clone(), destination))
+    }
+}
+
+impl Key for EvpnRoute {
+    type Nlri = EvpnNlri;
+    type Table = BTreeMap<EvpnRoute, Destination>;
+
+    fn parts(speaker: &mut Speaker) -> Parts<'_, EvpnRoute> {
+        Parts {
+            rib: &mut speaker.evpn,
+            outlet: &mut speaker.segments,
+            peers: &mut speaker.peers,
+            config: &speaker.config,
+        }
+    }
+
+    fn queue(out: &mut AdjOut) -> &mut Queue<EvpnRoute> {
+        &mut out.evpn
+    }
+
+    fn family(&self) -> AfiSafi {
+        AfiSafi::EVPN
+    }
+
+    fn holds(family: AfiSafi) -> bool {
+        family == AfiSafi::EVPN
+    }
+
+    fn count<'a>(&self, counts: &'a mut FamilyCounts) -> &'a mut u32 {
+        &mut counts.evpn
+    }
+
+    /// A route leads to one VTEP, by whatever way the prefixes lead there.
+    fn max_paths(_: &SpeakerConfig) -> u8 {
+        1
+    }
+
+    /// To a segment everything matters that a route carries.
+    fn concerns_user(effect: Effect) -> bool {
+        effect.best
+    }
+
+    fn ready() -> Action {
+        Action::EvpnReady
+    }
+
+    fn is_watched(&self, _: &Originations) -> bool {
+        false
+    }
+
+    fn nlri(&self, route: Option<&Route>) -> EvpnNlri {
+        let body = route.and_then(|route| route.body.as_deref()).cloned().unwrap_or_default();
+        EvpnNlri { route: self.clone(), body }
+    }
+
+    /// The next hop is the VTEP, and stays it (RFC 8365 5.1.3, 10.1).
+    fn form(&self, _: &Telling<'_>, route: &Route) -> Form {
+        let mp = route.next_hop.map(|next_hop| match next_hop {
+            IpAddr::V4(address) => MpNextHop::V4(address),
+            IpAddr::V6(address) => MpNextHop::V6(address),
+        });
+        Form { classic: None, mp }
+    }
+
+    fn export_check(&self, telling: &Telling<'_>, route: &Route) -> Result<(), ExportRefusal> {
+        match export_check_inside(telling.neighbour, route)? {
+            None => Ok(()),
+            Some(_) => Err(ExportRefusal::NotForThem),
+        }
+    }
+
+    fn too_large(&self, neighbour: String) -> Notice {
+        Notice::EvpnTooLarge { neighbour, route: self.clone() }
+    }
+}

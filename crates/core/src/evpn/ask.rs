@@ -1,0 +1,115 @@
+//! Silent hosts: a gateway asks at other sites, with its own MAC, so that the answer comes to it.
+//!
+//! The kernel asks with the gateway's address and MAC, which never cross the VXLAN device: their answer
+//! would end at the host's own gateway. Known hosts are not asked again: the kernel does that while it
+//! needs them, and whoever it forgets is found like any silent host.
+
+use super::config::Gateway;
+use super::event::Action;
+use super::import::is_host;
+use super::machine::{Evpn, Role};
+use crate::id::{IfName, Mac};
+use crate::time::{Duration, Instant};
+use crate::wire::ethernet::{self, ethertype};
+use crate::wire::ip::protocol;
+use crate::wire::{arp, ipv6, neighbour_discovery};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// RFC 4861 10 (RETRANS_TIMER) and RFC 1122 2.3.2.1: one question a second for an address.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Addresses under question at one time: a scan of a /64 must not fill the memory.
+const AT_ONCE: usize = 1024;
+
+impl Evpn {
+    pub(super) fn host_sought(
+        &mut self,
+        now: Instant,
+        bridge: &IfName,
+        address: IpAddr,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(Role::Bridge { segment: at }) = self.role(bridge) else { return };
+        let segment = &self.segments[at];
+        let (Some(gateway), Some(stretch)) = (&segment.config.gateway, segment.reachable()) else { return };
+        let tables = &segment.tables;
+        if !may_ask(gateway, address) || tables.hosts.is_known(&tables.macs, address) {
+            return;
+        }
+        if self.asked.get(&(at, address)).is_some_and(|last| now < *last + AGAIN) {
+            return;
+        }
+        if self.asked.len() >= AT_ONCE {
+            self.asked.retain(|_, last| now < *last + AGAIN);
+            if self.asked.len() >= AT_ONCE {
+                return;
+            }
+        }
+        self.asked.insert((at, address), now);
+        self.counters.hosts_asked += 1;
+        let frame = question(gateway, address);
+        actions.push(Action::SendFrame { link: stretch.vxlan.clone(), frame });
+    }
+}
+
+/// Whether the address can be a host's on the segment, and is not the gateway's own.
+fn may_ask(gateway: &Gateway, address: IpAddr) -> bool {
+    let on_link = gateway.addresses.iter().any(|it| it.contains(&address));
+    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let ours = address == gateway.link_local
+        || address == gateway.own_link_local
+        || gateway.addresses.iter().any(|it| it.addr() == address);
+    is_host(address) && (on_link || link_local) && !ours
+}
+
+/// The whole Ethernet frame of an ARP probe or a neighbour solicitation.
+fn question(gateway: &Gateway, address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => arp_probe(gateway.own_mac, address),
+        IpAddr::V6(address) => solicitation(gateway.own_mac, gateway.own_link_local, address),
+    }
+}
+
+/// RFC 5227 2.1.1: with no sender address nobody's cache takes anything from it.
+fn arp_probe(own_mac: Mac, address: Ipv4Addr) -> Vec<u8> {
+    let header = ethernet::Repr { destination: Mac([0xff; 6]), source: own_mac, ethertype: ethertype::ARP };
+    let arp = arp::Repr {
+        operation: arp::Operation::Request,
+        sender_mac: own_mac,
+        sender: Ipv4Addr::UNSPECIFIED,
+        target_mac: Mac([0; 6]),
+        target: address,
+    };
+    let mut frame = vec![0; header.buffer_len() + arp.buffer_len()];
+    header.emit(&mut frame);
+    arp.emit(&mut frame[header.buffer_len()..]);
+    frame
+}
+
+/// RFC 4861 4.3, to the solicited-node group (RFC 4291 2.7.1, RFC 2464 7).
+fn solicitation(own_mac: Mac, own_link_local: Ipv6Addr, address: Ipv6Addr) -> Vec<u8> {
+    let group = neighbour_discovery::solicited_node(address);
+    let [.., a, b, c, d] = group.octets();
+    let header = ethernet::Repr {
+        destination: Mac([0x33, 0x33, a, b, c, d]),
+        source: own_mac,
+        ethertype: ethertype::IPV6,
+    };
+    let message = neighbour_discovery::Solicitation { target: address, source_mac: Some(own_mac) };
+    let packet = ipv6::Repr {
+        source: own_link_local,
+        destination: group,
+        next_header: protocol::ICMPV6,
+        hop_limit: neighbour_discovery::HOP_LIMIT,
+        traffic_class: 0,
+        flow_label: 0,
+        payload_len: message.buffer_len(),
+    };
+    let mut frame = vec![0; header.buffer_len() + packet.buffer_len() + message.buffer_len()];
+    header.emit(&mut frame);
+    let rest = &mut frame[header.buffer_len()..];
+    packet.emit(rest);
+    message.emit(own_link_local, group, &mut rest[packet.buffer_len()..]);
+    frame
+}
