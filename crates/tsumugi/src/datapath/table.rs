@@ -25,6 +25,11 @@ impl Table {
         self.known.insert(ends);
     }
 
+    /// Whether any tunnel is between these ends.
+    pub fn knows(&self, ends: Ends) -> bool {
+        self.known.contains(&ends)
+    }
+
     /// The tunnel's slot.
     ///
     /// # Errors
