@@ -72,7 +72,7 @@ fn stale_after_a_move(lab: &Lab) -> Result<(), Failed> {
     restored.only_fails(&[])
 }
 
-/// A gateway that answers at other sites as well.
+/// What is for the nearest gateway goes to other sites as well.
 fn gateway_that_crosses(lab: &Lab) -> Result<(), Failed> {
     let unguard = |plan: &mut RouterPlan| {
         for wall in &mut plan.fabric.segment_walls {

@@ -3,8 +3,9 @@
 use super::{ETH0, frames_at, hosts_of, mac_of, of_family};
 use crate::kernel::nft;
 use crate::lab::capture::{PacketSocket, Piece, Recorder};
+use crate::lab::probe::echo::MARK;
 use crate::lab::probe::forge::{Content, Forger, packet};
-use crate::lab::probe::frame::{Whom, arp_question, marked, number_of, read_arp};
+use crate::lab::probe::frame::{Whom, arp_question, marked, number_of, read_arp, udp_to_everybody};
 use crate::lab::proofs::Context;
 use crate::lab::report::{Finding, ProofId, Row, SegmentFinding, Verdict};
 use crate::lab::{Guest, MachineRole, Segment};
@@ -21,6 +22,8 @@ const QUIET: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(3);
 const PACE: Duration = Duration::from_millis(50);
 const MAIL: u16 = 25;
+const DHCP_CLIENT: u16 = 68;
+const DHCP_SERVER: u16 = 67;
 const WEB: u16 = 80;
 
 pub fn prove(context: &Context) -> Vec<Row> {
@@ -94,7 +97,7 @@ fn frames(context: &Context, segment: &Segment) -> Verdict {
 }
 
 /// The guest asks who the gateway is: one router answers, once, and no host of another LAN hears the
-/// question. `None` where there is no gateway to ask for.
+/// question, nor what the guest says to a DHCP server. `None` where there is no gateway to ask for.
 fn gateway_stays(context: &Context, segment: &Segment, guest: &Guest) -> Option<Verdict> {
     let gateway = segment.gateways.iter().find_map(|gateway| match gateway.addr() {
         IpAddr::V4(v4) => Some(v4),
@@ -115,8 +118,11 @@ fn ask_for_gateway(
     let places: Vec<&Guest> = std::iter::once(guest).chain(others).collect();
     let open = |place: &&Guest| frames_at(context, &place.machine);
     let recorder = Recorder::start(places.iter().map(open).collect::<io::Result<_>>()?);
-    let question = arp_question(mac_of(context, &guest.machine)?, own, gateway);
-    frames_at(context, &guest.machine)?.send(&question)?;
+    let (mac, socket) = (mac_of(context, &guest.machine)?, frames_at(context, &guest.machine)?);
+    socket.send(&arp_question(mac, own, gateway))?;
+    // Such as it is no server answers it; but it is for the nearest one alone.
+    let cry = [&MARK[..], &rand::random::<[u8; 8]>()].concat();
+    socket.send(&udp_to_everybody(mac, DHCP_CLIENT, DHCP_SERVER, &cry))?;
     std::thread::sleep(QUIET);
     let seen = recorder.finish()?;
     let arps = || {
@@ -127,6 +133,10 @@ fn ask_for_gateway(
         .filter(|(place, arp)| *place != 0 && arp.sender == own && arp.target == gateway)
         .filter_map(|(place, _)| places.get(place).map(|place| place.machine.clone()))
         .collect();
+    let cried = |bytes: &[u8]| bytes.windows(cry.len()).any(|window| window == cry);
+    let elsewhere = seen.iter().filter(|seen| seen.place != 0 && !seen.leaving && cried(&seen.bytes));
+    heard.extend(elsewhere.filter_map(|seen| Some(places.get(seen.place)?.machine.clone())));
+    heard.sort();
     heard.dedup();
     if !heard.is_empty() {
         return Err(SegmentFinding::CameTo(heard).into());
