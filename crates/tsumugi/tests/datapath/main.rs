@@ -375,6 +375,7 @@ fn main() -> ExitCode {
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
         trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
+        trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
