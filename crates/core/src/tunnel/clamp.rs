@@ -17,9 +17,14 @@ pub struct Clamp {
 impl Clamp {
     /// `None` if TCP fits one outer packet anyway.
     pub fn of(way: &Way) -> Option<Clamp> {
+        way.needs_clamp().then(|| Clamp::fitting(way))
+    }
+
+    /// What fits one outer packet.
+    pub fn fitting(way: &Way) -> Clamp {
         // Below the largest IP packet.
         let limit = |ip| u16::try_from(way.mss(ip)).unwrap_or(u16::MAX);
-        way.needs_clamp().then(|| Clamp { ipv4: limit(Ip::V4), ipv6: limit(Ip::V6) })
+        Clamp { ipv4: limit(Ip::V4), ipv6: limit(Ip::V6) }
     }
 
     /// Lowers the MSS of a SYN in the frame, behind VLAN tags as well (which take their bytes from

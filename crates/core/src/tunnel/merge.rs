@@ -67,6 +67,29 @@ pub fn inspect(link: Link, frame: &[u8]) -> Option<Inspected> {
     Some(Inspected { flow, piece: piece(frame, located, cut) })
 }
 
+/// What the device has to know of a TCP packet that the kernel itself has merged under way to us, as its
+/// GRE does: it is larger than any packet of the tunnel, and its checksum holds the sum of the
+/// pseudo-header alone. `mss` is what TCP of this family may have had in one piece.
+pub fn merged_by_kernel(link: Link, frame: &[u8], mss: impl Fn(bool) -> u16) -> Option<VnetHeader> {
+    let located = locate(link, frame)?;
+    if located.protocol != protocol::TCP || located.is_cut || !located.is_plain() {
+        return None;
+    }
+    let transport = &frame[located.transport..located.end];
+    let segment = tcp::Packet::new_checked(transport).ok()?;
+    if segment.checksum() != pseudo(&located, frame, transport.len()).partial() {
+        return None;
+    }
+    let options = segment.header_len() - tcp::HEADER_LEN;
+    let size = usize::from(mss(located.ipv6)).checked_sub(options).filter(|size| *size > 0)?;
+    (segment.payload().len() > size).then_some(VnetHeader {
+        checksum: Some(Partial { start: located.transport, offset: tcp::CHECKSUM_AT }),
+        cut: Some((Cut::Tcp, size)),
+        header_len: located.transport + segment.header_len(),
+        ipv6: located.ipv6,
+    })
+}
+
 fn piece(frame: &[u8], located: Located, cut: Cut) -> Option<Piece> {
     if located.is_cut || !located.is_plain() {
         return None;
@@ -374,6 +397,19 @@ mod tests {
                 1, 2, 3
             ]
         );
+    }
+
+    #[test]
+    fn what_the_kernel_merged_is_known() {
+        let sample = Sample { payload: [1; 5000].to_vec(), options: [1; 12].to_vec(), ..Sample::default() };
+        let mut frame = sample.build();
+        assert_eq!(merged_by_kernel(Link::Ip, &frame, |_| 1416), None, "its checksum is complete");
+        let sum = Checksum::new().bytes(&frame[12..20]).word(6).word(5032).partial();
+        frame[36..38].copy_from_slice(&sum.to_be_bytes());
+        let vnet = merged_by_kernel(Link::Ip, &frame, |_| 1416).unwrap();
+        assert_eq!(vnet, sample.vnet(1404));
+        assert_eq!(cut(Link::Ip, &vnet, &frame).len(), 4);
+        assert_eq!(merged_by_kernel(Link::Ip, &frame, |_| 6000), None, "it is no larger than it may be");
     }
 
     proptest! {

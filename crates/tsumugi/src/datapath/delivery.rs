@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::time::Instant;
-use tsumugi_core::tunnel::merge::{Group, inspect};
+use tsumugi_core::tunnel::merge::{Group, inspect, merged_by_kernel};
 use tsumugi_core::tunnel::{DropReason, Link, VnetHeader};
 
 /// Parts of one write: the header of the device, and the pieces of a merged packet.
@@ -115,6 +115,11 @@ impl Delivery {
         let frame = entry.frame.clone();
         let vnet = match &entry.group {
             Some(group) => group.seal(&mut buffer[frame.clone()]),
+            None if frame.len() > usize::from(tunnel.plan.mtu) => {
+                let fits = |ipv6| if ipv6 { tunnel.fits.ipv6 } else { tunnel.fits.ipv4 };
+                let link = Link::from(tunnel.carries_ethernet());
+                merged_by_kernel(link, &buffer[frame.clone()], fits).unwrap_or_default()
+            }
             None => VnetHeader::default(),
         }
         .emit();

@@ -44,6 +44,8 @@ pub struct Tunnel {
     pub device: Option<OwnedFd>,
     /// What the device does for us.
     pub offloads: Offloads,
+    /// The MSS of TCP that fits one outer packet.
+    pub fits: Clamp,
     /// What TCP is told to fit one outer packet; `None`: it does anyway.
     pub clamp: Option<Clamp>,
     pub kernel_device_is_there: bool,
@@ -74,6 +76,7 @@ impl Tunnel {
             mtu: plan.mtu.into(),
         };
         Tunnel {
+            fits: Clamp::fitting(&way),
             clamp: (plan.clamp == TunnelClamp::Auto).then(|| Clamp::of(&way)).flatten(),
             plan,
             keys,

@@ -328,13 +328,22 @@ impl Bench {
     pub fn forge(&self, source: &str, protocol: u8, payload: &[u8]) {
         let outer =
             Outer::new(source.parse().unwrap(), "192.0.2.1".parse().unwrap(), protocol, 1500).unwrap();
+        let packets: Vec<Vec<u8>> = outer
+            .fragments(payload, 1)
+            .unwrap()
+            .map(|fragment| [fragment.header(), fragment.payload].concat())
+            .collect();
+        self.forge_packets(&packets);
+    }
+
+    /// Sends IPv4 packets as they are to alpha from beta's place.
+    pub fn forge_packets(&self, packets: &[Vec<u8>]) {
         let send = || {
             let flags = SockFlag::SOCK_CLOEXEC;
             let socket = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)?;
             let to = nix::sys::socket::SockaddrIn::new(192, 0, 2, 1, 0);
-            for fragment in outer.fragments(payload, 1).unwrap() {
-                let packet = [fragment.header(), fragment.payload].concat();
-                nix::sys::socket::sendto(socket.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
+            for packet in packets {
+                nix::sys::socket::sendto(socket.as_raw_fd(), packet, &to, MsgFlags::empty())?;
             }
             Ok(())
         };

@@ -12,6 +12,7 @@ use tsumugi_core::router_plan::{Encapsulation, Tunnel, TunnelClamp};
 const STREAM: usize = 2_000_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The byte of a stream at a place.
 fn pattern(at: usize) -> u8 {
     (at ^ (at >> 8) ^ (at >> 16)) as u8
 }
@@ -22,7 +23,7 @@ fn host(ipv6: bool, id: u32) -> String {
 }
 
 /// Sends a stream from one machine to the other and returns the MSS that the sender saw.
-fn stream(bench: &Bench, ipv6: bool, from: usize) -> u32 {
+pub fn stream(bench: &Bench, ipv6: bool, from: usize) -> u32 {
     let to = 1 - from;
     let name = host(ipv6, to as u32 + 1);
     let listener = bench.machines[to].in_plane("fabric", || TcpListener::bind(format!("{name}:0")).unwrap());

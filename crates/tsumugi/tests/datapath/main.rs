@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod paths;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use libtest_mimic::{Arguments, Trial};
@@ -370,6 +371,11 @@ fn main() -> ExitCode {
         trial("bulk_passes_every_kind_of_tunnel_unharmed", bulk::bulk_passes_every_kind_of_tunnel_unharmed),
         trial("tcp_is_told_to_fit_one_packet", bulk::tcp_is_told_to_fit_one_packet),
         trial("etherip_is_strict", bulk::etherip_is_strict),
+        trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
+        trial("a_next_hop_may_change", paths::a_next_hop_may_change),
+        trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
+        trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
+        trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
