@@ -83,6 +83,7 @@ fn given(
         addresses.push(address);
     }
     if segment.dhcp.is_some() && find_program("dnsmasq").is_some() {
+        let until = Instant::now() + PATIENCE;
         let mut socket = frames_at(context, &newcomer.machine)?;
         let lease = dhcp::ask(&mut socket, mac_of(context, &newcomer.machine)?, until)?;
         let range =
@@ -109,8 +110,13 @@ fn by_advertisement(
             address.is_ipv6() && segment.gateways.iter().any(|gateway| gateway.contains(address))
         };
         let found = netlink.addresses()?.into_iter().map(|it| it.prefix.addr()).find(of_segment);
-        if found.is_some() || Instant::now() > until {
-            return Ok(found);
+        // It cannot be used while the kernel looks for others who have it (RFC 4862 5.4).
+        let usable = found.is_some_and(|own| {
+            let open = || EchoSocket::open(own, None, Cutting::Allowed);
+            context.within(&newcomer.machine, Plane::Management, open).is_ok()
+        });
+        if usable || Instant::now() > until {
+            return Ok(found.filter(|_| usable));
         }
         std::thread::sleep(PACE);
     }
