@@ -52,7 +52,7 @@ fn come(context: &Context, segment: &Segment, newcomer: &Newcomer, lan: &Lan) ->
             let gateways = plan.evpn.segments.iter().filter(|it| it.name == segment.name);
             gateways.filter_map(|it| it.gateway.as_ref()).any(|it| it.dns.iter().any(IpAddr::is_ipv6))
         });
-        if wants_dns && !advertised.iter().any(|seen| tells_dns(seen)) {
+        if wants_dns && !advertised.iter().any(tells_dns) {
             return Err(SegmentFinding::NotGiven { what: "RDNSS", after: start.elapsed() }.into());
         }
         let after = start.elapsed();
