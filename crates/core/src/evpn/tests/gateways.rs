@@ -44,7 +44,7 @@ fn our_macs_are_ours() {
     assert_eq!(bench.entries().len(), 1);
     bench.route(type2(3, mac(3), None), Some(type2_path(3, &[router])));
     let status = bench.evpn.status(bench.now);
-    assert_eq!(status.segments[0].router_macs_in_conflict[0].vteps, [vtep(2), vtep(3)]);
+    assert_eq!(status.segments[0].router_macs_in_conflict[0].vteps, [vtep(1), vtep(2), vtep(3)]);
     // The kernel hears its own MACs: that is no host.
     let before = bench.announced.clone();
     bench.hear("eth1", shared);
