@@ -258,7 +258,8 @@ impl<K: Key> Batch<K> {
             form.classic,
             &mut shared,
         );
-        let fits = room_for_routes(shared.len(), form.mp, family).is_some();
+        let longest = telling.negotiated.context.message_max();
+        let fits = room_for_routes(longest, shared.len(), form.mp, family).is_some();
         let group = fits.then(|| {
             let next = self.groups.len();
             let at = *self.by_bytes.entry((family, form.mp, shared.clone())).or_insert(next);
@@ -273,14 +274,15 @@ impl<K: Key> Batch<K> {
     }
 
     fn emit(self, telling: &Telling<'_>, out: &mut Vec<u8>) -> u64 {
+        let longest = telling.negotiated.context.message_max();
         let mut messages = 0;
         for (family, routes) in &self.withdrawn {
             let classic = telling.local.is_ipv4() && *family == AfiSafi::IPV4_UNICAST;
-            messages += withdraw(classic, routes, out);
+            messages += withdraw(longest, classic, routes, out);
         }
         for group in &self.groups {
             // That it fits was seen when the group was made.
-            messages += announce(&group.shared, group.form.mp, &group.routes, out).unwrap_or(0);
+            messages += announce(longest, &group.shared, group.form.mp, &group.routes, out).unwrap_or(0);
         }
         u64::from(messages)
     }

@@ -147,7 +147,7 @@ impl Session {
     /// How bytes of a connection are to be read.
     pub fn context(&self, id: ConnectionId) -> Context {
         let agreed = self.negotiated.as_ref().filter(|negotiated| negotiated.connection == id);
-        let unagreed = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
+        let unagreed = Context { four_octet: true, ..Context::default() };
         agreed.map_or(unagreed, |negotiated| negotiated.context)
     }
 
@@ -294,7 +294,7 @@ impl Session {
     fn our_open(&self) -> Open {
         let mut capabilities: Vec<Capability> =
             self.families().map(|family| Capability::Multiprotocol(family.into())).collect();
-        capabilities.push(Capability::RouteRefresh);
+        capabilities.extend([Capability::RouteRefresh, Capability::ExtendedMessage]);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
                 AfiSafi::IPV4_UNICAST,
@@ -444,6 +444,7 @@ impl Session {
                 four_octet: open.four_octet_asn().is_some(),
                 ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
                 evpn: families.contains(&Family::Evpn),
+                extended: open.has(&Capability::ExtendedMessage),
             },
             families,
             route_refresh: open.has(&Capability::RouteRefresh),

@@ -316,13 +316,11 @@ impl Speaker {
         let stream = connection.stream(bytes);
         let mut rest = &*stream;
         loop {
-            let message = match next_frame(&mut rest) {
+            let context = self.peers[slot.index()].as_ref().map(|peer| peer.session.context(id));
+            let Some(context) = context else { return };
+            let message = match next_frame(&mut rest, context.message_max()) {
                 Ok(None) => break,
-                Ok(Some(frame)) => {
-                    let context = self.peers[slot.index()].as_ref().map(|peer| peer.session.context(id));
-                    let Some(context) = context else { return };
-                    Message::parse(frame, context)
-                }
+                Ok(Some(frame)) => Message::parse(frame, context),
                 Err(error) => Err(error),
             };
             self.session_event(now, slot, SessionEvent::Message(id, message), actions);

@@ -5,7 +5,8 @@ use crate::bgp::config::{Origination, Role};
 use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
-    Aggregator, AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, UnknownAttribute, Update,
+    Aggregator, AsPath, Attributes, Capability, Community, ExtendedCommunity, LargeCommunity,
+    UnknownAttribute, Update,
 };
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -430,16 +431,44 @@ fn new_filters_ask_for_everything_again() {
 
 #[test]
 fn attributes_without_room_are_not_sent_and_said() {
-    let mut border = border(|_| {});
-    // The path inside has five more numbers: what just fits on the way in does not on the way on.
-    let value: Box<[u8]> = vec![0; 4000].into();
-    border.say(border.peer[0], &["9.9.9.0/24"], &[], |it| {
+    // A route that came in an extended message reaches the whole inside, and outside who takes such
+    // messages (RFC 8654 4).
+    let mut border = border(|net| {
+        for name in [PEER, CUSTOMER] {
+            net.strangers_mut(Asn(name)).for_each(|it| it.capabilities = vec![Capability::ExtendedMessage]);
+        }
+    });
+    let value: Box<[u8]> = vec![0; 5000].into();
+    border.say(border.customer[0], &["198.51.100.0/24"], &[], |it| {
         it.unknown = Box::new([UnknownAttribute { code: 99, value }]);
     });
-    assert!(border.knows(2, "9.9.9.0/24") && !border.knows(1, "9.9.9.0/24"));
+    assert!((0..3).all(|node| border.knows(node, "198.51.100.0/24")));
+    assert_eq!(border.heard(border.peer[0]), ["43.228.174.0/24", "198.51.100.0/24"]);
+    assert_eq!(border.heard(border.provider[0]), ["43.228.174.0/24"]);
     border.net.run(ms(3000));
-    let said = |notice: &Notice| matches!(notice, Notice::TooLarge { .. });
-    assert!(border.net.router(2).notices.iter().any(said));
+    let said = |notice: &Notice| matches!(notice, Notice::TooLarge { neighbour, .. } if neighbour.contains("150369"));
+    assert!(border.net.router(0).notices.iter().any(said));
+    assert!(
+        !border
+            .net
+            .router(2)
+            .notices
+            .iter()
+            .any(|it| matches!(it, Notice::TooLarge { neighbour, .. } if neighbour.contains("63790")))
+    );
+    assert!(border.net.all_established());
+}
+
+#[test]
+fn a_long_message_that_was_not_agreed_on_ends_the_session() {
+    let mut border = border(|_| {});
+    let value: Box<[u8]> = vec![0; 5000].into();
+    border.say(border.customer[0], &["198.51.100.0/24"], &[], |it| {
+        it.unknown = Box::new([UnknownAttribute { code: 99, value }]);
+    });
+    // Header Error, Bad Message Length, with the length (RFC 4271 6.1).
+    let notification = border.net.stranger(border.customer[0]).notifications.last().unwrap();
+    assert_eq!((notification.code, notification.subcode, notification.data.len()), (1, 2, 2));
 }
 
 #[test]

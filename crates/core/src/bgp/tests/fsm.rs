@@ -7,7 +7,7 @@ use crate::bgp::{Action, ConnectionId, NeighbourId, SessionEnd, SessionState};
 use crate::id::{Asn, IfName};
 use crate::time::Instant;
 use crate::wire::bgp::{
-    AfiSafi, Capability, DecodedUpdate, Message, MessageError, Notification, Open, Update, frame,
+    AfiSafi, Capability, DecodedUpdate, MESSAGE_MAX, Message, MessageError, Notification, Open, Update, frame,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -140,7 +140,7 @@ impl Two {
             }
             Under::Bytes(bytes) => {
                 let mut rest = &bytes[..];
-                while let Some(found) = frame(rest).unwrap() {
+                while let Some(found) = frame(rest, MESSAGE_MAX).unwrap() {
                     rest = &rest[found.wire_len()..];
                     let Some(id) = self.calls[call][side] else { break };
                     let message = Message::parse(found, self.sessions[side].context(id));

@@ -192,6 +192,14 @@ impl Net {
         }
     }
 
+    /// The sessions' ends of one network outside.
+    pub fn strangers_mut(&mut self, asn: Asn) -> impl Iterator<Item = &mut Stranger> {
+        self.machines.iter_mut().filter_map(move |machine| match machine {
+            Machine::Stranger(stranger) if stranger.asn == asn => Some(stranger),
+            _ => None,
+        })
+    }
+
     fn id(&self, node: usize) -> u32 {
         self.router(node).config.asn.0 - 4_200_000_000
     }

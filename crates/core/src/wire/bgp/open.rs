@@ -30,6 +30,8 @@ pub enum Capability {
     RouteRefresh,
     /// Code 5 (RFC 8950): families, each with the AFI that its next hops may be of.
     ExtendedNextHop(Vec<(AfiSafi, u16)>),
+    /// Code 6 (RFC 8654).
+    ExtendedMessage,
     /// Code 65 (RFC 6793).
     FourOctetAsn(Asn),
     /// Any other, or one of those above with a content that it cannot have.
@@ -172,6 +174,7 @@ impl Capability {
                     })
                     .collect(),
             ),
+            (6, &[]) => Capability::ExtendedMessage,
             (65, &[a, b, c, d]) => Capability::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
             _ => Capability::Other { code, value: value.to_vec() },
         }
@@ -195,6 +198,7 @@ impl Capability {
                 }
                 5
             }
+            Capability::ExtendedMessage => 6,
             Capability::FourOctetAsn(asn) => {
                 value.extend_from_slice(&asn.0.to_be_bytes());
                 65
