@@ -5,7 +5,7 @@ use crate::bgp::config::{Origination, Role};
 use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
-    Aggregator, AsPath, Attributes, Capability, Community, ExtendedCommunity, LargeCommunity,
+    Aggregator, AsPath, Attributes, Capability, Community, ExtendedCommunity, LargeCommunity, Refresh,
     UnknownAttribute, Update,
 };
 use alloc::boxed::Box;
@@ -402,7 +402,7 @@ fn the_whole_table_is_told_again_on_request_and_packed() {
         stranger.table.clear();
     }
     let mut refresh = Vec::new();
-    crate::wire::bgp::AfiSafi::IPV4_UNICAST.emit_refresh(&mut refresh);
+    crate::wire::bgp::AfiSafi::IPV4_UNICAST.emit_refresh(Refresh::Request, &mut refresh);
     border.net.say(c, refresh);
     border.net.run(ms(500));
     assert_eq!(border.net.stranger(c).table.len(), 501);
@@ -411,6 +411,72 @@ fn the_whole_table_is_told_again_on_request_and_packed() {
     border.net.run(ms(500));
     assert_eq!(border.net.stranger(c).table.len(), 1);
     assert!(border.net.kernels_are_current());
+}
+
+#[test]
+fn a_telling_on_request_has_a_beginning_and_an_end() {
+    let mut border = border(|net| {
+        net.strangers_mut(Asn(CUSTOMER))
+            .for_each(|it| it.capabilities = vec![Capability::EnhancedRouteRefresh]);
+    });
+    let c = border.customer[0];
+    let many: Vec<String> = (0..300).map(|n| alloc::format!("20.{}.{}.0/24", n / 256, n % 256)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    border.say(border.provider[0], &many, &[7], |_| {});
+    let before = border.net.stranger(c).updates;
+    let mut request = Vec::new();
+    let ipv4 = crate::wire::bgp::AfiSafi::IPV4_UNICAST;
+    ipv4.emit_refresh(Refresh::Request, &mut request);
+    ipv4.emit_refresh(Refresh::Request, &mut request);
+    // Of a family that the session does not carry, and a subtype that nobody knows: nothing.
+    crate::wire::bgp::AfiSafi::IPV6_UNICAST.emit_refresh(Refresh::Request, &mut request);
+    ipv4.emit_refresh(Refresh::Unknown(7), &mut request);
+    border.net.say(c, request);
+    border.net.run(ms(500));
+    let stranger = border.net.stranger(c);
+    let middle = stranger.marks[1].1;
+    assert!(middle > before && stranger.updates > middle);
+    let said = [
+        (Refresh::Begin, before),
+        (Refresh::End, middle),
+        (Refresh::Begin, middle),
+        (Refresh::End, stranger.updates),
+    ];
+    assert_eq!(stranger.marks, said);
+    assert!(border.net.all_established());
+}
+
+#[test]
+fn what_is_not_told_again_is_gone() {
+    let mut border = border(|net| {
+        net.strangers_mut(Asn(PROVIDER))
+            .for_each(|it| it.capabilities = vec![Capability::EnhancedRouteRefresh]);
+    });
+    let p = border.provider[0];
+    border.say(p, &["8.8.8.0/24", "8.8.4.0/24", "9.9.0.0/16", "10.0.0.0/24", "10.0.1.0/24"], &[], |_| {});
+    let ipv4 = crate::wire::bgp::AfiSafi::IPV4_UNICAST;
+    // An end without a beginning says nothing.
+    let mut bytes = Vec::new();
+    ipv4.emit_refresh(Refresh::End, &mut bytes);
+    border.net.say(p, bytes);
+    border.net.run(ms(100));
+    assert!(border.knows(2, "8.8.8.0/24"));
+    let mut bytes = Vec::new();
+    ipv4.emit_refresh(Refresh::Begin, &mut bytes);
+    bytes.extend(border.net.stranger(p).announcement(&["8.8.8.0/24", "10.0.1.0/24"], &[], |_| {}));
+    bytes.extend(border.net.stranger(p).announcement(&["9.9.0.0/16"], &[77], |_| {}));
+    border.net.say(p, bytes);
+    border.net.run(ms(100));
+    // Until the end nothing is taken away.
+    assert!(border.knows(2, "8.8.4.0/24"));
+    let mut bytes = Vec::new();
+    ipv4.emit_refresh(Refresh::End, &mut bytes);
+    border.net.say(p, bytes);
+    border.net.run(ms(500));
+    assert!(border.knows(2, "8.8.8.0/24") && border.knows(2, "9.9.0.0/16") && !border.knows(2, "8.8.4.0/24"));
+    let refused = border.refused(0, "as150369 203");
+    assert_eq!(refused.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["10.0.1.0/24"]);
+    assert!(border.net.all_established() && border.net.kernels_are_current());
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::bgp::{EvpnPath, EvpnRefusal, ImportRefusal, NeighbourId, Notice, Sess
 use crate::id::{Asn, Mac, Prefix, Vni};
 use crate::wire::bgp::{
     AfiSafi, AsPath, Attributes, Context, Esi, EvpnBody, EvpnFault, EvpnNlri, EvpnRoute, ExtendedCommunity,
-    MESSAGE_MAX, Message, MpNextHop, PmsiTunnel, RouteDistinguisher, RouteTarget, announce, frame, withdraw,
+    MESSAGE_MAX, Message, MpNextHop, PmsiTunnel, Refresh, RouteDistinguisher, RouteTarget, announce, frame,
+    withdraw,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -191,7 +192,7 @@ fn the_first_telling_after_a_reset_has_everything() {
     // Asked for by ROUTE-REFRESH (RFC 2918): the family is told again.
     let updates = net.status(1).neighbours[0].updates_out;
     let mut refresh = Vec::new();
-    AfiSafi::EVPN.emit_refresh(&mut refresh);
+    AfiSafi::EVPN.emit_refresh(Refresh::Request, &mut refresh);
     net.inject(0, &refresh);
     net.run(ms(500));
     assert!(net.status(1).neighbours[0].updates_out > updates);

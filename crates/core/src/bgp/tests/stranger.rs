@@ -4,7 +4,7 @@
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
     AfiSafi, AsPath, Attributes, Capability, Context, Message, MessageError, MpNextHop, MpReach,
-    Notification, Open, Update, emit_keepalive, frame,
+    Notification, Open, Refresh, Update, emit_keepalive, frame,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -25,6 +25,8 @@ pub struct Stranger {
     pub ends_of_rib: usize,
     pub notifications: Vec<Notification>,
     pub refreshes: usize,
+    /// Other words of RFC 7313, each with how many UPDATEs had come by then.
+    pub marks: Vec<(Refresh, usize)>,
     pub updates: usize,
     pub errors: Vec<MessageError>,
     stream: Vec<u8>,
@@ -43,6 +45,7 @@ impl Stranger {
             ends_of_rib: 0,
             notifications: Vec::new(),
             refreshes: 0,
+            marks: Vec::new(),
             updates: 0,
             errors: Vec::new(),
             stream: Vec::new(),
@@ -92,7 +95,8 @@ impl Stranger {
                     self.update(decoded.update);
                 }
                 Ok(Message::Notification(notification)) => self.notifications.push(notification),
-                Ok(Message::RouteRefresh(_)) => self.refreshes += 1,
+                Ok(Message::RouteRefresh(_, Refresh::Request)) => self.refreshes += 1,
+                Ok(Message::RouteRefresh(_, what)) => self.marks.push((what, self.updates)),
                 Ok(Message::Keepalive) => {}
                 Err(error) => self.errors.push(error),
             }

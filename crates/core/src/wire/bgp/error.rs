@@ -72,7 +72,7 @@ pub enum MessageError {
     /// An UPDATE without reachable routes has an attribute whose error asks for more than dropping
     /// it (RFC 7606 5.2).
     NothingToWithdraw(AttributeError),
-    /// ROUTE-REFRESH of a wrong length (RFC 7313 5).
+    /// ROUTE-REFRESH of a wrong length (RFC 7313 5); the whole message.
     RefreshLength(Vec<u8>),
 }
 

@@ -117,8 +117,40 @@ pub enum Message {
     Update(Box<DecodedUpdate>),
     Notification(Notification),
     Keepalive,
-    /// `None`: a message of RFC 7313 that asks for nothing.
-    RouteRefresh(Option<AfiSafi>),
+    RouteRefresh(AfiSafi, Refresh),
+}
+
+/// What a ROUTE-REFRESH says (RFC 7313 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Tell every route again.
+    Request,
+    /// Every route is about to be told again.
+    Begin,
+    /// That was all: what was not told is gone.
+    End,
+    /// Nothing that we know: ignored (RFC 7313 5).
+    Unknown(u8),
+}
+
+impl Refresh {
+    fn of(subtype: u8) -> Refresh {
+        match subtype {
+            0 => Refresh::Request,
+            1 => Refresh::Begin,
+            2 => Refresh::End,
+            other => Refresh::Unknown(other),
+        }
+    }
+
+    fn subtype(self) -> u8 {
+        match self {
+            Refresh::Request => 0,
+            Refresh::Begin => 1,
+            Refresh::End => 2,
+            Refresh::Unknown(subtype) => subtype,
+        }
+    }
 }
 
 impl Message {
@@ -134,11 +166,16 @@ impl Message {
             }
             MessageKind::Keepalive => Message::Keepalive,
             MessageKind::RouteRefresh => match *frame.body {
-                [a, b, 0, safi] => {
-                    Message::RouteRefresh(Some(AfiSafi { afi: u16::from_be_bytes([a, b]), safi }))
+                [a, b, subtype, safi] => {
+                    let family = AfiSafi { afi: u16::from_be_bytes([a, b]), safi };
+                    Message::RouteRefresh(family, Refresh::of(subtype))
                 }
-                [_, _, _, _] => Message::RouteRefresh(None),
-                _ => return Err(MessageError::RefreshLength(frame.body.to_vec())),
+                _ => {
+                    // RFC 7313 5: the far end is shown its whole message.
+                    let mut whole = Vec::new();
+                    put(&mut whole, frame.kind, |out| out.extend_from_slice(frame.body));
+                    return Err(MessageError::RefreshLength(whole));
+                }
             },
         })
     }
@@ -158,10 +195,10 @@ impl Notification {
 
 impl AfiSafi {
     /// ROUTE-REFRESH for this family.
-    pub fn emit_refresh(self, out: &mut Vec<u8>) {
+    pub fn emit_refresh(self, what: Refresh, out: &mut Vec<u8>) {
         put(out, MessageKind::RouteRefresh, |out| {
             out.extend_from_slice(&self.afi.to_be_bytes());
-            out.extend_from_slice(&[0, self.safi]);
+            out.extend_from_slice(&[what.subtype(), self.safi]);
         });
     }
 }

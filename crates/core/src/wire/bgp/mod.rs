@@ -1,5 +1,5 @@
 //! BGP-4 messages (RFC 4271) with multiprotocol routes (RFC 4760, RFC 8950), four-octet AS numbers
-//! (RFC 6793), communities (RFC 1997, RFC 4360, RFC 8092), route refresh (RFC 2918) and extended messages
+//! (RFC 6793), communities (RFC 1997, RFC 4360, RFC 8092), route refresh (RFC 2918, RFC 7313) and extended messages
 //! (RFC 8654).
 //!
 //! Error handling by RFC 7606 decides the shape: what decodes is returned with typed errors beside
@@ -33,7 +33,8 @@ pub use error::{Approach, AttributeError, AttributeFault, MessageError};
 pub use evpn::{Esi, EvpnBody, EvpnRoute, InvalidIdentifier, PmsiTunnel, RouteDistinguisher, RouteTarget};
 pub use evpn_nlri::{EvpnFault, EvpnNlri};
 pub use message::{
-    EXTENDED_MESSAGE_MAX, Frame, HEADER_LEN, MESSAGE_MAX, Message, MessageKind, emit_keepalive, frame,
+    EXTENDED_MESSAGE_MAX, Frame, HEADER_LEN, MESSAGE_MAX, Message, MessageKind, Refresh, emit_keepalive,
+    frame,
 };
 pub use nlri::{AfiSafi, Nlri};
 pub use notification::Notification;

@@ -34,6 +34,8 @@ pub enum Capability {
     ExtendedMessage,
     /// Code 65 (RFC 6793).
     FourOctetAsn(Asn),
+    /// Code 70 (RFC 7313).
+    EnhancedRouteRefresh,
     /// Any other, or one of those above with a content that it cannot have.
     Other { code: u8, value: Vec<u8> },
 }
@@ -176,6 +178,7 @@ impl Capability {
             ),
             (6, &[]) => Capability::ExtendedMessage,
             (65, &[a, b, c, d]) => Capability::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
+            (70, &[]) => Capability::EnhancedRouteRefresh,
             _ => Capability::Other { code, value: value.to_vec() },
         }
     }
@@ -203,6 +206,7 @@ impl Capability {
                 value.extend_from_slice(&asn.0.to_be_bytes());
                 65
             }
+            Capability::EnhancedRouteRefresh => 70,
             Capability::Other { code, value: bytes } => {
                 value.extend_from_slice(&bytes[..bytes.len().min(255)]);
                 *code

@@ -78,23 +78,41 @@ fn open_byte_by_byte() {
         Capability::RouteRefresh,
         Capability::ExtendedNextHop(vec![(AfiSafi::IPV4_UNICAST, 2)]),
         Capability::ExtendedMessage,
+        Capability::EnhancedRouteRefresh,
     ];
     let open = Open::new(Asn(4_200_000_001), 3, Ipv4Addr::new(43, 228, 174, 129), capabilities);
     let mut bytes = Vec::new();
     open.emit_message(&mut bytes);
     let body = [
-        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 26, // AS_TRANS
-        2, 24, // one parameter with all capabilities
+        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 28, // AS_TRANS
+        2, 26, // one parameter with all capabilities
         1, 4, 0, 1, 0, 1, //
         2, 0, //
         5, 6, 0, 1, 0, 1, 0, 2, //
         6, 0, //
+        70, 0, //
         65, 4, 0xfa, 0x56, 0xea, 0x01,
     ];
     assert_eq!(bytes, message(1, &body));
     assert_eq!(parse(&bytes, FOUR), Ok(Message::Open(open.clone())));
     assert_eq!(open.asn(), Asn(4_200_000_001));
     assert!(open.has_next_hop(AfiSafi::IPV4_UNICAST, 2));
+}
+
+#[test]
+fn refreshes_byte_by_byte() {
+    for (what, subtype) in
+        [(Refresh::Request, 0), (Refresh::Begin, 1), (Refresh::End, 2), (Refresh::Unknown(3), 3)]
+    {
+        let mut bytes = Vec::new();
+        AfiSafi::IPV6_UNICAST.emit_refresh(what, &mut bytes);
+        assert_eq!(bytes, message(5, &[0, 2, subtype, 1]));
+        assert_eq!(parse(&bytes, FOUR), Ok(Message::RouteRefresh(AfiSafi::IPV6_UNICAST, what)));
+    }
+    let long = message(5, &[0, 1, 1, 1, 0]);
+    let error = parse(&long, FOUR).unwrap_err();
+    assert_eq!(error, MessageError::RefreshLength(long.clone()));
+    assert_eq!(error.notification(), Notification { code: 7, subcode: 1, data: long });
 }
 
 #[test]
