@@ -290,21 +290,14 @@ fn router() -> impl Strategy<Value = Router> {
         said(name()),
         maybe((1u32..=4_294_967_294).prop_map(Asn)),
         maybe(any::<bool>()),
+        maybe(any::<bool>()),
         maybe(port()),
         maybe(prop::sample::select(vec![Table::Full, Table::Default])),
         maybe(engine),
         by_name(uplink(), |uplink| uplink.name.to_string()),
     )
-        .prop_map(|(name, id, site, asn, meeting, management_port, table, engine, uplinks)| Router {
-            name,
-            id,
-            site,
-            asn,
-            meeting,
-            management_port,
-            table,
-            engine,
-            uplinks,
+        .prop_map(|(name, id, site, asn, meeting, drain, management_port, table, engine, uplinks)| {
+            Router { name, id, site, asn, meeting, drain, management_port, table, engine, uplinks }
         })
 }
 
@@ -361,15 +354,17 @@ fn peer() -> impl Strategy<Value = Peer> {
         prop::option::of(list(prefix())),
         maybe(0u8..=10),
         maybe(1u32..=10_000_000),
+        maybe(any::<bool>()),
         prop::collection::vec(said(at), 1..3),
     )
-        .prop_map(|(name, asn, role, prefixes, prepend, limit, at)| Peer {
+        .prop_map(|(name, asn, role, prefixes, prepend, limit, drain, at)| Peer {
             name,
             asn,
             role,
             prefixes,
             prepend,
             limit,
+            drain,
             at,
         })
 }

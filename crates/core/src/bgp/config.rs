@@ -28,6 +28,9 @@ pub struct SpeakerConfig {
     pub own_prefixes: Vec<Prefix>,
     /// Equal paths used together.
     pub max_paths: u8,
+    /// The router is about to go: whoever hears its routes is asked to prefer any other (RFC 8326).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub draining: bool,
 }
 
 /// A prefix that this router announces as the network's own.
@@ -53,6 +56,22 @@ pub struct NeighbourConfig {
     pub relation: Relation,
     pub families: Vec<Family>,
     pub timers: Timers,
+    #[serde(default, skip_serializing_if = "Terms::is_nothing")]
+    pub terms: Terms,
+}
+
+/// What is agreed about one session besides its policy. Nothing of it unless it is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The session is about to go: both ends prefer any other (RFC 8326).
+    pub drain: bool,
+}
+
+impl Terms {
+    fn is_nothing(&self) -> bool {
+        *self == Terms::default()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

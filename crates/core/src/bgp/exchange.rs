@@ -151,7 +151,8 @@ impl Speaker {
     ) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let relation = &peer.session.config.relation;
-        let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix);
+        let blackhole = route.as_ref().is_ok_and(|route| route.discard);
+        let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix, blackhole);
         match allowed.and(route) {
             Ok(route) => {
                 peer.refused.remove(prefix);

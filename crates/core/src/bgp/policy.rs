@@ -126,12 +126,14 @@ fn check_length(prefix: &Prefix) -> Result<(), ImportRefusal> {
 }
 
 /// The part of import that looks at the prefix alone. `customers`: what the neighbour may announce
-/// if it is a customer.
+/// if it is a customer. `blackhole`: its traffic is to be dropped, which may be asked for any part of what
+/// the customer may announce (RFC 7999 3.3).
 pub(super) fn import_prefix(
     tables: &Tables,
     relation: &Relation,
     customers: &JointPrefixSet<Prefix>,
     prefix: &Prefix,
+    blackhole: bool,
 ) -> Result<(), ImportRefusal> {
     let Relation::Outside(policy) = relation else { return Ok(()) };
     tables.check_global(prefix)?;
@@ -140,7 +142,9 @@ pub(super) fn import_prefix(
         // A part of ours that we gave to the customer, of whatever length: it stays inside.
         return if stated { Ok(()) } else { Err(ImportRefusal::OwnPrefix { within }) };
     }
-    check_length(prefix)?;
+    if !(stated && blackhole) {
+        check_length(prefix)?;
+    }
     if policy.role == Role::Customer && !stated {
         return Err(ImportRefusal::NotTheCustomers);
     }
@@ -174,20 +178,45 @@ pub(super) fn import_attributes(
             let class = Class::from(policy.role);
             scrub(&mut attributes, config.public_asn);
             mark(&mut attributes, config.public_asn, class);
+            take_requests(&mut attributes, neighbour, class);
             Some(class)
         }
     };
     // RFC 8326 4: about to go. Who has no class is the last choice.
     let going = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN);
     let preference = class.map_or(50, Class::local_preference);
+    let blackhole = attributes.communities.contains(&Community::BLACKHOLE);
     Ok(Route {
         attributes,
         next_hop: Some(next_hop),
         class,
         local_preference: if going { 0 } else { preference },
-        discard: false,
+        discard: blackhole && class == Some(Class::Customer),
         body: None,
     })
+}
+
+/// What a neighbour outside asks for by well-known communities, put so that all of the inside does it.
+fn take_requests(attributes: &mut Attributes, neighbour: &NeighbourConfig, class: Class) {
+    if attributes.communities.contains(&Community::BLACKHOLE) {
+        if class == Class::Customer {
+            // RFC 7999 3.2: it is not to spread beyond us.
+            add(attributes, Community::NO_EXPORT);
+        } else {
+            // RFC 7999 6: with nobody else it was agreed on.
+            let others = attributes.communities.iter().filter(|&&it| it != Community::BLACKHOLE);
+            attributes.communities = others.copied().collect();
+        }
+    }
+    if neighbour.terms.drain {
+        add(attributes, Community::GRACEFUL_SHUTDOWN);
+    }
+}
+
+fn add(attributes: &mut Attributes, community: Community) {
+    if !attributes.communities.contains(&community) {
+        attributes.communities = attributes.communities.iter().copied().chain([community]).collect();
+    }
 }
 
 fn check_outside_path(
@@ -369,6 +398,9 @@ pub(super) fn export_attributes(
             attributes.aggregator = attributes.aggregator.filter(|aggregator| !leaks(aggregator.asn));
             scrub(&mut attributes, config.public_asn);
         }
+    }
+    if config.draining || neighbour.terms.drain {
+        add(&mut attributes, Community::GRACEFUL_SHUTDOWN);
     }
     attributes
 }

@@ -488,7 +488,7 @@ fn wanted(
     destination: &Destination,
 ) -> Option<SpeakerRoute> {
     let best = destination.best()?;
-    if best.route.discard {
+    if best.route.discard || destination.used().iter().any(|path| path.route.discard) {
         return Some(SpeakerRoute { next_hops: Vec::new(), source: None, discard: true });
     }
     let mut next_hops: Vec<NextHop> =

@@ -7,7 +7,7 @@ use super::segments;
 use super::survey::{Machine, Survey, host};
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Timers, Transport,
+    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers, Transport,
 };
 use tsumugi_core::id::{Asn, Prefix};
 use tsumugi_core::mtu::Ip;
@@ -42,6 +42,7 @@ pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
         bogons: bogons(),
         own_prefixes: survey.network().prefixes.iter().map(|prefix| **prefix).collect(),
         max_paths: MAX_PATHS,
+        draining: machine.router.drain(),
     }
 }
 
@@ -68,6 +69,7 @@ fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>, has_evpn: bool) ->
         relation: Relation::Inside { prepends: link.cost },
         families,
         timers: Timers::INSIDE,
+        terms: Terms::default(),
     }
 }
 
@@ -104,6 +106,7 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
             }),
             families: vec![family],
             timers: Timers::OUTSIDE,
+            terms: Terms { drain: peer.drain() },
         });
     }
     neighbours

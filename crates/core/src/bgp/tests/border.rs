@@ -331,6 +331,103 @@ fn well_known_communities_keep_a_route_here() {
 }
 
 #[test]
+fn a_customer_has_its_traffic_dropped() {
+    let mut border = border(|_| {});
+    let blackhole = |it: &mut Attributes| it.communities = Box::new([Community::BLACKHOLE]);
+    let c = border.customer[0];
+    border.say(c, &["198.51.100.0/24"], &[], |_| {});
+    border.say(c, &["198.51.100.7/32", "43.228.174.65/32"], &[], blackhole);
+    // Dropped at every border, and told nobody outside (RFC 7999 3.2).
+    for node in 0..3 {
+        for text in ["198.51.100.7/32", "43.228.174.65/32"] {
+            let route = &border.net.router(node).kernel[&prefix(text)];
+            assert!(route.discard && route.next_hops.is_empty(), "{text} on {node}");
+        }
+        assert!(!border.net.router(node).kernel[&prefix("198.51.100.0/24")].discard);
+    }
+    assert_eq!(border.heard(border.provider[0]), ["43.228.174.0/24", "198.51.100.0/24"]);
+    // Only for what it may announce, and only from a customer.
+    border.say(c, &["9.9.9.9/32"], &[], blackhole);
+    assert!(!border.knows(1, "9.9.9.9/32"));
+    border.say(border.provider[0], &["8.8.8.0/24"], &[], blackhole);
+    border.say(border.provider[0], &["8.8.8.8/32"], &[], blackhole);
+    assert!((0..3).all(|node| !border.net.router(node).kernel[&prefix("8.8.8.0/24")].discard));
+    assert_eq!(border.refused(0, "as150369 203"), [("8.8.8.8/32".into(), ImportRefusal::TooLong)]);
+    // It may think again.
+    border.say(c, &["198.51.100.7/32"], &[], |_| {});
+    assert!(!border.knows(0, "198.51.100.7/32"));
+}
+
+#[test]
+fn a_drained_session_is_left_by_both_ends_and_stands() {
+    let mut border = border(|_| {});
+    let (p, o) = (border.provider[0], border.other[0]);
+    // The shorter path is the provider's at router 1: all use it.
+    border.say(p, &["8.8.8.0/24"], &[15169], |_| {});
+    border.say(o, &["8.8.8.0/24"], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 15169], |_| {});
+    let by = |border: &Border, node: usize| {
+        let speaker = border.net.router(node).speaker.as_ref().unwrap();
+        let route = speaker.routes().find(|it| it.prefix == prefix("8.8.8.0/24")).unwrap();
+        (route.paths[0].as_path.contains("150369"), route.paths[0].local_preference)
+    };
+    assert!((0..3).all(|node| by(&border, node).0));
+    let own = prefix("43.228.174.0/24");
+    let asked = |border: &Border, stranger: usize| {
+        border.net.stranger(stranger).table[&own].communities.contains(&Community::GRACEFUL_SHUTDOWN)
+    };
+    assert!(!asked(&border, p));
+    let drain = |border: &mut Border, drain: bool| {
+        let mut config = border.net.router(0).config.clone();
+        let found = config.neighbours.iter_mut().find(|it| it.name.contains("as150369 203"));
+        found.unwrap().terms.drain = drain;
+        border.net.replace(0, config);
+        border.net.run(ms(100));
+        // It was asked to tell again, and does.
+        border.say(p, &["8.8.8.0/24"], &[15169], |_| {});
+    };
+    drain(&mut border, true);
+    assert_eq!(border.net.stranger(p).refreshes, 1);
+    assert!(asked(&border, p) && !asked(&border, o));
+    assert!((0..3).all(|node| by(&border, node) == (false, 100)), "{:?}", by(&border, 0));
+    drain(&mut border, false);
+    assert!(!asked(&border, p));
+    assert!((0..3).all(|node| by(&border, node) == (true, 100)));
+    assert!(border.net.all_established());
+    assert!(border.net.router(0).notices.iter().all(|it| !matches!(it, Notice::Lost { .. })));
+}
+
+#[test]
+fn a_drained_router_is_left_by_inside_and_outside() {
+    // The triangle's third side is dear: traffic from 1 to 3 goes over 2.
+    let mut net = Net::routers(&[1, 2, 3]);
+    net.link(0, 1, 1);
+    net.link(1, 2, 1);
+    net.link(0, 2, 9);
+    let [p, _] = net.outside(1, Asn(PROVIDER), Role::Provider);
+    for own in super::net::own_prefixes() {
+        let while_reaching = loopbacks(1).to_vec();
+        net.router_mut(1).config.originate.push(Origination { prefix: own, while_reaching, discard: true });
+    }
+    net.start();
+    net.run_until(ms(5000), |net| net.all_established() && net.all_reach_all());
+    net.run(ms(500));
+    let over = |net: &Net| net.router(0).kernel[&loopbacks(3)[0]].next_hops[0].link.to_string();
+    assert_eq!(over(&net), "l0-0");
+    let mut config = net.router(1).config.clone();
+    config.draining = true;
+    net.replace(1, config.clone());
+    net.run(ms(500));
+    assert_eq!(over(&net), "l2-0");
+    let told = |net: &Net| net.stranger(p).table[&prefix("43.228.174.0/24")].communities.clone();
+    assert_eq!(*told(&net), [Community::GRACEFUL_SHUTDOWN]);
+    assert!(net.all_reach_all() && net.all_established());
+    config.draining = false;
+    net.replace(1, config);
+    net.run(ms(500));
+    assert_eq!((over(&net).as_str(), told(&net).len()), ("l0-0", 0));
+}
+
+#[test]
 fn more_prefixes_than_allowed_end_the_session() {
     let mut border = border(|net| net.policy_mut(0, "as150369 203").prefix_limit = Some(2));
     let p = border.provider[0];
