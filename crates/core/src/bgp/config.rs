@@ -66,6 +66,24 @@ pub struct NeighbourConfig {
 pub struct Terms {
     /// The session is about to go: both ends prefer any other (RFC 8326).
     pub drain: bool,
+    /// Of the prefix limit.
+    pub limit: LimitTerms,
+}
+
+/// What becomes of a neighbour that comes near its prefix limit, and of one that goes beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitTerms {
+    /// The log hears of so many percent of it.
+    pub warn_percent: u8,
+    /// In milliseconds: how long the session then rests.
+    pub rest: u32,
+}
+
+impl Default for LimitTerms {
+    fn default() -> LimitTerms {
+        LimitTerms { warn_percent: 75, rest: 15 * 60_000 }
+    }
 }
 
 impl Terms {

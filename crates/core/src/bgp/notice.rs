@@ -1,5 +1,6 @@
 //! What a speaker tells the log, as types: the words are made elsewhere.
 
+use super::config::Family;
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{EvpnFault, EvpnRoute};
 use alloc::string::String;
@@ -21,6 +22,8 @@ pub enum Notice {
     Refused { neighbour: String, prefix: Prefix, reason: ImportRefusal },
     /// The neighbour's list of refused routes is full: further ones are only counted.
     RefusedListFull { neighbour: String, listed: u32 },
+    /// The neighbour comes near its prefix limit. Once per family in a session.
+    LimitNear { neighbour: String, family: Family, count: u32, limit: u32 },
     /// An UPDATE's attribute was wrong (RFC 7606). Once per attribute and reason in a session.
     AttributeError { neighbour: String, error: crate::wire::bgp::AttributeError },
     /// A route cannot be sent: its attributes leave no room in a message.
@@ -64,8 +67,8 @@ pub enum SessionEnd {
     WrongAsn { expected: Asn, found: Asn },
     /// The two have no address family in common.
     NoCommonFamily,
-    /// More prefixes came than the limit allows.
-    PrefixLimit { limit: u32 },
+    /// More prefixes came than the limit allows. The session rests for so many milliseconds.
+    PrefixLimit { limit: u32, rest: u32 },
     /// The neighbour's link-local address changed.
     RemoteChanged,
     /// The configuration of the session changed.

@@ -1,7 +1,7 @@
 //! A new configuration in place of the old one, with as little disturbance as it allows.
 
 use super::adj_out::AdjOut;
-use super::config::{NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms};
+use super::config::{LimitTerms, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms};
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
@@ -153,6 +153,7 @@ impl Speaker {
         if drain {
             self.ask_again(now, slot, actions);
         }
+        self.check_limit(now, slot, actions);
     }
 
     fn decide_all_again(&mut self, forwarding: bool, actions: &mut Vec<Action>) {
@@ -200,11 +201,13 @@ impl Speaker {
 fn same_session(old: &NeighbourConfig, new: &NeighbourConfig) -> bool {
     let told = |relation: &Relation| match relation {
         Relation::Inside { .. } => Relation::Inside { prepends: 1 },
-        Relation::Outside(policy) => Relation::Outside(OutsidePolicy { extra_prepends: 0, ..policy.clone() }),
+        Relation::Outside(policy) => {
+            Relation::Outside(OutsidePolicy { extra_prepends: 0, prefix_limit: None, ..policy.clone() })
+        }
     };
     let without = |it: &NeighbourConfig| NeighbourConfig {
         relation: told(&it.relation),
-        terms: Terms { drain: false, ..it.terms.clone() },
+        terms: Terms { drain: false, limit: LimitTerms::default(), ..it.terms.clone() },
         ..it.clone()
     };
     without(old) == without(new)

@@ -16,8 +16,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// After more prefixes than allowed came, the session rests this long.
-const PREFIX_LIMIT_REST: Duration = Duration::from_secs(15 * 60);
 /// How long OPEN may take where no hold time says so (RFC 4271 8.2.2: "a large value").
 const OPEN_WAIT: Duration = Duration::from_secs(240);
 
@@ -199,8 +197,8 @@ impl Session {
             }
             SessionEvent::Timeout => self.timeout(now, out),
             SessionEvent::End(end, notification) => {
-                if matches!(end, SessionEnd::PrefixLimit { .. }) {
-                    self.rests_until = Some(now + PREFIX_LIMIT_REST);
+                if let SessionEnd::PrefixLimit { rest, .. } = end {
+                    self.rests_until = Some(now + Duration::from_millis(u64::from(rest)));
                 }
                 self.end_all(now, &end, Some(&notification), out);
             }

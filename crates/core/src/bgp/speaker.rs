@@ -1,7 +1,7 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling};
-use super::config::{NeighbourConfig, SpeakerConfig};
+use super::config::{Family, NeighbourConfig, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
@@ -72,6 +72,8 @@ pub(super) struct Peer {
     pub evpn_refused: EvpnRefusals,
     /// Families that the neighbour is telling again (RFC 7313).
     pub refreshing: BTreeSet<AfiSafi>,
+    /// Families whose prefix limit is known to be near.
+    pub limit_said: BTreeSet<Family>,
     pub errors_said: BTreeSet<(u8, AttributeFault)>,
     pub established_at: Option<Instant>,
     pub established_count: u32,
@@ -91,6 +93,7 @@ impl Peer {
             refused: RefusedList::default(),
             evpn_refused: EvpnRefusals::default(),
             refreshing: BTreeSet::new(),
+            limit_said: BTreeSet::new(),
             errors_said: BTreeSet::new(),
             established_at: None,
             established_count: 0,

@@ -5,9 +5,11 @@ use super::ends::Connection;
 use super::fabric::{self, Inside};
 use super::segments;
 use super::survey::{Machine, Survey, host};
+use crate::declaration::Peer;
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers, Transport,
+    Family, LimitTerms, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers,
+    Transport,
 };
 use tsumugi_core::id::{Asn, Prefix};
 use tsumugi_core::mtu::Ip;
@@ -106,10 +108,21 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
             }),
             families: vec![family],
             timers: Timers::OUTSIDE,
-            terms: Terms { drain: peer.drain() },
+            terms: terms(peer),
         });
     }
     neighbours
+}
+
+fn terms(peer: &Peer) -> Terms {
+    let unsaid = LimitTerms::default();
+    Terms {
+        drain: peer.drain(),
+        limit: LimitTerms {
+            warn_percent: peer.limit_warn.as_ref().map_or(unsaid.warn_percent, |percent| **percent),
+            rest: peer.limit_rest.as_ref().map_or(unsaid.rest, |minutes| u32::from(**minutes) * 60_000),
+        },
+    }
 }
 
 /// What the router announces: its loopbacks and the segments whose gateway it is always, the AS's

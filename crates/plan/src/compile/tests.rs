@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Terms, Transport};
+use tsumugi_core::bgp::config::{LimitTerms, NeighbourConfig, Relation, Terms, Transport};
 use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict};
 use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
 use tsumugi_core::id::{Asn, IfName, Plane, Prefix};
@@ -265,14 +265,14 @@ fn a_vlan_is_a_port_over_its_parent_and_an_etherip_end_a_tunnel_in_the_bridge() 
 fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
     let told = AS63806
         .replace("[router.cr0102]\n", "[router.cr0102]\ndrain = true\n")
-        .replace("prepend = 1\n", "prepend = 1\ndrain = true\n");
+        .replace("prepend = 1\n", "prepend = 1\nlimit = 5\nlimit-warn = 90\nlimit-rest = 2\ndrain = true\n");
     let plan = compiled(&told);
     for name in ["cr0101", "cr0102", "cr0201"] {
         let speaker = plan.machine(name).unwrap().speaker.as_ref().unwrap();
         assert_eq!(speaker.draining, name == "cr0102");
         for neighbour in &speaker.neighbours {
             let terms = if neighbour.remote_asn == Asn(59105) {
-                Terms { drain: true, ..Terms::default() }
+                Terms { drain: true, limit: LimitTerms { warn_percent: 90, rest: 120_000 } }
             } else {
                 Terms::default()
             };

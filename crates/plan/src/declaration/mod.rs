@@ -503,6 +503,10 @@ pub struct Peer {
     pub prepend: Option<Said<u8>>,
     /// More prefixes than this per family end the session.
     pub limit: Option<Said<u32>>,
+    /// Percent of the limit.
+    pub limit_warn: Option<Said<u8>>,
+    /// In minutes.
+    pub limit_rest: Option<Said<u16>>,
     pub drain: Option<Said<bool>>,
     /// `[[peer.NAME.at]]`, never empty.
     pub at: Vec<Said<PeerAt>>,

@@ -158,6 +158,8 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("prefixes", &peer.prefixes),
         optional("prepend", &peer.prepend),
         optional("limit", &peer.limit),
+        optional("limit-warn", &peer.limit_warn),
+        optional("limit-rest", &peer.limit_rest),
         optional("drain", &peer.drain),
     ]
 }

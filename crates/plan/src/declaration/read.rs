@@ -404,6 +404,8 @@ impl Reader {
             prefixes: self.optional(f, "prefixes"),
             prepend: self.optional(f, "prepend"),
             limit: self.optional(f, "limit"),
+            limit_warn: self.optional(f, "limit-warn"),
+            limit_rest: self.optional(f, "limit-rest"),
             drain: self.optional(f, "drain"),
             at: self
                 .many(f, "at")

@@ -431,6 +431,12 @@ pub static PEER: Table = Table {
         "limit", Kind::Integer { least: 1, most: 10_000_000 }, optional,
             "More prefixes than this per family end the session.",
             "IPの種類ごとの上限。これより多くのプレフィックスが来たらセッションを切ります。";
+        "limit-warn", Kind::Integer { least: 1, most: 100 }, optional,
+            "Percent of the limit of which the log hears; 75 if unsaid.",
+            "上限の何%に達したらログに書くか。省略時は75。";
+        "limit-rest", Kind::Integer { least: 1, most: 10_080 }, optional,
+            "After how many minutes a session that went beyond the limit is tried again; 15 if unsaid.",
+            "上限を超えて切れたセッションを何分後にまた試すか。省略時は15。";
         "drain", Kind::Flag, optional,
             "True: its sessions are about to go. Both ends are to prefer other ways (RFC 8326), so that traffic leaves them first.",
             "trueなら、まもなく切るセッションです。両端がほかの道を選ぶようにし(RFC 8326)、先に通信を逃がします。";

@@ -437,7 +437,7 @@ fn more_prefixes_than_allowed_end_the_session() {
     assert!(!border.knows(2, "1.0.0.0/24"));
     let status = border.net.status(0);
     let neighbour = status.neighbours.iter().find(|it| it.name.contains("as150369 203")).unwrap();
-    assert_eq!(neighbour.last_end, Some(SessionEnd::PrefixLimit { limit: 2 }));
+    assert_eq!(neighbour.last_end, Some(SessionEnd::PrefixLimit { limit: 2, rest: 900_000 }));
     assert_eq!(neighbour.state, SessionState::AwaitStart);
     let notification = border.net.stranger(p).notifications.last().unwrap();
     assert_eq!((notification.code, notification.subcode), (6, 1));
@@ -447,6 +447,40 @@ fn more_prefixes_than_allowed_end_the_session() {
     assert_eq!(border.net.status(0).neighbours.iter().filter(|it| it.established_count == 2).count(), 0);
     border.net.run(ms(2 * 60_000));
     assert_eq!(border.net.status(0).neighbours.iter().filter(|it| it.established_count == 2).count(), 1);
+}
+
+#[test]
+fn a_limit_is_warned_of_and_changed_without_a_reset() {
+    let mut border = border(|net| net.policy_mut(0, "as150369 203").prefix_limit = Some(4));
+    let p = border.provider[0];
+    let near = |border: &Border| {
+        let notices = border.net.router(0).notices.iter();
+        notices.filter(|it| matches!(it, Notice::LimitNear { count: 4, limit: 4, .. })).count()
+    };
+    border.say(p, &["1.0.0.0/24", "1.0.1.0/24", "1.0.2.0/24"], &[], |_| {});
+    assert_eq!(near(&border), 0);
+    border.say(p, &["1.0.3.0/24"], &[], |_| {});
+    let bytes = border.net.stranger(p).withdrawal(&["1.0.3.0/24"]);
+    border.net.say(p, bytes);
+    border.say(p, &["1.0.3.0/24"], &[], |_| {});
+    assert_eq!(near(&border), 1);
+    let change = |border: &mut Border, limit: u32, rest: u32| {
+        border.net.policy_mut(0, "as150369 203").prefix_limit = Some(limit);
+        let mut config = border.net.router(0).config.clone();
+        let found = config.neighbours.iter_mut().find(|it| it.name.contains("as150369 203"));
+        found.unwrap().terms.limit = crate::bgp::config::LimitTerms { warn_percent: 100, rest };
+        border.net.replace(0, config);
+        border.net.run(ms(100));
+    };
+    change(&mut border, 5, 60_000);
+    assert!(border.net.all_established());
+    // A lower one than what is there counts at once, and the rest is as was said.
+    change(&mut border, 3, 60_000);
+    assert!(!border.knows(2, "1.0.0.0/24"));
+    border.net.run(ms(59_000));
+    assert!(!border.net.all_established());
+    border.net.run(ms(10_000));
+    assert!(border.net.all_established());
 }
 
 #[test]

@@ -330,7 +330,7 @@ proptest! {
                     now = session.next_timeout().unwrap_or(now).max(now);
                     SessionEvent::Timeout
                 }
-                Blind::Limit => SessionEvent::End(SessionEnd::PrefixLimit { limit: 1 }, Notification::new(6, 1)),
+                Blind::Limit => SessionEvent::End(SessionEnd::PrefixLimit { limit: 1, rest: 1000 }, Notification::new(6, 1)),
             };
             if let SessionEvent::Closed(id) | SessionEvent::ConnectFailed(id) = event {
                 open.retain(|it| *it != id);

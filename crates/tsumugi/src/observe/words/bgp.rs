@@ -1,6 +1,7 @@
 //! Words for what BGP does and refuses.
 
 use crate::observe::status::RefusedConnection;
+use tsumugi_core::bgp::config::Family;
 use tsumugi_core::bgp::{EvpnRefusal, ImportRefusal, Notice, SessionEnd, SessionState};
 use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, EvpnFault, Notification};
 use tsumugi_plan::explain::Lang;
@@ -70,10 +71,11 @@ pub fn session_end(end: &SessionEnd, lang: Lang) -> String {
                 format!("相手は{found}と名乗りましたが、計画では{expected}です"),
             );
         }
-        SessionEnd::PrefixLimit { limit } => {
+        SessionEnd::PrefixLimit { limit, rest } => {
+            let minutes = rest.div_ceil(60_000);
             return lang.pick(
-                format!("more prefixes than the limit of {limit}"),
-                format!("プレフィックスが上限の{limit}を超えました"),
+                format!("more prefixes than the limit of {limit}: tried again after {minutes} min"),
+                format!("プレフィックスが上限の{limit}を超えました。{minutes}分後にまた試します"),
             );
         }
     };
@@ -209,6 +211,14 @@ pub fn notification_words(notification: &Notification, lang: Lang) -> String {
     }
 }
 
+fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4Unicast => "IPv4",
+        Family::Ipv6Unicast => "IPv6",
+        Family::Evpn => "EVPN",
+    }
+}
+
 /// Why an EVPN route was not taken from a neighbour.
 pub fn evpn_refusal(reason: &EvpnRefusal, lang: Lang) -> String {
     match reason {
@@ -310,6 +320,13 @@ pub fn notice(notice: &Notice, lang: Lang) -> String {
             format!("{neighbour} has more than {listed} refused routes: further ones are only counted"),
             format!("{neighbour}の拒んだ経路が{listed}を超えました。以後は数だけを数えます"),
         ),
+        Notice::LimitNear { neighbour, family, count, limit } => {
+            let family = family_name(*family);
+            lang.pick(
+                format!("{neighbour} has {count} {family} prefixes, near its limit of {limit}"),
+                format!("{neighbour}の{family}プレフィックスが{count}になり、上限の{limit}に近づいています"),
+            )
+        }
         Notice::AttributeError { neighbour, error } => {
             let what = attribute_error(error, lang);
             lang.pick(format!("UPDATE from {neighbour}: {what}"), format!("{neighbour}からのUPDATE: {what}"))
