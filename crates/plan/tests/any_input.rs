@@ -355,12 +355,36 @@ fn peer() -> impl Strategy<Value = Peer> {
         maybe(0u8..=10),
         maybe(1u32..=10_000_000),
         (maybe(1u8..=100), maybe(1u16..=10_080)),
-        maybe(any::<bool>()),
+        (maybe(any::<bool>()), maybe(any::<bool>())),
         prop::collection::vec(said(at), 1..3),
     )
-        .prop_map(|(name, asn, role, prefixes, prepend, limit, (limit_warn, limit_rest), drain, at)| {
-            Peer { name, asn, role, prefixes, prepend, limit, limit_warn, limit_rest, drain, at }
-        })
+        .prop_map(
+            |(
+                name,
+                asn,
+                role,
+                prefixes,
+                prepend,
+                limit,
+                (limit_warn, limit_rest),
+                (strict_role, drain),
+                at,
+            )| {
+                Peer {
+                    name,
+                    asn,
+                    role,
+                    prefixes,
+                    prepend,
+                    limit,
+                    limit_warn,
+                    limit_rest,
+                    strict_role,
+                    drain,
+                    at,
+                }
+            },
+        )
 }
 
 fn reach() -> impl Strategy<Value = Reach> {

@@ -1,6 +1,7 @@
 //! What a speaker is told: compiled from the file, never decided here.
 
 use crate::id::{Asn, IfName, Prefix};
+use crate::wire::bgp::BgpRole;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -66,6 +67,8 @@ pub struct NeighbourConfig {
 pub struct Terms {
     /// The session is about to go: both ends prefer any other (RFC 8326).
     pub drain: bool,
+    /// Who does not say its role in OPEN is no neighbour (RFC 9234 4.2).
+    pub strict_role: bool,
     /// Of the prefix limit.
     pub limit: LimitTerms,
 }
@@ -155,6 +158,17 @@ pub enum Role {
     Provider,
     Peer,
     Customer,
+}
+
+impl Role {
+    /// What such a neighbour says of itself in OPEN, and what we say to it (RFC 9234 4.2).
+    pub fn agreed(self) -> (BgpRole, BgpRole) {
+        match self {
+            Role::Provider => (BgpRole::PROVIDER, BgpRole::CUSTOMER),
+            Role::Peer => (BgpRole::PEER, BgpRole::PEER),
+            Role::Customer => (BgpRole::CUSTOMER, BgpRole::PROVIDER),
+        }
+    }
 }
 
 /// All in milliseconds.

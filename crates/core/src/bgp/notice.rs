@@ -2,7 +2,7 @@
 
 use super::config::Family;
 use crate::id::{Asn, Prefix};
-use crate::wire::bgp::{EvpnFault, EvpnRoute};
+use crate::wire::bgp::{BgpRole, EvpnFault, EvpnRoute};
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub enum SessionEnd {
     Collision,
     /// OPEN spoke of another AS number.
     WrongAsn { expected: Asn, found: Asn },
+    /// OPEN speaks of another role than the file does, or of none where one is asked for (RFC 9234).
+    RoleMismatch { expected: BgpRole, found: Option<BgpRole> },
     /// The two have no address family in common.
     NoCommonFamily,
     /// More prefixes came than the limit allows. The session rests for so many milliseconds.
@@ -101,6 +103,9 @@ pub enum ImportRefusal {
     BogonAsInPath { asn: Asn },
     /// From outside: AS_SETs are no longer accepted (RFC 9774).
     AsSetInPath,
+    /// From outside: somebody on its way said that it goes to customers only, and this neighbour is not
+    /// above us (RFC 9234 5).
+    Leak { told_by: Asn },
     /// From outside: a default route.
     Default,
     /// From outside: within a prefix that nobody may announce.

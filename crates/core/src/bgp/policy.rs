@@ -84,6 +84,8 @@ pub(super) enum ExportRefusal {
     NoClass,
     /// To the outside: a peer's or provider's route, and the neighbour is no customer.
     NotForThem,
+    /// To the outside: for customers only, as somebody on its way has said (RFC 9234 5).
+    OnlyToCustomers,
     /// To the outside: within our own prefixes and not one of them.
     NotExactlyOwn,
     /// To the outside: no other network takes such a prefix.
@@ -175,6 +177,7 @@ pub(super) fn import_attributes(
         }
         Relation::Outside(policy) => {
             check_outside_path(config, policy, path)?;
+            check_leak(&mut attributes, policy.role, neighbour.remote_asn)?;
             let class = Class::from(policy.role);
             scrub(&mut attributes, config.public_asn);
             mark(&mut attributes, config.public_asn, class);
@@ -194,6 +197,20 @@ pub(super) fn import_attributes(
         discard: blackhole && class == Some(Class::Customer),
         body: None,
     })
+}
+
+/// RFC 9234 5, on the way in: a route for customers only does not come from below, nor from beside unless
+/// that neighbour itself said so; and what comes from above or beside is for customers only.
+fn check_leak(attributes: &mut Attributes, role: Role, neighbour: Asn) -> Result<(), ImportRefusal> {
+    match (attributes.only_to_customer, role) {
+        (Some(told_by), Role::Customer) => Err(ImportRefusal::Leak { told_by }),
+        (Some(told_by), Role::Peer) if told_by != neighbour => Err(ImportRefusal::Leak { told_by }),
+        (None, Role::Provider | Role::Peer) => {
+            attributes.only_to_customer = Some(neighbour);
+            Ok(())
+        }
+        (Some(_), Role::Provider | Role::Peer) | (None, Role::Customer) => Ok(()),
+    }
 }
 
 /// What a neighbour outside asks for by well-known communities, put so that all of the inside does it.
@@ -360,6 +377,10 @@ pub(super) fn export_check(
     if communities.contains(&Community::NO_EXPORT) || communities.contains(&Community::NO_EXPORT_SUBCONFED) {
         return Err(ExportRefusal::KeptByCommunity);
     }
+    // RFC 9234 5, on the way out: beside what the class says, and without it.
+    if route.attributes.only_to_customer.is_some() && policy.role != Role::Customer {
+        return Err(ExportRefusal::OnlyToCustomers);
+    }
     let class = route.class.ok_or(ExportRefusal::NoClass)?;
     if class == Class::Own || tables.own.is_covered(prefix) {
         let exactly = class == Class::Own && tables.own.contains(prefix);
@@ -397,6 +418,10 @@ pub(super) fn export_attributes(
             let leaks = |asn: Asn| inside(asn) || asn.is_private();
             attributes.aggregator = attributes.aggregator.filter(|aggregator| !leaks(aggregator.asn));
             scrub(&mut attributes, config.public_asn);
+            // RFC 9234 5.
+            if policy.role != Role::Provider && attributes.only_to_customer.is_none() {
+                attributes.only_to_customer = Some(config.public_asn);
+            }
         }
     }
     if config.draining || neighbour.terms.drain {

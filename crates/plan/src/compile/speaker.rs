@@ -118,6 +118,7 @@ fn terms(peer: &Peer) -> Terms {
     let unsaid = LimitTerms::default();
     Terms {
         drain: peer.drain(),
+        strict_role: peer.strict_role(),
         limit: LimitTerms {
             warn_percent: peer.limit_warn.as_ref().map_or(unsaid.warn_percent, |percent| **percent),
             rest: peer.limit_rest.as_ref().map_or(unsaid.rest, |minutes| u32::from(**minutes) * 60_000),

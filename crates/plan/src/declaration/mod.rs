@@ -507,6 +507,7 @@ pub struct Peer {
     pub limit_warn: Option<Said<u8>>,
     /// In minutes.
     pub limit_rest: Option<Said<u16>>,
+    pub strict_role: Option<Said<bool>>,
     pub drain: Option<Said<bool>>,
     /// `[[peer.NAME.at]]`, never empty.
     pub at: Vec<Said<PeerAt>>,
@@ -520,6 +521,11 @@ impl Peer {
     /// Whether traffic is to leave its sessions, because they are about to go.
     pub fn drain(&self) -> bool {
         self.drain.as_ref().is_some_and(|drain| **drain)
+    }
+
+    /// Whether it must say its role in OPEN.
+    pub fn strict_role(&self) -> bool {
+        self.strict_role.as_ref().is_some_and(|strict| **strict)
     }
 
     pub fn prepend(&self) -> u8 {

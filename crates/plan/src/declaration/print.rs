@@ -160,6 +160,7 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("limit", &peer.limit),
         optional("limit-warn", &peer.limit_warn),
         optional("limit-rest", &peer.limit_rest),
+        optional("strict-role", &peer.strict_role),
         optional("drain", &peer.drain),
     ]
 }

@@ -406,6 +406,7 @@ impl Reader {
             limit: self.optional(f, "limit"),
             limit_warn: self.optional(f, "limit-warn"),
             limit_rest: self.optional(f, "limit-rest"),
+            strict_role: self.optional(f, "strict-role"),
             drain: self.optional(f, "drain"),
             at: self
                 .many(f, "at")

@@ -178,6 +178,9 @@ fn terms_words(terms: &Terms, lang: Lang) -> String {
     if terms.drain {
         words.push(lang.pick("drained", "通信を逃がす"));
     }
+    if terms.strict_role {
+        words.push(lang.pick("must say its role", "役割を名乗ること"));
+    }
     words.iter().map(|word| format!("{}{word}", lang.pick(", ", "、"))).collect()
 }
 

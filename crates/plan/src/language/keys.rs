@@ -437,6 +437,9 @@ pub static PEER: Table = Table {
         "limit-rest", Kind::Integer { least: 1, most: 10_080 }, optional,
             "After how many minutes a session that went beyond the limit is tried again; 15 if unsaid.",
             "上限を超えて切れたセッションを何分後にまた試すか。省略時は15。";
+        "strict-role", Kind::Flag, optional,
+            "True: no session unless it says in OPEN that it is what `role` says (RFC 9234). If it says something else there is none anyway.",
+            "trueなら、OPENで`role`のとおりだと名乗らない相手(RFC 9234)とはセッションを張りません。違うことを名乗る相手とは、いずれにせよ張りません。";
         "drain", Kind::Flag, optional,
             "True: its sessions are about to go. Both ends are to prefer other ways (RFC 8326), so that traffic leaves them first.",
             "trueなら、まもなく切るセッションです。両端がほかの道を選ぶようにし(RFC 8326)、先に通信を逃がします。";

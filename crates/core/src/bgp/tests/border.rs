@@ -669,6 +669,67 @@ fn a_long_message_that_was_not_agreed_on_ends_the_session() {
 }
 
 #[test]
+fn only_to_customers_is_said_and_obeyed_at_the_border() {
+    let mut border = border(|_| {});
+    let [p, q, c] = [border.provider[0], border.peer[0], border.customer[0]];
+    let otc = |border: &Border, stranger: usize, text: &str| {
+        border.net.stranger(stranger).table.get(&prefix(text)).map(|it| it.only_to_customer)
+    };
+    let own = "43.228.174.0/24";
+    assert_eq!(otc(&border, p, own), Some(None));
+    assert_eq!(otc(&border, q, own), Some(Some(PUBLIC)));
+    assert_eq!(otc(&border, c, own), Some(Some(PUBLIC)));
+    // From above and from beside: said by us in their name, unless they said it themselves; unchanged
+    // through the inside.
+    border.say(p, &["8.8.8.0/24"], &[], |_| {});
+    border.say(p, &["8.8.4.0/24"], &[3356], |it| it.only_to_customer = Some(Asn(3356)));
+    border.say(q, &["9.9.9.0/24"], &[], |_| {});
+    border.say(q, &["9.9.8.0/24"], &[], |it| it.only_to_customer = Some(Asn(PEER)));
+    assert_eq!(otc(&border, c, "8.8.8.0/24"), Some(Some(Asn(PROVIDER))));
+    assert_eq!(otc(&border, c, "8.8.4.0/24"), Some(Some(Asn(3356))));
+    assert_eq!(otc(&border, c, "9.9.9.0/24"), Some(Some(Asn(PEER))));
+    assert_eq!(otc(&border, c, "9.9.8.0/24"), Some(Some(Asn(PEER))));
+    // A customer's own: upwards without a word, sideways with one of ours.
+    border.say(c, &["198.51.100.0/24"], &[], |_| {});
+    assert_eq!(otc(&border, p, "198.51.100.0/24"), Some(None));
+    assert_eq!(otc(&border, q, "198.51.100.0/24"), Some(Some(PUBLIC)));
+    // Leaks, caught on the way in.
+    border.say(c, &["198.51.101.0/24"], &[], |it| it.only_to_customer = Some(Asn(174)));
+    border.say(q, &["9.9.7.0/24"], &[], |it| it.only_to_customer = Some(Asn(174)));
+    let leak = |text: &str| (text.to_string(), ImportRefusal::Leak { told_by: Asn(174) });
+    assert_eq!(border.refused(1, "as131000 203"), [leak("198.51.101.0/24")]);
+    assert_eq!(border.refused(2, "as63790 203"), [leak("9.9.7.0/24")]);
+}
+
+#[test]
+fn roles_are_agreed_on_or_there_is_no_session() {
+    use crate::wire::bgp::BgpRole;
+    let attempt = |role: Role, says: &[BgpRole], strict: bool| {
+        let mut net = Net::routers(&[1]);
+        let [v4, _] = net.outside(0, Asn(PROVIDER), role);
+        net.router_mut(0).config.neighbours.iter_mut().for_each(|it| it.terms.strict_role = strict);
+        let says: Vec<Capability> = says.iter().map(|&role| Capability::Role(role)).collect();
+        net.strangers_mut(Asn(PROVIDER)).for_each(|it| it.capabilities = says.clone());
+        net.start();
+        net.run(ms(1000));
+        let open = net.stranger(v4).open.clone().unwrap();
+        let ours: Vec<BgpRole> = open.roles().collect();
+        let notification = net.stranger(v4).notifications.last().map(|it| (it.code, it.subcode));
+        (ours, net.all_established(), notification)
+    };
+    let (provider, customer, peer) = (BgpRole::PROVIDER, BgpRole::CUSTOMER, BgpRole::PEER);
+    let mismatch = Some((2, 11));
+    assert_eq!(attempt(Role::Provider, &[provider], true), (vec![customer], true, None));
+    assert_eq!(attempt(Role::Customer, &[customer], true), (vec![provider], true, None));
+    assert_eq!(attempt(Role::Peer, &[peer, peer], true), (vec![peer], true, None));
+    assert_eq!(attempt(Role::Provider, &[], false), (vec![customer], true, None));
+    assert_eq!(attempt(Role::Provider, &[], true), (vec![customer], false, mismatch));
+    assert_eq!(attempt(Role::Provider, &[customer], false), (vec![customer], false, mismatch));
+    assert_eq!(attempt(Role::Provider, &[provider, peer], false), (vec![customer], false, mismatch));
+    assert_eq!(attempt(Role::Peer, &[BgpRole(77)], false), (vec![peer], false, mismatch));
+}
+
+#[test]
 fn the_wrong_number_in_open() {
     let mut net = Net::routers(&[1]);
     let [v4, _] = net.outside(0, Asn(3000), Role::Peer);
