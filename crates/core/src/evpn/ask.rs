@@ -8,7 +8,7 @@ use super::config::Gateway;
 use super::event::Action;
 use super::import::is_host;
 use super::machine::{Evpn, Role};
-use crate::id::{IfName, Mac};
+use crate::id::{IfName, Mac, Prefix};
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::{self, ethertype};
 use crate::wire::ip::protocol;
@@ -71,16 +71,28 @@ fn question(gateway: &Gateway, address: IpAddr) -> Vec<u8> {
     }
 }
 
+/// Whole Ethernet frames that say where the gateway is now: to hosts, and to the switches between.
+pub(super) fn announcements(gateway: &Gateway) -> Vec<Vec<u8>> {
+    let mut frames = vec![solicitation(gateway.mac, gateway.link_local, gateway.link_local)];
+    for address in gateway.addresses.iter().map(Prefix::addr) {
+        if let IpAddr::V4(address) = address {
+            // RFC 5227 3: both addresses of the request are the sender's own.
+            frames.push(arp_request(gateway.mac, address, address));
+        }
+    }
+    frames
+}
+
 /// RFC 5227 2.1.1: with no sender address nobody's cache takes anything from it.
 fn arp_probe(own_mac: Mac, address: Ipv4Addr) -> Vec<u8> {
-    let header = ethernet::Repr { destination: Mac([0xff; 6]), source: own_mac, ethertype: ethertype::ARP };
-    let arp = arp::Repr {
-        operation: arp::Operation::Request,
-        sender_mac: own_mac,
-        sender: Ipv4Addr::UNSPECIFIED,
-        target_mac: Mac([0; 6]),
-        target: address,
-    };
+    arp_request(own_mac, Ipv4Addr::UNSPECIFIED, address)
+}
+
+fn arp_request(sender_mac: Mac, sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
+    let header =
+        ethernet::Repr { destination: Mac([0xff; 6]), source: sender_mac, ethertype: ethertype::ARP };
+    let arp =
+        arp::Repr { operation: arp::Operation::Request, sender_mac, sender, target_mac: Mac([0; 6]), target };
     let mut frame = vec![0; header.buffer_len() + arp.buffer_len()];
     header.emit(&mut frame);
     arp.emit(&mut frame[header.buffer_len()..]);

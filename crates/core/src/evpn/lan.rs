@@ -4,8 +4,10 @@
 //! ports from forwarding at once: who hears of a better one stops in the same step; a newcomer waits
 //! until its own route is with all others; and nobody begins while another port of the LAN is heard to
 //! forward, or a better one is heard that is about to, by the probes that every port sends into the LAN.
-//! The last one holds even while BGP is down.
+//! The last one holds even while BGP is down. Where a LAN swallows probes, who follows on a better one
+//! gives its router's port the time that it may forward without its process.
 
+use super::ask;
 use super::config::SharedLan;
 use super::event::Action;
 use super::notice::{BlockReason, Notice};
@@ -23,6 +25,9 @@ use core::net::IpAddr;
 const WAIT: Duration = Duration::from_secs(3);
 /// What a probe said holds this long: three of them.
 const HEARD: Duration = Duration::from_millis(1500);
+/// A port forwards at most this long after its process has said so for the last time (the shell's lease,
+/// with a margin).
+const LEASE: Duration = Duration::from_millis(1500);
 /// RFC 9785's default: of a router that says no preference.
 pub(super) const UNSTATED_PREFERENCE: u16 = 32_767;
 
@@ -47,6 +52,8 @@ pub(super) struct Lan {
     better_candidate: Option<Instant>,
     /// As `forwarding`, of a port whose router hears others, whether it forwards or not.
     connected: Option<Instant>,
+    /// When the last route of a better port was withdrawn; `None`: there is one.
+    alone_since: Option<Instant>,
 }
 
 fn recent(heard: Option<Instant>, now: Instant) -> bool {
@@ -77,7 +84,13 @@ impl Lan {
     pub fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let heard = [self.forwarding, self.better_forwarding, self.better_candidate, self.connected];
         let heard = heard.into_iter().flatten().map(|at| at + HEARD);
-        heard.chain(self.candidate_since.map(|at| at + WAIT))
+        heard.chain(self.candidate_since.map(|at| at + WAIT)).chain(self.alone_since.map(|at| at + LEASE))
+    }
+
+    /// Whether the port that forwarded before may still do so, for all that is known: no probe of the
+    /// LAN was ever heard that would tell.
+    fn follows_blindly(&self, now: Instant) -> bool {
+        self.forwarding.is_none() && self.alone_since.is_none_or(|since| now < since + LEASE)
     }
 }
 
@@ -106,7 +119,8 @@ impl Port {
         }
         let heard = self.lan.forwarding.max(self.lan.better_candidate);
         let others = !self.takes() && recent(heard, now);
-        (now < since + WAIT || others).then_some(BlockReason::TakingOver)
+        let blind = !self.takes() && self.lan.follows_blindly(now);
+        (now < since + WAIT || others || blind).then_some(BlockReason::TakingOver)
     }
 }
 
@@ -132,10 +146,11 @@ impl Segment {
             })
         };
         let mut verdicts: Vec<(u16, Option<BlockReason>)> = Vec::new();
-        for (number, port) in &self.ports {
+        for (number, port) in &mut self.ports {
             let lan = port.config.lan.as_ref();
             let first = lan.is_none_or(|lan| candidates.get(&lan.esi) == Some(&lan.preference));
             let alone = lan.is_none_or(alone);
+            port.lan.alone_since = alone.then(|| port.lan.alone_since.unwrap_or(now));
             verdicts.push((*number, port.verdict(now, first, alone)));
         }
         // Who stops, stops before another begins.
@@ -190,6 +205,12 @@ impl Segment {
                 actions.push(Action::Log(Notice::PortOpened { segment, port: link.clone(), reason }));
             }
             (None, None) => {}
+        }
+        // The LAN's switches know the gateway behind the port that forwarded before, and would wait for the
+        // next router advertisement.
+        if let (None, Some(gateway)) = (blocked, &self.config.gateway) {
+            let frames = ask::announcements(gateway).into_iter();
+            actions.extend(frames.map(|frame| Action::SendFrame { link: link.clone(), frame }));
         }
         if took && blocked.is_some() {
             actions.push(Action::Flush { port: link });

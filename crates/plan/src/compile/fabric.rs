@@ -115,7 +115,7 @@ fn walls(
     inside: &[Inside<'_>],
     outside: &[&Connection<'_>],
 ) -> Vec<Wall> {
-    let clamps = clamps(inside, outside);
+    let clamps = clamps(survey, machine, inside, outside);
     let by = |direction: fn(&[IfName]) -> Match| -> Vec<WallRule> {
         clamps.iter().map(|clamp| clamp.rule(direction)).collect()
     };
@@ -160,11 +160,21 @@ impl Clamp {
     }
 }
 
-fn clamps(inside: &[Inside<'_>], outside: &[&Connection<'_>]) -> Vec<Clamp> {
+fn clamps(
+    survey: &Survey<'_>,
+    machine: &Machine<'_>,
+    inside: &[Inside<'_>],
+    outside: &[&Connection<'_>],
+) -> Vec<Clamp> {
+    // What comes for a host may reach the segment at another of its routers, and the host by VXLAN.
+    let stretched = machine.segments.iter().filter(|carried| carried.has_gateway());
+    let stretched =
+        stretched.filter_map(|carried| Some((&carried.bridge, survey.segments[carried.index].way?)));
     let ways = inside
         .iter()
         .map(|inside| (&inside.end.name, inside.way))
-        .chain(outside.iter().map(|connection| (&connection.end.name, connection.way)));
+        .chain(outside.iter().map(|connection| (&connection.end.name, connection.way)))
+        .chain(stretched);
     let mut groups: BTreeMap<(Ip, u16), Vec<IfName>> = BTreeMap::new();
     for (name, way) in ways.filter(|(_, way)| way.needs_clamp()) {
         for ip in Ip::BOTH {

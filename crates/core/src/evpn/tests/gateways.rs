@@ -44,7 +44,7 @@ fn our_macs_are_ours() {
     assert_eq!(bench.entries().len(), 1);
     bench.route(type2(3, mac(3), None), Some(type2_path(3, &[router])));
     let status = bench.evpn.status(bench.now);
-    assert_eq!(status.segments[0].router_macs_in_conflict[0].vteps, [vtep(2), vtep(3)]);
+    assert_eq!(status.segments[0].router_macs_in_conflict[0].vteps, [vtep(1), vtep(2), vtep(3)]);
     // The kernel hears its own MACs: that is no host.
     let before = bench.announced.clone();
     bench.hear("eth1", shared);
@@ -136,4 +136,20 @@ fn a_host_that_answers_from_elsewhere_is_not_announced_by_us() {
     assert_eq!(bench.entries(), []);
     bench.step(Event::HostGone { bridge: link("seg-members"), address });
     assert!(!bench.announced.contains_key(&type2(1, mac(2), Some("192.0.2.9"))));
+}
+
+/// Switches behind the port know the gateway where it was.
+#[test]
+fn a_port_that_opens_hears_where_the_gateway_is() {
+    let config = |ports| SegmentConfig { gateway: Some(gateway(1)), ..segment(1, ports) };
+    let mut bench = Bench::up_with(super::config(1, vec![config(vec![shared(1, 0)])]));
+    let said = |bench: &Bench| {
+        let ours =
+            bench.frames.iter().filter(|(to, frame)| *to == link("eth1") && frame[6..12] == gateway(1).mac.0);
+        ours.count()
+    };
+    assert_eq!(said(&bench), 0, "it is blocked");
+    bench.advance(Duration::from_secs(5));
+    assert_eq!(bench.ports[&link("eth1")], None);
+    assert_eq!(said(&bench), 2, "a neighbour solicitation and a gratuitous ARP");
 }

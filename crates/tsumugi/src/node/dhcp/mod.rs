@@ -11,5 +11,8 @@
 mod config;
 mod server;
 
+#[cfg(test)]
+pub use config::tests;
+
 pub use config::reservations;
 pub use server::Server;

@@ -10,6 +10,7 @@
 //! ```
 
 mod frames;
+mod learning;
 mod ports;
 
 use super::dhcp;
@@ -30,7 +31,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use tsumugi_core::bgp::EvpnUpdate;
 use tsumugi_core::desired::BridgeEntry;
-use tsumugi_core::evpn::config::EvpnConfig;
+use tsumugi_core::evpn::config::{EvpnConfig, SegmentConfig};
 use tsumugi_core::evpn::{Action, EntryChange, Event, Evpn, EvpnStatus, Notice};
 use tsumugi_core::id::{IfName, Mac};
 use tsumugi_core::time::Instant;
@@ -291,11 +292,27 @@ impl Segments {
             match action {
                 Action::Originate(update) => self.originations.push(update),
                 Action::EntriesReady => self.entries_ready = true,
-                Action::SetPort { port, blocked } => self.ports.set(now, port, blocked),
+                Action::SetPort { port, blocked } => {
+                    self.ports.set(now, port.clone(), blocked);
+                    if blocked.is_none() {
+                        self.take_lan(&port);
+                    }
+                }
                 Action::Flush { port } => self.flushes.push(port),
                 Action::SendFrame { link, frame } => self.frames.send(&link, &frame),
                 Action::Log(notice) => log(&notice),
             }
+        }
+    }
+
+    /// A port of a shared LAN forwards now: its switches shall know at once.
+    fn take_lan(&self, link: &IfName) {
+        let takes = |segment: &&SegmentConfig| {
+            segment.ports.iter().any(|port| port.link == *link && port.lan.is_some())
+        };
+        let Some(segment) = self.config.segments.iter().find(takes) else { return };
+        for frame in learning::frames(segment, &self.machine.entries_wanted()) {
+            self.frames.send(link, &frame);
         }
     }
 
