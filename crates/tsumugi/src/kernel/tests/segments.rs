@@ -251,6 +251,51 @@ fn what_an_earlier_life_left_stays_until_it_is_forgotten() {
     assert_eq!(next.hand("ip neigh show dev seg"), "");
 }
 
+/// Somebody's hand changes entries and adds some.
+#[test]
+fn entries_changed_by_hand_are_put_right() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    let vtep: IpAddr = [192, 0, 2, 2].into();
+    one.flood_to(vtep);
+    one.tell(BridgeEntry::Mac { vxlan: name("vx"), mac: mac(9), vtep, sticky: false }, true);
+    one.send(0, &frame(ALL, mac(1), TEST, b""));
+    one.until(|event| *event == HostEvent::MacHeard { port: name("p1"), mac: mac(1) });
+    let sorted = |site: &Site| {
+        let fdb = site.fdb();
+        // Where a hand has been, the kernel keeps the flags that it gave.
+        let plain = |line: &str| line.replace("permanent", "").replace("extern_learn static", "");
+        let mut lines: Vec<String> = fdb.lines().map(|line| plain(line).trim().to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    let before = sorted(&one);
+    let hand = [
+        "bridge fdb replace 02:00:00:00:01:09 dev vx dst 192.0.2.77 self",
+        "bridge fdb append 00:00:00:00:00:00 dev vx dst 192.0.2.77",
+        "bridge fdb append 02:00:00:00:01:0a dev vx dst 192.0.2.77 self",
+        "bridge fdb replace 02:00:00:00:01:0b dev vx master static",
+    ];
+    // What an earlier life left is kept until it is forgotten; so is what looks like it.
+    one.hand(hand[2]);
+    calm(&mut one.keeper);
+    assert!(one.fdb().contains(":01:0a"));
+    one.keeper.forget_stale_entries();
+    calm(&mut one.keeper);
+    assert_eq!(sorted(&one), before);
+    for command in hand {
+        one.hand(command);
+        assert_ne!(sorted(&one), before, "{command}");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while sorted(&one) != before {
+            assert!(Instant::now() < deadline, "{command}: {:#?}", sorted(&one));
+            one.keeper.turn(Instant::now());
+            super::wait(&one.keeper, Duration::from_millis(100));
+        }
+    }
+    assert_eq!(one.keeper.entries(), (2, 0));
+}
+
 #[test]
 fn what_a_bridge_learns_is_told_once() {
     let (mut one, two) = two_sites(false, &[]);
