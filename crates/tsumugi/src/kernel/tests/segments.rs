@@ -399,6 +399,38 @@ fn hosts_of_a_gateway_are_told_of_found_lost_and_sought() {
     one.until(|event| *event == heard(9));
 }
 
+/// The kernel itself never asks a host again that nobody sends to: one that changed its address would
+/// be known by both for ever.
+#[test]
+fn hosts_are_asked_now_and_then_whether_they_still_have_their_address() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    let heard = |last: u8| HostEvent::NeighbourHeard {
+        bridge: name("seg"),
+        address: [10, 0, 0, last].into(),
+        mac: mac(9),
+    };
+    let gone = |last: u8| HostEvent::NeighbourGone { bridge: name("seg"), address: [10, 0, 0, last].into() };
+    one.hand("ip addr add 10.0.0.1/24 dev seg");
+    for last in [8, 9] {
+        one.send(0, &question(mac(9), [10, 0, 0, last], [10, 0, 0, 1]));
+        one.until(|event| *event == heard(last));
+    }
+    calm(&mut one.keeper);
+    one.waiting(0);
+    one.keeper.turn(Instant::now() + Duration::from_secs(121));
+    // It has the second address still.
+    let asked = one.receive(0, |frame| frame[12..14] == [0x08, 0x06] && frame[38..42] == [10, 0, 0, 9]);
+    let ours: [u8; 6] = asked.expect("it was not asked")[6..12].try_into().unwrap();
+    let answer = [&[0, 1, 8, 0, 6, 4, 0, 2][..], &mac(9).0, &[10, 0, 0, 9], &ours, &[10, 0, 0, 1]].concat();
+    one.send(0, &frame(Mac(ours), mac(9), 0x0806, &answer));
+    one.until(|event| {
+        assert_ne!(*event, gone(9));
+        *event == gone(8)
+    });
+    assert!(one.hand("ip neigh show 10.0.0.9 dev seg").contains("REACHABLE"));
+}
+
 #[test]
 fn ten_thousand_entries_are_taken_without_reading_the_tables() {
     let (mut one, two) = two_sites(true, &[]);
