@@ -168,6 +168,7 @@ struct Lan<'a> {
     is_unclear: bool,
     routers: HashMap<&'a str, Range<usize>>,
     first: Range<usize>,
+    ports: usize,
 }
 
 fn lans<'a>(survey: &mut Survey<'a>, segment: &'a Segment, seen: &mut Seen<'a>) {
@@ -201,6 +202,13 @@ fn lans<'a>(survey: &mut Survey<'a>, segment: &'a Segment, seen: &mut Seen<'a>) 
     }
     let mut lans: Vec<(&str, Lan<'_>)> = lans.into_iter().collect();
     lans.sort_by_key(|(_, lan)| lan.first.start);
+    for (name, lan) in &lans {
+        if lan.ports == 1 && lan.active.is_some() && all_named {
+            let others = lans.iter().map(|(other, _)| *other).filter(|other| other != name);
+            let like = survey.nearest(name, others);
+            survey.tell(lan.first.clone(), SegmentProblem::LanOfOne { lan: (*name).into(), like });
+        }
+    }
     for (name, lan) in lans {
         if lan.active.is_none() && !lan.is_unclear && all_named {
             survey.tell(lan.first, SegmentProblem::NoActive { lan: name.into() });
@@ -210,6 +218,7 @@ fn lans<'a>(survey: &mut Survey<'a>, segment: &'a Segment, seen: &mut Seen<'a>) 
 
 /// One more port of a LAN.
 fn joins<'a>(survey: &mut Survey<'_>, name: &str, span: Range<usize>, place: &Place<'a>, lan: &mut Lan<'a>) {
+    lan.ports += 1;
     let is_active = match place.standby {
         None => Some(true),
         Some(said) => said.sound().map(|standby| !standby),

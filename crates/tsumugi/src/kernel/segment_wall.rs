@@ -18,6 +18,9 @@ use tsumugi_core::id::{IfName, Mac};
 const SEEN: usize = 16_384;
 /// The EtherType of our loop probes: IEEE Std 802 - Local Experimental 1.
 const PROBE: u16 = 0x88b5;
+/// Where Cisco's and Juniper's switches send the BPDUs of a VLAN (PVST+, VSTP): not in the group that no
+/// bridge passes on.
+const BPDU_OF_VLAN: &str = "ether daddr 01:00:0c:cc:cc:cd";
 /// Any of them: a group address (the I/G bit, IEEE 802 8.2.2).
 const GROUP: &str = "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00";
 
@@ -119,6 +122,7 @@ fn hooks(walls: &[SegmentWall], text: &mut String) -> Result<(), NftError> {
     // A bridge without a spanning tree passes BPDUs on like any frame.
     let group = "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00";
     let _ = writeln!(text, "\t\tiifname {{ {every} }} {group} {link_local}");
+    let _ = writeln!(text, "\t\tiifname {{ {every} }} {BPDU_OF_VLAN} {link_local}");
     let _ = writeln!(text, "\t\tiifname {{ {every} }} ether type {PROBE:#06x} {link_local}");
     for wall in walls {
         for port in &wall.ports {

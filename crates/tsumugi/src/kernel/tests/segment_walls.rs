@@ -131,14 +131,16 @@ fn walls_that_stand_are_not_put_up_again() {
 fn bpdus_and_probes_do_not_cross_a_bridge() {
     let (one, two) = joined(&wall(1000));
     let bpdu = Mac([0x01, 0x80, 0xc2, 0, 0, 0]);
+    let per_vlan = Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd]);
     let probe = Mac([3, 0, 0, 0, 0, 0]);
     let (mark, text) = mark();
     one.send(0, &frame(bpdu, mac(1), 0x0027, b"spanning tree"));
+    one.send(0, &frame(per_vlan, mac(1), 0x0032, b"spanning tree"));
     one.send(0, &frame(probe, mac(1), 0x88b5, b"spanning tree"));
     one.send(0, &mark);
     assert!(!two.arrives_before(0, b"spanning tree", &text));
     assert!(!one.arrives_before(1, b"spanning tree", &text));
-    assert_eq!(dropped(&one, DropReason::LinkLocalFrame), 2);
+    assert_eq!(dropped(&one, DropReason::LinkLocalFrame), 3);
 }
 
 #[test]

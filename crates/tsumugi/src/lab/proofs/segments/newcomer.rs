@@ -56,11 +56,13 @@ fn come(context: &Context, segment: &Segment, newcomer: &Newcomer, lan: &Lan) ->
             return Err(SegmentFinding::NotGiven { what: "RDNSS", after: start.elapsed() }.into());
         }
         let after = start.elapsed();
-        for peer in context.lab.peers.iter().take(1) {
+        let outside = context.lab.peers.first();
+        if let Some(peer) = outside {
             reach(context, newcomer, peer, &addresses)?;
         }
         let addresses = addresses.iter().map(ToString::to_string).collect();
-        Ok(SegmentFinding::Newcomer { addresses, after }.into())
+        let outside = outside.map(|peer| peer.host.clone());
+        Ok(SegmentFinding::Newcomer { addresses, after, outside }.into())
     });
     plugged.undo()?;
     forget(context, newcomer)?;
