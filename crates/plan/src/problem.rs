@@ -540,6 +540,10 @@ pub enum PeerProblem {
         router: String,
     },
     CustomerWithoutPrefixes,
+    /// A key that speaks of a limit that is not there.
+    WithoutLimit {
+        key: &'static str,
+    },
     PrefixesOutOfPlace {
         role: Role,
     },

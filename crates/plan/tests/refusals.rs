@@ -236,6 +236,7 @@ fn outside() -> Vec<Case> {
         "peer-reserved": ["asn = 150369" => "asn = 23456"] tells ["asn-reserved"];
         "peer-is-router": ["asn = 64512" => "asn = 4200000001"] tells ["asn-is-routers"];
         "customer-without-prefixes": ["prefixes = [\"192.31.196.0/24\"]\n" => ""] tells ["customer-without-prefixes"];
+        "limit-keys-without-limit": ["asn = 64512\n" => "asn = 64512\nlimit-warn = 80\nlimit-rest = 5\n"] tells ["without-limit"];
         "prefixes-out-of-place": ["role = \"provider\"" => "role = \"provider\"\nprefixes = [\"192.31.196.0/24\"]"]
             tells ["prefixes-out-of-place"];
         "customer-prefix-too-long": ["192.31.196.0/24" => "192.31.196.0/25"] tells ["prefix-too-long"];

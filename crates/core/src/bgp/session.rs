@@ -9,14 +9,13 @@ use super::status::SessionState;
 use crate::id::Asn;
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{
-    AfiSafi, Capability, Context, DecodedUpdate, Message, MessageError, Notification, Open, emit_keepalive,
+    AfiSafi, Capability, Context, DecodedUpdate, Message, MessageError, Notification, Open, Refresh,
+    emit_keepalive,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// After more prefixes than allowed came, the session rests this long.
-const PREFIX_LIMIT_REST: Duration = Duration::from_secs(15 * 60);
 /// How long OPEN may take where no hold time says so (RFC 4271 8.2.2: "a large value").
 const OPEN_WAIT: Duration = Duration::from_secs(240);
 
@@ -57,7 +56,7 @@ pub(super) enum Change {
     /// An attempt has ended.
     Failed(SessionEnd),
     Update(Box<DecodedUpdate>),
-    Refresh(AfiSafi),
+    Refresh(AfiSafi, Refresh),
 }
 
 /// What the two OPENs settled.
@@ -68,6 +67,8 @@ pub(super) struct Negotiated {
     pub families: Vec<Family>,
     pub context: Context,
     pub route_refresh: bool,
+    /// RFC 7313: where a telling on request begins and ends is said.
+    pub enhanced_refresh: bool,
     pub hold: Duration,
     pub keepalive: Duration,
 }
@@ -147,7 +148,7 @@ impl Session {
     /// How bytes of a connection are to be read.
     pub fn context(&self, id: ConnectionId) -> Context {
         let agreed = self.negotiated.as_ref().filter(|negotiated| negotiated.connection == id);
-        let unagreed = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
+        let unagreed = Context { four_octet: true, ..Context::default() };
         agreed.map_or(unagreed, |negotiated| negotiated.context)
     }
 
@@ -196,8 +197,8 @@ impl Session {
             }
             SessionEvent::Timeout => self.timeout(now, out),
             SessionEvent::End(end, notification) => {
-                if matches!(end, SessionEnd::PrefixLimit { .. }) {
-                    self.rests_until = Some(now + PREFIX_LIMIT_REST);
+                if let SessionEnd::PrefixLimit { rest, .. } = end {
+                    self.rests_until = Some(now + Duration::from_millis(u64::from(rest)));
                 }
                 self.end_all(now, &end, Some(&notification), out);
             }
@@ -294,12 +295,19 @@ impl Session {
     fn our_open(&self) -> Open {
         let mut capabilities: Vec<Capability> =
             self.families().map(|family| Capability::Multiprotocol(family.into())).collect();
-        capabilities.push(Capability::RouteRefresh);
+        capabilities.extend([
+            Capability::RouteRefresh,
+            Capability::ExtendedMessage,
+            Capability::EnhancedRouteRefresh,
+        ]);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
                 AfiSafi::IPV4_UNICAST,
                 AfiSafi::IPV6_UNICAST.afi
             )]));
+        }
+        if let Relation::Outside(policy) = &self.config.relation {
+            capabilities.push(Capability::Role(policy.role.agreed().1));
         }
         let hold = u16::try_from(self.config.timers.hold / 1000).unwrap_or(u16::MAX);
         Open::new(self.config.local_asn, hold, self.router_id, capabilities)
@@ -327,8 +335,8 @@ impl Session {
                 connection.deadline = deadline(now, hold);
                 out.changes.push(Change::Update(update));
             }
-            (Await::Update, Message::RouteRefresh(family)) => {
-                out.changes.extend(family.map(Change::Refresh));
+            (Await::Update, Message::RouteRefresh(family, what)) => {
+                out.changes.push(Change::Refresh(family, what));
             }
             (awaits, _) => {
                 // RFC 6608: in which state the unexpected came.
@@ -388,10 +396,24 @@ impl Session {
             let notification = MessageError::Identifier.notification();
             return Err((SessionEnd::NotificationSent { notification: notification.clone() }, notification));
         }
+        self.check_role(open)?;
         if self.common_families(open).is_empty() {
             return Err((SessionEnd::NoCommonFamily, Notification::new(2, 7)));
         }
         Ok(())
+    }
+
+    /// RFC 9234 4.2: both ends mean the same, and say one thing only.
+    fn check_role(&self, open: &Open) -> Result<(), (SessionEnd, Notification)> {
+        let Relation::Outside(policy) = &self.config.relation else { return Ok(()) };
+        let expected = policy.role.agreed().0;
+        let found = open.roles().next();
+        let agrees = found.is_some() || !self.config.terms.strict_role;
+        if agrees && open.roles().all(|role| role == expected) {
+            return Ok(());
+        }
+        let found = open.roles().find(|&role| role != expected);
+        Err((SessionEnd::RoleMismatch { expected, found }, Notification::new(2, 11)))
     }
 
     fn common_families(&self, open: &Open) -> Vec<Family> {
@@ -444,9 +466,11 @@ impl Session {
                 four_octet: open.four_octet_asn().is_some(),
                 ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
                 evpn: families.contains(&Family::Evpn),
+                extended: open.has(&Capability::ExtendedMessage),
             },
             families,
             route_refresh: open.has(&Capability::RouteRefresh),
+            enhanced_refresh: open.has(&Capability::EnhancedRouteRefresh),
             hold: Duration::from_millis(u64::from(hold)),
             keepalive: Duration::from_millis(u64::from(timers.keepalive.min(hold / 3))),
         }
@@ -561,7 +585,9 @@ impl Session {
     /// What will go wrong in the same way again is tried less often.
     fn retry_after(&mut self, end: &SessionEnd) -> Duration {
         let lasting = match end {
-            SessionEnd::WrongAsn { .. } | SessionEnd::NoCommonFamily => true,
+            SessionEnd::WrongAsn { .. } | SessionEnd::RoleMismatch { .. } | SessionEnd::NoCommonFamily => {
+                true
+            }
             SessionEnd::NotificationSent { notification }
             | SessionEnd::NotificationReceived { notification } => {
                 !matches!(notification.code, Notification::HOLD_TIMER_EXPIRED | Notification::CEASE)

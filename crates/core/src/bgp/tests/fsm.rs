@@ -1,13 +1,14 @@
 //! One session under any events in any order, and two that dial each other at once.
 
 use super::net::{link_local, ms};
-use crate::bgp::config::{Family, NeighbourConfig, Relation, Timers, Transport};
+use crate::bgp::config::{Family, NeighbourConfig, Relation, Terms, Timers, Transport};
 use crate::bgp::session::{Change, Output, Session, SessionEvent};
 use crate::bgp::{Action, ConnectionId, NeighbourId, SessionEnd, SessionState};
 use crate::id::{Asn, IfName};
 use crate::time::Instant;
 use crate::wire::bgp::{
-    AfiSafi, Capability, DecodedUpdate, Message, MessageError, Notification, Open, Update, frame,
+    AfiSafi, Capability, DecodedUpdate, MESSAGE_MAX, Message, MessageError, Notification, Open, Refresh,
+    Update, frame,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,6 +31,7 @@ fn session(own: u32, far: u32) -> Session {
         relation: Relation::Inside { prepends: 1 },
         families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
         timers: Timers::INSIDE,
+        terms: Terms::default(),
     };
     Session::new(NeighbourId(0), config, Ipv4Addr::from(own))
 }
@@ -140,7 +142,7 @@ impl Two {
             }
             Under::Bytes(bytes) => {
                 let mut rest = &bytes[..];
-                while let Some(found) = frame(rest).unwrap() {
+                while let Some(found) = frame(rest, MESSAGE_MAX).unwrap() {
                     rest = &rest[found.wire_len()..];
                     let Some(id) = self.calls[call][side] else { break };
                     let message = Message::parse(found, self.sessions[side].context(id));
@@ -280,7 +282,7 @@ fn message(blurt: &Blurt) -> Result<Message, MessageError> {
             errors: vec![],
             evpn_faults: vec![],
         })),
-        Blurt::Refresh => Message::RouteRefresh(Some(AfiSafi::IPV4_UNICAST)),
+        Blurt::Refresh => Message::RouteRefresh(AfiSafi::IPV4_UNICAST, Refresh::Request),
         Blurt::Notification(code, subcode) => Message::Notification(Notification::new(code, subcode)),
         Blurt::Garbage => return Err(MessageError::NotSynchronised),
     })
@@ -328,7 +330,7 @@ proptest! {
                     now = session.next_timeout().unwrap_or(now).max(now);
                     SessionEvent::Timeout
                 }
-                Blind::Limit => SessionEvent::End(SessionEnd::PrefixLimit { limit: 1 }, Notification::new(6, 1)),
+                Blind::Limit => SessionEvent::End(SessionEnd::PrefixLimit { limit: 1, rest: 1000 }, Notification::new(6, 1)),
             };
             if let SessionEvent::Closed(id) | SessionEvent::ConnectFailed(id) = event {
                 open.retain(|it| *it != id);
@@ -341,7 +343,7 @@ proptest! {
                 match change {
                     Change::Up(_) => prop_assert!(!core::mem::replace(&mut stands, true)),
                     Change::Down(_) => prop_assert!(core::mem::replace(&mut stands, false)),
-                    Change::Update(_) | Change::Refresh(_) => prop_assert!(stands),
+                    Change::Update(_) | Change::Refresh(..) => prop_assert!(stands),
                     Change::Failed(_) => {}
                 }
             }

@@ -3,7 +3,8 @@
 
 use super::stranger::Stranger;
 use crate::bgp::config::{
-    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Timers, Transport,
+    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms, Timers,
+    Transport,
 };
 use crate::bgp::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, Notice, SessionState, Speaker,
@@ -62,6 +63,7 @@ pub fn router_config(id: u32, inside: &[u32]) -> SpeakerConfig {
             .to_vec(),
         own_prefixes: own_prefixes(),
         max_paths: 8,
+        draining: false,
     }
 }
 
@@ -109,7 +111,7 @@ enum NetEvent {
 
 pub enum Machine {
     Router(Box<Router>),
-    Stranger(Stranger),
+    Stranger(Box<Stranger>),
 }
 
 pub struct Router {
@@ -192,6 +194,14 @@ impl Net {
         }
     }
 
+    /// The sessions' ends of one network outside.
+    pub fn strangers_mut(&mut self, asn: Asn) -> impl Iterator<Item = &mut Stranger> {
+        self.machines.iter_mut().filter_map(move |machine| match machine {
+            Machine::Stranger(stranger) if stranger.asn == asn => Some(&mut **stranger),
+            _ => None,
+        })
+    }
+
     fn id(&self, node: usize) -> u32 {
         self.router(node).config.asn.0 - 4_200_000_000
     }
@@ -214,6 +224,7 @@ impl Net {
                 relation: Relation::Inside { prepends },
                 families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast, Family::Evpn],
                 timers: Timers::INSIDE,
+                terms: Terms::default(),
             };
             self.router_mut(node).config.neighbours.push(neighbour);
         }
@@ -241,7 +252,7 @@ impl Net {
             let cable = self.cables.len();
             let far = self.machines.len();
             let names = [node, far].map(|node| IfName::new(&format!("o{cable}-{node}")).unwrap());
-            self.machines.push(Machine::Stranger(Stranger::new(asn, remote)));
+            self.machines.push(Machine::Stranger(Box::new(Stranger::new(asn, remote))));
             self.router_mut(node).config.neighbours.push(NeighbourConfig {
                 name: format!("as{} {local}", asn.0),
                 transport: Transport::Numbered {
@@ -255,6 +266,7 @@ impl Net {
                 relation: Relation::Outside(policy.clone()),
                 families: vec![family],
                 timers: Timers::OUTSIDE,
+                terms: Terms::default(),
             });
             self.cables.push(Cable { ends: [node, far], names, up: true, silent: false, latency: LATENCY });
             far

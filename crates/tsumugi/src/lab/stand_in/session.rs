@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use tsumugi_core::bgp::config::{NeighbourConfig, Transport};
+use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Transport};
 use tsumugi_core::id::Prefix;
 use tsumugi_core::wire::bgp::{
     AfiSafi, AsPath, Attributes, Capability, Context, DecodedUpdate, LargeCommunity, Message, MpNextHop,
@@ -22,7 +22,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Both sides speak of four octets; an outside session has next hops of its own family.
-const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
+const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false, extended: false };
 
 pub struct Session<'a> {
     /// Its place in the record.
@@ -105,6 +105,11 @@ impl Session<'_> {
         };
         let domain = if self.address.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new(domain, Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+        // The border may ask for it (RFC 5082).
+        match self.address {
+            IpAddr::V4(_) => socket.set_ttl_v4(255)?,
+            IpAddr::V6(_) => socket.set_unicast_hops_v6(255)?,
+        }
         socket.bind(&SockAddr::from(SocketAddr::new(self.address, 0)))?;
         socket.connect_timeout(&SockAddr::from(SocketAddr::new(*remote, BGP_PORT)), PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;
@@ -121,7 +126,11 @@ impl Session<'_> {
             // Distinct from the IPv4 session's on purpose: some networks do it so.
             IpAddr::V6(address) => Ipv4Addr::from_bits((address.to_bits() as u32) | 0x0a00_0000),
         };
-        Open::new(self.neighbour.remote_asn, HOLD, identifier, vec![Capability::Multiprotocol(self.family())])
+        let mut capabilities = vec![Capability::Multiprotocol(self.family())];
+        if let Relation::Outside(policy) = &self.neighbour.relation {
+            capabilities.push(Capability::Role(policy.role.agreed().0));
+        }
+        Open::new(self.neighbour.remote_asn, HOLD, identifier, capabilities)
     }
 
     /// Takes whole messages from the front of `stream`; answers go to `out`. Whether the script is among
@@ -135,14 +144,15 @@ impl Session<'_> {
         let mut tells = false;
         let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
         loop {
-            let (message, length) = match frame(stream).map_err(|error| invalid(error.to_string()))? {
-                None => return Ok(tells),
-                Some(whole) => {
-                    let message =
-                        Message::parse(whole, CONTEXT).map_err(|error| invalid(error.to_string()))?;
-                    (message, whole.wire_len())
-                }
-            };
+            let (message, length) =
+                match frame(stream, CONTEXT.message_max()).map_err(|error| invalid(error.to_string()))? {
+                    None => return Ok(tells),
+                    Some(whole) => {
+                        let message =
+                            Message::parse(whole, CONTEXT).map_err(|error| invalid(error.to_string()))?;
+                        (message, whole.wire_len())
+                    }
+                };
             stream.drain(..length);
             match message {
                 Message::Open(open) => {
