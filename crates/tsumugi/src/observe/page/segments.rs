@@ -87,7 +87,7 @@ fn segment(page: &mut String, it: &SegmentStatus, lang: Lang) {
             3,
             &lang.pick(
                 format!("{address} is in two places and stays where it is for {time} at least"),
-                format!("{address}が二か所にあります（少なくとも{time}は今の場所に固定）"),
+                format!("{address}が二か所にあります(少なくとも{time}は今の場所に固定)"),
             ),
         );
     }

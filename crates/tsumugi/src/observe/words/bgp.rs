@@ -101,7 +101,7 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
         ImportRefusal::OwnAsInPath { asn } => {
             return lang.pick(
                 format!("this router's own {asn} stands in its path: it has been here"),
-                format!("パスにこのルーター自身の{asn}があります（一度ここを通った経路です）"),
+                format!("パスにこのルーター自身の{asn}があります(一度ここを通った経路です)"),
             );
         }
         ImportRefusal::FirstAsNotNeighbours { first: Some(first) } => {
@@ -143,11 +143,11 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
         }
         ImportRefusal::TooLong => lang.pick(
             "longer than /24 (IPv4) or /48 (IPv6)",
-            "/24（IPv4）または/48（IPv6）より長いプレフィックスです",
+            "/24(IPv4)または/48(IPv6)より長いプレフィックスです",
         ),
         ImportRefusal::TooShort => lang.pick(
             "shorter than /8 (IPv4) or /16 (IPv6)",
-            "/8（IPv4）または/16（IPv6）より短いプレフィックスです",
+            "/8(IPv4)または/16(IPv6)より短いプレフィックスです",
         ),
         ImportRefusal::OwnPrefix { within } => {
             return lang.pick(
@@ -324,7 +324,7 @@ pub fn notice(notice: &Notice, lang: Lang) -> String {
     match notice {
         Notice::Established { neighbour, router_id, .. } => lang.pick(
             format!("session with {neighbour} ({router_id}) is established"),
-            format!("{neighbour}（{router_id}）とのセッションが確立しました"),
+            format!("{neighbour}({router_id})とのセッションが確立しました"),
         ),
         Notice::Lost { neighbour, reason } => {
             let why = session_end(reason, lang);

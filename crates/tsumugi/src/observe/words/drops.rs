@@ -39,11 +39,11 @@ pub fn wall_drop(reason: WallDrop, lang: Lang) -> &'static str {
         }
         WallDrop::MailFromSegment => lang.pick(
             "mail (TCP port 25) from a segment that may not send any",
-            "メール送信（TCPポート25）を許可されていないセグメントからのメール",
+            "メール送信(TCPポート25)を許可されていないセグメントからのメール",
         ),
         WallDrop::LinkLocalFrame => lang.pick(
             "a frame that belongs to one link only (a BPDU, a loop probe)",
-            "一つのリンクの中だけのフレーム（BPDU、ループ検査）",
+            "一つのリンクの中だけのフレーム(BPDU、ループ検査)",
         ),
         WallDrop::BlockedPort => lang.pick("on a port that is blocked", "止めてあるポートのフレーム"),
         WallDrop::Storm => lang.pick(
@@ -82,7 +82,7 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
         }
         TunnelDrop::EtherIpReversed => lang.pick(
             "EtherIP as old BSDs sent it (0x03), which this tunnel does not accept",
-            "古いBSDの形のEtherIP（0x03）で、このトンネルでは受け付けないもの",
+            "古いBSDの形のEtherIP(0x03)で、このトンネルでは受け付けないもの",
         ),
         TunnelDrop::ShortFrame => {
             lang.pick("an Ethernet frame shorter than its header", "ヘッダーより短いイーサネットフレーム")
@@ -103,7 +103,7 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
         }
         TunnelDrop::SendFailed => lang.pick(
             "the kernel did not take the outer packet (no route, no room, a wall)",
-            "カーネルが外側のパケットを受け付けなかったもの（経路なし、空きなし、フィルター）",
+            "カーネルが外側のパケットを受け付けなかったもの(経路なし、空きなし、フィルター)",
         ),
         TunnelDrop::DeviceFailed => lang.pick(
             "the kernel did not take the inner packet",
@@ -164,7 +164,7 @@ pub fn overlay_drop(reason: OverlayDrop, lang: Lang) -> &'static str {
         }
         OverlayDrop::TooLarge => lang.pick(
             "larger than the overlay's MTU: somebody changed the device by hand",
-            "オーバーレイのMTUより大きいもの（誰かがデバイスの設定を手で変えています）",
+            "オーバーレイのMTUより大きいもの(誰かがデバイスの設定を手で変えています)",
         ),
         OverlayDrop::NoPath => lang.pick(
             "neither the member nor a meeting point could be reached",

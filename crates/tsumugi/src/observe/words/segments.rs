@@ -10,7 +10,7 @@ pub fn dhcp_trouble(trouble: &DhcpTrouble, lang: Lang) -> String {
         DhcpTrouble::NotInstalled => lang
             .pick(
                 "the program dnsmasq is not installed (Debian: apt install dnsmasq-base)",
-                "プログラムdnsmasqが入っていません（Debianでは apt install dnsmasq-base）",
+                "プログラムdnsmasqが入っていません(Debianでは apt install dnsmasq-base)",
             )
             .into(),
         DhcpTrouble::NotStarted { error } => {
@@ -108,14 +108,14 @@ pub fn segment_notice(notice: &Notice, lang: Lang) -> String {
             let why = block_reason(reason, lang);
             lang.pick(
                 format!("segment {segment}: port {port} is blocked, {why}"),
-                format!("セグメント{segment}: ポート{port}を閉じました（{why}）"),
+                format!("セグメント{segment}: ポート{port}を閉じました({why})"),
             )
         }
         Notice::PortOpened { segment, port, reason } => {
             let why = block_reason(reason, lang);
             lang.pick(
                 format!("segment {segment}: port {port} is open again, it was blocked ({why})"),
-                format!("セグメント{segment}: ポート{port}を開きました（閉じていた理由: {why}）"),
+                format!("セグメント{segment}: ポート{port}を開きました(閉じていた理由: {why})"),
             )
         }
         Notice::DuplicateMac { segment, mac } => lang.pick(
@@ -128,7 +128,7 @@ pub fn segment_notice(notice: &Notice, lang: Lang) -> String {
         ),
         Notice::OurMacClaimed { segment, mac, vtep } => lang.pick(
             format!("segment {segment}: {vtep} claims {mac}, which is our own; not believed"),
-            format!("セグメント{segment}: {vtep}が自分たちのMAC {mac}を名乗っています（無視します）"),
+            format!("セグメント{segment}: {vtep}が自分たちのMAC {mac}を名乗っています(無視します)"),
         ),
         Notice::StickyMacMoved { segment, mac, port } => lang.pick(
             format!("segment {segment}: {mac} was heard on port {port}, but it belongs to another place for good"),
@@ -136,7 +136,7 @@ pub fn segment_notice(notice: &Notice, lang: Lang) -> String {
         ),
         Notice::StickyMacClaimedTwice { segment, mac, kept, other } => lang.pick(
             format!("segment {segment}: {kept} and {other} both claim {mac} for good; {kept} is believed"),
-            format!("セグメント{segment}: {kept}と{other}の両方が{mac}を固定と主張しています（{kept}を採用）"),
+            format!("セグメント{segment}: {kept}と{other}の両方が{mac}を固定と主張しています({kept}を採用)"),
         ),
         Notice::RouteRefused { segment, route, next_hop, reason } => {
             let (route, why) = (route_text(route), route_refusal(*reason, lang));
