@@ -235,6 +235,7 @@ pub enum Reading {
     BadAddressRange {
         text: String,
     },
+    BadSecret,
     BadRouteTarget {
         text: String,
     },

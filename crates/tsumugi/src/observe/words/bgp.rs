@@ -174,6 +174,10 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
 /// Why a connection to port 179 was not taken.
 pub fn refused_connection(reason: RefusedConnection, lang: Lang) -> &'static str {
     match reason {
+        RefusedConnection::Unsigned => lang.pick(
+            "its secret is not in the state folder yet (RFC 2385)",
+            "署名用の秘密がまだ状態フォルダーにありません (RFC 2385)",
+        ),
         RefusedConnection::NotANeighbour => {
             lang.pick("BGP connections from somebody who is no neighbour", "隣接相手ではない者からのBGP接続")
         }
