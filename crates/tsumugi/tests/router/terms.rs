@@ -166,3 +166,51 @@ pub fn frr_agrees_on_everything(world: &mut World) {
     assert!(route.contains("otc 63806"), "{route}");
     wait("its own route is there", &[&r1, &frr], || r1.run("ip route show").contains("9.9.9.0/24"));
 }
+
+pub fn bird_restarts_gracefully(world: &mut World) {
+    let [r1, bird] = ["r1", "bird"].map(|name| world.machine(name));
+    world.wire((&r1, "eth1"), (&bird, "eth1"));
+    addresses(&bird);
+    let configuration = |routes: &str| {
+        format!(
+            "log stderr all;
+            router id 203.0.113.1;
+            graceful restart wait 5;
+            protocol device {{ scan time 1; }}
+            protocol static s4 {{ ipv4; {routes} }}
+            protocol bgp p4 {{
+                local 203.0.113.1 as 150369; neighbor 203.0.113.2 as 63806;
+                graceful restart on; graceful restart time 60; connect retry time 1; error wait time 1, 2;
+                ipv4 {{ import all; export where source = RTS_STATIC; }};
+            }}
+            "
+        )
+    };
+    let directory = world.directory("bird-files");
+    let d = directory.display();
+    fs::write(
+        directory.join("bird.conf"),
+        configuration("route 8.8.8.0/24 blackhole; route 8.8.4.0/24 blackhole;"),
+    )
+    .unwrap();
+    let process = world.run_on(&bird, &format!("exec bird -f -c {d}/bird.conf -s {d}/bird.ctl"));
+    let mut plan = plan(150_369, Role::Provider);
+    let neighbours = &mut plan.speaker.as_mut().unwrap().neighbours;
+    neighbours.truncate(1);
+    neighbours[0].terms = Terms::default();
+    start(world, &r1, plan);
+    let has = |prefix: &str| r1.run("ip route show").contains(prefix);
+    wait("both routes are there", &[&r1, &bird], || has("8.8.8.0/24") && has("8.8.4.0/24"));
+    // Killed: the routes stay in use while there is no session.
+    world.kill(process);
+    wait("its going is said", &[&r1, &bird], || r1.log().contains("routes-kept"));
+    assert_eq!(sessions(&r1), 0);
+    assert!(has("8.8.8.0/24") && has("8.8.4.0/24"));
+    // Back with one of the two: the other goes once everything was told.
+    fs::write(directory.join("bird.conf"), configuration("route 8.8.8.0/24 blackhole;")).unwrap();
+    world.run_on(&bird, &format!("exec bird -f -R -c {d}/bird.conf -s {d}/bird.ctl"));
+    wait("the other is gone", &[&r1, &bird], || {
+        assert!(has("8.8.8.0/24"), "what BIRD still has never goes");
+        sessions(&r1) == 1 && !has("8.8.4.0/24")
+    });
+}
