@@ -20,5 +20,6 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = decapsulate(datagram.protocol, &datagram.payload);
         }
         assert!(reassembly.bytes() <= limits.bytes, "more is held than allowed");
+        assert!(reassembly.datagrams() <= limits.datagrams, "more is under way than allowed");
     }
 });

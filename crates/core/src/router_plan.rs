@@ -72,6 +72,27 @@ pub struct Tunnel {
     pub path_mtu: u16,
     /// The address of our inner end where the tunnel carries Ethernet.
     pub mac: Option<Mac>,
+    /// What becomes of TCP that would not fit one outer packet.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clamp: TunnelClamp,
+    /// Takes EtherIP headers whose version stands in the wrong half of the first byte as well, as old
+    /// BSDs sent them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub accept_reversed: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TunnelClamp {
+    /// Its MSS is lowered until it fits, in what enters the tunnel and what leaves it.
+    #[default]
+    Auto,
+    /// It leaves in two.
+    Off,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -112,7 +112,11 @@ impl ProblemKind {
             ProblemKind::Network(N::PrefixNotGlobal { .. } | N::OriginateNothing | N::Isolated { .. })
             | ProblemKind::Line(L::NoGateway { .. } | L::FragmentsUncertain { .. })
             | ProblemKind::Segment(
-                S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. } | S::GatewayNotSlash64 { .. },
+                S::AllowsNothing
+                | S::ManagementDenied
+                | S::DnsDenied { .. }
+                | S::GatewayNotSlash64 { .. }
+                | S::LanOfOne { .. },
             )
             | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
             | ProblemKind::Management(

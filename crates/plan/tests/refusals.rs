@@ -309,6 +309,7 @@ fn segments() -> Vec<Case> {
         "standby-without-lan": [PORTS => "ports = [\"c:eth5\"]\nport = [{ at = \"b:eth6\", standby = true }]"] tells ["standby-without-lan"];
         "two-active": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"b:eth6\", lan = \"room\" }]"] tells ["two-active"];
         "no-active": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\", standby = true }, { at = \"b:eth6\", lan = \"room\", standby = true }]"] tells ["no-active"];
+        "lan-of-one": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"b:eth6\", lan = \"rom\" }]"] tells ["lan-of-one", "lan-of-one"];
         "lan-on-one-router": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"c:eth6\", lan = \"room\", standby = true }]"] tells ["lan-on-one-router"];
         "lan-twice": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }]", "" => "\n[segment.more]\nvni = 101\nport = [{ at = \"b:eth6\", lan = \"room\", standby = true }]\n"]
             tells ["lan-twice"];

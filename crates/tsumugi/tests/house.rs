@@ -16,7 +16,7 @@ const CORE: Arrows = &[
     ("time", &[]),
     ("wire", &["id"]),
     ("mtu", &[]),
-    ("tunnel", &["wire", "time"]),
+    ("tunnel", &["wire", "mtu", "time"]),
     ("desired", &["id"]),
     ("reconcile", &["desired", "id"]),
     ("bgp", &["wire", "id", "time"]),

@@ -4,7 +4,8 @@
 //! ports from forwarding at once: who hears of a better one stops in the same step; a newcomer waits
 //! until its own route is with all others; and nobody begins while another port of the LAN is heard to
 //! forward, or a better one is heard that is about to, by the probes that every port sends into the LAN.
-//! The last one holds even while BGP is down.
+//! The last one holds even while BGP is down. Where a LAN swallows probes, who follows on a better one
+//! gives its router's port the time that it may forward without its process.
 
 use super::ask;
 use super::config::SharedLan;
@@ -24,6 +25,9 @@ use core::net::IpAddr;
 const WAIT: Duration = Duration::from_secs(3);
 /// What a probe said holds this long: three of them.
 const HEARD: Duration = Duration::from_millis(1500);
+/// A port forwards at most this long after its process has said so for the last time (the shell's lease,
+/// with a margin).
+const LEASE: Duration = Duration::from_millis(1500);
 /// RFC 9785's default: of a router that says no preference.
 pub(super) const UNSTATED_PREFERENCE: u16 = 32_767;
 
@@ -48,6 +52,8 @@ pub(super) struct Lan {
     better_candidate: Option<Instant>,
     /// As `forwarding`, of a port whose router hears others, whether it forwards or not.
     connected: Option<Instant>,
+    /// When the last route of a better port was withdrawn; `None`: there is one.
+    alone_since: Option<Instant>,
 }
 
 fn recent(heard: Option<Instant>, now: Instant) -> bool {
@@ -78,7 +84,13 @@ impl Lan {
     pub fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let heard = [self.forwarding, self.better_forwarding, self.better_candidate, self.connected];
         let heard = heard.into_iter().flatten().map(|at| at + HEARD);
-        heard.chain(self.candidate_since.map(|at| at + WAIT))
+        heard.chain(self.candidate_since.map(|at| at + WAIT)).chain(self.alone_since.map(|at| at + LEASE))
+    }
+
+    /// Whether the port that forwarded before may still do so, for all that is known: no probe of the
+    /// LAN was ever heard that would tell.
+    fn follows_blindly(&self, now: Instant) -> bool {
+        self.forwarding.is_none() && self.alone_since.is_none_or(|since| now < since + LEASE)
     }
 }
 
@@ -95,7 +107,7 @@ impl Port {
     /// better.
     fn verdict(&self, now: Instant, first: bool, alone: bool) -> Option<BlockReason> {
         if let Some(reason) = self.guard.reason() {
-            return Some(reason);
+            return Some(reason.clone());
         }
         self.config.lan.as_ref()?;
         if !self.up {
@@ -107,7 +119,8 @@ impl Port {
         }
         let heard = self.lan.forwarding.max(self.lan.better_candidate);
         let others = !self.takes() && recent(heard, now);
-        (now < since + WAIT || others).then_some(BlockReason::TakingOver)
+        let blind = !self.takes() && self.lan.follows_blindly(now);
+        (now < since + WAIT || others || blind).then_some(BlockReason::TakingOver)
     }
 }
 
@@ -133,10 +146,11 @@ impl Segment {
             })
         };
         let mut verdicts: Vec<(u16, Option<BlockReason>)> = Vec::new();
-        for (number, port) in &self.ports {
+        for (number, port) in &mut self.ports {
             let lan = port.config.lan.as_ref();
             let first = lan.is_none_or(|lan| candidates.get(&lan.esi) == Some(&lan.preference));
             let alone = lan.is_none_or(alone);
+            port.lan.alone_since = alone.then(|| port.lan.alone_since.unwrap_or(now));
             verdicts.push((*number, port.verdict(now, first, alone)));
         }
         // Who stops, stops before another begins.
@@ -173,16 +187,17 @@ impl Segment {
         actions: &mut Vec<Action>,
     ) -> bool {
         let Some(port) = self.ports.get_mut(&number) else { return false };
-        if port.told == Some(blocked) || (port.told.is_none() && !port.up) {
+        if port.told.as_ref() == Some(&blocked) || (port.told.is_none() && !port.up) {
             return false;
         }
         // A process before this one may have left it open, with MACs that the kernel would not tell again.
         let took = port.takes() || port.told.is_none();
-        let before = port.told.replace(blocked).flatten();
+        let before = port.told.replace(blocked.clone()).flatten();
         port.since = now;
         let link = port.config.link.clone();
-        actions.push(Action::SetPort { port: link.clone(), blocked });
+        actions.push(Action::SetPort { port: link.clone(), blocked: blocked.clone() });
         let segment = self.config.name.clone();
+        let is_open = blocked.is_none();
         match (blocked, before) {
             (Some(reason), _) => {
                 actions.push(Action::Log(Notice::PortBlocked { segment, port: link.clone(), reason }));
@@ -194,11 +209,11 @@ impl Segment {
         }
         // The LAN's switches know the gateway behind the port that forwarded before, and would wait for the
         // next router advertisement.
-        if let (None, Some(gateway)) = (blocked, &self.config.gateway) {
+        if let (true, Some(gateway)) = (is_open, &self.config.gateway) {
             let frames = ask::announcements(gateway).into_iter();
             actions.extend(frames.map(|frame| Action::SendFrame { link: link.clone(), frame }));
         }
-        if took && blocked.is_some() {
+        if took && !is_open {
             actions.push(Action::Flush { port: link });
             self.forget_port(number, actions);
         }

@@ -31,6 +31,14 @@ drop_reasons! {
     UnknownSource = "unknown-source",
     /// From a far end of ours, with a key or in an encapsulation that no tunnel with it has.
     UnknownTunnel = "unknown-tunnel",
+    /// EtherIP of a version other than 3.
+    EtherIpVersion = "etherip-version",
+    /// EtherIP with reserved bits that are not zero.
+    EtherIpReserved = "etherip-reserved",
+    /// EtherIP with its version in the wrong half of the byte, from a far end that should not.
+    EtherIpReversed = "etherip-reversed",
+    /// An Ethernet frame shorter than its header.
+    ShortFrame = "short-frame",
     /// What the tunnel carries is not what it should carry.
     WrongInner = "wrong-inner",
     /// Congestion was marked outside on a packet whose sender cannot hear of it (RFC 6040 4.2).
@@ -55,8 +63,12 @@ drop_reasons! {
     Replayed = "replayed",
     /// Fragments that overlap (RFC 5722), contradict each other or do not fit.
     BadFragment = "bad-fragment",
+    /// A fragment that is here already.
+    DuplicateFragment = "duplicate-fragment",
     /// The other fragments of it did not come in time.
     FragmentsMissing = "fragments-missing",
+    /// The kernel said of a packet that it left unfinished what cannot be.
+    BadOffload = "bad-offload",
     /// Too many datagrams were under way in pieces.
     ReassemblyFull = "reassembly-full",
 }

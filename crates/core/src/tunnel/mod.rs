@@ -3,16 +3,27 @@
 //! The outer packet is fragmented, never the inner one: an inner DF says nothing about the outside.
 //! All of it is arithmetic; who owns sockets and devices calls it.
 
+mod clamp;
 mod drops;
 pub mod ecn;
+mod inside;
+pub mod merge;
 mod outer;
 mod reassembly;
+#[cfg(test)]
+mod samples;
+mod segment;
 mod shim;
+mod vnet;
 
+pub use clamp::Clamp;
 pub use drops::{Counters, DropReason};
-pub use outer::{Fragment, Fragments, Identifications, Outer};
-pub use reassembly::{Datagram, Limits, Reassembly};
-pub use shim::{MAX_SHIM_LEN, Shim, decapsulate, encapsulate};
+pub use inside::Link;
+pub use outer::{Fragment, Fragments, Identifications, Outer, Piece, Pieces};
+pub use reassembly::{Datagram, Limits, Part, Reassembly};
+pub use segment::{MAX_HEADERS, Segments};
+pub use shim::{Decapsulated, MAX_SHIM_LEN, Shim, ShimHeader, decapsulate, encapsulate, header};
+pub use vnet::VnetHeader;
 
 /// The hop limit of every outer packet.
 pub const HOP_LIMIT: u8 = 64;

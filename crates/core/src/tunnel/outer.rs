@@ -4,6 +4,7 @@ use super::{DropReason, HOP_LIMIT};
 use crate::wire::ip::protocol;
 use crate::wire::{ipv4, ipv6};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::Range;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ends {
@@ -52,17 +53,25 @@ impl Outer {
         }
     }
 
-    /// The outer packets that carry `payload`: one if it fits the path, else as few fragments as it
-    /// takes, all but the last as large as the path and steps of eight bytes allow. The kernel cuts
-    /// the same way. `identification` must not come again between the two ends while fragments that
-    /// bear it may be under way; IPv4 takes its low 16 bits.
+    /// The outer packets that carry `payload`. As [`Outer::pieces`], the bytes with them.
+    ///
+    /// # Errors
+    /// As [`Outer::pieces`].
+    pub fn fragments<'a>(&self, payload: &'a [u8], identification: u32) -> Result<Fragments<'a>, DropReason> {
+        Ok(Fragments { payload, pieces: self.pieces(payload.len(), identification)? })
+    }
+
+    /// The outer packets that carry a payload of `len` bytes: one if it fits the path, else as few
+    /// fragments as it takes, all but the last as large as the path and steps of eight bytes allow. The
+    /// kernel cuts the same way. `identification` must not come again between the two ends while
+    /// fragments that bear it may be under way; IPv4 takes its low 16 bits.
     ///
     /// DF is not set in IPv4: a smaller path than the plan says costs a third packet, not the link.
     ///
     /// # Errors
     /// `TooLarge` if the payload is more than one IP packet can hold, `PathTooSmall` if no eight
     /// bytes of it fit the path.
-    pub fn fragments<'a>(&self, payload: &'a [u8], identification: u32) -> Result<Fragments<'a>, DropReason> {
+    pub fn pieces(&self, len: usize, identification: u32) -> Result<Pieces, DropReason> {
         let path = usize::from(self.path_mtu);
         let (whole, piece, max) = match self.ends {
             Ends::V4 { .. } => {
@@ -74,23 +83,23 @@ impl Outer {
                 (room, room.saturating_sub(ipv6::FRAGMENT_HEADER_LEN), ipv6::MAX_PAYLOAD_LEN)
             }
         };
-        if payload.len() > max {
+        if len > max {
             return Err(DropReason::TooLarge);
         }
-        if payload.len() <= whole {
-            return Ok(Fragments { outer: *self, payload, identification, offset: 0, piece: None, last: 0 });
-        }
-        if piece < 8 {
+        if len > whole && piece < 8 {
             return Err(DropReason::PathTooSmall);
         }
-        Ok(Fragments {
-            outer: *self,
-            payload,
-            identification,
-            offset: 0,
-            piece: Some(piece & !7),
-            last: piece,
-        })
+        let (piece, last) = if len <= whole { (None, 0) } else { (Some(piece & !7), piece) };
+        Ok(Pieces { outer: *self, len, identification, offset: 0, piece, last })
+    }
+
+    /// Whether a payload of `len` bytes leaves under a number of its own: in IPv6 only fragments do;
+    /// in IPv4 a router on the way may make some.
+    pub fn is_numbered(&self, len: usize) -> bool {
+        match self.ends {
+            Ends::V4 { .. } => true,
+            Ends::V6 { .. } => ipv6::HEADER_LEN + len > usize::from(self.path_mtu),
+        }
     }
 
     /// The header of a packet with `payload_len` bytes of the payload from `offset` on.
@@ -200,11 +209,25 @@ impl Fragment<'_> {
     }
 }
 
-/// The outer packets of one payload, in order. Made by [`Outer::fragments`].
+/// One outer packet: its header, and which bytes of the payload follow it.
 #[derive(Debug, Clone)]
-pub struct Fragments<'a> {
+pub struct Piece {
+    header: Header,
+    pub range: Range<usize>,
+}
+
+impl Piece {
+    pub fn header(&self) -> &[u8] {
+        &self.header.bytes[..self.header.len]
+    }
+}
+
+/// The outer packets of one payload, in order. Made by [`Outer::pieces`].
+#[derive(Debug, Clone)]
+pub struct Pieces {
     outer: Outer,
-    payload: &'a [u8],
+    /// Bytes of the payload.
+    len: usize,
     identification: u32,
     /// In bytes; past the payload once all is out.
     offset: usize,
@@ -214,18 +237,35 @@ pub struct Fragments<'a> {
     last: usize,
 }
 
+impl Iterator for Pieces {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let rest = self.len.checked_sub(self.offset).filter(|rest| *rest > 0)?;
+        let (len, more) = match self.piece {
+            Some(piece) if rest > self.last => (piece, true),
+            _ => (rest, false),
+        };
+        let cut = Cut { identification: self.identification, offset: self.offset, more };
+        let range = self.offset..self.offset + len;
+        self.offset = range.end;
+        Some(Piece { header: self.outer.header(len, cut), range })
+    }
+}
+
+/// The same with their bytes. Made by [`Outer::fragments`].
+#[derive(Debug, Clone)]
+pub struct Fragments<'a> {
+    payload: &'a [u8],
+    pieces: Pieces,
+}
+
 impl<'a> Iterator for Fragments<'a> {
     type Item = Fragment<'a>;
 
     fn next(&mut self) -> Option<Fragment<'a>> {
-        let rest = self.payload.get(self.offset..).filter(|rest| !rest.is_empty())?;
-        let (payload, more) = match self.piece {
-            Some(piece) if rest.len() > self.last => (&rest[..piece], true),
-            _ => (rest, false),
-        };
-        let cut = Cut { identification: self.identification, offset: self.offset, more };
-        self.offset += payload.len();
-        Some(Fragment { header: self.outer.header(payload.len(), cut), payload })
+        let Piece { header, range } = self.pieces.next()?;
+        Some(Fragment { header, payload: self.payload.get(range)? })
     }
 }
 

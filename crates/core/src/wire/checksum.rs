@@ -11,17 +11,26 @@ impl Checksum {
         Checksum(0)
     }
 
+    /// Summed in the machine's own byte order and turned at the end: a ones' complement sum does not
+    /// mind (RFC 1071 2 B).
     #[must_use]
     pub fn bytes(self, bytes: &[u8]) -> Checksum {
-        let mut sum = self.0;
-        let mut words = bytes.chunks_exact(2);
+        let mut lanes = [0u64; 4];
+        let mut blocks = bytes.chunks_exact(16);
+        for block in &mut blocks {
+            for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(4)) {
+                *lane += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+            }
+        }
+        let mut sum: u64 = lanes.iter().sum();
+        let mut words = blocks.remainder().chunks_exact(2);
         for word in &mut words {
-            sum += u64::from(u16::from_be_bytes([word[0], word[1]]));
+            sum += u64::from(u16::from_ne_bytes([word[0], word[1]]));
         }
         if let [last] = words.remainder() {
-            sum += u64::from(*last) << 8;
+            sum += u64::from(u16::from_ne_bytes([*last, 0]));
         }
-        Checksum(sum)
+        Checksum(self.0 + u64::from(u16::from_be(fold(sum))))
     }
 
     #[must_use]
@@ -60,13 +69,21 @@ impl Checksum {
 
     /// The checksum: zero over bytes that hold a right one.
     pub fn finish(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        // The loop above ends with at most sixteen bits.
-        !(sum as u16)
+        !fold(self.0)
     }
+
+    /// The sum itself: what stands in a checksum field that somebody else is to complete.
+    pub fn partial(self) -> u16 {
+        fold(self.0)
+    }
+}
+
+fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    // The loop above ends with at most sixteen bits.
+    sum as u16
 }
 
 /// The checksum after one 16-bit word of what it covers went from `old` to `new` (RFC 1624, eqn. 3).
@@ -77,6 +94,7 @@ pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_example_of_rfc_1071() {
@@ -95,5 +113,15 @@ mod tests {
         let after = [0x45, 0x03, 0x12, 0x34];
         let old = Checksum::new().bytes(&before).finish();
         assert_eq!(update(old, 0x4500, 0x4503), Checksum::new().bytes(&after).finish());
+    }
+    proptest! {
+        #[test]
+        fn word_by_word_is_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut sum = 0u64;
+            for word in bytes.chunks(2) {
+                sum += u64::from(word[0]) << 8 | u64::from(*word.get(1).unwrap_or(&0));
+            }
+            prop_assert_eq!(Checksum::new().bytes(&bytes).partial(), fold(sum));
+        }
     }
 }

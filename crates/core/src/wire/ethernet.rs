@@ -5,12 +5,21 @@ use crate::id::Mac;
 
 /// Bytes of a header without a VLAN tag.
 pub const HEADER_LEN: usize = 14;
+/// Bytes of one VLAN tag.
+pub const TAG_LEN: usize = 4;
+/// More tags than this are nobody's network.
+const MAX_TAGS: usize = 4;
 
 /// EtherType numbers (IEEE 802), which GRE uses as well.
 pub mod ethertype {
     pub const IPV4: u16 = 0x0800;
     pub const ARP: u16 = 0x0806;
     pub const IPV6: u16 = 0x86dd;
+    /// A VLAN tag of a customer (IEEE 802.1Q).
+    pub const VLAN: u16 = 0x8100;
+    /// A VLAN tag of a provider (IEEE 802.1ad), and what was used before it had a number.
+    pub const SERVICE_VLAN: u16 = 0x88a8;
+    pub const OLD_SERVICE_VLAN: u16 = 0x9100;
     /// Transparent Ethernet bridging: a whole frame follows.
     pub const BRIDGING: u16 = 0x6558;
     /// Local Experimental EtherType 1 (IEEE 802 9.2.4): our loop probes.
@@ -42,6 +51,25 @@ impl<'a> Frame<'a> {
 
     pub fn payload(&self) -> &'a [u8] {
         &self.0[HEADER_LEN..]
+    }
+
+    /// The EtherType behind all VLAN tags, and where in the frame its payload begins.
+    ///
+    /// # Errors
+    /// `Truncated` if the frame ends within a tag, `TooManyHeaders` above four.
+    pub fn behind_tags(&self) -> Result<(u16, usize), Malformed> {
+        let mut at = HEADER_LEN;
+        for _ in 0..=MAX_TAGS {
+            let ethertype = u16_at(self.0, at - 2);
+            match ethertype {
+                ethertype::VLAN | ethertype::SERVICE_VLAN | ethertype::OLD_SERVICE_VLAN => at += TAG_LEN,
+                _ => return Ok((ethertype, at)),
+            }
+            if self.0.len() < at {
+                return Err(Malformed::Truncated);
+            }
+        }
+        Err(Malformed::TooManyHeaders)
     }
 }
 
@@ -88,5 +116,22 @@ mod tests {
         assert_eq!(Repr::parse(&frame), repr);
         assert_eq!(frame.payload(), [0, 0]);
         assert_eq!(Frame::new_checked(&bytes[..13]).unwrap_err(), Malformed::Truncated);
+    }
+
+    #[test]
+    fn tags_are_looked_behind() {
+        let mut bytes = [0; 30];
+        let mut check = |types: &[u16], len: usize| {
+            for (at, value) in types.iter().enumerate() {
+                bytes[12 + 4 * at..14 + 4 * at].copy_from_slice(&value.to_be_bytes());
+            }
+            Frame::new_checked(&bytes[..len]).unwrap().behind_tags()
+        };
+        assert_eq!(check(&[0x0800], 14), Ok((0x0800, 14)));
+        assert_eq!(check(&[0x8100, 0x86dd], 18), Ok((0x86dd, 18)));
+        assert_eq!(check(&[0x88a8, 0x8100, 0x0800], 22), Ok((0x0800, 22)));
+        assert_eq!(check(&[0x8100, 0x0800], 17), Err(Malformed::Truncated));
+        assert_eq!(check(&[0x8100; 5], 30), Err(Malformed::Truncated));
+        assert_eq!(Frame::new_checked(&[0x81; 64]).unwrap().behind_tags(), Ok((0x8181, 14)));
     }
 }

@@ -103,6 +103,18 @@ pub fn set_traffic_class(bytes: &mut [u8], class: u8) {
     bytes[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
+/// Sets total length and identification in a header, options included, and computes its checksum.
+///
+/// # Panics
+/// If there are fewer than twelve bytes.
+pub fn mend(header: &mut [u8], total_len: u16, identification: u16) {
+    header[2..4].copy_from_slice(&total_len.to_be_bytes());
+    header[4..6].copy_from_slice(&identification.to_be_bytes());
+    header[10..12].fill(0);
+    let sum = Checksum::new().bytes(header).finish();
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// A header without options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repr {

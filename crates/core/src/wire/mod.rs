@@ -13,6 +13,7 @@ pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 pub mod neighbour_discovery;
+pub mod tcp;
 pub mod udp;
 
 use core::fmt;

@@ -6,6 +6,8 @@ use super::{Malformed, u16_at};
 use core::net::IpAddr;
 
 pub const HEADER_LEN: usize = 8;
+/// Where in the header the checksum stands.
+pub const CHECKSUM_AT: usize = 6;
 
 /// A datagram whose length field agrees with its bytes.
 #[derive(Debug, Clone, Copy)]

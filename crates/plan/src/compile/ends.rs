@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use tsumugi_core::id::{IfName, KeyName, Mac};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
+use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel, TunnelClamp};
 
 /// The first UDP port of the fabric's WireGuard links.
 pub const WIREGUARD_PORTS: u16 = 20_000;
@@ -196,6 +196,8 @@ fn tunnel<'a>(
                 path_mtu,
                 mac: (by == LinkBy::EtherIp)
                     .then(|| names::mac(&survey.network().name, router_names[side], &if_names[side])),
+                clamp: TunnelClamp::Auto,
+                accept_reversed: false,
             }),
         }
     });
@@ -404,6 +406,8 @@ fn connection<'a>(
         outer_ipv6: outer == Ip::V6,
         path_mtu,
         mac: Some(names::mac(network, &machine.router.name, &name)),
+        clamp: TunnelClamp::Auto,
+        accept_reversed: false,
     };
     Ok(Connection { peer, said, way, end: End { machine: index, name, alias, tunnel: Some(tunnel) } })
 }
@@ -449,5 +453,7 @@ pub fn segment_end(
         path_mtu,
         mac: Some(names::mac(network, &machine.router.name, &name)),
         name,
+        clamp: TunnelClamp::Auto,
+        accept_reversed: false,
     })
 }

@@ -407,7 +407,7 @@ pub enum PlaceBy<'a> {
 
 impl Place<'_> {
     /// Frames a second of each kind, unless the file says otherwise.
-    pub const STORM_LIMIT: u32 = 1000;
+    pub const STORM_LIMIT: u32 = 300;
 
     pub fn is_standby(&self) -> bool {
         self.standby.is_some_and(|standby| **standby)

@@ -386,7 +386,7 @@ pub static SEGMENT_PORT: Table = Table {
             "Only the frames of this VLAN (IEEE 802.1Q), without their tag.",
             "このVLAN(IEEE 802.1Q)のフレームだけを、タグを外して使います。";
         "storm-limit", STORM_LIMIT, optional,
-            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 1000 if unsaid.",
+            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
             "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は1000。";
     },
 };
@@ -410,7 +410,7 @@ pub static SEGMENT_ETHERIP: Table = Table {
             "True: forwards only while the ports of the LAN before it are gone.",
             "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
         "storm-limit", STORM_LIMIT, optional,
-            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 1000 if unsaid.",
+            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
             "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は1000。";
     },
 };

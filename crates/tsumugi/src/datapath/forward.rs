@@ -1,21 +1,32 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
+use super::batch::{Arrival, BATCH, Destination, Inbox};
+use super::delivery::Delivery;
 use super::line::Line;
-use super::socket::{self, Arrival, CONTROL_LEN};
+use super::outbox::Outbox;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
-use super::wireguard::{Opened, ToSend};
+use super::wireguard::Opened;
 use nix::errno::Errno;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::time::Instant;
-use tsumugi_core::tunnel::{DropReason, MAX_SHIM_LEN, decapsulate, ecn, encapsulate};
+use tsumugi_core::time;
+use tsumugi_core::tunnel::{
+    DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
+    decapsulate, ecn, header,
+};
 use tsumugi_core::wire::{ip, ipv4};
 
-/// Packets taken from one descriptor before the others have their turn.
+/// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
-/// The largest packet there is, with room for our headers.
-const BUFFER: usize = 65_536 + 128;
+/// Batches taken from one socket before the others have their turn.
+const BATCHES: usize = 2;
+/// The largest packet that a device hands over, its header included, and then some.
+const ROOM: usize = 65_536 + 256;
+/// So many of those may wait to be sent together.
+const ROOMS: usize = 4;
 
 /// The lines and tunnels of the plan by slot, and the buffers that packets pass through.
 pub struct Forwarding {
@@ -23,10 +34,24 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
-    packet: Vec<u8>,
-    /// What WireGuard makes of the packet.
+    buffers: Buffers,
+    inbox: Inbox,
+    delivery: Delivery,
+    /// What WireGuard has opened of a batch.
+    opened: Vec<u8>,
+    /// What the time of reassembly counts from.
+    started: Instant,
+}
+
+/// What packets pass through on the way out.
+struct Buffers {
+    /// As the device gave them.
+    packets: Vec<u8>,
+    /// A segment with its headers, for who needs it in one piece.
+    whole: Vec<u8>,
+    /// What WireGuard makes of a packet.
     sealed: Vec<u8>,
-    control: [u8; CONTROL_LEN],
+    outbox: Outbox,
 }
 
 /// What happened to a descriptor.
@@ -43,9 +68,16 @@ impl Forwarding {
             lines: Vec::new(),
             tunnels: Vec::new(),
             table: Table::default(),
-            packet: vec![0; BUFFER],
-            sealed: vec![0; BUFFER],
-            control: [0; CONTROL_LEN],
+            buffers: Buffers {
+                packets: vec![0; ROOMS * ROOM],
+                whole: vec![0; ROOM],
+                sealed: vec![0; ROOM],
+                outbox: Outbox::default(),
+            },
+            inbox: Inbox::new(),
+            delivery: Delivery::default(),
+            opened: vec![0; BATCH * ROOM],
+            started: Instant::now(),
         }
     }
 
@@ -53,73 +85,230 @@ impl Forwarding {
     pub fn on_device(&mut self, now: Instant, slot: usize) -> Health {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Health::Well };
         let Some(line) = self.lines.get_mut(tunnel.line) else { return Health::Well };
+        let buffers = &mut self.buffers;
+        let mut end = 0;
+        let mut health = Health::Well;
         for _ in 0..BURST {
-            let Some(device) = &tunnel.device else { return Health::Well };
-            let len = match nix::unistd::read(device, &mut self.packet[MAX_SHIM_LEN..]) {
+            if buffers.outbox.is_full() || buffers.packets.len() - end < ROOM {
+                buffers.flush(tunnel, line);
+                end = 0;
+            }
+            let Some(device) = &tunnel.device else { break };
+            let len = match nix::unistd::read(device, &mut buffers.packets[end..end + ROOM]) {
                 Ok(len) => len,
-                Err(Errno::EAGAIN | Errno::EINTR) => return Health::Well,
+                Err(Errno::EAGAIN | Errno::EINTR) => break,
                 // EBADFD: somebody has removed the interface.
+                Err(_) => {
+                    health = Health::Broken;
+                    break;
+                }
+            };
+            if let Err(reason) = buffers.take(now, tunnel, line, end..end + len) {
+                tunnel.drops.count(reason);
+            }
+            end += len;
+        }
+        buffers.flush(tunnel, line);
+        health
+    }
+
+    /// Takes in what has come by one of a line's raw sockets.
+    pub fn on_line(&mut self, now: Instant, slot: usize, receiver: usize) -> Health {
+        for _ in 0..BATCHES {
+            let Some(line) = self.lines.get(slot) else { break };
+            let Some(receiver) = line.receivers.get(receiver) else { break };
+            let count = match self.inbox.receive(receiver.socket.as_fd()) {
+                Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
-            let inner = MAX_SHIM_LEN..MAX_SHIM_LEN + len;
-            match send(now, tunnel, line, &mut self.packet, inner, &mut self.sealed) {
-                Ok(()) => tunnel.sent.count(len),
-                Err(reason) => tunnel.drops.count(reason),
+            let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
+            for at in 0..count {
+                let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
+                    let outer =
+                        if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
+                    self.find(slot, protocol, &outer).map(Some)
+                });
+                self.settle(slot, found);
+            }
+            self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
+            if count < BATCH {
+                break;
             }
         }
         Health::Well
     }
 
-    /// Takes in what has come by one of a line's raw sockets.
-    pub fn on_line(&mut self, now: Instant, line: usize, receiver: usize) -> Health {
-        for _ in 0..BURST {
-            let Some(from) = self.lines.get_mut(line) else { return Health::Well };
-            let Some(receiver) = from.receivers.get(receiver) else { return Health::Well };
-            let arrival = match socket::receive(&receiver.socket, &mut self.packet, &mut self.control) {
-                Ok(Some(arrival)) => arrival,
-                Ok(None) => return Health::Well,
+    /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
+    pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
+        for _ in 0..BATCHES {
+            let Some(line) = self.lines.get(slot) else { break };
+            let Some(packets) = &line.packets else { break };
+            let count = match self.inbox.receive(packets.receiver.as_fd()) {
+                Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
-            let protocol = receiver.protocol;
-            let found = if receiver.ipv6 {
-                locate_v6(&arrival, &self.packet)
-            } else {
-                locate_v4(&self.packet[..arrival.len])
-            };
-            let found = found.and_then(|outer| {
-                let (shim, inner) = decapsulate(protocol, &self.packet[outer.payload.clone()])?;
-                let ends = Ends { line, local: outer.destination, remote: outer.source };
-                let inner = outer.payload.start + inner.start..outer.payload.start + inner.end;
-                Ok((self.table.find(ends, shim)?, outer.traffic_class, inner))
-            });
-            match found {
-                Ok((slot, class, inner)) => self.deliver(now, slot, class, inner, From::Line),
-                Err(reason) => from.drops.count(reason),
+            let mut at = 0;
+            while at < count {
+                let (taken, outer) = self.piece(now, slot, at, count);
+                at += taken;
+                let found = outer.and_then(|outer| match outer {
+                    Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
+                    None => Ok(None),
+                });
+                self.settle(slot, found);
+            }
+            self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
+            if count < BATCH {
+                break;
             }
         }
         Health::Well
+    }
+
+    /// Looks at the packet `at` of a batch of `count`, and at the next one if they are the two pieces of
+    /// a datagram, which most are that come in pieces. Says how many packets were looked at, and where
+    /// in the buffer the datagram stands if it is whole.
+    fn piece(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        at: usize,
+        count: usize,
+    ) -> (usize, Result<Option<(u8, Outside)>, DropReason>) {
+        let Some(line) = self.lines.get_mut(slot) else { return (1, Ok(None)) };
+        let parse = |at: usize| {
+            let place = self.inbox.place(at).ok_or(DropReason::TooLarge)?;
+            let mut part = Part::parse(&self.inbox.buffer[place.clone()])?;
+            part.payload = place.start + part.payload.start..place.start + part.payload.end;
+            Ok(part)
+        };
+        let part: Part = match parse(at) {
+            Ok(part) => part,
+            Err(reason) => return (1, Err(reason)),
+        };
+        let outside = |class: u8, payload: Range<usize>| Outside {
+            source: part.source,
+            destination: part.destination,
+            traffic_class: class,
+            payload,
+        };
+        if part.is_whole() {
+            return (1, Ok(Some((part.protocol, outside(part.traffic_class, part.payload.clone())))));
+        }
+        // Only far ends of ours may cost memory.
+        if !self.table.knows(Ends { line: slot, local: part.destination, remote: part.source }) {
+            return (1, Err(DropReason::UnknownSource));
+        }
+        let next = if at + 1 < count { parse(at + 1).ok() } else { None };
+        if let Some(next) = next.filter(|next| part.is_completed_by(next))
+            && !line.reassembly.holds(&part)
+            && part.payload.end + next.payload.len() <= Inbox::room(at).end
+        {
+            let whole = part.payload.start..part.payload.end + next.payload.len();
+            self.inbox.buffer.copy_within(next.payload.clone(), part.payload.end);
+            // A congestion mark on any piece is on the whole (RFC 3168 5.3).
+            let class = if next.traffic_class & 3 == 3 { part.traffic_class | 3 } else { part.traffic_class };
+            let behind = part.look_behind(&self.inbox.buffer[whole.clone()]);
+            let found = behind
+                .map(|(protocol, offset)| Some((protocol, outside(class, whole.start + offset..whole.end))));
+            return (2, found);
+        }
+        let since = core_time(self.started, now);
+        let added = line.reassembly.add(since, &part, &self.inbox.buffer[part.payload.clone()]);
+        line.reassembly.count_evicted(&mut line.drops);
+        let found = added.map(|whole| {
+            let whole = whole?;
+            let room = Inbox::room(at);
+            let payload = room.start..room.start + whole.payload.len();
+            self.inbox.buffer[payload.clone()].copy_from_slice(&whole.payload);
+            Some((whole.protocol, outside(whole.traffic_class, payload)))
+        });
+        (1, found)
+    }
+
+    /// The tunnel of an outer packet, and where its inner packet stands.
+    fn find(&self, line: usize, protocol: u8, outer: &Outside) -> Result<Found, DropReason> {
+        let read = decapsulate(protocol, &self.inbox.buffer[outer.payload.clone()])?;
+        let ends = Ends { line, local: outer.destination, remote: outer.source };
+        Ok(Found {
+            slot: self.table.find(ends, read.shim)?,
+            class: outer.traffic_class,
+            inner: outer.payload.start + read.inner.start..outer.payload.start + read.inner.end,
+            reversed: read.reversed,
+        })
+    }
+
+    /// Takes in what was found, or counts why nothing was.
+    fn settle(&mut self, line: usize, found: Result<Option<Found>, DropReason>) {
+        match found {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                let Some(Some(tunnel)) = self.tunnels.get_mut(found.slot) else { return };
+                if found.reversed && !tunnel.plan.accept_reversed {
+                    tunnel.drops.count(DropReason::EtherIpReversed);
+                    return;
+                }
+                let Found { slot, class, inner, .. } = found;
+                take_in(&mut self.delivery, slot, tunnel, class, &mut self.inbox.buffer, inner);
+            }
+            Err(reason) => {
+                if let Some(line) = self.lines.get_mut(line) {
+                    line.drops.count(reason);
+                }
+            }
+        }
+    }
+
+    /// Forgets pieces whose others are late.
+    pub fn expire(&mut self) {
+        let now = core_time(self.started, Instant::now());
+        for line in &mut self.lines {
+            let late = line.reassembly.expire(now);
+            line.drops.add(DropReason::FragmentsMissing, late);
+        }
     }
 
     /// Takes in what has come by a tunnel's own UDP socket.
     pub fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
-        for _ in 0..BURST {
-            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Health::Well };
-            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return Health::Well };
-            let Some(socket) = &wireguard.socket else { return Health::Well };
-            let arrival = match socket::receive(socket, &mut self.packet, &mut self.control) {
-                Ok(Some(arrival)) => arrival,
-                Ok(None) => return Health::Well,
+        for _ in 0..BATCHES {
+            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
+            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
+            let Some(socket) = &wireguard.socket else { break };
+            let count = match self.inbox.receive(socket.as_fd()) {
+                Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
-            match wireguard.open(now, &arrival, &self.packet[..arrival.len], &mut self.sealed) {
-                Ok(Opened::Packet(at)) => self.deliver(now, slot, arrival.traffic_class, at, From::WireGuard),
-                Ok(opened) => {
-                    tunnel.last_heard = Some(now);
-                    if let Opened::Answer(answer) = opened {
-                        self.send_message(slot, &answer);
+            let mut end = 0;
+            for at in 0..count {
+                let Some(arrival) = self.inbox.arrival(at) else {
+                    tunnel.drops.count(DropReason::TooLarge);
+                    continue;
+                };
+                let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
+                let datagram = &self.inbox.buffer[arrival.at.clone()];
+                // Each of the batch has room: nothing that is opened is larger than it was.
+                let room = &mut self.opened[end..];
+                match wireguard.open(now, &arrival, datagram, room) {
+                    Ok(Opened::Packet(inner)) => {
+                        let inner = end + inner.start..end + inner.end;
+                        end = inner.end;
+                        let class = arrival.traffic_class;
+                        take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
                     }
+                    Ok(Opened::Answer(answer)) => {
+                        tunnel.last_heard = Some(now);
+                        let message = &self.opened[end + answer.at.start..end + answer.at.end];
+                        if let Some(line) = self.lines.get_mut(tunnel.line) {
+                            self.buffers.send(tunnel, line, (answer.from, answer.to), message);
+                        }
+                    }
+                    Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
+                    Err(reason) => tunnel.drops.count(reason),
                 }
-                Err(reason) => tunnel.drops.count(reason),
+            }
+            self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
+            if count < BATCH {
+                break;
             }
         }
         Health::Well
@@ -127,85 +316,175 @@ impl Forwarding {
 
     /// Sends what WireGuard owes because of the time.
     pub fn on_time(&mut self, now: Instant) {
-        for slot in 0..self.tunnels.len() {
-            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { continue };
+        for tunnel in self.tunnels.iter_mut().flatten() {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { continue };
-            if let Some(message) = wireguard.on_time(now, &mut self.sealed) {
-                self.send_message(slot, &message);
+            let Some(message) = wireguard.on_time(now, &mut self.opened) else { continue };
+            if let Some(line) = self.lines.get_mut(tunnel.line) {
+                let bytes = &self.opened[message.at.clone()];
+                self.buffers.send(tunnel, line, (message.from, message.to), bytes);
             }
         }
     }
+}
 
-    /// Sends a message of WireGuard's own that stands in `sealed`.
-    fn send_message(&mut self, slot: usize, message: &ToSend) {
-        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
-        let Some(line) = self.lines.get_mut(tunnel.line) else { return };
-        let sent = tunnel
-            .outer(message.from, message.to)
-            .and_then(|outer| line.send(&outer, &self.sealed[message.at.clone()]));
-        if let Err(reason) = sent {
+impl Buffers {
+    /// Puts what a device gave into the outbox: `read` is where it stands, the device's header first.
+    fn take(
+        &mut self,
+        now: Instant,
+        tunnel: &mut Tunnel,
+        line: &mut Line,
+        read: Range<usize>,
+    ) -> Result<(), DropReason> {
+        let link = Link::from(tunnel.carries_ethernet());
+        let vnet = VnetHeader::parse(&self.packets[read.clone()])?;
+        let frame = read.start + VnetHeader::LEN..read.end;
+        let class = match link {
+            Link::Ip => ecn::outer_class(&self.packets[frame.clone()]),
+            Link::Ethernet => 0,
+        };
+        let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
+        if vnet.cut.is_some() {
+            return self.cut(now, tunnel, numbers, (link, vnet, class), frame);
+        }
+        let bytes = &mut self.packets[frame.clone()];
+        vnet.complete(bytes)?;
+        if let Some(clamp) = tunnel.clamp {
+            clamp.apply(link, bytes);
+        }
+        match &mut tunnel.inside {
+            &mut Inside::Shim(shim) => {
+                let shim = header(shim, bytes)?;
+                let outer = planned(tunnel)?.with_traffic_class(class);
+                self.outbox.push(&outer, numbers, shim.bytes(), &frame, frame.len())
+            }
+            Inside::WireGuard(wireguard) => {
+                let message = wireguard.seal(now, bytes, &mut self.sealed)?;
+                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(class);
+                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), frame.len())
+            }
+            Inside::Kernel => Ok(()),
+        }
+    }
+
+    /// The same for a packet that the device has left to be cut.
+    fn cut(
+        &mut self,
+        now: Instant,
+        tunnel: &mut Tunnel,
+        numbers: &mut Identifications,
+        (link, vnet, class): (Link, VnetHeader, u8),
+        frame: Range<usize>,
+    ) -> Result<(), DropReason> {
+        let bytes = &self.packets[frame.clone()];
+        let mut segments = Segments::new(link, &vnet, bytes)?;
+        let headers_len = segments.headers_len();
+        match &mut tunnel.inside {
+            &mut Inside::Shim(shim) => {
+                let shim = header(shim, bytes)?;
+                let outer = planned(tunnel)?.with_traffic_class(class);
+                let mut head = [0; MAX_SHIM_LEN + MAX_HEADERS];
+                let shim_len = shim.bytes().len();
+                head[..shim_len].copy_from_slice(shim.bytes());
+                while let Some(payload) = segments.next(&mut head[shim_len..]) {
+                    let body = frame.start + payload.start..frame.start + payload.end;
+                    let inner_len = headers_len + body.len();
+                    self.outbox.push(&outer, numbers, &head[..shim_len + headers_len], &body, inner_len)?;
+                }
+            }
+            Inside::WireGuard(wireguard) => {
+                while let Some(payload) = segments.next(&mut self.whole) {
+                    let len = headers_len + payload.len();
+                    self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
+                    let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
+                    let outer = Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.plan.path_mtu)
+                        .ok_or(DropReason::NoRemote)?
+                        .with_traffic_class(class);
+                    self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
+                }
+            }
+            Inside::Kernel => {}
+        }
+        Ok(())
+    }
+
+    /// Sends what is in the outbox: all of it is one tunnel's.
+    fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+        if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
+            let sent = self.outbox.flush(&packets.sender, &destination, &self.packets, &mut tunnel.drops);
+            tunnel.sent.add(sent);
+        } else if let (_, Some(to)) = tunnel.ends()
+            && let Ok((sender, _)) = line.sender(to.is_ipv6())
+        {
+            let destination = Destination::from(to);
+            let sent = self.outbox.flush(sender, &destination, &self.packets, &mut tunnel.drops);
+            tunnel.sent.add(sent);
+        }
+        self.outbox.clear();
+    }
+
+    /// Sends a message of WireGuard's own.
+    fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, (from, to): (IpAddr, IpAddr), message: &[u8]) {
+        let result = tunnel.outer(from, to).and_then(|outer| {
+            let (sender, numbers) = line.sender(to.is_ipv6())?;
+            self.outbox.push(&outer, numbers, message, &(0..0), 0)?;
+            self.outbox.flush(sender, &Destination::from(to), &[], &mut tunnel.drops);
+            Ok(())
+        });
+        if let Err(reason) = result {
             tunnel.drops.count(reason);
         }
     }
-
-    /// Hands an inner packet to the fabric.
-    fn deliver(&mut self, now: Instant, slot: usize, class: u8, inner: Range<usize>, from: From) {
-        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
-        if matches!(tunnel.inside, Inside::Kernel) {
-            return;
-        }
-        let buffer = match from {
-            From::Line => &mut self.packet,
-            From::WireGuard => &mut self.sealed,
-        };
-        let inner = &mut buffer[inner];
-        tunnel.last_heard = Some(now);
-        let carried = if tunnel.carries_ethernet() { Ok(()) } else { ecn::carry_in(class, inner) };
-        let delivered = carried.and_then(|()| {
-            let device = tunnel.device.as_ref().ok_or(DropReason::DeviceFailed)?;
-            nix::unistd::write(device, inner).map_err(|_| DropReason::DeviceFailed)
-        });
-        match delivered {
-            Ok(_) => tunnel.received.count(inner.len()),
-            Err(reason) => tunnel.drops.count(reason),
-        }
-    }
 }
 
-/// Which buffer an inner packet stands in.
-#[derive(Clone, Copy)]
-enum From {
-    Line,
-    WireGuard,
+/// The outer packets of a tunnel whose ends the plan says.
+fn planned(tunnel: &Tunnel) -> Result<Outer, DropReason> {
+    let (Some(from), Some(to)) = tunnel.ends() else { return Err(DropReason::NoRemote) };
+    tunnel.outer(from, to)
 }
 
-/// Sends one inner packet that stands in `packet` behind room for a tunnel header.
-fn send(
-    now: Instant,
+/// Makes an inner packet ready for the fabric.
+fn take_in(
+    delivery: &mut Delivery,
+    slot: usize,
     tunnel: &mut Tunnel,
-    line: &mut Line,
-    packet: &mut [u8],
+    class: u8,
+    buffer: &mut [u8],
     inner: Range<usize>,
-    sealed: &mut [u8],
-) -> Result<(), DropReason> {
-    let class = if tunnel.carries_ethernet() { 0 } else { ecn::outer_class(&packet[inner.clone()]) };
-    match &mut tunnel.inside {
-        &mut Inside::Shim(shim) => {
-            let (Some(from), Some(to)) = tunnel.ends() else { return Err(DropReason::NoRemote) };
-            let payload = encapsulate(shim, packet, inner)?;
-            let outer = tunnel.outer(from, to)?.with_traffic_class(class);
-            line.send(&outer, &packet[payload])
-        }
-        Inside::WireGuard(wireguard) => {
-            let message = wireguard.seal(now, &packet[inner], sealed)?;
-            let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(class);
-            line.send(&outer, &sealed[message.at])
-        }
-        Inside::Kernel => Ok(()),
+) {
+    if matches!(tunnel.inside, Inside::Kernel) {
+        return;
     }
+    let link = Link::from(tunnel.carries_ethernet());
+    let bytes = &mut buffer[inner.clone()];
+    if link == Link::Ip
+        && let Err(reason) = ecn::carry_in(class, bytes)
+    {
+        tunnel.drops.count(reason);
+        return;
+    }
+    if let Some(clamp) = tunnel.clamp {
+        clamp.apply(link, bytes);
+    }
+    delivery.push(slot, tunnel, buffer, inner);
 }
 
-/// An outer packet, as its raw socket gave it.
+/// An inner packet that has come.
+struct Found {
+    slot: usize,
+    /// DSCP and ECN of the outer packet.
+    class: u8,
+    inner: Range<usize>,
+    /// As old BSDs send it.
+    reversed: bool,
+}
+
+fn core_time(start: Instant, now: Instant) -> time::Instant {
+    let passed = now.saturating_duration_since(start).as_nanos();
+    time::Instant(u64::try_from(passed).unwrap_or(u64::MAX))
+}
+
+/// An outer packet.
 struct Outside {
     source: IpAddr,
     destination: IpAddr,
@@ -215,23 +494,22 @@ struct Outside {
 }
 
 /// Raw IPv4 sockets give the packet with its header.
-fn locate_v4(bytes: &[u8]) -> Result<Outside, DropReason> {
-    let packet = ipv4::Packet::new_checked(bytes)?;
+fn locate_v4(buffer: &[u8], at: Range<usize>) -> Result<Outside, DropReason> {
+    let packet = ipv4::Packet::new_checked(&buffer[at.clone()])?;
     Ok(Outside {
         source: packet.source().into(),
         destination: packet.destination().into(),
         traffic_class: packet.traffic_class(),
-        payload: packet.header_len()..packet.total_len(),
+        payload: at.start + packet.header_len()..at.start + packet.total_len(),
     })
 }
 
 /// Raw IPv6 sockets give what follows the headers, and tell the rest beside it.
-fn locate_v6(arrival: &Arrival, bytes: &[u8]) -> Result<Outside, DropReason> {
-    debug_assert!(arrival.len <= bytes.len() && ip::version(bytes).is_some());
+fn locate_v6(arrival: &Arrival) -> Result<Outside, DropReason> {
     Ok(Outside {
         source: arrival.source.ip(),
         destination: arrival.destination.ok_or(DropReason::UnknownSource)?,
         traffic_class: arrival.traffic_class,
-        payload: 0..arrival.len,
+        payload: arrival.at.clone(),
     })
 }

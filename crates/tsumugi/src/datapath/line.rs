@@ -3,11 +3,11 @@
 use super::socket;
 use super::trouble::Trouble;
 use crate::kernel::Namespace;
-use crate::observe::status::Missing;
+use crate::observe::status::{LinePath, Missing, WhyRaw};
 use std::io;
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
-use tsumugi_core::tunnel::{Counters, DropReason, Identifications, Outer};
+use tsumugi_core::tunnel::{Counters, DropReason, Identifications, Limits, Reassembly};
 
 /// Where packets of one protocol and family come in.
 pub struct Receiver {
@@ -25,8 +25,18 @@ pub struct Need {
     pub protocol: Option<u8>,
 }
 
+/// How packets pass the stack by.
+pub struct Packets {
+    pub sender: OwnedFd,
+    pub receiver: OwnedFd,
+}
+
 pub struct Line {
     pub name: IfName,
+    pub path: LinePath,
+    /// While the path is past the stack.
+    pub packets: Option<Packets>,
+    pub reassembly: Reassembly,
     /// The interface that the sockets are bound to; `None` while there is none.
     index: Option<u32>,
     senders: [Option<OwnedFd>; 2],
@@ -41,6 +51,9 @@ impl Line {
     pub fn new(name: IfName) -> Line {
         Line {
             name,
+            path: LinePath::Raw(WhyRaw::NotNeeded),
+            packets: None,
+            reassembly: Reassembly::new(Limits::default()),
             index: None,
             senders: [None, None],
             receivers: Vec::new(),
@@ -54,19 +67,31 @@ impl Line {
         self.index.is_some()
     }
 
+    pub fn index(&self) -> Option<u32> {
+        self.index
+    }
+
     /// Brings the sockets to what is needed: opened anew when the interface of this name is another
-    /// one than before (`index`), closed when it is gone. True if anything was opened or closed.
-    pub fn maintain(&mut self, underlay: &Namespace, index: Option<u32>, needs: &[Need]) -> bool {
+    /// one than before, closed when it is gone. `path` is how packets should go. True if
+    /// anything was opened or closed.
+    pub fn maintain(
+        &mut self,
+        underlay: &Namespace,
+        index: Option<u32>,
+        needs: &[Need],
+        path: LinePath,
+    ) -> bool {
         let mut changed = false;
         if self.index.is_some() && self.index != index {
             self.close();
             changed = true;
         }
-        if index.is_none() {
+        let Some(interface) = index else {
             self.trouble.is(Missing::NoInterface);
             return changed;
-        }
+        };
         self.index = index;
+        changed |= self.follow(underlay, interface, path);
         match self.open(underlay, needs) {
             Ok(opened) => {
                 self.trouble.is_over();
@@ -80,14 +105,35 @@ impl Line {
         }
     }
 
+    /// Opens or closes the packet sockets. Where they are refused it is raw sockets again.
+    fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath) -> bool {
+        let had = self.packets.is_some();
+        self.path = path;
+        if self.path != LinePath::Packet {
+            self.packets = None;
+        } else if !had {
+            let opened = socket::packet_receiver(underlay, interface)
+                .and_then(|receiver| Ok(Packets { sender: socket::packet_sender(underlay)?, receiver }));
+            match opened {
+                Ok(packets) => self.packets = Some(packets),
+                Err(error) => self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() }),
+            }
+        }
+        had != self.packets.is_some()
+    }
+
     fn open(&mut self, underlay: &Namespace, needs: &[Need]) -> io::Result<bool> {
         let mut opened = false;
+        if self.packets.is_some() {
+            opened = !self.receivers.is_empty();
+            self.receivers.clear();
+        }
         for need in needs {
             let sender = &mut self.senders[usize::from(need.ipv6)];
             if sender.is_none() {
                 *sender = Some(socket::sender(underlay, &self.name, need.ipv6)?);
             }
-            let Some(protocol) = need.protocol else { continue };
+            let Some(protocol) = need.protocol.filter(|_| self.packets.is_none()) else { continue };
             let there = |known: &Receiver| known.ipv6 == need.ipv6 && known.protocol == protocol;
             if !self.receivers.iter().any(there) {
                 let socket = socket::receiver(underlay, &self.name, need.ipv6, protocol)?;
@@ -101,6 +147,11 @@ impl Line {
         Ok(opened || self.receivers.len() != before)
     }
 
+    /// Lets go of the packet sockets: the interface went down, or went.
+    pub fn lose_packets(&mut self) {
+        self.packets = None;
+    }
+
     /// Lets go of a receiver that is broken.
     pub fn lose(&mut self, place: usize) {
         if place < self.receivers.len() {
@@ -112,18 +163,15 @@ impl Line {
         self.index = None;
         self.senders = [None, None];
         self.receivers.clear();
+        self.packets = None;
     }
 
-    /// Sends `payload` as one or more outer packets.
+    /// What packets of one family are sent by, and the numbers that they get.
     ///
     /// # Errors
-    /// Why it did not go, or not whole.
-    pub fn send(&mut self, outer: &Outer, payload: &[u8]) -> Result<(), DropReason> {
-        let destination = outer.destination();
-        let sender = self.senders[usize::from(destination.is_ipv6())].as_ref().ok_or(DropReason::NoLine)?;
-        for fragment in outer.fragments(payload, self.identifications.take())? {
-            socket::send(sender, &fragment, destination).map_err(|_| DropReason::SendFailed)?;
-        }
-        Ok(())
+    /// `NoLine` while it is not open.
+    pub fn sender(&mut self, ipv6: bool) -> Result<(&OwnedFd, &mut Identifications), DropReason> {
+        let sender = self.senders[usize::from(ipv6)].as_ref().ok_or(DropReason::NoLine)?;
+        Ok((sender, &mut self.identifications))
     }
 }

@@ -7,7 +7,7 @@ use super::trouble::Trouble;
 use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
 use super::wireguard::{Keys, WireGuard};
 use super::{Datapath, Token, watch};
-use crate::observe::status::{Chosen, Missing, WhyUserspace};
+use crate::observe::status::{Chosen, LinePath, Missing, WhyRaw, WhyUserspace};
 use crate::observe::{logging, words};
 use std::io;
 use std::time::Instant;
@@ -26,6 +26,7 @@ impl Datapath {
             }
         };
         self.refused = None;
+        self.stack_refused = None;
         self.apply(&plan);
         tracing::info!(
             generation = plan.generation,
@@ -164,22 +165,9 @@ impl Datapath {
 
     /// Opens what is not open, attaches what is not attached, and sees to what vanished.
     pub(super) fn maintain(&mut self) {
-        let mut changed = false;
-        for slot in 0..self.forwarding.lines.len() {
-            let needs = self.needs(slot);
-            let line = &mut self.forwarding.lines[slot];
-            let (before, was) = (line.is_open(), line.trouble.get().cloned());
-            let index = self.keeper.links().get(&line.name).map(|link| link.index);
-            changed |= line.maintain(&self.sides.underlay, index, &needs);
-            if !before && line.is_open() {
-                tracing::info!(line = %line.name, "line open");
-            } else if let Some(missing) = line.trouble.get()
-                && was.as_ref() != Some(missing)
-            {
-                let reason = words::missing(missing, Lang::En);
-                tracing::warn!(line = %line.name, reason, "line not usable yet");
-            }
-        }
+        let mut changed = self.maintain_lines();
+        self.follow_next_hops();
+        self.forwarding.expire();
         for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
             let attached = tunnel.maintain_device(&mut self.sides);
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
@@ -191,6 +179,30 @@ impl Datapath {
         if changed {
             self.watch_all();
         }
+    }
+
+    /// True if a socket of a line was opened or closed.
+    pub(super) fn maintain_lines(&mut self) -> bool {
+        let mut wishes = self.paths();
+        let mut changed = false;
+        for slot in 0..self.forwarding.lines.len() {
+            let needs = self.needs(slot);
+            let line = &mut self.forwarding.lines[slot];
+            let (before, was) = (line.is_open(), line.trouble.get().cloned());
+            let link = self.keeper.links().get(&line.name);
+            let path = wishes.remove(&line.name).unwrap_or(LinePath::Raw(WhyRaw::NotNeeded));
+            changed |= line.maintain(&self.sides.underlay, link.map(|link| link.index), &needs, path);
+            if !before && line.is_open() {
+                tracing::info!(line = %line.name, "line open");
+            } else if let Some(missing) = line.trouble.get()
+                && was.as_ref() != Some(missing)
+            {
+                let reason = words::missing(missing, Lang::En);
+                tracing::warn!(line = %line.name, reason, "line not usable yet");
+            }
+        }
+        self.keep_stack_away(changed);
+        changed
     }
 
     /// What the tunnels over a line ask of it.
@@ -213,6 +225,9 @@ impl Datapath {
     fn watch_all(&self) {
         let result = (|| {
             for (slot, line) in self.forwarding.lines.iter().enumerate() {
+                if let Some(packets) = &line.packets {
+                    watch(&self.epoll, &packets.receiver, Token::Packets(slot))?;
+                }
                 for (place, receiver) in line.receivers.iter().enumerate() {
                     watch(&self.epoll, &receiver.socket, Token::Line(slot, place))?;
                 }
@@ -253,7 +268,12 @@ impl Datapath {
                     line.lose(place);
                 }
             }
-            Token::Signal | Token::Status | Token::Underlay => {}
+            Token::Packets(slot) => {
+                if let Some(line) = self.forwarding.lines.get_mut(slot) {
+                    line.lose_packets();
+                }
+            }
+            Token::Signal | Token::Status | Token::Underlay | Token::Hops => {}
         }
     }
 

@@ -8,18 +8,24 @@
 //! The devices are persistent: with the process gone its interfaces, addresses and routes stay, and
 //! the next life attaches to them again. What is not there yet is tried again, never fatal.
 
+mod batch;
+mod delivery;
 mod engine;
 mod forward;
 mod line;
 mod maintain;
+mod next_hops;
 mod options;
+mod outbox;
 mod socket;
+mod stack;
 mod status;
 mod table;
 mod trouble;
 mod tunnel;
 mod wireguard;
 
+use crate::kernel::next_hop::HopWatch;
 use crate::kernel::plane::Keeper;
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
@@ -30,6 +36,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use stack::Stack;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -40,6 +47,8 @@ use tsumugi_core::router_plan::RouterPlan;
 
 /// How often what is missing is tried again, and what is there is looked at.
 const MAINTENANCE: Duration = Duration::from_secs(1);
+/// How long what is said of routes and neighbours is gathered before next hops are read anew.
+const HOPS: Duration = Duration::from_millis(20);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 64;
 
@@ -72,6 +81,10 @@ enum Token {
     Datagrams(usize),
     /// A raw socket of a line: the line's slot and the socket's place in it.
     Line(usize, usize),
+    /// A line's packet socket.
+    Packets(usize),
+    /// Routes and neighbours of the underlay.
+    Hops,
 }
 
 impl Token {
@@ -83,6 +96,8 @@ impl Token {
             Token::Device(slot) => (2, slot, 0),
             Token::Datagrams(slot) => (3, slot, 0),
             Token::Line(slot, place) => (4, slot, place),
+            Token::Packets(slot) => (6, slot, 0),
+            Token::Hops => (7, 0, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
     }
@@ -97,6 +112,8 @@ impl Token {
             3 => Token::Datagrams(slot),
             4 => Token::Line(slot, place),
             5 => Token::Underlay,
+            6 => Token::Packets(slot),
+            7 => Token::Hops,
             _ => return None,
         })
     }
@@ -113,6 +130,10 @@ struct Datapath {
     plan: Option<RouterPlan>,
     refused: Option<PlanRefused>,
     forwarding: Forwarding,
+    stack: Stack,
+    /// Why the stack cannot be kept from packets; asked again with the next plan.
+    stack_refused: Option<String>,
+    hops: HopWatch,
     started: Instant,
 }
 
@@ -127,6 +148,7 @@ impl Datapath {
                 &state.plane(Plane::Management)?,
                 Desired::default(),
             )?,
+            hops: HopWatch::open(&underlay)?,
             sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
@@ -134,6 +156,8 @@ impl Datapath {
             plan: None,
             refused: None,
             forwarding: Forwarding::new(),
+            stack: Stack::default(),
+            stack_refused: None,
             started: Instant::now(),
         })
     }
@@ -142,9 +166,10 @@ impl Datapath {
         watch(&self.epoll, signals, Token::Signal)?;
         watch(&self.epoll, &self.status, Token::Status)?;
         watch(&self.epoll, &self.keeper, Token::Underlay)?;
+        watch(&self.epoll, &self.hops, Token::Hops)?;
         self.take_plan();
         let mut events = [EpollEvent::empty(); EVENTS];
-        let mut due = Due { maintenance: Instant::now(), timers: Instant::now() };
+        let mut due = Due { maintenance: Instant::now(), timers: Instant::now(), hops: None };
         loop {
             let now = Instant::now();
             if self.keeper.next_timeout().is_some_and(|due| due <= now) && self.keep_underlay(now) {
@@ -154,12 +179,16 @@ impl Datapath {
                 self.maintain();
                 due.maintenance = now + MAINTENANCE;
             }
+            if due.hops.is_some_and(|due| due <= now) {
+                self.follow_next_hops();
+                due.hops = None;
+            }
             if now >= due.timers {
                 self.forwarding.on_time(now);
                 due.timers = now + wireguard::TIMERS;
             }
             let timers = self.has_timers().then_some(due.timers);
-            let until = [timers, self.keeper.next_timeout()]
+            let until = [timers, due.hops, self.keeper.next_timeout()]
                 .into_iter()
                 .flatten()
                 .fold(due.maintenance, Instant::min);
@@ -194,7 +223,12 @@ impl Datapath {
                             due.maintenance = now;
                         }
                     }
-                    Token::Device(_) | Token::Datagrams(_) | Token::Line(..) => {
+                    Token::Hops => {
+                        if self.hops.heard() {
+                            due.hops = due.hops.or(Some(now + HOPS));
+                        }
+                    }
+                    Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_) => {
                         if self.on_packets(now, token) == Health::Broken {
                             self.release(token);
                             due.maintenance = now;
@@ -215,7 +249,8 @@ impl Datapath {
             Token::Device(slot) => self.forwarding.on_device(now, slot),
             Token::Datagrams(slot) => self.forwarding.on_datagrams(now, slot),
             Token::Line(slot, place) => self.forwarding.on_line(now, slot, place),
-            Token::Signal | Token::Status | Token::Underlay => Health::Well,
+            Token::Packets(slot) => self.forwarding.on_packets(now, slot),
+            Token::Signal | Token::Status | Token::Underlay | Token::Hops => Health::Well,
         }
     }
 
@@ -244,6 +279,8 @@ enum Signalled {
 struct Due {
     maintenance: Instant,
     timers: Instant,
+    /// Something was said of routes or neighbours.
+    hops: Option<Instant>,
 }
 
 /// Wakes the loop when the descriptor is readable; a second call changes the token.
@@ -268,9 +305,15 @@ mod tests {
 
     #[test]
     fn tokens_come_back() {
-        for token in
-            [Token::Signal, Token::Status, Token::Device(3), Token::Datagrams(70_000), Token::Line(5, 3)]
-        {
+        for token in [
+            Token::Signal,
+            Token::Status,
+            Token::Device(3),
+            Token::Datagrams(70_000),
+            Token::Line(5, 3),
+            Token::Packets(9),
+            Token::Hops,
+        ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }
         assert_eq!(Token::decode(u64::MAX), None);

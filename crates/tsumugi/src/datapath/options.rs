@@ -1,4 +1,4 @@
-//! The two socket options that no library of ours speaks.
+//! The socket options, and the one address, that no library of ours speaks.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -29,4 +29,83 @@ fn enable(fd: &impl AsFd, level: libc::c_int, option: libc::c_int) -> io::Result
     let result =
         unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), length) };
     Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+/// What of all that comes by an interface is for tunnels: IP packets to this machine, without a VLAN tag,
+/// of GRE or EtherIP, and fragments and extension headers of IPv6 that such may stand behind. The rest
+/// does not wake us. Packet sockets of kind SOCK_DGRAM begin with the IP header.
+const FILTER: [libc::sock_filter; 20] = {
+    const fn op(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
+    const IS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    const ANCILLARY: u32 = libc::SKF_AD_OFF as u32;
+    const TAKE: u32 = 0x4_0000;
+    [
+        op(LOAD_BYTE, 0, 0, ANCILLARY + libc::SKF_AD_PKTTYPE as u32),
+        op(IS, 0, 17, libc::PACKET_HOST as u32),
+        op(LOAD_BYTE, 0, 0, ANCILLARY + libc::SKF_AD_VLAN_TAG_PRESENT as u32),
+        op(IS, 0, 15, 0),
+        op(LOAD_HALF, 0, 0, ANCILLARY + libc::SKF_AD_PROTOCOL as u32),
+        op(IS, 1, 0, libc::ETH_P_IP as u32),
+        op(IS, 4, 12, libc::ETH_P_IPV6 as u32),
+        // IPv4: the protocol, which every fragment has.
+        op(LOAD_BYTE, 0, 0, 9),
+        op(IS, 9, 0, libc::IPPROTO_GRE as u32),
+        op(IS, 8, 9, 97),
+        op(RETURN, 0, 0, 0),
+        // IPv6: the next header.
+        op(LOAD_BYTE, 0, 0, 6),
+        op(IS, 5, 0, libc::IPPROTO_GRE as u32),
+        op(IS, 4, 0, 97),
+        op(IS, 3, 0, libc::IPPROTO_FRAGMENT as u32),
+        op(IS, 2, 0, libc::IPPROTO_DSTOPTS as u32),
+        op(IS, 1, 0, libc::IPPROTO_HOPOPTS as u32),
+        op(IS, 0, 1, libc::IPPROTO_ROUTING as u32),
+        op(RETURN, 0, 0, TAKE),
+        op(RETURN, 0, 0, 0),
+    ]
+};
+
+/// Gives a packet socket that is not bound yet the filter for tunnels, then binds it to all that comes by
+/// the interface: bound to less, it would not see what is dropped before the stack.
+///
+/// # Errors
+/// As the kernel says.
+pub fn take_tunnels_from(fd: &impl AsFd, interface: u32) -> io::Result<()> {
+    let mut filter = FILTER;
+    let program = libc::sock_fprog { len: filter.len() as libc::c_ushort, filter: filter.as_mut_ptr() };
+    let length = size_of_val(&program) as libc::socklen_t;
+    let raw = fd.as_fd().as_raw_fd();
+    // SAFETY: the option takes a program of the length that it says; the kernel copies it during the call.
+    let result = unsafe {
+        libc::setsockopt(raw, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, (&raw const program).cast(), length)
+    };
+    Errno::result(result)?;
+    enable(fd, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING)?;
+    let name = link_name(interface, libc::ETH_P_ALL as u16, None);
+    let length = size_of_val(&name) as libc::socklen_t;
+    // SAFETY: the address lives across the call, which only reads it.
+    let result = unsafe { libc::bind(raw, (&raw const name).cast(), length) };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+/// The address of packets on an interface: their EtherType, and who they go to.
+pub fn link_name(interface: u32, ethertype: u16, mac: Option<[u8; 6]>) -> libc::sockaddr_ll {
+    let mut address = [0; 8];
+    if let Some(mac) = mac {
+        address[..6].copy_from_slice(&mac);
+    }
+    libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: ethertype.to_be(),
+        sll_ifindex: interface.cast_signed(),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: if mac.is_some() { 6 } else { 0 },
+        sll_addr: address,
+    }
 }

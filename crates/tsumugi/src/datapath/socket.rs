@@ -4,21 +4,16 @@
 use super::options;
 use crate::kernel::Namespace;
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
-    recvmsg, sendmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
-use tsumugi_core::tunnel::Fragment;
 
-/// Bytes that a burst may wait in before we come to read it.
-const RECEIVE_BUFFER: usize = 1 << 20;
-/// Room for the control messages of one packet: packet information and traffic class.
-pub const CONTROL_LEN: usize = 128;
+/// Bytes that a burst may wait in before we come to read it, or before the line has taken it.
+const RECEIVE_BUFFER: usize = 4 << 20;
+const SEND_BUFFER: usize = 4 << 20;
 
 /// What every packet of one family is sent by.
 ///
@@ -29,6 +24,7 @@ pub fn sender(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<Own
     if !ipv6 {
         options::leave_fragments(&socket)?;
     }
+    give_room(&socket);
     // It receives nothing: IPPROTO_RAW is for sending only.
     Ok(socket.into())
 }
@@ -72,6 +68,32 @@ pub fn datagrams(
     Ok(socket.into())
 }
 
+/// What packets are sent by past the stack: their next hop is for the sender to know.
+///
+/// # Errors
+/// EPERM without CAP_NET_RAW.
+pub fn packet_sender(underlay: &Namespace) -> io::Result<OwnedFd> {
+    let socket = packet(underlay)?;
+    give_room(&socket);
+    Ok(socket.into())
+}
+
+/// Where the packets of tunnels come in before the stack has seen them, in pieces.
+///
+/// # Errors
+/// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
+pub fn packet_receiver(underlay: &Namespace, interface: u32) -> io::Result<OwnedFd> {
+    let socket = packet(underlay)?;
+    enlarge(&socket);
+    options::take_tunnels_from(&socket, interface)?;
+    Ok(socket.into())
+}
+
+/// Without a protocol: it receives nothing until it is bound.
+fn packet(underlay: &Namespace) -> io::Result<Socket> {
+    underlay.run(|| Socket::new(Domain::PACKET, Type::DGRAM.nonblocking(), None))
+}
+
 /// The address that the line's packets to `destination` have as their source.
 ///
 /// # Errors
@@ -98,6 +120,13 @@ fn enlarge(socket: &Socket) {
     }
 }
 
+/// As [`enlarge`], for what waits to leave.
+fn give_room(socket: &Socket) {
+    if setsockopt(socket, sockopt::SndBufForce, &SEND_BUFFER).is_err() {
+        let _ = setsockopt(socket, sockopt::SndBuf, &SEND_BUFFER);
+    }
+}
+
 /// Asks for the destination and the traffic class with every packet.
 fn tell_where(socket: &Socket, ipv6: bool) -> io::Result<()> {
     if ipv6 {
@@ -108,84 +137,4 @@ fn tell_where(socket: &Socket, ipv6: bool) -> io::Result<()> {
         socket.set_recv_tos_v4(true)?;
     }
     Ok(())
-}
-
-/// Sends one outer packet by a [`sender`].
-///
-/// # Errors
-/// As the kernel says: EAGAIN when its queue is full, ENETUNREACH, EMSGSIZE, EPERM from a wall.
-pub fn send(sender: &OwnedFd, fragment: &Fragment<'_>, destination: IpAddr) -> nix::Result<()> {
-    let parts = [IoSlice::new(fragment.header()), IoSlice::new(fragment.payload)];
-    let fd = sender.as_raw_fd();
-    match destination {
-        IpAddr::V4(address) => {
-            let to = SockaddrIn::from(SocketAddrV4::new(address, 0));
-            sendmsg(fd, &parts, &[], MsgFlags::empty(), Some(&to))
-        }
-        IpAddr::V6(address) => {
-            let to = SockaddrIn6::from(SocketAddrV6::new(address, 0, 0, 0));
-            sendmsg(fd, &parts, &[], MsgFlags::empty(), Some(&to))
-        }
-    }
-    .map(drop)
-}
-
-/// What came in.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival {
-    /// Bytes in the buffer.
-    pub len: usize,
-    /// The port is zero for raw sockets.
-    pub source: SocketAddr,
-    /// `None` where the socket was not asked to tell: raw IPv4 has it in the header.
-    pub destination: Option<IpAddr>,
-    /// DSCP and ECN, where told.
-    pub traffic_class: u8,
-}
-
-/// Takes one packet. `None`: there is none now, or one that was cut or has no address.
-///
-/// # Errors
-/// As the kernel says; ENETDOWN while the line is down.
-pub fn receive(
-    socket: &OwnedFd,
-    buffer: &mut [u8],
-    control: &mut [u8; CONTROL_LEN],
-) -> nix::Result<Option<Arrival>> {
-    let mut parts = [IoSliceMut::new(buffer)];
-    let message = match recvmsg::<SockaddrStorage>(
-        socket.as_raw_fd(),
-        &mut parts,
-        Some(control),
-        MsgFlags::MSG_DONTWAIT,
-    ) {
-        Ok(message) => message,
-        Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Some(source) = message.address.as_ref().and_then(address_of) else { return Ok(None) };
-    let mut arrival = Arrival { len: message.bytes, source, destination: None, traffic_class: 0 };
-    for control in message.cmsgs().into_iter().flatten() {
-        match control {
-            ControlMessageOwned::Ipv4PacketInfo(info) => {
-                let address = Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr));
-                arrival.destination = Some(address.into());
-            }
-            ControlMessageOwned::Ipv6PacketInfo(info) => {
-                arrival.destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
-            }
-            ControlMessageOwned::Ipv4Tos(class) => arrival.traffic_class = class,
-            ControlMessageOwned::Ipv6TClass(class) => arrival.traffic_class = class as u8,
-            _ => {}
-        }
-    }
-    Ok(Some(arrival))
-}
-
-fn address_of(address: &SockaddrStorage) -> Option<SocketAddr> {
-    match address.family()? {
-        AddressFamily::Inet => address.as_sockaddr_in().map(|v4| SocketAddrV4::from(*v4).into()),
-        AddressFamily::Inet6 => address.as_sockaddr_in6().map(|v6| SocketAddrV6::from(*v6).into()),
-        _ => None,
-    }
 }

@@ -52,6 +52,7 @@ fn of_line(line: &Line) -> LineStatus {
     LineStatus {
         name: line.name.clone(),
         open: line.is_open(),
+        path: Some(line.path.clone()),
         trouble: line.trouble.get().cloned(),
         drops: counts(&line.drops),
     }

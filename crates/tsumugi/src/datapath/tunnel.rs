@@ -1,9 +1,10 @@
 //! One tunnel as it runs: its device in the fabric, its outer side, what it counted.
 
+use super::batch::Destination;
 use super::engine::{self, Sides};
 use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
-use crate::kernel::tun::{TunKind, attach};
+use crate::kernel::tun::{Offloads, TunKind, attach_offloading};
 use crate::kernel::wireguard::WireGuardPeerInfo;
 use crate::kernel::{LinkInfo, Netlink};
 use crate::observe::status::{Chosen, Traffic};
@@ -12,8 +13,9 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::ALIAS_TAG;
-use tsumugi_core::router_plan::{self, Encapsulation};
-use tsumugi_core::tunnel::{Counters, DropReason, Outer, Shim};
+use tsumugi_core::mtu::{Ip, Way, Wrapping};
+use tsumugi_core::router_plan::{self, Encapsulation, TunnelClamp};
+use tsumugi_core::tunnel::{Clamp, Counters, DropReason, Outer, Shim};
 use tsumugi_core::wire::ip::protocol;
 
 /// The kernel's words for the devices that this process makes in the fabric.
@@ -36,8 +38,16 @@ pub struct Tunnel {
     pub inside: Inside,
     /// The slot of the line in the datapath's table.
     pub line: usize,
+    /// Where packets go past the stack; `None`: through it, because it does not know yet itself.
+    pub next_hop: Option<Destination>,
     /// Attached; never with the kernel's own device.
     pub device: Option<OwnedFd>,
+    /// What the device does for us.
+    pub offloads: Offloads,
+    /// The MSS of TCP that fits one outer packet.
+    pub fits: Clamp,
+    /// What TCP is told to fit one outer packet; `None`: it does anyway.
+    pub clamp: Option<Clamp>,
     pub kernel_device_is_there: bool,
     /// The far end as the kernel's WireGuard knew it when it was last asked.
     pub kernel_peer: Option<WireGuardPeerInfo>,
@@ -59,13 +69,23 @@ impl Tunnel {
         inside: Inside,
         line: usize,
     ) -> Tunnel {
+        let way = Way {
+            wrapping: Wrapping::from(&plan.encapsulation),
+            outer: Ip::of_ipv6(plan.outer_ipv6),
+            path_mtu: plan.path_mtu.into(),
+            mtu: plan.mtu.into(),
+        };
         Tunnel {
+            fits: Clamp::fitting(&way),
+            clamp: (plan.clamp == TunnelClamp::Auto).then(|| Clamp::of(&way)).flatten(),
             plan,
             keys,
             chosen,
             inside,
             line,
+            next_hop: None,
             device: None,
+            offloads: Offloads { udp: false },
             kernel_device_is_there: false,
             kernel_peer: None,
             received: Traffic::default(),
@@ -95,6 +115,11 @@ impl Tunnel {
 
     pub fn carries_ethernet(&self) -> bool {
         matches!(self.inside, Inside::Shim(shim) if shim.carries_ethernet())
+    }
+
+    /// Whether the device takes several datagrams as one packet.
+    pub fn merges_udp(&self) -> bool {
+        self.offloads.udp
     }
 
     /// Our outer address and the far end's, as far as they are known.
@@ -144,8 +169,9 @@ impl Tunnel {
             return Ok(false);
         }
         let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
-        let device = attach(&sides.fabric, &self.plan.name, kind)?;
+        let (device, offloads) = attach_offloading(&sides.fabric, &self.plan.name, kind)?;
         set_up(&self.plan, &mut sides.fabric_netlink)?;
+        self.offloads = offloads;
         self.device = Some(device);
         Ok(true)
     }

@@ -1,6 +1,7 @@
 //! One WireGuard tunnel by the boringtun library: the protocol is its, the packets are ours.
 
-use super::socket::{self, Arrival};
+use super::batch::Arrival;
+use super::socket;
 use crate::kernel::Namespace;
 use crate::state::KeyBytes;
 use boringtun::noise::errors::WireGuardError;

@@ -19,6 +19,7 @@ pub mod namespace;
 pub mod neighbour;
 mod neighbour_table;
 pub mod netlink;
+pub mod next_hop;
 pub mod nft;
 pub mod observe;
 pub mod plane;

@@ -248,6 +248,14 @@ fn run(namespace: &Namespace, arguments: &[&str], input: &str) -> Result<String,
     }
 }
 
+/// Gives `nft` a text of somebody else's tables, as one transaction.
+///
+/// # Errors
+/// Those of running `nft`.
+pub fn apply_text(namespace: &Namespace, text: &str) -> Result<(), NftError> {
+    run(namespace, &["-f", "-"], text).map(drop)
+}
+
 fn execute(arguments: &[&str], input: &str) -> io::Result<Output> {
     // Debian keeps it where an ordinary user's PATH does not look.
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";

@@ -11,7 +11,7 @@
 //! two LANs; no router sees more of either than a real one would.
 
 use super::Lab;
-use super::wire::{Tap, Wire};
+use super::wire::Wire;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 use tsumugi_core::id::{IfName, Prefix, Vni};
@@ -156,12 +156,5 @@ impl Lan {
 
     pub fn has_vlans(&self) -> bool {
         self.ends.iter().any(|end| matches!(end.by, LanBy::Vlan { .. }))
-    }
-}
-
-impl LanEnd {
-    /// The cable of the LAN as somebody who stands on the LAN's side sees it.
-    pub fn tap(&self, segment: &Segment) -> Tap {
-        Tap { machine: segment.machine.clone(), interface: self.plug.clone() }
     }
 }

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
-use tsumugi_core::router_plan::{Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel};
+use tsumugi_core::router_plan::{
+    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+};
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{Limits, Outer, Reassembly};
 use tsumugi_core::wire::ipv4;
@@ -53,6 +55,8 @@ pub fn tunnel(name: &str, encapsulation: Encapsulation, outside: Outside, path_m
         outer_ipv6: outside == Outside::V6,
         path_mtu,
         mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, 1])),
+        clamp: TunnelClamp::Auto,
+        accept_reversed: false,
     }
 }
 
@@ -324,17 +328,40 @@ impl Bench {
     pub fn forge(&self, source: &str, protocol: u8, payload: &[u8]) {
         let outer =
             Outer::new(source.parse().unwrap(), "192.0.2.1".parse().unwrap(), protocol, 1500).unwrap();
+        let packets: Vec<Vec<u8>> = outer
+            .fragments(payload, 1)
+            .unwrap()
+            .map(|fragment| [fragment.header(), fragment.payload].concat())
+            .collect();
+        self.forge_packets(&packets);
+    }
+
+    /// Sends IPv4 packets as they are to alpha from beta's place.
+    pub fn forge_packets(&self, packets: &[Vec<u8>]) {
         let send = || {
             let flags = SockFlag::SOCK_CLOEXEC;
             let socket = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)?;
             let to = nix::sys::socket::SockaddrIn::new(192, 0, 2, 1, 0);
-            for fragment in outer.fragments(payload, 1).unwrap() {
-                let packet = [fragment.header(), fragment.payload].concat();
-                nix::sys::socket::sendto(socket.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
+            for packet in packets {
+                nix::sys::socket::sendto(socket.as_raw_fd(), packet, &to, MsgFlags::empty())?;
             }
             Ok(())
         };
         self.machines[1].enter("underlay", send).unwrap();
+    }
+
+    /// Waits until alpha's first tunnel has received nothing for a second: IPv6 says a few things of its
+    /// own when an interface comes up.
+    pub fn quiet(&self) {
+        let received = || self.status(0)["tunnels"][0]["received"]["packets"].as_u64();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut last = (received(), Instant::now());
+        while last.1.elapsed() < Duration::from_secs(1) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+            if received() != last.0 {
+                last = (received(), Instant::now());
+            }
+        }
     }
 
     /// The status document of one machine's process.

@@ -10,6 +10,8 @@
 //! Needs root and iproute2, ping: without them the tests say so and are counted as ignored.
 
 mod bench;
+mod bulk;
+mod paths;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use libtest_mimic::{Arguments, Trial};
@@ -137,6 +139,7 @@ fn wrong_sources_keys_and_garbage_are_counted() {
     let plan = tunnel("gre-x", Encapsulation::Gre { key: Some(7) }, Outside::V4, 1500, 2400);
     bench.start(&plan);
     bench.reachable(Duration::from_secs(10));
+    bench.quiet();
     let before = bench.status(0)["tunnels"][0]["received"]["packets"].as_u64();
     let inner = bench.inner_packet();
     let keyed = |key: u8| [&[0x20, 0, 8, 0, 0, 0, 0, key][..], &inner].concat();
@@ -365,6 +368,14 @@ fn main() -> ExitCode {
         trial("the_underlay_is_made_as_planned", the_underlay_is_made_as_planned),
         trial("engines_are_told_with_their_reason", engines_are_told_with_their_reason),
         trial("engines_may_change", engines_may_change),
+        trial("bulk_passes_every_kind_of_tunnel_unharmed", bulk::bulk_passes_every_kind_of_tunnel_unharmed),
+        trial("tcp_is_told_to_fit_one_packet", bulk::tcp_is_told_to_fit_one_packet),
+        trial("etherip_is_strict", bulk::etherip_is_strict),
+        trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
+        trial("a_next_hop_may_change", paths::a_next_hop_may_change),
+        trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
+        trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
+        trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -1,10 +1,12 @@
 //! A proof that cannot fail is a defect: one thing of a running network is broken, and the proof that
 //! watches it fails for the right reason, and no other does.
 //!
-//! The network is `files/breakable.toml`; it stands once for all tests, which take turns. A test breaks
-//! it from outside (a command in a machine's namespace, another plan for a process) and undoes it.
+//! The network is `files/breakable.toml`, for segments `files/stretched.toml`; each stands once for all
+//! of its tests, which take turns. A test breaks it from outside (a command in a machine's namespace,
+//! another plan for a process) and undoes it.
 
 mod lab;
+mod segments;
 
 use lab::{Lab, missing};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -13,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tsumugi_core::bgp::config::{Relation, Role, Timers};
 use tsumugi_core::desired::{Hook, Verdict};
 use tsumugi_core::id::Asn;
+use tsumugi_core::router_plan::TunnelClamp;
 
 /// All that does not break the network itself for a while, and what does.
 const QUICK: &[&str] = &[
@@ -57,7 +60,11 @@ const TESTS: &[(&str, Test)] = &[
     ("session_with_a_wrong_number", session_with_a_wrong_number),
     ("slow_to_notice", slow_to_notice),
     ("cut_that_leaks", cut_that_leaks),
+    ("bad_route_taken", bad_route_taken),
 ];
+
+const BREAKABLE: &str = "files/breakable.toml";
+const STRETCHED: &str = "files/stretched.toml";
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -66,20 +73,25 @@ fn main() -> ExitCode {
     if let Some(missing) = &missing {
         eprintln!("skipped: proofs on a broken network: {missing}");
     }
-    // Raised by the first test that runs, ended with this function.
-    let shared: Arc<Mutex<Option<Lab>>> = Arc::default();
-    let trials = TESTS
-        .iter()
-        .map(|(name, test)| {
+    // Raised by the first test that wants it, ended by one that wants another, or with this function.
+    let shared: Arc<Mutex<Option<(&str, Lab)>>> = Arc::default();
+    let of = |file: &'static str, tests: &'static [(&'static str, Test)]| {
+        tests.iter().map(move |(name, test)| (file, *name, *test))
+    };
+    let trials = of(BREAKABLE, TESTS)
+        .chain(of(STRETCHED, segments::TESTS))
+        .map(|(file, name, test)| {
             let shared = Arc::clone(&shared);
             let run = move || {
-                let mut lab = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                if lab.is_none() {
-                    *lab = Some(Lab::up("files/breakable.toml")?);
+                let mut standing = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if standing.as_ref().is_none_or(|(other, _)| *other != file) {
+                    // The one before ends first: they would share a name.
+                    drop(standing.take());
+                    *standing = Some((file, Lab::up(file)?));
                 }
-                lab.as_ref().map_or(Ok(()), test)
+                standing.as_ref().map_or(Ok(()), |(_, lab)| test(lab))
             };
-            Trial::test(*name, run).with_ignored_flag(missing.is_some())
+            Trial::test(name, run).with_ignored_flag(missing.is_some())
         })
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -140,6 +152,9 @@ fn no_clamp(lab: &Lab) -> Result<(), Failed> {
     let unclamp = |plan: &mut tsumugi_core::router_plan::RouterPlan| {
         for wall in &mut plan.fabric.walls {
             wall.rules.retain(|rule| !matches!(rule.verdict, Verdict::ClampMss { .. }));
+        }
+        for tunnel in &mut plan.tunnels {
+            tunnel.clamp = TunnelClamp::Off;
         }
     };
     let _undo = (lab.replan("ra", unclamp)?, lab.replan("rb", unclamp)?);
@@ -306,4 +321,15 @@ fn cut_that_leaks(lab: &Lab) -> Result<(), Failed> {
     let found = found?;
     found.only_fails(&["cut"])?;
     found.says("cut", "ra-rb", "outer packets passed although the link is cut")
+}
+
+/// A border's kernel follows a route that is to be refused.
+fn bad_route_taken(lab: &Lab) -> Result<(), Failed> {
+    let route = ["45.16.2.0/25", "via", "203.0.113.1"];
+    lab.exec("ra", &[&["ip", "route", "add"][..], &route].concat())?;
+    let found = lab.prove(QUICK);
+    lab.exec("ra", &[&["ip", "route", "del"][..], &route].concat())?;
+    let found = found?;
+    found.only_fails(&["outside"])?;
+    found.says("outside", "up → ra, bad", "packets came although it is to be refused: 45.16.2.0/25")
 }

@@ -70,6 +70,21 @@ fn a_router_that_dies_is_replaced() {
     assert!(net.is_open(B));
 }
 
+/// Nobody on a LAN without probes knows what a port does whose process is dead: it may forward for a
+/// second more.
+#[test]
+fn where_a_lan_swallows_probes_the_dead_ones_port_is_given_time() {
+    let mut net = Net::new(vec![vec![shared(1, 0)], vec![shared(1, 1)], vec![port(1)]]);
+    (0..3).for_each(|at| net.start(at));
+    net.run(4000);
+    assert!(net.is_open(A) && !net.is_open(B));
+    net.lose_sessions(0);
+    net.run(50 + 1000);
+    assert!(!net.is_open(B));
+    net.run(1000);
+    assert!(net.is_open(B));
+}
+
 /// Its sessions are gone, its port is not: the one that others still hear forwards.
 #[test]
 fn a_router_that_is_cut_off_leaves_the_lan_to_the_other() {

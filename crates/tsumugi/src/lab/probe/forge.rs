@@ -196,7 +196,7 @@ fn in_etherip(inner: &[u8]) -> Vec<u8> {
         ethertype: ethertype_of(inner),
     };
     let mut bytes = vec![0; etherip::HEADER_LEN + frame.buffer_len()];
-    etherip::Repr.emit(&mut bytes);
+    etherip::Repr::default().emit(&mut bytes);
     frame.emit(&mut bytes[etherip::HEADER_LEN..]);
     bytes.extend_from_slice(inner);
     bytes

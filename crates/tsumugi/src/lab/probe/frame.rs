@@ -4,6 +4,7 @@
 use super::echo::MARK;
 use std::net::{IpAddr, Ipv4Addr};
 use tsumugi_core::id::Mac;
+use tsumugi_core::wire::arp::{self, Operation};
 use tsumugi_core::wire::checksum::Checksum;
 use tsumugi_core::wire::ethernet::{self, ethertype};
 use tsumugi_core::wire::ip::protocol;
@@ -56,17 +57,7 @@ pub fn number_of(frame: &[u8]) -> Option<u32> {
 /// neighbour advertisement that overrides (RFC 4861 7.2.6).
 pub fn announcement(mac: Mac, address: IpAddr) -> Vec<u8> {
     match address {
-        IpAddr::V4(v4) => {
-            let mut frame = header(Mac([0xff; 6]), mac, ethertype::ARP);
-            // Ethernet, IPv4, their lengths, a request (RFC 826).
-            frame.extend([0, 1, 0x08, 0, 6, 4, 0, 1]);
-            frame.extend(mac.0);
-            frame.extend(v4.octets());
-            frame.extend([0; 6]);
-            frame.extend(v4.octets());
-            frame.resize(SHORTEST, 0);
-            frame
-        }
+        IpAddr::V4(v4) => arp_frame(mac, v4, v4),
         IpAddr::V6(v6) => {
             let all_nodes = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
             // Type 136, code, checksum; override; the target; option 2: the target's MAC.
@@ -98,6 +89,27 @@ pub fn announcement(mac: Mac, address: IpAddr) -> Vec<u8> {
             frame
         }
     }
+}
+
+/// Asks everybody on the link who has an IPv4 address (RFC 826).
+pub fn arp_question(mac: Mac, own: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
+    arp_frame(mac, own, wanted)
+}
+
+fn arp_frame(sender_mac: Mac, sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
+    let mut frame = header(Mac([0xff; 6]), sender_mac, ethertype::ARP);
+    let repr =
+        arp::Repr { operation: Operation::Request, sender_mac, sender, target_mac: Mac([0; 6]), target };
+    let start = frame.len();
+    frame.resize(SHORTEST, 0);
+    repr.emit(&mut frame[start..]);
+    frame
+}
+
+/// What an ARP frame says; `None` for any other.
+pub fn read_arp(frame: &[u8]) -> Option<arp::Repr> {
+    let frame = ethernet::Frame::new_checked(frame).ok()?;
+    (frame.ethertype() == ethertype::ARP).then(|| arp::Repr::parse(frame.payload()).ok()).flatten()
 }
 
 /// UDP over IPv4 from nobody yet to everybody on the link.

@@ -88,18 +88,42 @@ fn judge_out(
 ) -> Result<Vec<String>, Finding> {
     let outside = if trace.arrived { 2 } else { 0 };
     let mut hops = trace.hops[..trace.hops.len().saturating_sub(outside)].to_vec();
-    // To its hosts the gateway is known by the segment's address.
-    if let Some(Some(first)) = hops.first_mut()
-        && guest.gateways.iter().any(|gateway| gateway.addr() == *first)
-    {
-        let loopbacks = context.loopbacks(context.machine(&guest.router)?);
-        let own = loopbacks.into_iter().find(|loopback| loopback.is_ipv6() == first.is_ipv6());
-        *first = own.unwrap_or(*first);
-    }
+    name_gateways(context, graph, guest, &peer.router, &mut hops)?;
     let mut way = judge(context, graph, None, &hops, trace.arrived)?;
     let ends = [way.first(), way.last()] == [Some(&guest.router), Some(&peer.router)];
     way.extend([peer.machine.clone(), peer.host.clone()]);
     if ends { Ok(way) } else { Err(Finding::NotArrived { way }) }
+}
+
+/// To its hosts every router that carries the segment is known by the gateway's address: the first hop
+/// is the guest's own router (which another proof shows by captures), a later one whichever of them is
+/// joined to the hop before, the `border` that leads out if it may be. Each is given its loopback.
+fn name_gateways(
+    context: &Context,
+    graph: &Graph,
+    guest: &Guest,
+    border: &str,
+    hops: &mut [Option<IpAddr>],
+) -> Result<(), Finding> {
+    let mut before: Option<&str> = None;
+    for hop in hops.iter_mut().flatten() {
+        if guest.gateways.iter().any(|gateway| gateway.addr() == *hop) {
+            let carriers = context.lab.segment(&guest.segment).into_iter().flat_map(|it| &it.carriers);
+            let next = carriers.map(|carrier| carrier.router.as_str());
+            let router = match before {
+                None => Some(guest.router.as_str()),
+                Some(before) => {
+                    let joined = next.filter(|router| graph.joins(before, router));
+                    joined.min_by_key(|router| *router != border)
+                }
+            };
+            let Some(router) = router else { continue };
+            let loopbacks = context.loopbacks(context.machine(router)?);
+            *hop = loopbacks.into_iter().find(|own| own.is_ipv6() == hop.is_ipv6()).unwrap_or(*hop);
+        }
+        before = context.router_of(*hop).map(|router| router.name.as_str());
+    }
+    Ok(())
 }
 
 /// Each hop answers, with a loopback, and is joined by a link to the one before it (the first to

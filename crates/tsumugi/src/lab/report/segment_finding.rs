@@ -64,6 +64,12 @@ pub enum SegmentFinding {
     },
     /// They arrived: from where and at whom.
     CameTo(Vec<String>),
+    /// Who asks for the gateway gets one answer, and nobody else hears the question.
+    OneGateway,
+    /// It gets none, or several.
+    Gateways {
+        count: usize,
+    },
     /// What is denied was dropped and counted, and what is not passed.
     Denied {
         denied: &'static str,
@@ -143,10 +149,11 @@ pub enum SegmentFinding {
         router: String,
         after: Duration,
     },
-    /// A new host was given addresses and reached the outside.
+    /// A new host was given addresses and reached this host outside, if the file has any outside.
     Newcomer {
         addresses: Vec<String>,
         after: Duration,
+        outside: Option<String>,
     },
     /// It was not given one.
     NotGiven {

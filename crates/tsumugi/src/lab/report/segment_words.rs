@@ -35,6 +35,8 @@ impl SegmentFinding {
             | SegmentFinding::Missed { .. } => self.flood(),
             SegmentFinding::Apart { .. }
             | SegmentFinding::CameTo(_)
+            | SegmentFinding::OneGateway
+            | SegmentFinding::Gateways { .. }
             | SegmentFinding::Denied { .. }
             | SegmentFinding::AllowedLost { .. } => self.isolation(),
             SegmentFinding::Moved { .. }
@@ -119,6 +121,13 @@ impl SegmentFinding {
             SegmentFinding::CameTo(whom) => {
                 let list = list(whom);
                 [format!("came to where it may not: {list}"), format!("届いてはならない所に到達: {list}")]
+            }
+            SegmentFinding::OneGateway => [
+                "one answers for it, and no other LAN hears the question".into(),
+                "応答は一つ、問い合わせは他の LAN に届かない".into(),
+            ],
+            SegmentFinding::Gateways { count } => {
+                [format!("{count} answers instead of 1"), format!("応答が 1 ではなく {count}")]
             }
             SegmentFinding::Denied { denied, passed } => [
                 format!("{denied} dropped and counted, {passed} passes"),
@@ -226,12 +235,16 @@ impl SegmentFinding {
                     format!("{router} の復帰から {after} 後も経由しません"),
                 ]
             }
-            SegmentFinding::Newcomer { addresses, after } => {
+            SegmentFinding::Newcomer { addresses, after, outside } => {
                 let (after, list) = (seconds(*after), list(addresses));
-                [
-                    format!("was given {list} after {after} and reaches the outside"),
-                    format!("{after} で {list} を取得し外部に到達"),
-                ]
+                let [en, ja] = match outside {
+                    Some(host) => [format!(" and reaches {host}"), format!("、{host} に到達")],
+                    None => [
+                        "; the file has no outside to reach".to_owned(),
+                        "(ファイルに外部がなく、到達は未確認)".to_owned(),
+                    ],
+                };
+                [format!("was given {list} after {after}{en}"), format!("{after} で {list} を取得{ja}")]
             }
             SegmentFinding::NotGiven { what, after } => {
                 let after = seconds(*after);

@@ -83,6 +83,10 @@ fn of_line(page: &mut String, of: &LineStatus, lang: Lang) {
         (None, false) => lang.pick("not usable yet", "まだ使えません").to_owned(),
     };
     line(page, 2, &format!("{}  {state}", pad(of.name.as_str(), 15)));
+    let path = of.path.as_ref().map(|path| words::line_path(path, lang)).unwrap_or_default();
+    if of.open && !path.is_empty() {
+        line(page, 3, &path);
+    }
     drops(&of.drops, lang).print(page, 3, lang);
 }
 

@@ -73,9 +73,9 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub fn count(&mut self, bytes: usize) {
-        self.packets += 1;
-        self.bytes += bytes as u64;
+    pub fn add(&mut self, more: Traffic) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
     }
 }
 
@@ -128,10 +128,39 @@ pub struct UnderlayStatus {
     pub failing: Vec<String>,
 }
 
+/// How the packets of a line's tunnels meet the underlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "path")]
+pub enum LinePath {
+    /// Past the kernel's stack, by packet sockets: cut and put together by us.
+    Packet,
+    /// Through the stack, by raw sockets.
+    Raw(WhyRaw),
+}
+
+/// Why the stack is not passed by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum WhyRaw {
+    /// It is not open yet, or no tunnel of ours needs it.
+    NotNeeded,
+    /// The line is no Ethernet.
+    NotEthernet,
+    /// A tunnel of the kernel's has the same protocol between the same ends.
+    SharedWithKernel,
+    /// The stack cannot be kept from taking the packets as well.
+    StackTakesThem { error: String },
+    /// The system refused a packet socket.
+    System { error: String },
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineStatus {
     pub name: IfName,
     pub open: bool,
+    /// `None` of an older process.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub path: Option<LinePath>,
     pub trouble: Option<Missing>,
     /// What came by this line and belongs to no tunnel, by the name of the reason's counter.
     pub drops: BTreeMap<String, u64>,

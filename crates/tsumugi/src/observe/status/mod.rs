@@ -9,8 +9,8 @@ mod router;
 mod segments;
 
 pub use datapath::{
-    Chosen, DatapathStatus, LineStatus, Missing, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
-    WhyUserspace,
+    Chosen, DatapathStatus, LinePath, LineStatus, Missing, Traffic, TunnelState, TunnelStatus,
+    UnderlayStatus, WhyRaw, WhyUserspace,
 };
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,

@@ -54,6 +54,10 @@ pub fn wall_drop(reason: WallDrop, lang: Lang) -> &'static str {
             "a gateway's own frame, between gateways that share an address",
             "同じアドレスを持つゲートウェイ同士の間の、ゲートウェイ自身のフレーム",
         ),
+        WallDrop::FalseGateway => lang.pick(
+            "from a host that plays the gateway, a router or a DHCP server",
+            "ゲートウェイ、ルーター、DHCPサーバーになりすましたホストのフレーム",
+        ),
     }
 }
 
@@ -70,6 +74,19 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
             "from a far end, with a key or of a kind that no tunnel with it has",
             "相手からの、どのトンネルにも合わないキーや種類のもの",
         ),
+        TunnelDrop::EtherIpVersion => {
+            lang.pick("EtherIP of a version other than 3", "バージョンが3ではないEtherIP")
+        }
+        TunnelDrop::EtherIpReserved => {
+            lang.pick("EtherIP with reserved bits that are not zero", "予約ビットが0ではないEtherIP")
+        }
+        TunnelDrop::EtherIpReversed => lang.pick(
+            "EtherIP as old BSDs sent it (0x03), which this tunnel does not accept",
+            "古いBSDの形のEtherIP（0x03）で、このトンネルでは受け付けないもの",
+        ),
+        TunnelDrop::ShortFrame => {
+            lang.pick("an Ethernet frame shorter than its header", "ヘッダーより短いイーサネットフレーム")
+        }
         TunnelDrop::WrongInner => {
             lang.pick("carries what this tunnel does not carry", "中身がこのトンネルで運ぶものではないもの")
         }
@@ -112,8 +129,15 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
             "fragments that overlap or contradict each other (RFC 5722)",
             "重なり合うか食い違うフラグメント (RFC 5722)",
         ),
+        TunnelDrop::DuplicateFragment => {
+            lang.pick("a fragment that had come before", "すでに届いているフラグメント")
+        }
         TunnelDrop::FragmentsMissing => lang
             .pick("the other fragments did not come in time", "残りのフラグメントが時間内に届かなかったもの"),
+        TunnelDrop::BadOffload => lang.pick(
+            "the kernel left a packet unfinished in a way that is not understood",
+            "カーネルが渡した未完成のパケットで、仕上げ方が分からないもの",
+        ),
         TunnelDrop::ReassemblyFull => lang
             .pick("too many packets were under way in fragments", "組み立て中のフラグメントが多すぎたもの"),
     }

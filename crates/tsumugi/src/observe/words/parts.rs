@@ -1,6 +1,8 @@
 //! Words for the state of what a process keeps: its plan, tunnels, lines.
 
-use crate::observe::status::{Chosen, ManagementTrouble, Missing, TunnelState, WhyUserspace};
+use crate::observe::status::{
+    Chosen, LinePath, ManagementTrouble, Missing, TunnelState, WhyRaw, WhyUserspace,
+};
 use crate::state::PlanRefused;
 use tsumugi_plan::explain::Lang;
 
@@ -47,6 +49,25 @@ pub fn engine(chosen: &Chosen, lang: Lang) -> String {
         }
     };
     lang.pick(format!("in userspace ({why})"), format!("ユーザー空間で転送 ({why})"))
+}
+
+/// How a line's packets meet the underlay, and why not the faster way.
+pub fn line_path(path: &LinePath, lang: Lang) -> String {
+    let why = match path {
+        LinePath::Packet => {
+            return lang.pick("packets pass the stack by", "パケットはカーネルのスタックを通らない").into();
+        }
+        LinePath::Raw(WhyRaw::NotNeeded) => return String::new(),
+        LinePath::Raw(WhyRaw::NotEthernet) => lang.pick("no Ethernet", "イーサネットではない").into(),
+        LinePath::Raw(WhyRaw::SharedWithKernel) => {
+            lang.pick("a tunnel of the kernel's shares its ends", "カーネルのトンネルと両端が同じ").into()
+        }
+        LinePath::Raw(WhyRaw::StackTakesThem { error } | WhyRaw::System { error }) => error.clone(),
+    };
+    lang.pick(
+        format!("packets go through the stack ({why})"),
+        format!("パケットはカーネルのスタックを通る ({why})"),
+    )
 }
 
 /// Whether a tunnel carries packets, or what it waits for.

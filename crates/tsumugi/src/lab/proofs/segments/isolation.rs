@@ -3,16 +3,18 @@
 use super::{ETH0, frames_at, hosts_of, mac_of, of_family};
 use crate::kernel::nft;
 use crate::lab::capture::{PacketSocket, Piece, Recorder};
+use crate::lab::probe::echo::MARK;
 use crate::lab::probe::forge::{Content, Forger, packet};
-use crate::lab::probe::frame::{Whom, marked, number_of};
+use crate::lab::probe::frame::{Whom, arp_question, marked, number_of, read_arp, udp_to_everybody};
 use crate::lab::proofs::Context;
 use crate::lab::report::{Finding, ProofId, Row, SegmentFinding, Verdict};
 use crate::lab::{Guest, MachineRole, Segment};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::{DropReason, Hook, Verdict as WallVerdict};
 use tsumugi_core::id::{Plane, Prefix};
+use tsumugi_core::wire::arp::Operation;
 
 /// How long what should not arrive is waited for.
 const QUIET: Duration = Duration::from_millis(300);
@@ -20,6 +22,8 @@ const QUIET: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(3);
 const PACE: Duration = Duration::from_millis(50);
 const MAIL: u16 = 25;
+const DHCP_CLIENT: u16 = 68;
+const DHCP_SERVER: u16 = 67;
 const WEB: u16 = 80;
 
 pub fn prove(context: &Context) -> Vec<Row> {
@@ -33,6 +37,9 @@ pub fn prove(context: &Context) -> Vec<Row> {
             }
         }
         for guest in hosts_of(context, segment) {
+            if let Some(verdict) = gateway_stays(context, segment, guest) {
+                rows.push(row(format!("{}: its gateway", guest.machine), verdict));
+            }
             if denies(context, guest, DropReason::MailFromSegment) {
                 rows.push(row(format!("{}: mail", guest.machine), mail(context, guest)));
             }
@@ -86,6 +93,60 @@ fn frames(context: &Context, segment: &Segment) -> Verdict {
         Ok(SegmentFinding::Apart { frames: sent as usize, places: names.len() }.into())
     } else {
         Err(SegmentFinding::CameTo(came).into())
+    }
+}
+
+/// The guest asks who the gateway is: one router answers, once, and no host of another LAN hears the
+/// question, nor what the guest says to a DHCP server. `None` where there is no gateway to ask for.
+fn gateway_stays(context: &Context, segment: &Segment, guest: &Guest) -> Option<Verdict> {
+    let gateway = segment.gateways.iter().find_map(|gateway| match gateway.addr() {
+        IpAddr::V4(v4) => Some(v4),
+        IpAddr::V6(_) => None,
+    })?;
+    let Some(IpAddr::V4(own)) = of_family(guest, false) else { return None };
+    Some(ask_for_gateway(context, segment, guest, own, gateway))
+}
+
+fn ask_for_gateway(
+    context: &Context,
+    segment: &Segment,
+    guest: &Guest,
+    own: Ipv4Addr,
+    gateway: Ipv4Addr,
+) -> Verdict {
+    let others = hosts_of(context, segment).into_iter().filter(|other| other.machine != guest.machine);
+    let places: Vec<&Guest> = std::iter::once(guest).chain(others).collect();
+    let open = |place: &&Guest| frames_at(context, &place.machine);
+    let recorder = Recorder::start(places.iter().map(open).collect::<io::Result<_>>()?);
+    let (mac, socket) = (mac_of(context, &guest.machine)?, frames_at(context, &guest.machine)?);
+    socket.send(&arp_question(mac, own, gateway))?;
+    // Such as it is no server answers it; but it is for the nearest one alone.
+    let cry = [&MARK[..], &rand::random::<[u8; 8]>()].concat();
+    socket.send(&udp_to_everybody(mac, DHCP_CLIENT, DHCP_SERVER, &cry))?;
+    std::thread::sleep(QUIET);
+    let seen = recorder.finish()?;
+    let arps = || {
+        let came = seen.iter().filter(|seen| !seen.leaving);
+        came.filter_map(|seen| Some((seen.place, read_arp(&seen.bytes)?)))
+    };
+    let mut heard: Vec<String> = arps()
+        .filter(|(place, arp)| *place != 0 && arp.sender == own && arp.target == gateway)
+        .filter_map(|(place, _)| places.get(place).map(|place| place.machine.clone()))
+        .collect();
+    let cried = |bytes: &[u8]| bytes.windows(cry.len()).any(|window| window == cry);
+    let elsewhere = seen.iter().filter(|seen| seen.place != 0 && !seen.leaving && cried(&seen.bytes));
+    heard.extend(elsewhere.filter_map(|seen| Some(places.get(seen.place)?.machine.clone())));
+    heard.sort();
+    heard.dedup();
+    if !heard.is_empty() {
+        return Err(SegmentFinding::CameTo(heard).into());
+    }
+    let answers = arps().filter(|(place, arp)| {
+        *place == 0 && arp.operation == Operation::Reply && arp.sender == gateway && arp.target == own
+    });
+    match answers.count() {
+        1 => Ok(SegmentFinding::OneGateway.into()),
+        count => Err(SegmentFinding::Gateways { count }.into()),
     }
 }
 

@@ -133,7 +133,14 @@ impl<'a> Journey<'a> {
                     stale.push(format!("{}: {entry}", carrier.router));
                 }
             }
-            for place in said(context, self.segment, carrier, mac)? {
+            let places = match said(context, self.segment, carrier, mac) {
+                Ok(places) => places,
+                Err(error) => {
+                    stale.push(error.to_string());
+                    continue;
+                }
+            };
+            for place in places {
                 let right = match (&place, here, there.and_then(|it| it.stretch.as_ref())) {
                     (MacPlace::Port { link }, Some(port), _) => link == port,
                     (MacPlace::Vtep { address, .. }, None, Some((_, vtep))) => address == vtep,

@@ -1,0 +1,80 @@
+//! The plan of one end of a single tunnel, for `bench/datapath`: nothing but the tunnel is in it.
+//!
+//! `tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|off 1|2`
+
+use std::env;
+use std::net::IpAddr;
+use tsumugi_core::desired::Desired;
+use tsumugi_core::evpn::config::EvpnConfig;
+use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
+use tsumugi_core::router_plan::{
+    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let [by, family, path_mtu, mtu, clamp, end] = words.as_slice() else {
+        return Err("tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|off 1|2".into());
+    };
+    let (near, far) = if end == "1" { (1, 2) } else { (2, 1) };
+    let outer_ipv6 = family == "6";
+    let address = |id: u32| -> Result<IpAddr, _> {
+        if outer_ipv6 { format!("2001:db8:101::{id}").parse() } else { format!("192.0.2.{id}").parse() }
+    };
+    let key = |id: u32| KeyName(format!("link.machine{id}.bench"));
+    let encapsulation = match by.as_str() {
+        "etherip" => Encapsulation::EtherIp,
+        "gre" => Encapsulation::Gre { key: None },
+        "gretap" => Encapsulation::Gretap { key: None },
+        "wireguard" => Encapsulation::WireGuard {
+            local_key: key(near),
+            remote_key: key(far),
+            local_port: 20_000,
+            remote_port: 20_000,
+        },
+        other => return Err(format!("unknown kind: {other}").into()),
+    };
+    let ethernet = matches!(encapsulation, Encapsulation::EtherIp | Encapsulation::Gretap { .. });
+    let tunnel = Tunnel {
+        name: IfName::new("bench0")?,
+        alias: "bench".into(),
+        encapsulation,
+        engine: Engine::Userspace,
+        mtu: mtu.parse()?,
+        uplink: IfName::new("eth1")?,
+        local: Some(address(near)?),
+        remote: Some(address(far)?),
+        outer_ipv6,
+        path_mtu: path_mtu.parse()?,
+        mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, near as u8])),
+        clamp: if clamp == "off" { TunnelClamp::Off } else { TunnelClamp::Auto },
+        accept_reversed: false,
+    };
+    let overlay = Overlay {
+        device: IfName::new("mgmt")?,
+        alias: String::new(),
+        mtu: 1280,
+        space: "fd63:806::/48".parse()?,
+        lines: Vec::new(),
+        neighbours: Vec::new(),
+    };
+    let mut plan = RouterPlan {
+        schema: SCHEMA,
+        generation: 0,
+        hash: String::new(),
+        network: "bench".into(),
+        public_asn: Asn(64512),
+        name: format!("machine{near}"),
+        id: near,
+        site: "bench".into(),
+        management: ManagementPlan { desired: Desired::default(), overlay },
+        underlay: Desired::default(),
+        fabric: Desired::default(),
+        tunnels: vec![tunnel],
+        speaker: None,
+        evpn: EvpnConfig::default(),
+    };
+    tsumugi_plan::hash::seal(&mut plan);
+    println!("{}", serde_json::to_string(&plan)?);
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Real TCP and UDP through the tunnels, as fast as they go: what the devices hand over in one piece
+//! is cut, what comes is merged, and every byte is as it was.
+
+use crate::bench::{Bench, Outside, key_name, tunnel};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+use tsumugi_core::router_plan::{Encapsulation, Tunnel, TunnelClamp};
+
+/// Bytes of one stream: many of what a device hands over at once.
+const STREAM: usize = 2_000_000;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The byte of a stream at a place.
+fn pattern(at: usize) -> u8 {
+    (at ^ (at >> 8) ^ (at >> 16)) as u8
+}
+
+/// Where the loopback of machine `id` is.
+fn host(ipv6: bool, id: u32) -> String {
+    if ipv6 { format!("[2001:db8:f::{id}]") } else { format!("198.18.0.{id}") }
+}
+
+/// Sends a stream from one machine to the other and returns the MSS that the sender saw.
+pub fn stream(bench: &Bench, ipv6: bool, from: usize) -> u32 {
+    let to = 1 - from;
+    let name = host(ipv6, to as u32 + 1);
+    let listener = bench.machines[to].in_plane("fabric", || TcpListener::bind(format!("{name}:0")).unwrap());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::scope(|scope| {
+        let receiver = scope.spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut buffer = vec![0; 1 << 16];
+            let mut at = 0;
+            while at < STREAM {
+                let len = stream.read(&mut buffer).unwrap();
+                assert!(len > 0, "the stream ended after {at} bytes");
+                assert!(buffer[..len].iter().enumerate().all(|(i, byte)| *byte == pattern(at + i)));
+                at += len;
+            }
+            // The sender closes last: it has asked for the MSS then.
+            stream.write_all(b".").unwrap();
+        });
+        let mss = bench.machines[from].in_plane("fabric", || {
+            let mut stream = TcpStream::connect(format!("{name}:{port}")).unwrap();
+            stream.set_write_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let bytes: Vec<u8> = (0..STREAM).map(pattern).collect();
+            stream.write_all(&bytes).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            getsockopt(&stream, sockopt::TcpMaxSeg).unwrap()
+        });
+        receiver.join().unwrap();
+        mss
+    })
+}
+
+/// Datagrams that the kernel is given as one (UDP_SEGMENT) arrive one by one.
+fn datagrams(bench: &Bench, ipv6: bool) {
+    let name = host(ipv6, 2);
+    let receiver = bench.machines[1].in_plane("fabric", || UdpSocket::bind(format!("{name}:0")).unwrap());
+    receiver.set_read_timeout(Some(PATIENCE)).unwrap();
+    let to = receiver.local_addr().unwrap();
+    let sizes = [1000, 1000, 1000, 1000, 1000, 500];
+    let bytes: Vec<u8> = (0..sizes.iter().sum()).map(pattern).collect();
+    bench.machines[0].in_plane("fabric", || {
+        let sender = UdpSocket::bind(format!("{}:0", host(ipv6, 1))).unwrap();
+        setsockopt(&sender, sockopt::UdpGsoSegment, &1000).unwrap();
+        assert_eq!(sender.send_to(&bytes, to).unwrap(), bytes.len());
+    });
+    let mut at = 0;
+    let mut buffer = [0; 2000];
+    for size in sizes {
+        let (len, _) = receiver.recv_from(&mut buffer).unwrap();
+        assert_eq!((len, &buffer[..len]), (size, &bytes[at..at + size]));
+        at += size;
+    }
+}
+
+fn kinds() -> [Encapsulation; 4] {
+    [
+        Encapsulation::EtherIp,
+        Encapsulation::Gre { key: Some(7) },
+        Encapsulation::Gretap { key: None },
+        Encapsulation::WireGuard {
+            local_key: key_name(1),
+            remote_key: key_name(2),
+            local_port: 20008,
+            remote_port: 20004,
+        },
+    ]
+}
+
+pub fn bulk_passes_every_kind_of_tunnel_unharmed() {
+    for kind in kinds() {
+        for (outside, clamp) in [(Outside::V4, TunnelClamp::Off), (Outside::V6, TunnelClamp::Auto)] {
+            let bench = Bench::new("bulk", 1500);
+            bench.start(&Tunnel { clamp, ..tunnel("bulk-x", kind.clone(), outside, 1500, 2400) });
+            bench.reachable(Duration::from_secs(10));
+            for ipv6 in [false, true] {
+                let mss = stream(&bench, ipv6, 0);
+                stream(&bench, ipv6, 1);
+                datagrams(&bench, ipv6);
+                assert_eq!(mss < 1460, clamp == TunnelClamp::Auto, "{mss}");
+            }
+            for machine in 0..2 {
+                let status = bench.status(machine);
+                let drops = &status["tunnels"][0]["drops"];
+                assert!(drops["bad-offload"].is_null() && drops["device-failed"].is_null(), "{status}");
+                assert_eq!(status["lines"][0]["drops"], serde_json::json!({}), "{status}");
+            }
+        }
+    }
+}
+
+/// The known values at a path of 1500 bytes, less twelve bytes of timestamps in each segment.
+pub fn tcp_is_told_to_fit_one_packet() {
+    for (kind, four, six) in
+        [(Encapsulation::EtherIp, 1404, 1384), (Encapsulation::Gre { key: None }, 1416, 1396)]
+    {
+        let bench = Bench::new("clamp", 1500);
+        bench.start(&tunnel("clamp-x", kind, Outside::V6, 1500, 2400));
+        bench.reachable(Duration::from_secs(10));
+        for from in 0..2 {
+            assert_eq!(stream(&bench, false, from), four - 12);
+            assert_eq!(stream(&bench, true, from), six - 12);
+        }
+    }
+}
+
+/// What is not EtherIP as RFC 3378 has it is dropped, each with a counter of its own; what old BSDs
+/// send is taken where the plan says so.
+pub fn etherip_is_strict() {
+    for accept_reversed in [false, true] {
+        let bench = Bench::new("strict", 1500);
+        let plan = tunnel("eip-x", Encapsulation::EtherIp, Outside::V4, 1500, 1500);
+        bench.start(&Tunnel { accept_reversed, ..plan });
+        bench.reachable(Duration::from_secs(10));
+        bench.quiet();
+        let received = || bench.status(0)["tunnels"][0]["received"]["packets"].as_u64();
+        let before = received();
+        let frame = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5][..], &[0; 46]].concat();
+        let forge = |header: &[u8], frame: &[u8]| {
+            bench.forge("192.0.2.2", 97, &[header, frame].concat());
+        };
+        forge(&[0x40, 0], &frame);
+        forge(&[0x30, 1], &frame);
+        forge(&[0x31, 0], &frame);
+        forge(&[0x30, 0], &frame[..13]);
+        forge(&[0x03, 0], &frame);
+        bench.machines[0].wait_for("each is counted", || {
+            let status = bench.status(0);
+            let (line, tunnel) = (&status["lines"][0]["drops"], &status["tunnels"][0]);
+            let reversed = if accept_reversed {
+                tunnel["received"]["packets"].as_u64() > before
+            } else {
+                tunnel["drops"]["etherip-reversed"] == 1
+            };
+            line["etherip-version"] == 1
+                && line["etherip-reserved"] == 2
+                && line["short-frame"] == 1
+                && reversed
+        });
+        assert_eq!(received() > before, accept_reversed);
+    }
+}
