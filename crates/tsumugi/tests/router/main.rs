@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             &with(&["zebra", "bgpd", "vtysh"]),
             terms::frr_agrees_on_everything,
         ),
+        trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
