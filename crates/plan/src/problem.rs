@@ -239,6 +239,7 @@ pub enum Reading {
     BadAddressRange {
         text: String,
     },
+    BadSecret,
     BadRouteTarget {
         text: String,
     },

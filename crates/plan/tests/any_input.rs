@@ -6,7 +6,7 @@ mod generate;
 
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
-use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
+use tsumugi_core::id::{Asn, IfName, KeyName, Prefix, Vni};
 use tsumugi_core::wire::bgp::RouteTarget;
 use tsumugi_plan::declaration::*;
 use tsumugi_plan::explain::{Lang, render, to_json};
@@ -355,7 +355,8 @@ fn peer() -> impl Strategy<Value = Peer> {
         maybe(0u8..=10),
         maybe(1u32..=10_000_000),
         (maybe(1u8..=100), maybe(1u16..=10_080)),
-        (maybe(any::<bool>()), maybe(any::<bool>())),
+        (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>())),
+        maybe(name().prop_map(|name| Secret(KeyName(name)))),
         prop::collection::vec(said(at), 1..3),
     )
         .prop_map(
@@ -367,7 +368,8 @@ fn peer() -> impl Strategy<Value = Peer> {
                 prepend,
                 limit,
                 (limit_warn, limit_rest),
-                (strict_role, drain),
+                (strict_role, gtsm, drain),
+                password,
                 at,
             )| {
                 Peer {
@@ -380,6 +382,8 @@ fn peer() -> impl Strategy<Value = Peer> {
                     limit_warn,
                     limit_rest,
                     strict_role,
+                    gtsm,
+                    password,
                     drain,
                     at,
                 }

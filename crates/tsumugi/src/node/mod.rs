@@ -16,6 +16,7 @@ mod links;
 mod neighbourhood;
 mod poll;
 mod router;
+mod secrets;
 mod segments;
 mod sessions;
 mod signals;
