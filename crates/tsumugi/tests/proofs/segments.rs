@@ -16,7 +16,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("guests_send_mail", guests_send_mail),
     ("nobody_guards", nobody_guards),
     ("nobody_takes_over", nobody_takes_over),
-    ("hosts_without_a_resolver", hosts_without_a_resolver),
 ];
 
 /// All that is about segments and does not break the network itself for a while.
@@ -137,18 +136,6 @@ fn nobody_takes_over(lab: &Lab) -> Result<(), Failed> {
     let found = lab.prove(&["gateway"])?;
     found.only_fails(&["gateway"])?;
     found.says("gateway", "host-hall-ra while its router is dead", "ra is dead, and after")
-}
-
-/// Router advertisements say nothing of DNS.
-fn hosts_without_a_resolver(lab: &Lab) -> Result<(), Failed> {
-    let _undo = lab.replan("rc", |plan| {
-        for gateway in plan.evpn.segments.iter_mut().filter_map(|segment| segment.gateway.as_mut()) {
-            gateway.dns.clear();
-        }
-    })?;
-    let found = lab.prove(&["gateway"])?;
-    found.only_fails(&["gateway"])?;
-    found.says("gateway", "newcomer-hall", "was not given RDNSS")
 }
 
 fn signal(lab: &Lab, router: &str, name: &str) -> Result<(), Failed> {
