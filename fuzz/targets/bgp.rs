@@ -7,8 +7,13 @@ use tsumugi_core::wire::bgp::{Context, Message, frame};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, mut stream)) = bytes.split_first() else { return };
-    let context = Context { four_octet: first & 1 == 1, ipv4_over_ipv6: first & 2 == 2, evpn: first & 4 == 4 };
-    while let Ok(Some(message)) = frame(stream) {
+    let context = Context {
+        four_octet: first & 1 == 1,
+        ipv4_over_ipv6: first & 2 == 2,
+        evpn: first & 4 == 4,
+        extended: first & 8 == 8,
+    };
+    while let Ok(Some(message)) = frame(stream, context.message_max()) {
         let _ = Message::parse(message, context);
         stream = &stream[message.wire_len()..];
     }

@@ -11,7 +11,9 @@ use super::slots::Slot;
 use super::status::FamilyCounts;
 use crate::id::Prefix;
 use crate::time::Instant;
-use crate::wire::bgp::{AfiSafi, EvpnRoute, MpNextHop, Nlri, Update, announce, room_for_routes, withdraw};
+use crate::wire::bgp::{
+    AfiSafi, EvpnRoute, MpNextHop, Nlri, Refresh, Update, announce, room_for_routes, withdraw,
+};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -33,9 +35,18 @@ pub(super) struct AdjOut {
 pub(super) struct Queue<K> {
     /// Each at most once: a destination knows whose queues it is in.
     keys: VecDeque<K>,
-    /// So many of the queue's first belong to the first telling; then End-of-RIB goes out.
-    first_telling: usize,
-    end_of_rib_due: bool,
+    /// How many were taken out since the session came to stand.
+    taken: u64,
+    /// What is to be said besides routes, each once so many were taken out, in this order.
+    marks: VecDeque<(u64, Mark)>,
+}
+
+/// Where a telling begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    EndOfRib(AfiSafi),
+    BeginRefresh(AfiSafi),
+    EndRefresh(AfiSafi),
 }
 
 /// Where the routes are.
@@ -90,10 +101,15 @@ impl AdjOut {
         }
     }
 
-    /// All that was put in until now is the first telling.
-    pub fn mark_first_telling(&mut self) {
-        self.prefixes.first_telling = self.prefixes.keys.len();
-        self.evpn.first_telling = self.evpn.keys.len();
+    /// All that was put in until now is the first telling of these families: End-of-RIB follows.
+    pub fn mark_first_telling(&mut self, families: impl Iterator<Item = AfiSafi>) {
+        for family in families {
+            if Prefix::holds(family) {
+                self.prefixes.mark_end(Mark::EndOfRib(family));
+            } else {
+                self.evpn.mark_end(Mark::EndOfRib(family));
+            }
+        }
     }
 
     pub fn waiting(&self) -> usize {
@@ -131,13 +147,40 @@ impl AdjOut {
 
 impl<K> Default for Queue<K> {
     fn default() -> Queue<K> {
-        Queue { keys: VecDeque::new(), first_telling: 0, end_of_rib_due: true }
+        Queue { keys: VecDeque::new(), taken: 0, marks: VecDeque::new() }
     }
 }
 
 impl<K: Key> Queue<K> {
     fn has_more(&self) -> bool {
-        !self.keys.is_empty() || self.end_of_rib_due
+        !self.keys.is_empty() || !self.marks.is_empty()
+    }
+
+    /// To be said behind all that waits now.
+    fn mark_end(&mut self, mark: Mark) {
+        self.marks.push_back((self.taken + self.keys.len() as u64, mark));
+    }
+
+    /// The family is about to be put in whole, for a neighbour that wants to know where that begins and
+    /// ends: returns whether it may. While the first telling goes on, it is told nothing of the kind
+    /// (RFC 7313 4.2).
+    pub fn begin_refresh(&mut self, family: AfiSafi) -> bool {
+        if self.marks.iter().any(|&(_, mark)| mark == Mark::EndOfRib(family)) {
+            return false;
+        }
+        // One that is under way begins anew.
+        self.marks
+            .retain(|&(_, mark)| mark != Mark::BeginRefresh(family) && mark != Mark::EndRefresh(family));
+        self.marks.push_front((self.taken, Mark::BeginRefresh(family)));
+        true
+    }
+
+    pub fn end_refresh(&mut self, family: AfiSafi) {
+        self.mark_end(Mark::EndRefresh(family));
+    }
+
+    fn due(&self) -> Option<Mark> {
+        self.marks.front().filter(|(at, _)| *at <= self.taken).map(|&(_, mark)| mark)
     }
 
     /// Puts a destination in the queue unless it is there.
@@ -147,8 +190,8 @@ impl<K: Key> Queue<K> {
         }
     }
 
-    /// Appends about `room` bytes of UPDATEs, and End-of-RIB when its turn has come; returns their
-    /// number.
+    /// Appends about `room` bytes of UPDATEs, and marks when their turn has come; returns the number of
+    /// UPDATEs.
     fn tell(
         &mut self,
         telling: &Telling<'_>,
@@ -159,18 +202,21 @@ impl<K: Key> Queue<K> {
         notices: &mut Vec<Notice>,
     ) -> u64 {
         let mut batch = Batch::default();
-        while batch.bytes < room && !(self.end_of_rib_due && self.first_telling == 0) {
+        while batch.bytes < room && self.due().is_none() {
             let Some(key) = self.keys.pop_front() else { break };
-            self.first_telling = self.first_telling.saturating_sub(1);
+            self.taken += 1;
             batch.take(telling, rib, &key, announced, notices);
         }
         let mut messages = batch.emit(telling, out);
-        if self.end_of_rib_due && self.first_telling == 0 {
-            self.end_of_rib_due = false;
-            let families = telling.negotiated.families.iter().map(|&family| AfiSafi::from(family));
-            for family in families.filter(|&family| K::holds(family)) {
-                Update::emit_end_of_rib(family, out);
-                messages += 1;
+        while let Some(mark) = self.due() {
+            self.marks.pop_front();
+            match mark {
+                Mark::EndOfRib(family) => {
+                    Update::emit_end_of_rib(family, out);
+                    messages += 1;
+                }
+                Mark::BeginRefresh(family) => family.emit_refresh(Refresh::Begin, out),
+                Mark::EndRefresh(family) => family.emit_refresh(Refresh::End, out),
             }
         }
         messages
@@ -258,7 +304,8 @@ impl<K: Key> Batch<K> {
             form.classic,
             &mut shared,
         );
-        let fits = room_for_routes(shared.len(), form.mp, family).is_some();
+        let longest = telling.negotiated.context.message_max();
+        let fits = room_for_routes(longest, shared.len(), form.mp, family).is_some();
         let group = fits.then(|| {
             let next = self.groups.len();
             let at = *self.by_bytes.entry((family, form.mp, shared.clone())).or_insert(next);
@@ -273,14 +320,15 @@ impl<K: Key> Batch<K> {
     }
 
     fn emit(self, telling: &Telling<'_>, out: &mut Vec<u8>) -> u64 {
+        let longest = telling.negotiated.context.message_max();
         let mut messages = 0;
         for (family, routes) in &self.withdrawn {
             let classic = telling.local.is_ipv4() && *family == AfiSafi::IPV4_UNICAST;
-            messages += withdraw(classic, routes, out);
+            messages += withdraw(longest, classic, routes, out);
         }
         for group in &self.groups {
             // That it fits was seen when the group was made.
-            messages += announce(&group.shared, group.form.mp, &group.routes, out).unwrap_or(0);
+            messages += announce(longest, &group.shared, group.form.mp, &group.routes, out).unwrap_or(0);
         }
         u64::from(messages)
     }

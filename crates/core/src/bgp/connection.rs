@@ -30,7 +30,8 @@ pub(super) struct Connection {
     pub deadline: Option<Instant>,
     /// When the next KEEPALIVE is due.
     pub keepalive_at: Option<Instant>,
-    /// The beginning of a message whose rest has not come: less than 4096 bytes.
+    /// The beginning of a message whose rest has not come: less than the longest message
+    /// of the session.
     partial: Vec<u8>,
 }
 
@@ -69,8 +70,11 @@ impl Connection {
 ///
 /// # Errors
 /// See [`frame`].
-pub(super) fn next_frame<'a>(stream: &mut &'a [u8]) -> Result<Option<Frame<'a>>, MessageError> {
-    let found = frame(stream)?;
+pub(super) fn next_frame<'a>(
+    stream: &mut &'a [u8],
+    longest: usize,
+) -> Result<Option<Frame<'a>>, MessageError> {
+    let found = frame(stream, longest)?;
     if let Some(found) = &found {
         *stream = &stream[found.wire_len()..];
     }

@@ -44,7 +44,7 @@ impl Speaker {
         peer.out = Some(AdjOut::new(now));
         self.tell_again(slot, None, actions);
         if let Some(out) = self.peers[slot.index()].as_mut().and_then(|peer| peer.out.as_mut()) {
-            out.mark_first_telling();
+            out.mark_first_telling(negotiated.families.iter().map(|&family| family.into()));
         }
     }
 
@@ -56,6 +56,7 @@ impl Speaker {
         peer.accepted = FamilyCounts::default();
         peer.refused = RefusedList::default();
         peer.evpn_refused = EvpnRefusals::default();
+        peer.refreshing.clear();
         peer.last_end = Some(end.clone());
         peer.failure_said = None;
         actions.push(Action::Log(Notice::Lost { neighbour: peer.name(), reason: end }));

@@ -16,6 +16,7 @@ mod originate;
 mod outlet;
 mod policy;
 mod reconfigure;
+mod refresh;
 mod refused;
 mod report;
 mod rib;

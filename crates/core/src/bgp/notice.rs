@@ -23,12 +23,12 @@ pub enum Notice {
     RefusedListFull { neighbour: String, listed: u32 },
     /// An UPDATE's attribute was wrong (RFC 7606). Once per attribute and reason in a session.
     AttributeError { neighbour: String, error: crate::wire::bgp::AttributeError },
-    /// A route cannot be sent: its attributes leave no room in a message of 4096 bytes.
+    /// A route cannot be sent: its attributes leave no room in a message.
     TooLarge { neighbour: String, prefix: Prefix },
     /// EVPN routes were not taken. Once per reason in a session; `route`: the first of them, if it could
     /// be read.
     EvpnRefused { neighbour: String, route: Option<EvpnRoute>, reason: EvpnRefusal },
-    /// An EVPN route cannot be sent: its attributes leave no room in a message of 4096 bytes.
+    /// An EVPN route cannot be sent: its attributes leave no room in a message.
     EvpnTooLarge { neighbour: String, route: EvpnRoute },
     /// We announce one of our own prefixes.
     OriginationStarted { prefix: Prefix },

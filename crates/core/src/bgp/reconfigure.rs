@@ -12,7 +12,7 @@ use super::slots::Slot;
 use super::speaker::{Peer, Speaker, rank, say_ready};
 use crate::id::Prefix;
 use crate::time::Instant;
-use crate::wire::bgp::{AfiSafi, Notification};
+use crate::wire::bgp::{AfiSafi, Notification, Refresh};
 use alloc::vec::Vec;
 
 impl Speaker {
@@ -173,7 +173,7 @@ impl Speaker {
             if negotiated.route_refresh {
                 let mut bytes = Vec::new();
                 for &family in &negotiated.families {
-                    AfiSafi::from(family).emit_refresh(&mut bytes);
+                    AfiSafi::from(family).emit_refresh(Refresh::Request, &mut bytes);
                 }
                 actions.push(Action::Send { connection: negotiated.connection, bytes });
             } else {

@@ -37,6 +37,8 @@ pub(super) struct Path {
     pub slot: Slot,
     /// Where the decision left it behind.
     pub lost: Option<LostAt>,
+    /// Of an earlier telling: gone at the end of this one, unless it is told again.
+    pub stale: bool,
 }
 
 /// All about one prefix or EVPN route.
@@ -59,7 +61,7 @@ pub(super) struct Destination {
 /// There may be a million of them: whatever grows it, grows a full table by as many bytes a million
 /// times.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Destination>() <= 56);
+const _: () = assert!(size_of::<Destination>() <= 56 && size_of::<Path>() <= 16);
 
 /// What a new route has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -88,6 +90,13 @@ impl Destination {
 
     pub fn path_of(&self, slot: Slot) -> Option<&Path> {
         self.paths.iter().find(|path| path.slot == slot)
+    }
+
+    /// The neighbour has told the same again.
+    fn refreshed(&mut self, slot: Slot) {
+        for path in self.paths.iter_mut().filter(|path| path.slot == slot) {
+            path.stale = false;
+        }
     }
 
     fn is_forgotten(&self) -> bool {
@@ -152,10 +161,12 @@ impl<K: Key> Rib<K> {
         };
         let before = destination.path_of(slot).map(|path| Arc::as_ptr(&path.route));
         if before == route.as_ref().map(Arc::as_ptr) {
+            destination.refreshed(slot);
             return Effect { replaced: before.is_some(), ..Effect::default() };
         }
         let others = destination.paths.iter().filter(|path| path.slot != slot).cloned();
-        let paths: Vec<Path> = others.chain(route.map(|route| Path { route, slot, lost: None })).collect();
+        let paths: Vec<Path> =
+            others.chain(route.map(|route| Path { route, slot, lost: None, stale: false })).collect();
         Effect { replaced: before.is_some(), ..destination.redecide(paths, rank, max_paths) }
     }
 
@@ -180,6 +191,21 @@ impl<K: Key> Rib<K> {
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut Destination)> {
         self.table.iter_mut()
+    }
+
+    /// All that a neighbour has told of these families is of an earlier telling from now on.
+    pub fn mark_stale(&mut self, slot: Slot, family: impl Fn(&K) -> bool) {
+        for (key, destination) in self.iter_mut() {
+            for path in destination.paths.iter_mut().filter(|path| path.slot == slot) {
+                path.stale |= family(&key);
+            }
+        }
+    }
+
+    /// What of a neighbour's was not told again.
+    pub fn stale(&self, slot: Slot, family: impl Fn(&K) -> bool) -> Vec<K> {
+        let stale = |destination: &Destination| destination.path_of(slot).is_some_and(|path| path.stale);
+        self.iter().filter(|(key, it)| stale(it) && family(key)).map(|(key, _)| key).collect()
     }
 
     /// What a session that is over told and brought: whoever it was told to has forgotten it. Returns

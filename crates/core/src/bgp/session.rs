@@ -9,7 +9,8 @@ use super::status::SessionState;
 use crate::id::Asn;
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{
-    AfiSafi, Capability, Context, DecodedUpdate, Message, MessageError, Notification, Open, emit_keepalive,
+    AfiSafi, Capability, Context, DecodedUpdate, Message, MessageError, Notification, Open, Refresh,
+    emit_keepalive,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -57,7 +58,7 @@ pub(super) enum Change {
     /// An attempt has ended.
     Failed(SessionEnd),
     Update(Box<DecodedUpdate>),
-    Refresh(AfiSafi),
+    Refresh(AfiSafi, Refresh),
 }
 
 /// What the two OPENs settled.
@@ -68,6 +69,8 @@ pub(super) struct Negotiated {
     pub families: Vec<Family>,
     pub context: Context,
     pub route_refresh: bool,
+    /// RFC 7313: where a telling on request begins and ends is said.
+    pub enhanced_refresh: bool,
     pub hold: Duration,
     pub keepalive: Duration,
 }
@@ -147,7 +150,7 @@ impl Session {
     /// How bytes of a connection are to be read.
     pub fn context(&self, id: ConnectionId) -> Context {
         let agreed = self.negotiated.as_ref().filter(|negotiated| negotiated.connection == id);
-        let unagreed = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
+        let unagreed = Context { four_octet: true, ..Context::default() };
         agreed.map_or(unagreed, |negotiated| negotiated.context)
     }
 
@@ -294,7 +297,11 @@ impl Session {
     fn our_open(&self) -> Open {
         let mut capabilities: Vec<Capability> =
             self.families().map(|family| Capability::Multiprotocol(family.into())).collect();
-        capabilities.push(Capability::RouteRefresh);
+        capabilities.extend([
+            Capability::RouteRefresh,
+            Capability::ExtendedMessage,
+            Capability::EnhancedRouteRefresh,
+        ]);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
                 AfiSafi::IPV4_UNICAST,
@@ -327,8 +334,8 @@ impl Session {
                 connection.deadline = deadline(now, hold);
                 out.changes.push(Change::Update(update));
             }
-            (Await::Update, Message::RouteRefresh(family)) => {
-                out.changes.extend(family.map(Change::Refresh));
+            (Await::Update, Message::RouteRefresh(family, what)) => {
+                out.changes.push(Change::Refresh(family, what));
             }
             (awaits, _) => {
                 // RFC 6608: in which state the unexpected came.
@@ -444,9 +451,11 @@ impl Session {
                 four_octet: open.four_octet_asn().is_some(),
                 ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
                 evpn: families.contains(&Family::Evpn),
+                extended: open.has(&Capability::ExtendedMessage),
             },
             families,
             route_refresh: open.has(&Capability::RouteRefresh),
+            enhanced_refresh: open.has(&Capability::EnhancedRouteRefresh),
             hold: Duration::from_millis(u64::from(hold)),
             keepalive: Duration::from_millis(u64::from(timers.keepalive.min(hold / 3))),
         }

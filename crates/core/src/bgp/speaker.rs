@@ -58,7 +58,7 @@ pub struct Speaker {
     /// What came up while updates were polled: goes out with the next step.
     notices: Vec<Notice>,
     /// Of the last step.
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 /// A neighbour: its session and what is known of its routes.
@@ -70,6 +70,8 @@ pub(super) struct Peer {
     pub accepted: FamilyCounts,
     pub refused: RefusedList,
     pub evpn_refused: EvpnRefusals,
+    /// Families that the neighbour is telling again (RFC 7313).
+    pub refreshing: BTreeSet<AfiSafi>,
     pub errors_said: BTreeSet<(u8, AttributeFault)>,
     pub established_at: Option<Instant>,
     pub established_count: u32,
@@ -88,6 +90,7 @@ impl Peer {
             accepted: FamilyCounts::default(),
             refused: RefusedList::default(),
             evpn_refused: EvpnRefusals::default(),
+            refreshing: BTreeSet::new(),
             errors_said: BTreeSet::new(),
             established_at: None,
             established_count: 0,
@@ -305,7 +308,7 @@ impl Speaker {
                 Change::Down(end) => self.session_down(slot, end, actions),
                 Change::Failed(end) => self.attempt_failed(slot, end, actions),
                 Change::Update(update) => self.update(now, slot, &update, actions),
-                Change::Refresh(family) => self.tell_again(slot, Some(family), actions),
+                Change::Refresh(family, what) => self.refresh(slot, family, what, actions),
             }
         }
     }
@@ -316,13 +319,11 @@ impl Speaker {
         let stream = connection.stream(bytes);
         let mut rest = &*stream;
         loop {
-            let message = match next_frame(&mut rest) {
+            let context = self.peers[slot.index()].as_ref().map(|peer| peer.session.context(id));
+            let Some(context) = context else { return };
+            let message = match next_frame(&mut rest, context.message_max()) {
                 Ok(None) => break,
-                Ok(Some(frame)) => {
-                    let context = self.peers[slot.index()].as_ref().map(|peer| peer.session.context(id));
-                    let Some(context) = context else { return };
-                    Message::parse(frame, context)
-                }
+                Ok(Some(frame)) => Message::parse(frame, context),
                 Err(error) => Err(error),
             };
             self.session_event(now, slot, SessionEvent::Message(id, message), actions);

@@ -5,7 +5,8 @@ use crate::bgp::config::{Origination, Role};
 use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
-    Aggregator, AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, UnknownAttribute, Update,
+    Aggregator, AsPath, Attributes, Capability, Community, ExtendedCommunity, LargeCommunity, Refresh,
+    UnknownAttribute, Update,
 };
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -401,7 +402,7 @@ fn the_whole_table_is_told_again_on_request_and_packed() {
         stranger.table.clear();
     }
     let mut refresh = Vec::new();
-    crate::wire::bgp::AfiSafi::IPV4_UNICAST.emit_refresh(&mut refresh);
+    crate::wire::bgp::AfiSafi::IPV4_UNICAST.emit_refresh(Refresh::Request, &mut refresh);
     border.net.say(c, refresh);
     border.net.run(ms(500));
     assert_eq!(border.net.stranger(c).table.len(), 501);
@@ -410,6 +411,72 @@ fn the_whole_table_is_told_again_on_request_and_packed() {
     border.net.run(ms(500));
     assert_eq!(border.net.stranger(c).table.len(), 1);
     assert!(border.net.kernels_are_current());
+}
+
+#[test]
+fn a_telling_on_request_has_a_beginning_and_an_end() {
+    let mut border = border(|net| {
+        net.strangers_mut(Asn(CUSTOMER))
+            .for_each(|it| it.capabilities = vec![Capability::EnhancedRouteRefresh]);
+    });
+    let c = border.customer[0];
+    let many: Vec<String> = (0..300).map(|n| alloc::format!("20.{}.{}.0/24", n / 256, n % 256)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    border.say(border.provider[0], &many, &[7], |_| {});
+    let before = border.net.stranger(c).updates;
+    let mut request = Vec::new();
+    let ipv4 = crate::wire::bgp::AfiSafi::IPV4_UNICAST;
+    ipv4.emit_refresh(Refresh::Request, &mut request);
+    ipv4.emit_refresh(Refresh::Request, &mut request);
+    // Of a family that the session does not carry, and a subtype that nobody knows: nothing.
+    crate::wire::bgp::AfiSafi::IPV6_UNICAST.emit_refresh(Refresh::Request, &mut request);
+    ipv4.emit_refresh(Refresh::Unknown(7), &mut request);
+    border.net.say(c, request);
+    border.net.run(ms(500));
+    let stranger = border.net.stranger(c);
+    let middle = stranger.marks[1].1;
+    assert!(middle > before && stranger.updates > middle);
+    let said = [
+        (Refresh::Begin, before),
+        (Refresh::End, middle),
+        (Refresh::Begin, middle),
+        (Refresh::End, stranger.updates),
+    ];
+    assert_eq!(stranger.marks, said);
+    assert!(border.net.all_established());
+}
+
+#[test]
+fn what_is_not_told_again_is_gone() {
+    let mut border = border(|net| {
+        net.strangers_mut(Asn(PROVIDER))
+            .for_each(|it| it.capabilities = vec![Capability::EnhancedRouteRefresh]);
+    });
+    let p = border.provider[0];
+    border.say(p, &["8.8.8.0/24", "8.8.4.0/24", "9.9.0.0/16", "10.0.0.0/24", "10.0.1.0/24"], &[], |_| {});
+    let ipv4 = crate::wire::bgp::AfiSafi::IPV4_UNICAST;
+    // An end without a beginning says nothing.
+    let mut bytes = Vec::new();
+    ipv4.emit_refresh(Refresh::End, &mut bytes);
+    border.net.say(p, bytes);
+    border.net.run(ms(100));
+    assert!(border.knows(2, "8.8.8.0/24"));
+    let mut bytes = Vec::new();
+    ipv4.emit_refresh(Refresh::Begin, &mut bytes);
+    bytes.extend(border.net.stranger(p).announcement(&["8.8.8.0/24", "10.0.1.0/24"], &[], |_| {}));
+    bytes.extend(border.net.stranger(p).announcement(&["9.9.0.0/16"], &[77], |_| {}));
+    border.net.say(p, bytes);
+    border.net.run(ms(100));
+    // Until the end nothing is taken away.
+    assert!(border.knows(2, "8.8.4.0/24"));
+    let mut bytes = Vec::new();
+    ipv4.emit_refresh(Refresh::End, &mut bytes);
+    border.net.say(p, bytes);
+    border.net.run(ms(500));
+    assert!(border.knows(2, "8.8.8.0/24") && border.knows(2, "9.9.0.0/16") && !border.knows(2, "8.8.4.0/24"));
+    let refused = border.refused(0, "as150369 203");
+    assert_eq!(refused.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["10.0.1.0/24"]);
+    assert!(border.net.all_established() && border.net.kernels_are_current());
 }
 
 #[test]
@@ -430,16 +497,44 @@ fn new_filters_ask_for_everything_again() {
 
 #[test]
 fn attributes_without_room_are_not_sent_and_said() {
-    let mut border = border(|_| {});
-    // The path inside has five more numbers: what just fits on the way in does not on the way on.
-    let value: Box<[u8]> = vec![0; 4000].into();
-    border.say(border.peer[0], &["9.9.9.0/24"], &[], |it| {
+    // A route that came in an extended message reaches the whole inside, and outside who takes such
+    // messages (RFC 8654 4).
+    let mut border = border(|net| {
+        for name in [PEER, CUSTOMER] {
+            net.strangers_mut(Asn(name)).for_each(|it| it.capabilities = vec![Capability::ExtendedMessage]);
+        }
+    });
+    let value: Box<[u8]> = vec![0; 5000].into();
+    border.say(border.customer[0], &["198.51.100.0/24"], &[], |it| {
         it.unknown = Box::new([UnknownAttribute { code: 99, value }]);
     });
-    assert!(border.knows(2, "9.9.9.0/24") && !border.knows(1, "9.9.9.0/24"));
+    assert!((0..3).all(|node| border.knows(node, "198.51.100.0/24")));
+    assert_eq!(border.heard(border.peer[0]), ["43.228.174.0/24", "198.51.100.0/24"]);
+    assert_eq!(border.heard(border.provider[0]), ["43.228.174.0/24"]);
     border.net.run(ms(3000));
-    let said = |notice: &Notice| matches!(notice, Notice::TooLarge { .. });
-    assert!(border.net.router(2).notices.iter().any(said));
+    let said = |notice: &Notice| matches!(notice, Notice::TooLarge { neighbour, .. } if neighbour.contains("150369"));
+    assert!(border.net.router(0).notices.iter().any(said));
+    assert!(
+        !border
+            .net
+            .router(2)
+            .notices
+            .iter()
+            .any(|it| matches!(it, Notice::TooLarge { neighbour, .. } if neighbour.contains("63790")))
+    );
+    assert!(border.net.all_established());
+}
+
+#[test]
+fn a_long_message_that_was_not_agreed_on_ends_the_session() {
+    let mut border = border(|_| {});
+    let value: Box<[u8]> = vec![0; 5000].into();
+    border.say(border.customer[0], &["198.51.100.0/24"], &[], |it| {
+        it.unknown = Box::new([UnknownAttribute { code: 99, value }]);
+    });
+    // Header Error, Bad Message Length, with the length (RFC 4271 6.1).
+    let notification = border.net.stranger(border.customer[0]).notifications.last().unwrap();
+    assert_eq!((notification.code, notification.subcode, notification.data.len()), (1, 2, 2));
 }
 
 #[test]

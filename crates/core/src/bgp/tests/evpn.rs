@@ -7,7 +7,8 @@ use crate::bgp::{EvpnPath, EvpnRefusal, ImportRefusal, NeighbourId, Notice, Sess
 use crate::id::{Asn, Mac, Prefix, Vni};
 use crate::wire::bgp::{
     AfiSafi, AsPath, Attributes, Context, Esi, EvpnBody, EvpnFault, EvpnNlri, EvpnRoute, ExtendedCommunity,
-    Message, MpNextHop, PmsiTunnel, RouteDistinguisher, RouteTarget, announce, frame, withdraw,
+    MESSAGE_MAX, Message, MpNextHop, PmsiTunnel, Refresh, RouteDistinguisher, RouteTarget, announce, frame,
+    withdraw,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -191,7 +192,7 @@ fn the_first_telling_after_a_reset_has_everything() {
     // Asked for by ROUTE-REFRESH (RFC 2918): the family is told again.
     let updates = net.status(1).neighbours[0].updates_out;
     let mut refresh = Vec::new();
-    AfiSafi::EVPN.emit_refresh(&mut refresh);
+    AfiSafi::EVPN.emit_refresh(Refresh::Request, &mut refresh);
     net.inject(0, &refresh);
     net.run(ms(500));
     assert!(net.status(1).neighbours[0].updates_out > updates);
@@ -309,8 +310,8 @@ fn not_with_everybody() {
     let nlri = EvpnNlri { route: mac(7, 7), body: labelled() };
     let mut bytes = Vec::new();
     let next_hop = Some(MpNextHop::V4(Ipv4Addr::new(9, 9, 9, 9)));
-    announce(&attributes, next_hop, core::slice::from_ref(&nlri), &mut bytes).unwrap();
-    withdraw(false, &[nlri], &mut bytes);
+    announce(MESSAGE_MAX, &attributes, next_hop, core::slice::from_ref(&nlri), &mut bytes).unwrap();
+    withdraw(MESSAGE_MAX, false, &[nlri], &mut bytes);
     net.say(outside, bytes);
     net.run(ms(500));
     assert_eq!(net.status(0).prefixes.evpn, 8);
@@ -362,10 +363,10 @@ fn neither_table_waits_for_the_other() {
     speaker.replace_config(now, config, &mut Vec::new());
     let mut bytes = Vec::new();
     assert!(speaker.poll_updates(NeighbourId(0), 3000, &mut bytes));
-    let context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: true };
+    let context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: true, extended: false };
     let mut families = BTreeSet::new();
     let mut rest = &bytes[..];
-    while let Some(found) = frame(rest).unwrap() {
+    while let Some(found) = frame(rest, MESSAGE_MAX).unwrap() {
         rest = &rest[found.wire_len()..];
         let Ok(Message::Update(decoded)) = Message::parse(found, context) else { panic!("an UPDATE") };
         families.extend(decoded.update.mp_reach.map(|reach| reach.family));

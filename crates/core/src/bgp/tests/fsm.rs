@@ -7,7 +7,8 @@ use crate::bgp::{Action, ConnectionId, NeighbourId, SessionEnd, SessionState};
 use crate::id::{Asn, IfName};
 use crate::time::Instant;
 use crate::wire::bgp::{
-    AfiSafi, Capability, DecodedUpdate, Message, MessageError, Notification, Open, Update, frame,
+    AfiSafi, Capability, DecodedUpdate, MESSAGE_MAX, Message, MessageError, Notification, Open, Refresh,
+    Update, frame,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -140,7 +141,7 @@ impl Two {
             }
             Under::Bytes(bytes) => {
                 let mut rest = &bytes[..];
-                while let Some(found) = frame(rest).unwrap() {
+                while let Some(found) = frame(rest, MESSAGE_MAX).unwrap() {
                     rest = &rest[found.wire_len()..];
                     let Some(id) = self.calls[call][side] else { break };
                     let message = Message::parse(found, self.sessions[side].context(id));
@@ -280,7 +281,7 @@ fn message(blurt: &Blurt) -> Result<Message, MessageError> {
             errors: vec![],
             evpn_faults: vec![],
         })),
-        Blurt::Refresh => Message::RouteRefresh(Some(AfiSafi::IPV4_UNICAST)),
+        Blurt::Refresh => Message::RouteRefresh(AfiSafi::IPV4_UNICAST, Refresh::Request),
         Blurt::Notification(code, subcode) => Message::Notification(Notification::new(code, subcode)),
         Blurt::Garbage => return Err(MessageError::NotSynchronised),
     })
@@ -341,7 +342,7 @@ proptest! {
                 match change {
                     Change::Up(_) => prop_assert!(!core::mem::replace(&mut stands, true)),
                     Change::Down(_) => prop_assert!(core::mem::replace(&mut stands, false)),
-                    Change::Update(_) | Change::Refresh(_) => prop_assert!(stands),
+                    Change::Update(_) | Change::Refresh(..) => prop_assert!(stands),
                     Change::Failed(_) => {}
                 }
             }

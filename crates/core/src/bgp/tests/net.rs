@@ -109,7 +109,7 @@ enum NetEvent {
 
 pub enum Machine {
     Router(Box<Router>),
-    Stranger(Stranger),
+    Stranger(Box<Stranger>),
 }
 
 pub struct Router {
@@ -192,6 +192,14 @@ impl Net {
         }
     }
 
+    /// The sessions' ends of one network outside.
+    pub fn strangers_mut(&mut self, asn: Asn) -> impl Iterator<Item = &mut Stranger> {
+        self.machines.iter_mut().filter_map(move |machine| match machine {
+            Machine::Stranger(stranger) if stranger.asn == asn => Some(&mut **stranger),
+            _ => None,
+        })
+    }
+
     fn id(&self, node: usize) -> u32 {
         self.router(node).config.asn.0 - 4_200_000_000
     }
@@ -241,7 +249,7 @@ impl Net {
             let cable = self.cables.len();
             let far = self.machines.len();
             let names = [node, far].map(|node| IfName::new(&format!("o{cable}-{node}")).unwrap());
-            self.machines.push(Machine::Stranger(Stranger::new(asn, remote)));
+            self.machines.push(Machine::Stranger(Box::new(Stranger::new(asn, remote))));
             self.router_mut(node).config.neighbours.push(NeighbourConfig {
                 name: format!("as{} {local}", asn.0),
                 transport: Transport::Numbered {

@@ -4,7 +4,7 @@
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
     AfiSafi, AsPath, Attributes, Capability, Context, Message, MessageError, MpNextHop, MpReach,
-    Notification, Open, Update, emit_keepalive, frame,
+    Notification, Open, Refresh, Update, emit_keepalive, frame,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -16,11 +16,17 @@ pub struct Stranger {
     pub address: IpAddr,
     pub listens: bool,
     pub four_octet: bool,
+    /// What it says in OPEN beside its family, route refresh and its AS number.
+    pub capabilities: Vec<Capability>,
+    /// What it was told in the last OPEN.
+    pub open: Option<Open>,
     /// What it has been told and not been told to forget.
     pub table: BTreeMap<Prefix, Attributes>,
     pub ends_of_rib: usize,
     pub notifications: Vec<Notification>,
     pub refreshes: usize,
+    /// Other words of RFC 7313, each with how many UPDATEs had come by then.
+    pub marks: Vec<(Refresh, usize)>,
     pub updates: usize,
     pub errors: Vec<MessageError>,
     stream: Vec<u8>,
@@ -33,10 +39,13 @@ impl Stranger {
             address,
             listens: true,
             four_octet: true,
+            capabilities: Vec::new(),
+            open: None,
             table: BTreeMap::new(),
             ends_of_rib: 0,
             notifications: Vec::new(),
             refreshes: 0,
+            marks: Vec::new(),
             updates: 0,
             errors: Vec::new(),
             stream: Vec::new(),
@@ -48,10 +57,11 @@ impl Stranger {
         self.stream.clear();
     }
 
-    fn open(&self) -> Vec<u8> {
+    fn our_open(&self) -> Vec<u8> {
         let family = if self.address.is_ipv4() { AfiSafi::IPV4_UNICAST } else { AfiSafi::IPV6_UNICAST };
         let identifier = Ipv4Addr::new(9, 9, 9, (self.asn.0 % 250) as u8 + 1);
-        let capabilities = vec![Capability::Multiprotocol(family), Capability::RouteRefresh];
+        let mut capabilities = vec![Capability::Multiprotocol(family), Capability::RouteRefresh];
+        capabilities.extend(self.capabilities.iter().cloned());
         let mut open = Open::new(self.asn, 0, identifier, capabilities);
         if !self.four_octet {
             open.capabilities.pop();
@@ -68,17 +78,25 @@ impl Stranger {
         stream.extend_from_slice(bytes);
         let mut rest = &stream[..];
         let mut answer = Vec::new();
-        let context = Context { four_octet: self.four_octet, ipv4_over_ipv6: false, evpn: false };
-        while let Some(found) = frame(rest).unwrap() {
+        let context = Context {
+            four_octet: self.four_octet,
+            extended: self.capabilities.contains(&Capability::ExtendedMessage),
+            ..Context::default()
+        };
+        while let Some(found) = frame(rest, context.message_max()).unwrap() {
             rest = &rest[found.wire_len()..];
             match Message::parse(found, context) {
-                Ok(Message::Open(_)) => answer.extend(self.open()),
+                Ok(Message::Open(open)) => {
+                    self.open = Some(open);
+                    answer.extend(self.our_open());
+                }
                 Ok(Message::Update(decoded)) => {
                     assert!(decoded.errors.is_empty(), "{:?}", decoded.errors);
                     self.update(decoded.update);
                 }
                 Ok(Message::Notification(notification)) => self.notifications.push(notification),
-                Ok(Message::RouteRefresh(_)) => self.refreshes += 1,
+                Ok(Message::RouteRefresh(_, Refresh::Request)) => self.refreshes += 1,
+                Ok(Message::RouteRefresh(_, what)) => self.marks.push((what, self.updates)),
                 Ok(Message::Keepalive) => {}
                 Err(error) => self.errors.push(error),
             }
@@ -134,7 +152,12 @@ impl Stranger {
     pub fn withdrawal(&self, prefixes: &[&str]) -> Vec<u8> {
         let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
         let mut bytes = Vec::new();
-        crate::wire::bgp::withdraw(self.address.is_ipv4(), &prefixes, &mut bytes);
+        crate::wire::bgp::withdraw(
+            crate::wire::bgp::MESSAGE_MAX,
+            self.address.is_ipv4(),
+            &prefixes,
+            &mut bytes,
+        );
         bytes
     }
 

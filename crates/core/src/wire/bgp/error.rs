@@ -48,7 +48,7 @@ pub enum AttributeFault {
 pub enum MessageError {
     /// The marker is not all ones.
     NotSynchronised,
-    /// The header's length is outside 19 to 4096 or does not fit the type.
+    /// The header's length is outside 19 to 4096 (65535 where both said RFC 8654) or does not fit the type.
     Length(u16),
     UnknownType(u8),
     /// OPEN speaks another version than 4.
@@ -72,7 +72,7 @@ pub enum MessageError {
     /// An UPDATE without reachable routes has an attribute whose error asks for more than dropping
     /// it (RFC 7606 5.2).
     NothingToWithdraw(AttributeError),
-    /// ROUTE-REFRESH of a wrong length (RFC 7313 5).
+    /// ROUTE-REFRESH of a wrong length (RFC 7313 5); the whole message.
     RefreshLength(Vec<u8>),
 }
 

@@ -12,7 +12,7 @@ use netgauze_parse_utils::WritablePdu;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
-const EVPN: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: true };
+const EVPN: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: true, extended: false };
 const ORIGIN: &[u8] = &[0x40, 1, 1, 0];
 const AS_PATH: &[u8] = &[0x40, 2, 6, 2, 1, 0, 0, 0, 7];
 const RD: [u8; 8] = [0, 1, 43, 228, 174, 129, 0, 100];
@@ -38,7 +38,7 @@ fn raw_update(attributes: &[u8]) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8], context: Context) -> Result<DecodedUpdate, MessageError> {
-    match Message::parse(frame(bytes)?.expect("a whole message"), context)? {
+    match Message::parse(frame(bytes, MESSAGE_MAX)?.expect("a whole message"), context)? {
         Message::Update(decoded) => Ok(*decoded),
         other => panic!("{other:?}"),
     }
@@ -145,11 +145,14 @@ fn routes_byte_by_byte() {
     }
     // As a message of our own: what stands in front of the routes is [`reach`]'s.
     let mut out = Vec::new();
-    assert_eq!(announce(&[ORIGIN, AS_PATH].concat(), Some(found.next_hop), &routes, &mut out), Ok(1));
+    assert_eq!(
+        announce(MESSAGE_MAX, &[ORIGIN, AS_PATH].concat(), Some(found.next_hop), &routes, &mut out),
+        Ok(1)
+    );
     assert_eq!(out, raw_update(&[&reach(&bytes.concat())[..], ORIGIN, AS_PATH].concat()));
     // Withdrawn.
     let mut out = Vec::new();
-    assert_eq!(withdraw(false, &routes, &mut out), 1);
+    assert_eq!(withdraw(MESSAGE_MAX, false, &routes, &mut out), 1);
     let unreach = parse(&out, EVPN).unwrap().update.mp_unreach.unwrap();
     assert_eq!((unreach.family, unreach.evpn), (AfiSafi::EVPN, routes));
     assert_eq!(
@@ -508,11 +511,11 @@ proptest! {
         attributes.emit(true, None, &mut bytes);
         let next_hop = Some(MpNextHop::V6(Ipv6Addr::LOCALHOST));
         let mut out = Vec::new();
-        announce(&bytes, next_hop, &routes, &mut out).unwrap();
-        withdraw(false, &routes, &mut out);
+        announce(MESSAGE_MAX, &bytes, next_hop, &routes, &mut out).unwrap();
+        withdraw(MESSAGE_MAX, false, &routes, &mut out);
         let (mut announced, mut withdrawn) = (Vec::new(), Vec::new());
         let mut rest = &out[..];
-        while let Some(found) = frame(rest).unwrap() {
+        while let Some(found) = frame(rest, MESSAGE_MAX).unwrap() {
             prop_assert!(found.wire_len() <= MESSAGE_MAX);
             let update = parse(&rest[..found.wire_len()], EVPN).unwrap().update;
             rest = &rest[found.wire_len()..];

@@ -12,6 +12,8 @@ use alloc::vec::Vec;
 pub const HEADER_LEN: usize = 19;
 /// The longest message, header included (RFC 4271 4.1).
 pub const MESSAGE_MAX: usize = 4096;
+/// The same where both have agreed on it, for all but OPEN and KEEPALIVE (RFC 8654 4).
+pub const EXTENDED_MESSAGE_MAX: usize = 65_535;
 
 const MARKER: [u8; 16] = [0xff; 16];
 
@@ -46,10 +48,10 @@ impl MessageKind {
         })
     }
 
-    /// RFC 4271 4.2 to 4.5, RFC 2918 3.
+    /// RFC 4271 4.2 to 4.5, RFC 2918 3, RFC 8654 4.
     fn length_fits(self, length: usize) -> bool {
         match self {
-            MessageKind::Open => length >= 29,
+            MessageKind::Open => (29..=MESSAGE_MAX).contains(&length),
             MessageKind::Update => length >= 23,
             MessageKind::Notification => length >= 21,
             MessageKind::Keepalive => length == HEADER_LEN,
@@ -73,11 +75,12 @@ impl Frame<'_> {
     }
 }
 
-/// Finds the first message of a stream; `None` if more bytes are needed.
+/// Finds the first message of a stream; `None` if more bytes are needed. `longest`: see
+/// [`Context::message_max`].
 ///
 /// # Errors
 /// As soon as the header cannot be one (RFC 4271 6.1).
-pub fn frame(stream: &[u8]) -> Result<Option<Frame<'_>>, MessageError> {
+pub fn frame(stream: &[u8], longest: usize) -> Result<Option<Frame<'_>>, MessageError> {
     let marker = &stream[..stream.len().min(MARKER.len())];
     if marker.iter().any(|&byte| byte != 0xff) {
         return Err(MessageError::NotSynchronised);
@@ -85,7 +88,7 @@ pub fn frame(stream: &[u8]) -> Result<Option<Frame<'_>>, MessageError> {
     let Some(header) = stream.first_chunk::<HEADER_LEN>() else { return Ok(None) };
     let length = u16::from_be_bytes([header[16], header[17]]);
     let size = usize::from(length);
-    if !(HEADER_LEN..=MESSAGE_MAX).contains(&size) {
+    if !(HEADER_LEN..=longest).contains(&size) {
         return Err(MessageError::Length(length));
     }
     let kind = MessageKind::of(header[18]).ok_or(MessageError::UnknownType(header[18]))?;
@@ -96,14 +99,14 @@ pub fn frame(stream: &[u8]) -> Result<Option<Frame<'_>>, MessageError> {
 }
 
 /// Appends a header and what `body` writes after it. The caller sees to it that the whole stays
-/// within [`MESSAGE_MAX`].
+/// within what the neighbour takes.
 pub(super) fn put(out: &mut Vec<u8>, kind: MessageKind, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&MARKER);
     out.extend_from_slice(&[0, 0, kind.code()]);
     body(out);
     let length = out.len() - start;
-    debug_assert!(length <= MESSAGE_MAX, "a message of {length} bytes");
+    debug_assert!(length <= EXTENDED_MESSAGE_MAX, "a message of {length} bytes");
     out[start + 16..start + 18].copy_from_slice(&(length as u16).to_be_bytes());
 }
 
@@ -114,8 +117,40 @@ pub enum Message {
     Update(Box<DecodedUpdate>),
     Notification(Notification),
     Keepalive,
-    /// `None`: a message of RFC 7313 that asks for nothing.
-    RouteRefresh(Option<AfiSafi>),
+    RouteRefresh(AfiSafi, Refresh),
+}
+
+/// What a ROUTE-REFRESH says (RFC 7313 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Tell every route again.
+    Request,
+    /// Every route is about to be told again.
+    Begin,
+    /// That was all: what was not told is gone.
+    End,
+    /// Nothing that we know: ignored (RFC 7313 5).
+    Unknown(u8),
+}
+
+impl Refresh {
+    fn of(subtype: u8) -> Refresh {
+        match subtype {
+            0 => Refresh::Request,
+            1 => Refresh::Begin,
+            2 => Refresh::End,
+            other => Refresh::Unknown(other),
+        }
+    }
+
+    fn subtype(self) -> u8 {
+        match self {
+            Refresh::Request => 0,
+            Refresh::Begin => 1,
+            Refresh::End => 2,
+            Refresh::Unknown(subtype) => subtype,
+        }
+    }
 }
 
 impl Message {
@@ -131,11 +166,16 @@ impl Message {
             }
             MessageKind::Keepalive => Message::Keepalive,
             MessageKind::RouteRefresh => match *frame.body {
-                [a, b, 0, safi] => {
-                    Message::RouteRefresh(Some(AfiSafi { afi: u16::from_be_bytes([a, b]), safi }))
+                [a, b, subtype, safi] => {
+                    let family = AfiSafi { afi: u16::from_be_bytes([a, b]), safi };
+                    Message::RouteRefresh(family, Refresh::of(subtype))
                 }
-                [_, _, _, _] => Message::RouteRefresh(None),
-                _ => return Err(MessageError::RefreshLength(frame.body.to_vec())),
+                _ => {
+                    // RFC 7313 5: the far end is shown its whole message.
+                    let mut whole = Vec::new();
+                    put(&mut whole, frame.kind, |out| out.extend_from_slice(frame.body));
+                    return Err(MessageError::RefreshLength(whole));
+                }
             },
         })
     }
@@ -155,10 +195,10 @@ impl Notification {
 
 impl AfiSafi {
     /// ROUTE-REFRESH for this family.
-    pub fn emit_refresh(self, out: &mut Vec<u8>) {
+    pub fn emit_refresh(self, what: Refresh, out: &mut Vec<u8>) {
         put(out, MessageKind::RouteRefresh, |out| {
             out.extend_from_slice(&self.afi.to_be_bytes());
-            out.extend_from_slice(&[0, self.safi]);
+            out.extend_from_slice(&[what.subtype(), self.safi]);
         });
     }
 }

@@ -1,11 +1,12 @@
 //! BGP-4 messages (RFC 4271) with multiprotocol routes (RFC 4760, RFC 8950), four-octet AS numbers
-//! (RFC 6793), communities (RFC 1997, RFC 4360, RFC 8092) and route refresh (RFC 2918).
+//! (RFC 6793), communities (RFC 1997, RFC 4360, RFC 8092), route refresh (RFC 2918, RFC 7313) and extended messages
+//! (RFC 8654).
 //!
 //! Error handling by RFC 7606 decides the shape: what decodes is returned with typed errors beside
 //! it, and only what makes the rest unreadable ends the session. Every session of ours is between
 //! autonomous systems, so attributes that have no place there are discarded while decoding.
 //!
-//! Not here: extended messages (RFC 8654), ADD-PATH (RFC 7911), families other than IPv4 unicast, IPv6
+//! Not here: ADD-PATH (RFC 7911), families other than IPv4 unicast, IPv6
 //! unicast and EVPN (their routes are skipped).
 
 mod as_path;
@@ -31,7 +32,10 @@ pub use community::{Community, ExtendedCommunity, LargeCommunity, Meaning};
 pub use error::{Approach, AttributeError, AttributeFault, MessageError};
 pub use evpn::{Esi, EvpnBody, EvpnRoute, InvalidIdentifier, PmsiTunnel, RouteDistinguisher, RouteTarget};
 pub use evpn_nlri::{EvpnFault, EvpnNlri};
-pub use message::{Frame, HEADER_LEN, MESSAGE_MAX, Message, MessageKind, emit_keepalive, frame};
+pub use message::{
+    EXTENDED_MESSAGE_MAX, Frame, HEADER_LEN, MESSAGE_MAX, Message, MessageKind, Refresh, emit_keepalive,
+    frame,
+};
 pub use nlri::{AfiSafi, Nlri};
 pub use notification::Notification;
 pub use open::{Capability, Open};

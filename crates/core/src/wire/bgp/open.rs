@@ -30,8 +30,12 @@ pub enum Capability {
     RouteRefresh,
     /// Code 5 (RFC 8950): families, each with the AFI that its next hops may be of.
     ExtendedNextHop(Vec<(AfiSafi, u16)>),
+    /// Code 6 (RFC 8654).
+    ExtendedMessage,
     /// Code 65 (RFC 6793).
     FourOctetAsn(Asn),
+    /// Code 70 (RFC 7313).
+    EnhancedRouteRefresh,
     /// Any other, or one of those above with a content that it cannot have.
     Other { code: u8, value: Vec<u8> },
 }
@@ -172,7 +176,9 @@ impl Capability {
                     })
                     .collect(),
             ),
+            (6, &[]) => Capability::ExtendedMessage,
             (65, &[a, b, c, d]) => Capability::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
+            (70, &[]) => Capability::EnhancedRouteRefresh,
             _ => Capability::Other { code, value: value.to_vec() },
         }
     }
@@ -195,10 +201,12 @@ impl Capability {
                 }
                 5
             }
+            Capability::ExtendedMessage => 6,
             Capability::FourOctetAsn(asn) => {
                 value.extend_from_slice(&asn.0.to_be_bytes());
                 65
             }
+            Capability::EnhancedRouteRefresh => 70,
             Capability::Other { code, value: bytes } => {
                 value.extend_from_slice(&bytes[..bytes.len().min(255)]);
                 *code

@@ -13,14 +13,14 @@ use netgauze_parse_utils::traits::ParseFromWithOneInput;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
-const FOUR: Context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: false };
+const FOUR: Context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: false, extended: false };
 
 fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()
 }
 
 fn parse(bytes: &[u8], context: Context) -> Result<Message, MessageError> {
-    let found = frame(bytes)?.expect("a whole message");
+    let found = frame(bytes, MESSAGE_MAX)?.expect("a whole message");
     assert_eq!(found.wire_len(), bytes.len());
     Message::parse(found, context)
 }
@@ -77,22 +77,42 @@ fn open_byte_by_byte() {
         Capability::Multiprotocol(AfiSafi::IPV4_UNICAST),
         Capability::RouteRefresh,
         Capability::ExtendedNextHop(vec![(AfiSafi::IPV4_UNICAST, 2)]),
+        Capability::ExtendedMessage,
+        Capability::EnhancedRouteRefresh,
     ];
     let open = Open::new(Asn(4_200_000_001), 3, Ipv4Addr::new(43, 228, 174, 129), capabilities);
     let mut bytes = Vec::new();
     open.emit_message(&mut bytes);
     let body = [
-        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 24, // AS_TRANS
-        2, 22, // one parameter with all capabilities
+        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 28, // AS_TRANS
+        2, 26, // one parameter with all capabilities
         1, 4, 0, 1, 0, 1, //
         2, 0, //
         5, 6, 0, 1, 0, 1, 0, 2, //
+        6, 0, //
+        70, 0, //
         65, 4, 0xfa, 0x56, 0xea, 0x01,
     ];
     assert_eq!(bytes, message(1, &body));
     assert_eq!(parse(&bytes, FOUR), Ok(Message::Open(open.clone())));
     assert_eq!(open.asn(), Asn(4_200_000_001));
     assert!(open.has_next_hop(AfiSafi::IPV4_UNICAST, 2));
+}
+
+#[test]
+fn refreshes_byte_by_byte() {
+    for (what, subtype) in
+        [(Refresh::Request, 0), (Refresh::Begin, 1), (Refresh::End, 2), (Refresh::Unknown(3), 3)]
+    {
+        let mut bytes = Vec::new();
+        AfiSafi::IPV6_UNICAST.emit_refresh(what, &mut bytes);
+        assert_eq!(bytes, message(5, &[0, 2, subtype, 1]));
+        assert_eq!(parse(&bytes, FOUR), Ok(Message::RouteRefresh(AfiSafi::IPV6_UNICAST, what)));
+    }
+    let long = message(5, &[0, 1, 1, 1, 0]);
+    let error = parse(&long, FOUR).unwrap_err();
+    assert_eq!(error, MessageError::RefreshLength(long.clone()));
+    assert_eq!(error.notification(), Notification { code: 7, subcode: 1, data: long });
 }
 
 #[test]
@@ -128,20 +148,28 @@ fn open_that_is_none() {
 
 #[test]
 fn headers_that_are_none() {
-    assert_eq!(frame(&[]), Ok(None));
-    assert_eq!(frame(&[0xff; 18]), Ok(None));
-    assert_eq!(frame(&[0xff, 0xfe]), Err(MessageError::NotSynchronised));
-    assert_eq!(frame(&message(9, &[])), Err(MessageError::UnknownType(9)));
-    assert_eq!(frame(&message(4, &[0])), Err(MessageError::Length(20)));
-    assert_eq!(frame(&message(2, &[0])), Err(MessageError::Length(20)));
+    assert_eq!(frame(&[], MESSAGE_MAX), Ok(None));
+    assert_eq!(frame(&[0xff; 18], MESSAGE_MAX), Ok(None));
+    assert_eq!(frame(&[0xff, 0xfe], MESSAGE_MAX), Err(MessageError::NotSynchronised));
+    assert_eq!(frame(&message(9, &[]), MESSAGE_MAX), Err(MessageError::UnknownType(9)));
+    assert_eq!(frame(&message(4, &[0]), MESSAGE_MAX), Err(MessageError::Length(20)));
+    assert_eq!(frame(&message(2, &[0]), MESSAGE_MAX), Err(MessageError::Length(20)));
     let mut short = message(4, &[]);
     short[17] = 18;
-    assert_eq!(frame(&short), Err(MessageError::Length(18)));
+    assert_eq!(frame(&short, MESSAGE_MAX), Err(MessageError::Length(18)));
     let mut long = message(2, &[0; 4]);
     long[16..18].copy_from_slice(&4097_u16.to_be_bytes());
-    assert_eq!(frame(&long), Err(MessageError::Length(4097)));
+    assert_eq!(frame(&long, MESSAGE_MAX), Err(MessageError::Length(4097)));
+    // RFC 8654 4: longer ones where they were agreed on, OPEN and KEEPALIVE excepted.
+    assert_eq!(frame(&long, EXTENDED_MESSAGE_MAX), Ok(None));
+    for kind in [1, 4] {
+        long[18] = kind;
+        assert_eq!(frame(&long, EXTENDED_MESSAGE_MAX), Err(MessageError::Length(4097)));
+    }
+    let whole = message(3, &[0; EXTENDED_MESSAGE_MAX - HEADER_LEN]);
+    assert_eq!(frame(&whole, EXTENDED_MESSAGE_MAX).unwrap().unwrap().wire_len(), EXTENDED_MESSAGE_MAX);
     // It waits for what the length says.
-    assert_eq!(frame(&message(2, &[0; 4])[..22]), Ok(None));
+    assert_eq!(frame(&message(2, &[0; 4])[..22], MESSAGE_MAX), Ok(None));
 }
 
 #[test]
@@ -152,7 +180,10 @@ fn ipv4_by_an_ipv6_next_hop_byte_by_byte() {
     attributes.emit(true, None, &mut shared);
     let mut bytes = Vec::new();
     let next_hop = MpNextHop::V6(link_local);
-    assert_eq!(announce(&shared, Some(next_hop), &[prefix("43.228.174.129/32")], &mut bytes), Ok(1));
+    assert_eq!(
+        announce(MESSAGE_MAX, &shared, Some(next_hop), &[prefix("43.228.174.129/32")], &mut bytes),
+        Ok(1)
+    );
     let mut field = vec![0x90, 14, 0, 26, 0, 1, 1, 16];
     field.extend_from_slice(&link_local.octets());
     field.extend_from_slice(&[0, 32, 43, 228, 174, 129]);
@@ -526,10 +557,10 @@ proptest! {
 
     #[test]
     fn random_bytes_do_no_harm(bytes in many(any::<u8>(), 0..4096), kind in 0..7_u8, four in any::<bool>()) {
-        let context = Context { four_octet: four, ipv4_over_ipv6: four, evpn: four };
-        let _ = frame(&bytes);
+        let context = Context { four_octet: four, ipv4_over_ipv6: four, evpn: four, extended: false };
+        let _ = frame(&bytes, MESSAGE_MAX);
         let bytes = message(kind, &bytes[..bytes.len().min(MESSAGE_MAX - HEADER_LEN)]);
-        if let Ok(Some(found)) = frame(&bytes) {
+        if let Ok(Some(found)) = frame(&bytes, MESSAGE_MAX) {
             let _ = Message::parse(found, context).map_err(|error| error.notification());
         }
     }
@@ -552,7 +583,7 @@ proptest! {
             body.truncate(4 + cut.index(body.len() - 3));
         }
         let bytes = message(2, &body);
-        let context = Context { four_octet: four, ipv4_over_ipv6: true, evpn: true };
+        let context = Context { four_octet: four, ipv4_over_ipv6: true, evpn: true, extended: false };
         match parse_update(&bytes, context) {
             Ok(DecodedUpdate { update, .. }) => {
                 // Never more than the bytes can say.
@@ -593,21 +624,24 @@ proptest! {
         v4 in many(v4(), 1..1500),
         v6 in many(v6(), 1..500),
         mp in any::<bool>(),
+        extended in any::<bool>(),
     ) {
+        let context = Context { extended, ..FOUR };
+        let longest = context.message_max();
         let link_local = MpNextHop::V6("fe80::1".parse().unwrap());
         let mut shared = Vec::new();
         attributes.emit(true, (!mp).then_some(Ipv4Addr::LOCALHOST), &mut shared);
-        prop_assume!(shared.len() < 4000);
+        prop_assume!(shared.len() < longest - 100);
         let mut out = Vec::new();
-        let messages = announce(&shared, mp.then_some(link_local), &v4, &mut out).unwrap()
-            + announce(&shared, Some(link_local), &v6, &mut out).unwrap()
-            + withdraw(!mp, &v4, &mut out) + withdraw(false, &v6, &mut out);
+        let messages = announce(longest, &shared, mp.then_some(link_local), &v4, &mut out).unwrap()
+            + announce(longest, &shared, Some(link_local), &v6, &mut out).unwrap()
+            + withdraw(longest, !mp, &v4, &mut out) + withdraw(longest, false, &v6, &mut out);
         let (mut announced, mut withdrawn, mut count) = (Vec::new(), Vec::new(), 0);
         let mut rest = &out[..];
-        while let Some(found) = frame(rest).unwrap() {
+        while let Some(found) = frame(rest, longest).unwrap() {
             rest = &rest[found.wire_len()..];
             count += 1;
-            let Message::Update(decoded) = Message::parse(found, FOUR).unwrap() else { panic!("an UPDATE") };
+            let Message::Update(decoded) = Message::parse(found, context).unwrap() else { panic!("an UPDATE") };
             let update = decoded.update;
             if let Some(found) = &update.attributes {
                 prop_assert_eq!(found, &attributes);

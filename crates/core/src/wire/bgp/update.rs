@@ -3,7 +3,7 @@
 use super::attributes::{self, Attributes, Collector, EXTENDED_LENGTH, OPTIONAL, RawAttribute, code};
 use super::error::{Approach, AttributeError, AttributeFault, MessageError};
 use super::evpn_nlri::{self, EvpnFault, EvpnNlri};
-use super::message::{HEADER_LEN, MESSAGE_MAX, MessageKind, put};
+use super::message::{EXTENDED_MESSAGE_MAX, HEADER_LEN, MESSAGE_MAX, MessageKind, put};
 use super::nlri::{self, AfiSafi, Nlri};
 use crate::id::Prefix;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 const FIXED: usize = HEADER_LEN + 4;
 
 /// What the two OPENs settled and the bytes depend on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Context {
     /// Both said RFC 6793: AS numbers take four octets.
     pub four_octet: bool,
@@ -21,6 +21,15 @@ pub struct Context {
     pub ipv4_over_ipv6: bool,
     /// Both said EVPN: its routes are read. Else they are of a family that we do not know.
     pub evpn: bool,
+    /// Both said RFC 8654: messages may be longer than 4096 bytes.
+    pub extended: bool,
+}
+
+impl Context {
+    /// The longest message that either may send, header included.
+    pub fn message_max(self) -> usize {
+        if self.extended { EXTENDED_MESSAGE_MAX } else { MESSAGE_MAX }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -336,10 +345,15 @@ impl MpNextHop {
     }
 }
 
-/// How many bytes of routes an UPDATE has room for beside `shared` bytes of attributes; `None` if
-/// not even the family's longest route fits. See [`announce`].
-pub fn room_for_routes(shared: usize, next_hop: Option<MpNextHop>, family: AfiSafi) -> Option<usize> {
-    let room = MESSAGE_MAX.checked_sub(FIXED + shared + reach_head(next_hop));
+/// How many bytes of routes an UPDATE of at most `longest` bytes has room for beside `shared` bytes of
+/// attributes; `None` if not even the family's longest route fits. See [`announce`].
+pub fn room_for_routes(
+    longest: usize,
+    shared: usize,
+    next_hop: Option<MpNextHop>,
+    family: AfiSafi,
+) -> Option<usize> {
+    let room = longest.checked_sub(FIXED + shared + reach_head(next_hop));
     room.filter(|&room| room >= family.longest())
 }
 
@@ -350,11 +364,13 @@ fn reach_head(next_hop: Option<MpNextHop>) -> usize {
 
 /// Appends as many UPDATEs as it takes to announce `routes`, all of one family, with one set of
 /// attributes. `shared`: [`Attributes::emit`]'s bytes, with NEXT_HOP in them if `next_hop` is
-/// `None` (then the routes are IPv4 and go into the classic field). Returns the number of messages.
+/// `None` (then the routes are IPv4 and go into the classic field). `longest`: the most bytes of one
+/// message. Returns the number of messages.
 ///
 /// # Errors
 /// `NoRoom` if not even one route fits; nothing is appended then.
 pub fn announce<N: Nlri>(
+    longest: usize,
     shared: &[u8],
     next_hop: Option<MpNextHop>,
     routes: &[N],
@@ -363,7 +379,7 @@ pub fn announce<N: Nlri>(
     let Some(first) = routes.first() else { return Ok(0) };
     let head = reach_head(next_hop);
     let family = first.family();
-    let room = room_for_routes(shared.len(), next_hop, family).ok_or(NoRoom)?;
+    let room = room_for_routes(longest, shared.len(), next_hop, family).ok_or(NoRoom)?;
     let mut messages = 0;
     let mut rest = routes;
     while !rest.is_empty() {
@@ -390,11 +406,12 @@ pub fn announce<N: Nlri>(
 }
 
 /// Appends as many UPDATEs as it takes to withdraw `routes`, all of one family. `classic`: in the
-/// classic field, for IPv4 that was announced there. Returns the number of messages.
-pub fn withdraw<N: Nlri>(classic: bool, routes: &[N], out: &mut Vec<u8>) -> u32 {
+/// classic field, for IPv4 that was announced there. `longest`: the most bytes of one message. Returns
+/// the number of messages.
+pub fn withdraw<N: Nlri>(longest: usize, classic: bool, routes: &[N], out: &mut Vec<u8>) -> u32 {
     let Some(first) = routes.first() else { return 0 };
     let family = first.family();
-    let room = MESSAGE_MAX - FIXED - if classic { 0 } else { 7 };
+    let room = longest - FIXED - if classic { 0 } else { 7 };
     let mut messages = 0;
     let mut rest = routes;
     while !rest.is_empty() {

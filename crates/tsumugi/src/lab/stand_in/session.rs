@@ -22,7 +22,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Both sides speak of four octets; an outside session has next hops of its own family.
-const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false };
+const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false, extended: false };
 
 pub struct Session<'a> {
     /// Its place in the record.
@@ -135,14 +135,15 @@ impl Session<'_> {
         let mut tells = false;
         let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
         loop {
-            let (message, length) = match frame(stream).map_err(|error| invalid(error.to_string()))? {
-                None => return Ok(tells),
-                Some(whole) => {
-                    let message =
-                        Message::parse(whole, CONTEXT).map_err(|error| invalid(error.to_string()))?;
-                    (message, whole.wire_len())
-                }
-            };
+            let (message, length) =
+                match frame(stream, CONTEXT.message_max()).map_err(|error| invalid(error.to_string()))? {
+                    None => return Ok(tells),
+                    Some(whole) => {
+                        let message =
+                            Message::parse(whole, CONTEXT).map_err(|error| invalid(error.to_string()))?;
+                        (message, whole.wire_len())
+                    }
+                };
             stream.drain(..length);
             match message {
                 Message::Open(open) => {
