@@ -13,6 +13,7 @@ use super::session::{Negotiated, SessionEvent};
 use super::slots::Slot;
 use super::speaker::Speaker;
 use super::status::FamilyCounts;
+use super::validation::Held;
 use crate::id::Prefix;
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{AfiSafi, DecodedUpdate, EvpnRoute, MpNextHop, Notification};
@@ -56,6 +57,7 @@ impl Speaker {
         peer.accepted = FamilyCounts::default();
         peer.refused = RefusedList::default();
         peer.evpn_refused = EvpnRefusals::default();
+        peer.held = Held::default();
         peer.refreshing.clear();
         peer.last_end = Some(end.clone());
         peer.failure_said = None;
@@ -152,7 +154,26 @@ impl Speaker {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let relation = &peer.session.config.relation;
         let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix);
-        match allowed.and(route) {
+        let route = match allowed.and(route) {
+            Ok(route) => self.validated(slot, prefix, route),
+            Err(reason) => {
+                peer.held.remove(prefix);
+                Err(reason)
+            }
+        };
+        self.admit(slot, prefix, route, actions);
+    }
+
+    /// Takes a route, or notes why not.
+    pub(super) fn admit(
+        &mut self,
+        slot: Slot,
+        prefix: &Prefix,
+        route: Result<Arc<Route>, ImportRefusal>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        match route {
             Ok(route) => {
                 peer.refused.remove(prefix);
                 self.set_route(prefix, slot, Some(route), actions);
@@ -169,11 +190,12 @@ impl Speaker {
     fn withdrawn(&mut self, slot: Slot, prefix: &Prefix, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.refused.remove(prefix);
+        peer.held.remove(prefix);
         self.set_route(prefix, slot, None, actions);
         self.rib.tidy(prefix);
     }
 
-    fn check_limit(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {
+    pub(super) fn check_limit(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_ref() else { return };
         let Relation::Outside(policy) = &peer.session.config.relation else { return };
         let Some(limit) = policy.prefix_limit else { return };

@@ -1,7 +1,7 @@
 //! A new configuration in place of the old one, with as little disturbance as it allows.
 
 use super::adj_out::AdjOut;
-use super::config::{NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig};
+use super::config::{Invalid, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig};
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
@@ -145,8 +145,16 @@ impl Speaker {
             return;
         }
         peer.customers = policy::customers_of(&new.relation);
+        let word = |relation: &Relation| match relation {
+            Relation::Outside(policy) => policy.invalid,
+            Relation::Inside { .. } => Invalid::Take,
+        };
+        let again = word(&peer.session.config.relation) != word(&new.relation);
         peer.session.config = new;
         self.tell_again(slot, None, actions);
+        if again {
+            self.validate_all_again(actions);
+        }
     }
 
     fn decide_all_again(&mut self, forwarding: bool, actions: &mut Vec<Action>) {
@@ -189,7 +197,9 @@ impl Speaker {
 fn same_session(old: &NeighbourConfig, new: &NeighbourConfig) -> bool {
     let told = |relation: &Relation| match relation {
         Relation::Inside { .. } => Relation::Inside { prepends: 1 },
-        Relation::Outside(policy) => Relation::Outside(OutsidePolicy { extra_prepends: 0, ..policy.clone() }),
+        Relation::Outside(policy) => {
+            Relation::Outside(OutsidePolicy { extra_prepends: 0, invalid: Invalid::Drop, ..policy.clone() })
+        }
     };
     let without = |it: &NeighbourConfig| NeighbourConfig { relation: told(&it.relation), ..it.clone() };
     without(old) == without(new)

@@ -8,6 +8,7 @@ mod hostile;
 mod hosts;
 mod inside;
 mod plans;
+mod rpki;
 mod segments;
 mod world;
 
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         trial("hostile_evpn_costs_only_itself", &bridged, hostile::hostile_evpn_costs_only_itself),
         trial("what_cannot_be_read_ends_evpn_only", &bridged, hostile::what_cannot_be_read_ends_evpn_only),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
+        trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
