@@ -305,10 +305,12 @@ pub enum DropReason {
     Storm,
     /// A gateway's own frame on its way to or from another router's gateway.
     GatewayFrame,
+    /// From a host that plays the gateway, another router, or a DHCP server.
+    FalseGateway,
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 15] = [
+    pub const ALL: [DropReason; 16] = [
         DropReason::BgpFromStranger,
         DropReason::BfdFromStranger,
         DropReason::VxlanFromStranger,
@@ -324,6 +326,7 @@ impl DropReason {
         DropReason::BlockedPort,
         DropReason::Storm,
         DropReason::GatewayFrame,
+        DropReason::FalseGateway,
     ];
 
     /// The name of its counter.
@@ -344,6 +347,7 @@ impl DropReason {
             DropReason::BlockedPort => "blocked-port",
             DropReason::Storm => "storm",
             DropReason::GatewayFrame => "gateway-frame",
+            DropReason::FalseGateway => "false-gateway",
         }
     }
 }

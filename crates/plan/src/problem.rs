@@ -116,7 +116,11 @@ impl ProblemKind {
             ProblemKind::Network(N::PrefixNotGlobal { .. } | N::OriginateNothing | N::Isolated { .. })
             | ProblemKind::Line(L::NoGateway { .. } | L::FragmentsUncertain { .. })
             | ProblemKind::Segment(
-                S::AllowsNothing | S::ManagementDenied | S::DnsDenied { .. } | S::GatewayNotSlash64 { .. },
+                S::AllowsNothing
+                | S::ManagementDenied
+                | S::DnsDenied { .. }
+                | S::GatewayNotSlash64 { .. }
+                | S::LanOfOne { .. },
             )
             | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
             | ProblemKind::Management(
@@ -545,6 +549,10 @@ pub enum PeerProblem {
         router: String,
     },
     CustomerWithoutPrefixes,
+    /// A key that speaks of a limit that is not there.
+    WithoutLimit {
+        key: &'static str,
+    },
     PrefixesOutOfPlace {
         role: Role,
     },

@@ -293,21 +293,14 @@ fn router() -> impl Strategy<Value = Router> {
         said(name()),
         maybe((1u32..=4_294_967_294).prop_map(Asn)),
         maybe(any::<bool>()),
+        maybe(any::<bool>()),
         maybe(port()),
         maybe(prop::sample::select(vec![Table::Full, Table::Default])),
         maybe(engine),
         by_name(uplink(), |uplink| uplink.name.to_string()),
     )
-        .prop_map(|(name, id, site, asn, meeting, management_port, table, engine, uplinks)| Router {
-            name,
-            id,
-            site,
-            asn,
-            meeting,
-            management_port,
-            table,
-            engine,
-            uplinks,
+        .prop_map(|(name, id, site, asn, meeting, drain, management_port, table, engine, uplinks)| {
+            Router { name, id, site, asn, meeting, drain, management_port, table, engine, uplinks }
         })
 }
 
@@ -364,19 +357,42 @@ fn peer() -> impl Strategy<Value = Peer> {
         prop::option::of(list(prefix())),
         maybe(0u8..=10),
         maybe(1u32..=10_000_000),
-        maybe(prop::sample::select(vec![Invalid::Drop, Invalid::Last, Invalid::Take])),
+        (maybe(1u8..=100), maybe(1u16..=10_080)),
+        (
+            maybe(any::<bool>()),
+            maybe(any::<bool>()),
+            maybe(prop::sample::select(vec![Invalid::Drop, Invalid::Last, Invalid::Take])),
+        ),
         prop::collection::vec(said(at), 1..3),
     )
-        .prop_map(|(name, asn, role, prefixes, prepend, limit, invalid, at)| Peer {
-            name,
-            asn,
-            role,
-            prefixes,
-            prepend,
-            limit,
-            invalid,
-            at,
-        })
+        .prop_map(
+            |(
+                name,
+                asn,
+                role,
+                prefixes,
+                prepend,
+                limit,
+                (limit_warn, limit_rest),
+                (strict_role, drain, invalid),
+                at,
+            )| {
+                Peer {
+                    name,
+                    asn,
+                    role,
+                    prefixes,
+                    prepend,
+                    limit,
+                    limit_warn,
+                    limit_rest,
+                    strict_role,
+                    drain,
+                    invalid,
+                    at,
+                }
+            },
+        )
 }
 
 fn reach() -> impl Strategy<Value = Reach> {

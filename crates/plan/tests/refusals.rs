@@ -256,6 +256,7 @@ fn outside() -> Vec<Case> {
         "peer-reserved": ["asn = 150369" => "asn = 23456"] tells ["asn-reserved"];
         "peer-is-router": ["asn = 64512" => "asn = 4200000001"] tells ["asn-is-routers"];
         "customer-without-prefixes": ["prefixes = [\"192.31.196.0/24\"]\n" => ""] tells ["customer-without-prefixes"];
+        "limit-keys-without-limit": ["asn = 64512\n" => "asn = 64512\nlimit-warn = 80\nlimit-rest = 5\n"] tells ["without-limit"];
         "prefixes-out-of-place": ["role = \"provider\"" => "role = \"provider\"\nprefixes = [\"192.31.196.0/24\"]"]
             tells ["prefixes-out-of-place"];
         "customer-prefix-too-long": ["192.31.196.0/24" => "192.31.196.0/25"] tells ["prefix-too-long"];
@@ -327,6 +328,7 @@ fn segments() -> Vec<Case> {
         "standby-without-lan": [PORTS => "ports = [\"c:eth5\"]\nport = [{ at = \"b:eth6\", standby = true }]"] tells ["standby-without-lan"];
         "two-active": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"b:eth6\", lan = \"room\" }]"] tells ["two-active"];
         "no-active": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\", standby = true }, { at = \"b:eth6\", lan = \"room\", standby = true }]"] tells ["no-active"];
+        "lan-of-one": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"b:eth6\", lan = \"rom\" }]"] tells ["lan-of-one", "lan-of-one"];
         "lan-on-one-router": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }, { at = \"c:eth6\", lan = \"room\", standby = true }]"] tells ["lan-on-one-router"];
         "lan-twice": [PORTS => "port = [{ at = \"c:eth5\", lan = \"room\" }]", "" => "\n[segment.more]\nvni = 101\nport = [{ at = \"b:eth6\", lan = \"room\", standby = true }]\n"]
             tells ["lan-twice"];

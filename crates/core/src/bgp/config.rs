@@ -1,6 +1,7 @@
 //! What a speaker is told: compiled from the file, never decided here.
 
 use crate::id::{Asn, IfName, Prefix};
+use crate::wire::bgp::BgpRole;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,6 +29,9 @@ pub struct SpeakerConfig {
     pub own_prefixes: Vec<Prefix>,
     /// Equal paths used together.
     pub max_paths: u8,
+    /// The router is about to go: whoever hears its routes is asked to prefer any other (RFC 8326).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub draining: bool,
 }
 
 /// A prefix that this router announces as the network's own.
@@ -53,6 +57,42 @@ pub struct NeighbourConfig {
     pub relation: Relation,
     pub families: Vec<Family>,
     pub timers: Timers,
+    #[serde(default, skip_serializing_if = "Terms::is_nothing")]
+    pub terms: Terms,
+}
+
+/// What is agreed about one session besides its policy. Nothing of it unless it is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The session is about to go: both ends prefer any other (RFC 8326).
+    pub drain: bool,
+    /// Who does not say its role in OPEN is no neighbour (RFC 9234 4.2).
+    pub strict_role: bool,
+    /// Of the prefix limit.
+    pub limit: LimitTerms,
+}
+
+/// What becomes of a neighbour that comes near its prefix limit, and of one that goes beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitTerms {
+    /// The log hears of so many percent of it.
+    pub warn_percent: u8,
+    /// In milliseconds: how long the session then rests.
+    pub rest: u32,
+}
+
+impl Default for LimitTerms {
+    fn default() -> LimitTerms {
+        LimitTerms { warn_percent: 75, rest: 15 * 60_000 }
+    }
+}
+
+impl Terms {
+    fn is_nothing(&self) -> bool {
+        *self == Terms::default()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,6 +181,17 @@ pub enum Role {
     Provider,
     Peer,
     Customer,
+}
+
+impl Role {
+    /// What such a neighbour says of itself in OPEN, and what we say to it (RFC 9234 4.2).
+    pub fn agreed(self) -> (BgpRole, BgpRole) {
+        match self {
+            Role::Provider => (BgpRole::PROVIDER, BgpRole::CUSTOMER),
+            Role::Peer => (BgpRole::PEER, BgpRole::PEER),
+            Role::Customer => (BgpRole::CUSTOMER, BgpRole::PROVIDER),
+        }
+    }
 }
 
 /// All in milliseconds.

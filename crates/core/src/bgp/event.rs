@@ -132,6 +132,7 @@ pub struct SpeakerRoute {
     pub next_hops: Vec<NextHop>,
     /// Preferred source: the router's loopback of the prefix's family.
     pub source: Option<IpAddr>,
-    /// Drop silently: an announced prefix of our own, where nothing more specific is known.
+    /// Drop silently: an announced prefix of our own, where nothing more specific is known, or what a
+    /// customer wants dropped (RFC 7999).
     pub discard: bool,
 }

@@ -1,7 +1,7 @@
 //! What a session brings into the table and, when it ends, takes away with it.
 
 use super::adj_out::AdjOut;
-use super::config::Relation;
+use super::config::{Family, LimitTerms, Relation};
 use super::event::Action;
 use super::evpn::EvpnRefusals;
 use super::key::Key;
@@ -35,6 +35,7 @@ impl Speaker {
         peer.refused = RefusedList::default();
         peer.evpn_refused = EvpnRefusals::default();
         peer.errors_said.clear();
+        peer.limit_said.clear();
         let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         actions.push(Action::Log(Notice::Established {
             neighbour: peer.name(),
@@ -153,7 +154,8 @@ impl Speaker {
     ) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let relation = &peer.session.config.relation;
-        let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix);
+        let blackhole = route.as_ref().is_ok_and(|route| route.discard);
+        let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix, blackhole);
         let route = match allowed.and(route) {
             Ok(route) => self.validated(slot, prefix, route),
             Err(reason) => {
@@ -196,9 +198,17 @@ impl Speaker {
     }
 
     pub(super) fn check_limit(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {
-        let Some(peer) = self.peers[slot.index()].as_ref() else { return };
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let Relation::Outside(policy) = &peer.session.config.relation else { return };
         let Some(limit) = policy.prefix_limit else { return };
+        let LimitTerms { warn_percent, rest } = peer.session.config.terms.limit;
+        let near = u64::from(limit) * u64::from(warn_percent) / 100;
+        let counts = [(Family::Ipv4Unicast, peer.accepted.ipv4), (Family::Ipv6Unicast, peer.accepted.ipv6)];
+        for (family, count) in counts {
+            if u64::from(count) > near && count <= limit && peer.limit_said.insert(family) {
+                actions.push(Action::Log(Notice::LimitNear { neighbour: peer.name(), family, count, limit }));
+            }
+        }
         let family = match peer.accepted {
             FamilyCounts { ipv4, .. } if ipv4 > limit => AfiSafi::IPV4_UNICAST,
             FamilyCounts { ipv6, .. } if ipv6 > limit => AfiSafi::IPV6_UNICAST,
@@ -209,7 +219,7 @@ impl Speaker {
         notification.data.extend_from_slice(&family.afi.to_be_bytes());
         notification.data.push(family.safi);
         notification.data.extend_from_slice(&limit.to_be_bytes());
-        let end = SessionEvent::End(SessionEnd::PrefixLimit { limit }, notification);
+        let end = SessionEvent::End(SessionEnd::PrefixLimit { limit, rest }, notification);
         self.session_event(now, slot, end, actions);
     }
 }

@@ -1,7 +1,8 @@
 //! What a speaker tells the log, as types: the words are made elsewhere.
 
+use super::config::Family;
 use crate::id::{Asn, Prefix};
-use crate::wire::bgp::{EvpnFault, EvpnRoute};
+use crate::wire::bgp::{BgpRole, EvpnFault, EvpnRoute};
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub enum Notice {
     Refused { neighbour: String, prefix: Prefix, reason: ImportRefusal },
     /// The neighbour's list of refused routes is full: further ones are only counted.
     RefusedListFull { neighbour: String, listed: u32 },
+    /// The neighbour comes near its prefix limit. Once per family in a session.
+    LimitNear { neighbour: String, family: Family, count: u32, limit: u32 },
     /// An UPDATE's attribute was wrong (RFC 7606). Once per attribute and reason in a session.
     AttributeError { neighbour: String, error: crate::wire::bgp::AttributeError },
     /// A route cannot be sent: its attributes leave no room in a message.
@@ -62,10 +65,12 @@ pub enum SessionEnd {
     Collision,
     /// OPEN spoke of another AS number.
     WrongAsn { expected: Asn, found: Asn },
+    /// OPEN speaks of another role than the file does, or of none where one is asked for (RFC 9234).
+    RoleMismatch { expected: BgpRole, found: Option<BgpRole> },
     /// The two have no address family in common.
     NoCommonFamily,
-    /// More prefixes came than the limit allows.
-    PrefixLimit { limit: u32 },
+    /// More prefixes came than the limit allows. The session rests for so many milliseconds.
+    PrefixLimit { limit: u32, rest: u32 },
     /// The neighbour's link-local address changed.
     RemoteChanged,
     /// The configuration of the session changed.
@@ -98,6 +103,9 @@ pub enum ImportRefusal {
     BogonAsInPath { asn: Asn },
     /// From outside: AS_SETs are no longer accepted (RFC 9774).
     AsSetInPath,
+    /// From outside: somebody on its way said that it goes to customers only, and this neighbour is not
+    /// above us (RFC 9234 5).
+    Leak { told_by: Asn },
     /// From outside: a default route.
     Default,
     /// From outside: within a prefix that nobody may announce.

@@ -85,6 +85,8 @@ pub(super) enum ExportRefusal {
     NoClass,
     /// To the outside: a peer's or provider's route, and the neighbour is no customer.
     NotForThem,
+    /// To the outside: for customers only, as somebody on its way has said (RFC 9234 5).
+    OnlyToCustomers,
     /// To the outside: within our own prefixes and not one of them.
     NotExactlyOwn,
     /// To the outside: no other network takes such a prefix.
@@ -132,12 +134,14 @@ fn check_length(prefix: &Prefix) -> Result<(), ImportRefusal> {
 }
 
 /// The part of import that looks at the prefix alone. `customers`: what the neighbour may announce
-/// if it is a customer.
+/// if it is a customer. `blackhole`: its traffic is to be dropped, which may be asked for any part of what
+/// the customer may announce (RFC 7999 3.3).
 pub(super) fn import_prefix(
     tables: &Tables,
     relation: &Relation,
     customers: &JointPrefixSet<Prefix>,
     prefix: &Prefix,
+    blackhole: bool,
 ) -> Result<(), ImportRefusal> {
     let Relation::Outside(policy) = relation else { return Ok(()) };
     tables.check_global(prefix)?;
@@ -146,7 +150,9 @@ pub(super) fn import_prefix(
         // A part of ours that we gave to the customer, of whatever length: it stays inside.
         return if stated { Ok(()) } else { Err(ImportRefusal::OwnPrefix { within }) };
     }
-    check_length(prefix)?;
+    if !(stated && blackhole) {
+        check_length(prefix)?;
+    }
     if policy.role == Role::Customer && !stated {
         return Err(ImportRefusal::NotTheCustomers);
     }
@@ -177,19 +183,22 @@ pub(super) fn import_attributes(
         }
         Relation::Outside(policy) => {
             check_outside_path(config, policy, path)?;
+            check_leak(&mut attributes, policy.role, neighbour.remote_asn)?;
             let class = Class::from(policy.role);
             scrub(&mut attributes, config.public_asn);
             mark(&mut attributes, config.public_asn, class);
+            take_requests(&mut attributes, neighbour, class);
             Some(class)
         }
     };
     let preference = preference(class, &attributes, config.public_asn);
+    let blackhole = attributes.communities.contains(&Community::BLACKHOLE);
     Ok(Route {
         attributes,
         next_hop: Some(next_hop),
         class,
         local_preference: preference,
-        discard: false,
+        discard: blackhole && class == Some(Class::Customer),
         body: None,
     })
 }
@@ -200,6 +209,43 @@ pub(super) fn preference(class: Option<Class>, attributes: &Attributes, public_a
         return 0;
     }
     class.map_or(50, |class| Validity::of(attributes, public_asn).weigh(class.local_preference()))
+}
+
+/// RFC 9234 5, on the way in: a route for customers only does not come from below, nor from beside unless
+/// that neighbour itself said so; and what comes from above or beside is for customers only.
+fn check_leak(attributes: &mut Attributes, role: Role, neighbour: Asn) -> Result<(), ImportRefusal> {
+    match (attributes.only_to_customer, role) {
+        (Some(told_by), Role::Customer) => Err(ImportRefusal::Leak { told_by }),
+        (Some(told_by), Role::Peer) if told_by != neighbour => Err(ImportRefusal::Leak { told_by }),
+        (None, Role::Provider | Role::Peer) => {
+            attributes.only_to_customer = Some(neighbour);
+            Ok(())
+        }
+        (Some(_), Role::Provider | Role::Peer) | (None, Role::Customer) => Ok(()),
+    }
+}
+
+/// What a neighbour outside asks for by well-known communities, put so that all of the inside does it.
+fn take_requests(attributes: &mut Attributes, neighbour: &NeighbourConfig, class: Class) {
+    if attributes.communities.contains(&Community::BLACKHOLE) {
+        if class == Class::Customer {
+            // RFC 7999 3.2: it is not to spread beyond us.
+            add(attributes, Community::NO_EXPORT);
+        } else {
+            // RFC 7999 6: with nobody else it was agreed on.
+            let others = attributes.communities.iter().filter(|&&it| it != Community::BLACKHOLE);
+            attributes.communities = others.copied().collect();
+        }
+    }
+    if neighbour.terms.drain {
+        add(attributes, Community::GRACEFUL_SHUTDOWN);
+    }
+}
+
+fn add(attributes: &mut Attributes, community: Community) {
+    if !attributes.communities.contains(&community) {
+        attributes.communities = attributes.communities.iter().copied().chain([community]).collect();
+    }
 }
 
 fn check_outside_path(
@@ -343,6 +389,10 @@ pub(super) fn export_check(
     if communities.contains(&Community::NO_EXPORT) || communities.contains(&Community::NO_EXPORT_SUBCONFED) {
         return Err(ExportRefusal::KeptByCommunity);
     }
+    // RFC 9234 5, on the way out: beside what the class says, and without it.
+    if route.attributes.only_to_customer.is_some() && policy.role != Role::Customer {
+        return Err(ExportRefusal::OnlyToCustomers);
+    }
     let class = route.class.ok_or(ExportRefusal::NoClass)?;
     if class == Class::Own || tables.own.is_covered(prefix) {
         let exactly = class == Class::Own && tables.own.contains(prefix);
@@ -380,7 +430,14 @@ pub(super) fn export_attributes(
             let leaks = |asn: Asn| inside(asn) || asn.is_private();
             attributes.aggregator = attributes.aggregator.filter(|aggregator| !leaks(aggregator.asn));
             scrub(&mut attributes, config.public_asn);
+            // RFC 9234 5.
+            if policy.role != Role::Provider && attributes.only_to_customer.is_none() {
+                attributes.only_to_customer = Some(config.public_asn);
+            }
         }
+    }
+    if config.draining || neighbour.terms.drain {
+        add(&mut attributes, Community::GRACEFUL_SHUTDOWN);
     }
     attributes
 }

@@ -1,7 +1,7 @@
 //! A new configuration in place of the old one, with as little disturbance as it allows.
 
 use super::adj_out::AdjOut;
-use super::config::{Invalid, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig};
+use super::config::{Invalid, LimitTerms, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms};
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
@@ -53,6 +53,8 @@ impl Speaker {
         let lists = |it: &SpeakerConfig| (it.bogons.clone(), it.own_prefixes.clone(), it.inside_asns.clone());
         if lists(&old) != lists(&self.config) {
             self.filter_again(now, actions);
+        } else if old.draining != self.config.draining {
+            self.peer_slots().for_each(|slot| self.tell_again(slot, None, actions));
         }
     }
 
@@ -150,11 +152,16 @@ impl Speaker {
             Relation::Inside { .. } => Invalid::Take,
         };
         let again = word(&peer.session.config.relation) != word(&new.relation);
+        let drain = peer.session.config.terms.drain != new.terms.drain;
         peer.session.config = new;
         self.tell_again(slot, None, actions);
         if again {
             self.validate_all_again(actions);
         }
+        if drain {
+            self.ask_again(now, slot, actions);
+        }
+        self.check_limit(now, slot, actions);
     }
 
     fn decide_all_again(&mut self, forwarding: bool, actions: &mut Vec<Action>) {
@@ -173,34 +180,49 @@ impl Speaker {
     fn filter_again(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for slot in self.peer_slots() {
             self.tell_again(slot, None, actions);
-            let Some(peer) = self.peers[slot.index()].as_ref() else { continue };
-            let Some(negotiated) = peer.session.established() else { continue };
-            if matches!(peer.session.config.relation, Relation::Inside { .. }) {
-                continue;
+            self.ask_again(now, slot, actions);
+        }
+    }
+
+    /// What a neighbour outside has told would be taken otherwise now.
+    fn ask_again(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers[slot.index()].as_ref() else { return };
+        let Some(negotiated) = peer.session.established() else { return };
+        if matches!(peer.session.config.relation, Relation::Inside { .. }) {
+            return;
+        }
+        if negotiated.route_refresh {
+            let mut bytes = Vec::new();
+            for &family in &negotiated.families {
+                AfiSafi::from(family).emit_refresh(Refresh::Request, &mut bytes);
             }
-            if negotiated.route_refresh {
-                let mut bytes = Vec::new();
-                for &family in &negotiated.families {
-                    AfiSafi::from(family).emit_refresh(Refresh::Request, &mut bytes);
-                }
-                actions.push(Action::Send { connection: negotiated.connection, bytes });
-            } else {
-                let notification = Notification::new(Notification::CEASE, 6);
-                let end = SessionEvent::End(SessionEnd::ConfigurationChanged, notification);
-                self.session_event(now, slot, end, actions);
-            }
+            actions.push(Action::Send { connection: negotiated.connection, bytes });
+        } else {
+            let notification = Notification::new(Notification::CEASE, 6);
+            let end = SessionEvent::End(SessionEnd::ConfigurationChanged, notification);
+            self.session_event(now, slot, end, actions);
         }
     }
 }
 
-/// Whether a session goes on under a new configuration: only what we tell may differ.
+/// Whether a session goes on under a new configuration: only what can be told or asked for again may differ.
 fn same_session(old: &NeighbourConfig, new: &NeighbourConfig) -> bool {
     let told = |relation: &Relation| match relation {
         Relation::Inside { .. } => Relation::Inside { prepends: 1 },
         Relation::Outside(policy) => {
-            Relation::Outside(OutsidePolicy { extra_prepends: 0, invalid: Invalid::Drop, ..policy.clone() })
+            let invalid = Invalid::Drop;
+            Relation::Outside(OutsidePolicy {
+                extra_prepends: 0,
+                prefix_limit: None,
+                invalid,
+                ..policy.clone()
+            })
         }
     };
-    let without = |it: &NeighbourConfig| NeighbourConfig { relation: told(&it.relation), ..it.clone() };
+    let without = |it: &NeighbourConfig| NeighbourConfig {
+        relation: told(&it.relation),
+        terms: Terms { drain: false, limit: LimitTerms::default(), ..it.terms.clone() },
+        ..it.clone()
+    };
     without(old) == without(new)
 }

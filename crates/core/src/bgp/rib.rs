@@ -26,7 +26,7 @@ pub(super) struct Route {
     pub next_hop: Option<IpAddr>,
     pub class: Option<Class>,
     pub local_preference: u32,
-    /// Our own, and the kernel shall hold a discard route for it.
+    /// The kernel shall drop what goes there: our own, or asked for by a customer (RFC 7999).
     pub discard: bool,
     /// Of EVPN only.
     pub body: Option<Box<EvpnBody>>,

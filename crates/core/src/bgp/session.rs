@@ -16,8 +16,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// After more prefixes than allowed came, the session rests this long.
-const PREFIX_LIMIT_REST: Duration = Duration::from_secs(15 * 60);
 /// How long OPEN may take where no hold time says so (RFC 4271 8.2.2: "a large value").
 const OPEN_WAIT: Duration = Duration::from_secs(240);
 
@@ -199,8 +197,8 @@ impl Session {
             }
             SessionEvent::Timeout => self.timeout(now, out),
             SessionEvent::End(end, notification) => {
-                if matches!(end, SessionEnd::PrefixLimit { .. }) {
-                    self.rests_until = Some(now + PREFIX_LIMIT_REST);
+                if let SessionEnd::PrefixLimit { rest, .. } = end {
+                    self.rests_until = Some(now + Duration::from_millis(u64::from(rest)));
                 }
                 self.end_all(now, &end, Some(&notification), out);
             }
@@ -308,6 +306,9 @@ impl Session {
                 AfiSafi::IPV6_UNICAST.afi
             )]));
         }
+        if let Relation::Outside(policy) = &self.config.relation {
+            capabilities.push(Capability::Role(policy.role.agreed().1));
+        }
         let hold = u16::try_from(self.config.timers.hold / 1000).unwrap_or(u16::MAX);
         Open::new(self.config.local_asn, hold, self.router_id, capabilities)
     }
@@ -395,10 +396,24 @@ impl Session {
             let notification = MessageError::Identifier.notification();
             return Err((SessionEnd::NotificationSent { notification: notification.clone() }, notification));
         }
+        self.check_role(open)?;
         if self.common_families(open).is_empty() {
             return Err((SessionEnd::NoCommonFamily, Notification::new(2, 7)));
         }
         Ok(())
+    }
+
+    /// RFC 9234 4.2: both ends mean the same, and say one thing only.
+    fn check_role(&self, open: &Open) -> Result<(), (SessionEnd, Notification)> {
+        let Relation::Outside(policy) = &self.config.relation else { return Ok(()) };
+        let expected = policy.role.agreed().0;
+        let found = open.roles().next();
+        let agrees = found.is_some() || !self.config.terms.strict_role;
+        if agrees && open.roles().all(|role| role == expected) {
+            return Ok(());
+        }
+        let found = open.roles().find(|&role| role != expected);
+        Err((SessionEnd::RoleMismatch { expected, found }, Notification::new(2, 11)))
     }
 
     fn common_families(&self, open: &Open) -> Vec<Family> {
@@ -570,7 +585,9 @@ impl Session {
     /// What will go wrong in the same way again is tried less often.
     fn retry_after(&mut self, end: &SessionEnd) -> Duration {
         let lasting = match end {
-            SessionEnd::WrongAsn { .. } | SessionEnd::NoCommonFamily => true,
+            SessionEnd::WrongAsn { .. } | SessionEnd::RoleMismatch { .. } | SessionEnd::NoCommonFamily => {
+                true
+            }
             SessionEnd::NotificationSent { notification }
             | SessionEnd::NotificationReceived { notification } => {
                 !matches!(notification.code, Notification::HOLD_TIMER_EXPIRED | Notification::CEASE)

@@ -1,7 +1,7 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling};
-use super::config::{NeighbourConfig, SpeakerConfig};
+use super::config::{Family, NeighbourConfig, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
@@ -76,6 +76,8 @@ pub(super) struct Peer {
     pub held: Held,
     /// Families that the neighbour is telling again (RFC 7313).
     pub refreshing: BTreeSet<AfiSafi>,
+    /// Families whose prefix limit is known to be near.
+    pub limit_said: BTreeSet<Family>,
     pub errors_said: BTreeSet<(u8, AttributeFault)>,
     pub established_at: Option<Instant>,
     pub established_count: u32,
@@ -96,6 +98,7 @@ impl Peer {
             evpn_refused: EvpnRefusals::default(),
             held: Held::default(),
             refreshing: BTreeSet::new(),
+            limit_said: BTreeSet::new(),
             errors_said: BTreeSet::new(),
             established_at: None,
             established_count: 0,
@@ -495,7 +498,7 @@ fn wanted(
     destination: &Destination,
 ) -> Option<SpeakerRoute> {
     let best = destination.best()?;
-    if best.route.discard {
+    if best.route.discard || destination.used().iter().any(|path| path.route.discard) {
         return Some(SpeakerRoute { next_hops: Vec::new(), source: None, discard: true });
     }
     let mut next_hops: Vec<NextHop> =

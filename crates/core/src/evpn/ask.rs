@@ -6,7 +6,7 @@
 
 use super::config::Gateway;
 use super::event::Action;
-use super::import::is_host;
+use super::hosts::is_host_of;
 use super::machine::{Evpn, Role};
 use crate::id::{IfName, Mac, Prefix};
 use crate::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl Evpn {
         let segment = &self.segments[at];
         let (Some(gateway), Some(stretch)) = (&segment.config.gateway, segment.reachable()) else { return };
         let tables = &segment.tables;
-        if !may_ask(gateway, address) || tables.hosts.is_known(&tables.macs, address) {
+        if !is_host_of(gateway, address) || tables.hosts.is_known(&tables.macs, address) {
             return;
         }
         if self.asked.get(&(at, address)).is_some_and(|last| now < *last + AGAIN) {
@@ -51,16 +51,6 @@ impl Evpn {
         let frame = question(gateway, address);
         actions.push(Action::SendFrame { link: stretch.vxlan.clone(), frame });
     }
-}
-
-/// Whether the address can be a host's on the segment, and is not the gateway's own.
-fn may_ask(gateway: &Gateway, address: IpAddr) -> bool {
-    let on_link = gateway.addresses.iter().any(|it| it.contains(&address));
-    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-    let ours = address == gateway.link_local
-        || address == gateway.own_link_local
-        || gateway.addresses.iter().any(|it| it.addr() == address);
-    is_host(address) && (on_link || link_local) && !ours
 }
 
 /// The whole Ethernet frame of an ARP probe or a neighbour solicitation.

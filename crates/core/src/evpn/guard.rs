@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// A port that stayed open for this long, and for as long as it was last shut, starts from new.
 const CALM: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Guard {
     block: Option<(BlockReason, Instant)>,
     /// How long the last block had to be quiet.
@@ -24,13 +24,13 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub fn reason(&self) -> Option<BlockReason> {
-        self.block.map(|it| it.0)
+    pub fn reason(&self) -> Option<&BlockReason> {
+        self.block.as_ref().map(|it| &it.0)
     }
 
     /// When the block ends if nothing more is heard.
     pub fn until(&self) -> Option<Instant> {
-        self.block.map(|it| it.1)
+        self.block.as_ref().map(|it| it.1)
     }
 
     /// A loop was noticed, or heard again.
@@ -42,11 +42,11 @@ impl Guard {
         }
         let until = now + self.hold;
         // The first reason stays: several ends of one loop are heard in turns.
-        self.block = Some(self.block.map_or((reason, until), |it| (it.0, it.1.max(until))));
+        self.block = Some(self.block.take().map_or((reason, until), |it| (it.0, it.1.max(until))));
     }
 
     pub fn expire(&mut self, now: Instant) {
-        if self.block.is_some_and(|it| it.1 <= now) {
+        if self.until().is_some_and(|until| until <= now) {
             self.block = None;
             self.calm = now + CALM.max(self.hold * 2);
         }

@@ -1,11 +1,23 @@
 //! Which address is whose: what the kernel resolved here, and what others announce.
 
+use super::config::Gateway;
 use super::entries::Value;
+use super::import::is_host;
 use super::macs::{MacState, Place};
 use crate::id::Mac;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::cmp::Reverse;
 use core::net::IpAddr;
+
+/// Whether the address can be a host's on the segment, and is not the gateway's own.
+pub(super) fn is_host_of(gateway: &Gateway, address: IpAddr) -> bool {
+    let on_link = gateway.addresses.iter().any(|it| it.contains(&address));
+    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let ours = address == gateway.link_local
+        || address == gateway.own_link_local
+        || gateway.addresses.iter().any(|it| it.addr() == address);
+    is_host(address) && (on_link || link_local) && !ours
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LocalHost {

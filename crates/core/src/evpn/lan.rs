@@ -107,7 +107,7 @@ impl Port {
     /// better.
     fn verdict(&self, now: Instant, first: bool, alone: bool) -> Option<BlockReason> {
         if let Some(reason) = self.guard.reason() {
-            return Some(reason);
+            return Some(reason.clone());
         }
         self.config.lan.as_ref()?;
         if !self.up {
@@ -187,16 +187,17 @@ impl Segment {
         actions: &mut Vec<Action>,
     ) -> bool {
         let Some(port) = self.ports.get_mut(&number) else { return false };
-        if port.told == Some(blocked) || (port.told.is_none() && !port.up) {
+        if port.told.as_ref() == Some(&blocked) || (port.told.is_none() && !port.up) {
             return false;
         }
         // A process before this one may have left it open, with MACs that the kernel would not tell again.
         let took = port.takes() || port.told.is_none();
-        let before = port.told.replace(blocked).flatten();
+        let before = port.told.replace(blocked.clone()).flatten();
         port.since = now;
         let link = port.config.link.clone();
-        actions.push(Action::SetPort { port: link.clone(), blocked });
+        actions.push(Action::SetPort { port: link.clone(), blocked: blocked.clone() });
         let segment = self.config.name.clone();
+        let is_open = blocked.is_none();
         match (blocked, before) {
             (Some(reason), _) => {
                 actions.push(Action::Log(Notice::PortBlocked { segment, port: link.clone(), reason }));
@@ -208,11 +209,11 @@ impl Segment {
         }
         // The LAN's switches know the gateway behind the port that forwarded before, and would wait for the
         // next router advertisement.
-        if let (None, Some(gateway)) = (blocked, &self.config.gateway) {
+        if let (true, Some(gateway)) = (is_open, &self.config.gateway) {
             let frames = ask::announcements(gateway).into_iter();
             actions.extend(frames.map(|frame| Action::SendFrame { link: link.clone(), frame }));
         }
-        if took && blocked.is_some() {
+        if took && !is_open {
             actions.push(Action::Flush { port: link });
             self.forget_port(number, actions);
         }

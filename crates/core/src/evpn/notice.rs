@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// Why a port takes and gives nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "because")]
 pub enum BlockReason {
     /// Another port of its LAN forwards.
@@ -16,8 +16,8 @@ pub enum BlockReason {
     TakingOver,
     /// What it sends comes back on this port.
     LoopBehind,
-    /// Its LAN is joined by a cable to another port of the network.
-    LoopWith { router: u32, port: u16 },
+    /// Its LAN is joined by a cable to another port of the network: the router's id, its interface.
+    LoopWith { router: u32, port: IfName },
     /// MACs move back and forth between it and the rest of the segment.
     Flapping,
 }

@@ -45,7 +45,7 @@ impl Port {
 
     /// Whether frames go in and out: ports of a shared LAN do not until they are told to.
     pub fn takes(&self) -> bool {
-        match self.told {
+        match &self.told {
             Some(blocked) => blocked.is_none(),
             None => self.config.lan.is_none(),
         }

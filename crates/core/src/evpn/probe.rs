@@ -13,9 +13,9 @@
 //! | 20..30 | the shared LAN (ESI), or zeros |
 //! | 30..32 | preference in it |
 //! | 32..36 | sequence |
-//! | 36..46 | zeros, up to Ethernet's least length |
+//! | 36..52 | the port's interface, filled up with zeros |
 
-use crate::id::{Mac, Vni};
+use crate::id::{IfName, Mac, Vni};
 use crate::wire::bgp::Esi;
 use crate::wire::ethernet::{self, Frame};
 use crate::wire::{Malformed, ethernet::ethertype};
@@ -26,8 +26,8 @@ const VERSION: u8 = 1;
 const FORWARDING: u8 = 1;
 const CONNECTED: u8 = 2;
 const CANDIDATE: u8 = 4;
-/// Ethernet's 60 bytes without the header: what is shorter, some devices do not carry.
-const PAYLOAD_LEN: usize = 46;
+/// More than Ethernet's least.
+const PAYLOAD_LEN: usize = 52;
 /// A group address that bridges forward, locally administered: of no protocol.
 pub const DESTINATION: Mac = Mac([0x03, 0x74, 0x73, 0x75, 0x6d, 0x75]);
 /// What the sources begin with, so that nobody takes them for hosts.
@@ -38,12 +38,14 @@ pub(super) fn is_source(mac: Mac) -> bool {
     mac.0.starts_with(&SOURCE)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     pub network: u64,
     pub router: u32,
     pub vni: Vni,
     pub port: u16,
+    /// The same port, for people.
+    pub link: IfName,
     pub sequence: u32,
     /// Whether frames go in and out of the port that sent it.
     pub forwarding: bool,
@@ -63,7 +65,7 @@ impl Probe {
     /// `Truncated`, or `Version` where it is none of ours.
     pub fn parse(bytes: &[u8]) -> Result<Probe, Malformed> {
         let frame = Frame::new_checked(bytes)?;
-        let payload = frame.payload().get(..36).ok_or(Malformed::Truncated)?;
+        let payload = frame.payload().get(..PAYLOAD_LEN).ok_or(Malformed::Truncated)?;
         if frame.ethertype() != ethertype::LOCAL_EXPERIMENTAL || payload[0] != VERSION {
             return Err(Malformed::Version);
         }
@@ -72,11 +74,14 @@ impl Probe {
         };
         let mut lan = [0; 10];
         lan.copy_from_slice(&payload[20..30]);
+        let link = payload[36..].split(|byte| *byte == 0).next().unwrap_or_default();
+        let link = core::str::from_utf8(link).ok().and_then(|link| IfName::new(link).ok());
         Ok(Probe {
             network: number(2, 10),
             router: number(10, 14) as u32,
             vni: Vni(number(14, 18) as u32),
             port: number(18, 20) as u16,
+            link: link.ok_or(Malformed::Version)?,
             sequence: number(32, 36) as u32,
             forwarding: payload[1] & FORWARDING != 0,
             connected: payload[1] & CONNECTED != 0,
@@ -107,6 +112,8 @@ impl Probe {
         payload[20..30].copy_from_slice(&self.lan.0);
         payload[30..32].copy_from_slice(&self.preference.to_be_bytes());
         payload[32..36].copy_from_slice(&self.sequence.to_be_bytes());
+        // At most 15 bytes: IfName holds nothing else.
+        payload[36..].iter_mut().zip(self.link.as_str().bytes()).for_each(|(to, from)| *to = from);
         frame
     }
 }

@@ -3,7 +3,7 @@
 use super::config::{SegmentConfig, Stretch};
 use super::entries::{Entries, Key, Value};
 use super::event::Action;
-use super::hosts::Hosts;
+use super::hosts::{Hosts, is_host_of};
 use super::import::Import;
 use super::macs::{Claim, MacState, Place};
 use super::notice::Notice;
@@ -228,7 +228,9 @@ impl Segment {
     pub fn hear_host(&mut self, address: IpAddr, mac: Mac, actions: &mut Vec<Action>) {
         let gateway = self.config.gateway.as_ref();
         let ours = gateway.is_some_and(|it| mac == it.mac || mac == it.own_mac);
-        if ours || mac.0[0] & 1 != 0 || mac.0 == [0; 6] {
+        // The kernel believes whatever address the sender of an ARP question says that it has.
+        let stranger = gateway.is_some_and(|it| !is_host_of(it, address));
+        if ours || stranger || mac.0[0] & 1 != 0 || mac.0 == [0; 6] {
             return;
         }
         self.tables.hosts.hear(address, mac);

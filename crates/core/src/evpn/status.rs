@@ -189,7 +189,7 @@ impl Segment {
             link: port.config.link.clone(),
             number: port.config.number,
             up: port.up,
-            blocked: port.told.flatten(),
+            blocked: port.told.clone().flatten(),
             since_ms: u64::try_from(now.since(port.since).as_millis()).unwrap_or(u64::MAX),
             lan: port.config.lan.as_ref().map(|lan| lan.name.clone()),
             macs: on_ports.get(&port.config.number).copied().unwrap_or(0),

@@ -45,6 +45,7 @@ impl Evpn {
                     router,
                     vni: segment.config.vni,
                     port: port.config.number,
+                    link: port.config.link.clone(),
                     sequence: self.probe_sequence,
                     forwarding: port.takes(),
                     connected,
@@ -86,7 +87,7 @@ impl Port {
             self.lan.hear(now, lan, probe);
             return;
         }
-        let reason = BlockReason::LoopWith { router: probe.router, port: probe.port };
+        let reason = BlockReason::LoopWith { router: probe.router, port: probe.link.clone() };
         if ours > theirs || self.is_one_way(now, probe) {
             self.guard.trip(now, reason);
         }

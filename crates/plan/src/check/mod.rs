@@ -145,6 +145,16 @@ impl<'a> Survey<'a> {
         found
     }
 
+    /// The name that may have been meant, for as many as are looked for in one file.
+    fn nearest<'n>(&mut self, name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+        let nearest = match self.suggestions {
+            0 => None,
+            _ => closest(name, names).map(str::to_string),
+        };
+        self.suggestions = self.suggestions.saturating_sub(1);
+        nearest
+    }
+
     fn dangling<'n>(
         &mut self,
         span: Range<usize>,
@@ -153,11 +163,7 @@ impl<'a> Survey<'a> {
         of: Option<&str>,
         names: impl Iterator<Item = &'n str>,
     ) {
-        let suggestion = match self.suggestions {
-            0 => None,
-            _ => closest(name, names).map(str::to_string),
-        };
-        self.suggestions = self.suggestions.saturating_sub(1);
+        let suggestion = self.nearest(name, names);
         let kind = Naming::Dangling { what, name: name.into(), of: of.map(str::to_string), suggestion };
         self.tell(span, kind);
     }

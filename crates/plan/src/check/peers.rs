@@ -34,6 +34,7 @@ pub(super) fn check(survey: &mut Survey<'_>) {
     let mut seen = Seen::default();
     for peer in &file.peers {
         number(survey, peer, &inside);
+        limit(survey, peer);
         announced(survey, peer);
         for at in &peer.at {
             connection(survey, at, &mut seen);
@@ -65,6 +66,18 @@ fn number(survey: &mut Survey<'_>, peer: &Peer, inside: &HashMap<Asn, &Said<Stri
         }
     } else if asn.is_bogon() {
         survey.tell(span, PeerProblem::AsnReserved { asn });
+    }
+}
+
+/// Two keys speak of the limit.
+fn limit(survey: &mut Survey<'_>, peer: &Peer) {
+    if peer.limit.is_some() {
+        return;
+    }
+    let warn = peer.limit_warn.as_ref().map(|said| ("limit-warn", said.span()));
+    let rest = peer.limit_rest.as_ref().map(|said| ("limit-rest", said.span()));
+    for (key, span) in [warn, rest].into_iter().flatten() {
+        survey.tell(span, PeerProblem::WithoutLimit { key });
     }
 }
 

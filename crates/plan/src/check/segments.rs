@@ -18,6 +18,8 @@ struct Seen<'a> {
     indices: HashMap<u16, (&'a str, Range<usize>, bool)>,
     targets: HashMap<RouteTarget, (&'a str, Range<usize>, bool)>,
     lans: HashMap<&'a str, (&'a str, Range<usize>)>,
+    /// How many ports of the whole file name a LAN.
+    named: HashMap<&'a str, usize>,
     /// The routers' lines by their stated addresses.
     lines: HashMap<IpAddr, &'a str>,
 }
@@ -29,6 +31,8 @@ pub(super) fn check(survey: &mut Survey<'_>) {
         let addresses = router.uplinks.iter().flat_map(|uplink| uplink.stated());
         seen.lines.extend(addresses.map(|prefix| (prefix.addr(), router.name.as_str())));
     }
+    let names = file.segments.iter().flat_map(Segment::places).filter_map(|place| place.lan?.sound());
+    names.for_each(|name| *seen.named.entry(name.as_str()).or_default() += 1);
     for segment in &file.segments {
         let routers = places(survey, segment, &seen);
         if routers.len() > 1 {
@@ -201,6 +205,13 @@ fn lans<'a>(survey: &mut Survey<'a>, segment: &'a Segment, seen: &mut Seen<'a>) 
     }
     let mut lans: Vec<(&str, Lan<'_>)> = lans.into_iter().collect();
     lans.sort_by_key(|(_, lan)| lan.first.start);
+    for (name, lan) in &lans {
+        if seen.named.get(name) == Some(&1) && lan.active.is_some() && all_named {
+            let others = lans.iter().map(|(other, _)| *other).filter(|other| other != name);
+            let like = survey.nearest(name, others);
+            survey.tell(lan.first.clone(), SegmentProblem::LanOfOne { lan: (*name).into(), like });
+        }
+    }
     for (name, lan) in lans {
         if lan.active.is_none() && !lan.is_unclear && all_named {
             survey.tell(lan.first, SegmentProblem::NoActive { lan: name.into() });

@@ -5,9 +5,11 @@ use super::ends::Connection;
 use super::fabric::{self, Inside};
 use super::segments;
 use super::survey::{Machine, Survey, host};
+use crate::declaration::Peer;
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Timers, Transport,
+    Family, LimitTerms, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers,
+    Transport,
 };
 use tsumugi_core::id::{Asn, Prefix};
 use tsumugi_core::mtu::Ip;
@@ -42,6 +44,7 @@ pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
         bogons: bogons(),
         own_prefixes: survey.network().prefixes.iter().map(|prefix| **prefix).collect(),
         max_paths: MAX_PATHS,
+        draining: machine.router.drain(),
     }
 }
 
@@ -68,6 +71,7 @@ fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>, has_evpn: bool) ->
         relation: Relation::Inside { prepends: link.cost },
         families,
         timers: Timers::INSIDE,
+        terms: Terms::default(),
     }
 }
 
@@ -105,9 +109,22 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
             }),
             families: vec![family],
             timers: Timers::OUTSIDE,
+            terms: terms(peer),
         });
     }
     neighbours
+}
+
+fn terms(peer: &Peer) -> Terms {
+    let unsaid = LimitTerms::default();
+    Terms {
+        drain: peer.drain(),
+        strict_role: peer.strict_role(),
+        limit: LimitTerms {
+            warn_percent: peer.limit_warn.as_ref().map_or(unsaid.warn_percent, |percent| **percent),
+            rest: peer.limit_rest.as_ref().map_or(unsaid.rest, |minutes| u32::from(**minutes) * 60_000),
+        },
+    }
 }
 
 /// What the router announces: its loopbacks and the segments whose gateway it is always, the AS's

@@ -142,6 +142,7 @@ pub struct Router {
     pub site: Said<String>,
     pub asn: Option<Said<Asn>>,
     pub meeting: Option<Said<bool>>,
+    pub drain: Option<Said<bool>>,
     /// The port on the site's management switch.
     pub management_port: Option<Said<IfName>>,
     pub table: Option<Said<Table>>,
@@ -158,6 +159,11 @@ impl Router {
     /// Whether management lines that cannot be called meet here.
     pub fn meeting(&self) -> bool {
         self.meeting.as_ref().is_some_and(|meeting| **meeting)
+    }
+
+    /// Whether traffic is to leave it, because it is about to go.
+    pub fn drain(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| **drain)
     }
 
     pub fn table(&self) -> Table {
@@ -523,6 +529,12 @@ pub struct Peer {
     pub prepend: Option<Said<u8>>,
     /// More prefixes than this per family end the session.
     pub limit: Option<Said<u32>>,
+    /// Percent of the limit.
+    pub limit_warn: Option<Said<u8>>,
+    /// In minutes.
+    pub limit_rest: Option<Said<u16>>,
+    pub strict_role: Option<Said<bool>>,
+    pub drain: Option<Said<bool>>,
     /// What becomes of its routes that RPKI calls invalid.
     pub invalid: Option<Said<Invalid>>,
     /// `[[peer.NAME.at]]`, never empty.
@@ -536,6 +548,16 @@ impl Peer {
 
     pub fn invalid(&self) -> Invalid {
         self.invalid.as_ref().map_or(Invalid::Drop, |invalid| **invalid)
+    }
+
+    /// Whether traffic is to leave its sessions, because they are about to go.
+    pub fn drain(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| **drain)
+    }
+
+    /// Whether it must say its role in OPEN.
+    pub fn strict_role(&self) -> bool {
+        self.strict_role.as_ref().is_some_and(|strict| **strict)
     }
 
     pub fn prepend(&self) -> u8 {

@@ -91,6 +91,7 @@ fn router_lines(router: &Router) -> Vec<Option<Line>> {
         line("site", &router.site),
         optional("asn", &router.asn),
         optional("meeting", &router.meeting),
+        optional("drain", &router.drain),
         optional("management-port", &router.management_port),
         optional("table", &router.table),
         optional("engine", &router.engine),
@@ -166,6 +167,10 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("prefixes", &peer.prefixes),
         optional("prepend", &peer.prepend),
         optional("limit", &peer.limit),
+        optional("limit-warn", &peer.limit_warn),
+        optional("limit-rest", &peer.limit_rest),
+        optional("strict-role", &peer.strict_role),
+        optional("drain", &peer.drain),
         optional("invalid", &peer.invalid),
     ]
 }

@@ -334,6 +334,7 @@ impl Reader {
             site: self.required(f, "site"),
             asn: self.optional(f, "asn"),
             meeting: self.optional(f, "meeting"),
+            drain: self.optional(f, "drain"),
             management_port: self.optional(f, "management-port"),
             table: self.optional(f, "table"),
             engine: self.optional(f, "engine"),
@@ -421,6 +422,10 @@ impl Reader {
             prefixes: self.optional(f, "prefixes"),
             prepend: self.optional(f, "prepend"),
             limit: self.optional(f, "limit"),
+            limit_warn: self.optional(f, "limit-warn"),
+            limit_rest: self.optional(f, "limit-rest"),
+            strict_role: self.optional(f, "strict-role"),
+            drain: self.optional(f, "drain"),
             invalid: self.optional(f, "invalid"),
             at: self
                 .many(f, "at")

@@ -41,6 +41,12 @@ pub(super) fn words(kind: &PeerProblem) -> Words {
             "このcustomerが何を広報してよいか書かれていません",
             "`prefixes = [\"…\"]`を書き足してください。ほかのものは拒否します",
         ),
+        PeerProblem::WithoutLimit { key } => Words::new(
+            format!("`{key}` speaks of a limit, and this peer has none"),
+            "add `limit = …`, or remove it",
+            format!("`{key}`は上限についてのキーですが、このピアに上限がありません"),
+            "`limit = …`を書き足すか、消してください",
+        ),
         PeerProblem::PrefixesOutOfPlace { role } => Words::new(
             format!(
                 "only a customer's prefixes are listed, and this is a {}",

@@ -3,7 +3,7 @@
 use super::Lang;
 use super::mtu::ip_name;
 use std::fmt::Write;
-use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Role, SpeakerConfig, Transport};
+use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Role, SpeakerConfig, Terms, Transport};
 use tsumugi_core::desired::{Desired, LinkKind};
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
@@ -132,6 +132,13 @@ fn overlay_lines(text: &mut String, plan: &RouterPlan, lang: Lang) {
 
 fn speaker_lines(text: &mut String, speaker: &SpeakerConfig, lang: Lang) {
     heading(text, "BGP");
+    if speaker.draining {
+        let words = lang.pick(
+            "drained: asks everybody to prefer other ways",
+            "ほかの道を選ぶよう全員に頼み、通信を逃がす",
+        );
+        let _ = writeln!(text, "    {words}");
+    }
     for neighbour in &speaker.neighbours {
         let _ = writeln!(text, "    {:24} {}", neighbour.name, session_words(neighbour, lang));
     }
@@ -165,7 +172,19 @@ fn session_words(neighbour: &NeighbourConfig, lang: Lang) -> String {
         Transport::Unnumbered { remote: None, link, .. } => format!("%{link}"),
         Transport::Numbered { remote, .. } => remote.to_string(),
     };
-    format!("{:14} {at}  {what}", neighbour.remote_asn.to_string())
+    format!("{:14} {at}  {what}{}", neighbour.remote_asn.to_string(), terms_words(&neighbour.terms, lang))
+}
+
+/// What is agreed about a session besides its policy.
+fn terms_words(terms: &Terms, lang: Lang) -> String {
+    let mut words = Vec::new();
+    if terms.drain {
+        words.push(lang.pick("drained", "通信を逃がす"));
+    }
+    if terms.strict_role {
+        words.push(lang.pick("must say its role", "役割を名乗ること"));
+    }
+    words.iter().map(|word| format!("{}{word}", lang.pick(", ", "、"))).collect()
 }
 
 fn role_name(role: Role, lang: Lang) -> &'static str {

@@ -124,6 +124,20 @@ fn of_lans(kind: &SegmentProblem) -> Words {
             ),
             "別のルーターのポートにするか、Linuxのbondで2つのポートをまとめて、そのbondを書いてください",
         ),
+        SegmentProblem::LanOfOne { lan, like } => {
+            let [en, ja] = like.as_ref().map_or_else(Default::default, |like| {
+                [
+                    format!("if it is LAN {like}, give both one name; if not, "),
+                    format!("LAN {like}と同じものなら名前をそろえてください。違うなら、"),
+                ]
+            });
+            Words::new(
+                format!("no other port names LAN {lan}, so this one forwards as if it said no LAN"),
+                format!("{en}write `lan` at the LAN's other port too, or take it away here"),
+                format!("LAN {lan}を書いたポートはほかになく、`lan`を書かないポートと同じように転送します"),
+                format!("{ja}LANのもう1つのポートにも`lan`を書くか、ここから消してください"),
+            )
+        }
         SegmentProblem::LanTwice { lan, first } => Words::new(
             format!(
                 "LAN {lan} hangs on segment {first} already, and the two segments would be one Ethernet there"

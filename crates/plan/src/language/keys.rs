@@ -270,6 +270,9 @@ pub static ROUTER_TABLE: Table = Table {
         "meeting", Kind::Flag, optional,
             "True: management lines that nobody can call meet here.",
             "trueなら、外から呼び出せない管理回線がここに集まります。";
+        "drain", Kind::Flag, optional,
+            "True: about to go. Everybody is asked to prefer other ways (RFC 8326), so that traffic leaves it first.",
+            "trueなら、まもなく止めるルーターです。ほかの道を選ぶよう全員に頼み(RFC 8326)、先に通信を逃がします。";
         "management-port", Kind::Port, optional,
             "The port on the site's management switch.",
             "拠点の管理用スイッチにつながるポート。";
@@ -453,6 +456,18 @@ pub static PEER: Table = Table {
         "limit", Kind::Integer { least: 1, most: 10_000_000 }, optional,
             "More prefixes than this per family end the session.",
             "IPの種類ごとの上限。これより多くのプレフィックスが来たらセッションを切ります。";
+        "limit-warn", Kind::Integer { least: 1, most: 100 }, optional,
+            "Percent of the limit of which the log hears; 75 if unsaid.",
+            "上限の何%に達したらログに書くか。省略時は75。";
+        "limit-rest", Kind::Integer { least: 1, most: 10_080 }, optional,
+            "After how many minutes a session that went beyond the limit is tried again; 15 if unsaid.",
+            "上限を超えて切れたセッションを何分後にまた試すか。省略時は15。";
+        "strict-role", Kind::Flag, optional,
+            "True: no session unless it says in OPEN that it is what `role` says (RFC 9234). If it says something else there is none anyway.",
+            "trueなら、OPENで`role`のとおりだと名乗らない相手(RFC 9234)とはセッションを張りません。違うことを名乗る相手とは、いずれにせよ張りません。";
+        "drain", Kind::Flag, optional,
+            "True: its sessions are about to go. Both ends are to prefer other ways (RFC 8326), so that traffic leaves them first.",
+            "trueなら、まもなく切るセッションです。両端がほかの道を選ぶようにし(RFC 8326)、先に通信を逃がします。";
         "invalid", Kind::Word(INVALIDS), optional,
             "Routes that RPKI calls invalid: drop (if unsaid), last (the last choice of their kind), or take (nobody looks). A forged route is mostly longer than the true one and wins however little it is preferred, so only drop protects.",
             "RPKIで不正とされた経路の扱い: drop(省略時。受け取らない)、last(同種の最後の選択肢)、take(調べない)。偽の経路はたいてい本物より長く、優先度を下げても勝ってしまうので、守れるのはdropだけです。";

@@ -80,6 +80,11 @@ pub enum SegmentProblem {
         lan: String,
         router: String,
     },
+    /// A LAN with one port, and another that might be meant.
+    LanOfOne {
+        lan: String,
+        like: Option<String>,
+    },
     /// A LAN that is another segment's already.
     LanTwice {
         lan: String,

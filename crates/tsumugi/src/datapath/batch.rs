@@ -131,8 +131,6 @@ pub struct Inbox {
     names: Vec<libc::sockaddr_storage>,
     parts: Vec<libc::iovec>,
     messages: Vec<libc::mmsghdr>,
-    /// Bytes of each packet; `None`: it was cut.
-    lengths: [Option<usize>; BATCH],
 }
 
 impl Inbox {
@@ -145,15 +143,6 @@ impl Inbox {
             names: vec![name; BATCH],
             parts: Vec::with_capacity(BATCH),
             messages: Vec::with_capacity(BATCH),
-            lengths: [None; BATCH],
-        }
-    }
-
-    /// Puts a packet where the one `at` of a batch stands: `fill` writes it and says its length.
-    pub fn put(&mut self, at: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) {
-        let room = self.buffer.get_mut(Inbox::room(at)).unwrap_or_default();
-        if let Some(length) = self.lengths.get_mut(at) {
-            *length = fill(room).filter(|length| *length < STRIDE);
         }
     }
 
@@ -190,23 +179,18 @@ impl Inbox {
             )
         };
         match Errno::result(received) {
-            Ok(count) => {
-                let count = usize::try_from(count).unwrap_or(0);
-                for (length, message) in self.lengths.iter_mut().zip(&self.messages[..count]) {
-                    let is_whole = message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-                    *length = is_whole.then_some(message.msg_len as usize);
-                }
-                Ok(count)
-            }
+            Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
             Err(error) => Err(error),
         }
     }
 
-    /// Where one of the packets of the batch stands; `None` if it was cut.
+    /// Where one of the packets that [`Inbox::receive`] took stands; `None` if it was cut.
     pub fn place(&self, at: usize) -> Option<Range<usize>> {
-        let length = *self.lengths.get(at)?.as_ref()?;
-        Some(at * STRIDE..at * STRIDE + length)
+        let message = self.messages.get(at)?;
+        let is_whole = message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
+        let start = at * STRIDE;
+        is_whole.then(|| start..start + message.msg_len as usize)
     }
 
     /// The room that one of the packets stands in.

@@ -141,9 +141,9 @@ impl Forwarding {
     /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
     pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
-            let Some(line) = self.lines.get_mut(slot) else { break };
-            let Some(packets) = &mut line.packets else { break };
-            let count = match packets.receiver.receive(&mut self.inbox) {
+            let Some(line) = self.lines.get(slot) else { break };
+            let Some(packets) = &line.packets else { break };
+            let count = match self.inbox.receive(packets.receiver.as_fd()) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };

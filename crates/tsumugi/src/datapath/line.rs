@@ -1,6 +1,5 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
-use super::ring::Ring;
 use super::socket;
 use super::trouble::Trouble;
 use crate::kernel::Namespace;
@@ -26,18 +25,10 @@ pub struct Need {
     pub protocol: Option<u8>,
 }
 
-/// The interface that a line stands on.
-#[derive(Debug, Clone, Copy)]
-pub struct Interface {
-    pub index: u32,
-    /// Bytes.
-    pub mtu: u32,
-}
-
 /// How packets pass the stack by.
 pub struct Packets {
     pub sender: OwnedFd,
-    pub receiver: Ring,
+    pub receiver: OwnedFd,
 }
 
 pub struct Line {
@@ -86,17 +77,16 @@ impl Line {
     pub fn maintain(
         &mut self,
         underlay: &Namespace,
-        interface: Option<Interface>,
+        index: Option<u32>,
         needs: &[Need],
         path: LinePath,
     ) -> bool {
         let mut changed = false;
-        let index = interface.map(|interface| interface.index);
         if self.index.is_some() && self.index != index {
             self.close();
             changed = true;
         }
-        let Some(interface) = interface else {
+        let Some(interface) = index else {
             self.trouble.is(Missing::NoInterface);
             return changed;
         };
@@ -116,13 +106,13 @@ impl Line {
     }
 
     /// Opens or closes the packet sockets. Where they are refused it is raw sockets again.
-    fn follow(&mut self, underlay: &Namespace, interface: Interface, path: LinePath) -> bool {
+    fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath) -> bool {
         let had = self.packets.is_some();
         self.path = path;
         if self.path != LinePath::Packet {
             self.packets = None;
         } else if !had {
-            let opened = socket::packet_receiver(underlay, interface.index, interface.mtu)
+            let opened = socket::packet_receiver(underlay, interface)
                 .and_then(|receiver| Ok(Packets { sender: socket::packet_sender(underlay)?, receiver }));
             match opened {
                 Ok(packets) => self.packets = Some(packets),

@@ -1,7 +1,7 @@
 //! Bringing what runs to what the plan says, over and over: what is missing is tried again.
 
 use super::engine::{self, never_the_kernel};
-use super::line::{Interface, Line, Need};
+use super::line::{Line, Need};
 use super::table::{Ends, Table};
 use super::trouble::Trouble;
 use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
@@ -190,9 +190,8 @@ impl Datapath {
             let line = &mut self.forwarding.lines[slot];
             let (before, was) = (line.is_open(), line.trouble.get().cloned());
             let link = self.keeper.links().get(&line.name);
-            let interface = link.map(|link| Interface { index: link.index, mtu: link.mtu });
             let path = wishes.remove(&line.name).unwrap_or(LinePath::Raw(WhyRaw::NotNeeded));
-            changed |= line.maintain(&self.sides.underlay, interface, &needs, path);
+            changed |= line.maintain(&self.sides.underlay, link.map(|link| link.index), &needs, path);
             if !before && line.is_open() {
                 tracing::info!(line = %line.name, "line open");
             } else if let Some(missing) = line.trouble.get()

@@ -17,7 +17,6 @@ mod maintain;
 mod next_hops;
 mod options;
 mod outbox;
-mod ring;
 mod socket;
 mod stack;
 mod status;

@@ -2,7 +2,6 @@
 //! their header; what comes in has been reassembled by the kernel, its extension headers walked.
 
 use super::options;
-use super::ring::Ring;
 use crate::kernel::Namespace;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -82,13 +81,12 @@ pub fn packet_sender(underlay: &Namespace) -> io::Result<OwnedFd> {
 /// Where the packets of tunnels come in before the stack has seen them, in pieces.
 ///
 /// # Errors
-/// ENODEV while the line is not there; EPERM without CAP_NET_RAW; ENOMEM without room for a ring.
-pub fn packet_receiver(underlay: &Namespace, interface: u32, mtu: u32) -> io::Result<Ring> {
+/// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
+pub fn packet_receiver(underlay: &Namespace, interface: u32) -> io::Result<OwnedFd> {
     let socket = packet(underlay)?;
     enlarge(&socket);
-    let ring = Ring::new(socket.into(), mtu)?;
-    options::take_tunnels_from(&ring, interface)?;
-    Ok(ring)
+    options::take_tunnels_from(&socket, interface)?;
+    Ok(socket.into())
 }
 
 /// Without a protocol: it receives nothing until it is bound.

@@ -11,6 +11,10 @@ use tsumugi_core::id::IfName;
 /// Our table, apart from that of the walls: another owner puts that one up.
 const TABLE: &str = "tsumugi-datapath";
 
+/// Up to so many are compared one after the other: looking one up in a set costs as much as several
+/// comparisons, and it is done for every packet.
+const FEW: usize = 8;
+
 /// Packets of one protocol from one end to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Taken {
@@ -64,23 +68,32 @@ fn render(taken: &BTreeMap<IfName, Vec<Taken>>) -> Result<String, NftError> {
         let _ = writeln!(text, "\tchain line{at} {{");
         let _ =
             writeln!(text, "\t\ttype filter hook ingress device \"{line}\" priority filter; policy accept;");
-        // Every fragment of IPv4 has its protocol; in IPv6 nft looks behind the fragment header.
-        for (ipv6, keys) in
-            [(false, "ip saddr . ip daddr . ip protocol"), (true, "ip6 saddr . ip6 daddr . meta l4proto")]
-        {
-            let elements: Vec<String> = taken
-                .iter()
-                .filter(|taken| taken.local.is_ipv6() == ipv6)
-                .map(|Taken { remote, local, protocol }| format!("{remote} . {local} . {protocol}"))
-                .collect();
-            if !elements.is_empty() {
-                let _ = writeln!(text, "\t\t{keys} {{ {} }} drop", elements.join(", "));
-            }
+        for ipv6 in [false, true] {
+            let of_family: Vec<&Taken> = taken.iter().filter(|taken| taken.local.is_ipv6() == ipv6).collect();
+            rules(&mut text, ipv6, &of_family);
         }
         text += "\t}\n";
     }
     text += "}\n";
     Ok(text)
+}
+
+/// The rules of one family. Every fragment of IPv4 has its protocol; in IPv6 nft looks behind the
+/// fragment header.
+fn rules(text: &mut String, ipv6: bool, taken: &[&Taken]) {
+    let (ip, protocol) = if ipv6 { ("ip6", "meta l4proto") } else { ("ip", "ip protocol") };
+    if taken.len() <= FEW {
+        for Taken { remote, local, protocol: number } in taken {
+            let _ = writeln!(text, "\t\t{ip} saddr {remote} {ip} daddr {local} {protocol} {number} drop");
+        }
+        return;
+    }
+    let elements: Vec<String> = taken
+        .iter()
+        .map(|Taken { remote, local, protocol }| format!("{remote} . {local} . {protocol}"))
+        .collect();
+    let elements = elements.join(", ");
+    let _ = writeln!(text, "\t\t{ip} saddr . {ip} daddr . {protocol} {{ {elements} }} drop");
 }
 
 #[cfg(test)]
@@ -104,12 +117,16 @@ mod tests {
             "table netdev tsumugi-datapath {
 \tchain line0 {
 \t\ttype filter hook ingress device \"eth1\" priority filter; policy accept;
-\t\tip saddr . ip daddr . ip protocol { 192.0.2.2 . 192.0.2.1 . 47 } drop
-\t\tip6 saddr . ip6 daddr . meta l4proto { 2001:db8::2 . 2001:db8::1 . 97 } drop
+\t\tip saddr 192.0.2.2 ip daddr 192.0.2.1 ip protocol 47 drop
+\t\tip6 saddr 2001:db8::2 ip6 daddr 2001:db8::1 meta l4proto 97 drop
 \t}
 }
 "
         );
         assert_eq!(render(&BTreeMap::new()).unwrap(), "");
+        let line = IfName::new("eth1").unwrap();
+        let many = (1..=9).map(|at| taken(&format!("192.0.2.{at}"), "192.0.2.99", 47)).collect();
+        let text = render(&BTreeMap::from([(line, many)])).unwrap();
+        assert!(text.contains("ip saddr . ip daddr . ip protocol { 192.0.2.1 . 192.0.2.99 . 47, "), "{text}");
     }
 }

@@ -8,10 +8,16 @@ use super::neighbour_table::NeighbourTables;
 use super::netlink::{Answer, Netlink};
 use super::watch::{NeighbourNotice, Watch};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tsumugi_core::desired::{Desired, LinkKind};
 use tsumugi_core::evpn::EntryChange;
 use tsumugi_core::id::IfName;
+
+/// How often hosts that say nothing are asked whether they are still there. The kernel asks only those that
+/// it sends something to, and keeps all others as long as its table has room: a host that has changed
+/// its address would be announced with both for as long as it stays. Less than the time after which
+/// bridges forget a MAC: a silent host that answers is not forgotten.
+const ASK: Duration = Duration::from_secs(120);
 
 /// Links by name, as last heard.
 type Links = BTreeMap<IfName, LinkInfo>;
@@ -23,6 +29,8 @@ pub(super) struct Bridges {
     pub entries: BridgeEntries,
     learned: Learned,
     tables: NeighbourTables,
+    /// When hosts are asked next.
+    ask: Option<Instant>,
     /// What was taken from the watch while the kernel was told many things; since when it waits.
     pub stirred: Option<Instant>,
     /// What was said in the log, so that each thing is said once.
@@ -80,7 +88,7 @@ impl Bridges {
 
     /// When there is something to do without anything being heard.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.stirred, self.entries.next_timeout()].into_iter().flatten().min()
+        [self.stirred, self.ask, self.entries.next_timeout()].into_iter().flatten().min()
     }
 
     /// Tries again what the kernel refused, as far as its time has come.
@@ -96,6 +104,23 @@ impl Bridges {
         }
         let (own, stirred) = (netlink.port(), &mut self.stirred);
         self.entries.retry(netlink, links, now, || listen(watch, own, stirred))
+    }
+
+    /// Asks silent hosts, if it is time to.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn ask_hosts(&mut self, netlink: &mut Netlink, links: &Links, now: Instant) -> Answer<()> {
+        if self.names.is_empty() {
+            self.ask = None;
+            return Ok(());
+        }
+        if *self.ask.get_or_insert(now + ASK) > now {
+            return Ok(());
+        }
+        self.ask = Some(now + ASK);
+        let bridges: Vec<u32> = self.names.iter().filter_map(|name| Some(links.get(name)?.index)).collect();
+        netlink.ask_stale(&bridges)
     }
 
     /// Reads what must be read, and makes it right.

@@ -138,40 +138,40 @@ impl BridgeEntries {
         self.suspect |= link.is_some() && (bears || self.purge && link.is_some_and(|l| l.vxlan.is_some()));
     }
 
-    /// Somebody, or the kernel, has changed an entry: one that is wanted is put back.
+    /// Somebody, or the kernel, has changed an entry: one that is wanted is put back, and one on a device
+    /// of ours that nobody wants is taken away.
     pub fn heard(&mut self, links: &Links, notice: &NeighbourNotice, now: Instant) {
-        let (index, place) = match *notice {
-            NeighbourNotice::Mac { entry, gone: true } => {
-                let of_flood = |vtep| Place::Flood(vtep);
-                let (index, place) = match entry.owner {
-                    FdbOwner::Device { vtep } if entry.mac == EVERYONE => {
-                        let Some(vtep) = vtep else { return };
-                        (entry.link, of_flood(vtep))
-                    }
-                    FdbOwner::Device { .. } => (entry.link, Place::Mac(entry.mac)),
-                    // It may have been on a port since; the VXLAN device of the same bridge has it then.
-                    FdbOwner::Bridge { bridge } => {
-                        let vxlan =
-                            links.values().find(|link| link.vxlan.is_some() && link.master == Some(bridge));
-                        let Some(vxlan) = vxlan else { return };
-                        (vxlan.index, Place::Mac(entry.mac))
-                    }
-                };
-                (index, place)
+        let (index, place, stands) = match *notice {
+            NeighbourNotice::Mac { entry, gone } => {
+                let Some((index, place)) = place_of(links, &entry, gone) else { return };
+                (index, place, (!gone).then_some(entry))
             }
             NeighbourNotice::Host { entry, gone } if gone || entry.state != HostState::Remote => {
-                (entry.link, Place::Host(entry.address))
+                (entry.link, Place::Host(entry.address), None)
             }
             _ => return,
         };
-        let Some(link) = self.wanted.iter().find_map(|(name, of_link)| {
-            let here = links.get(name).is_some_and(|link| link.index == index);
-            (here && of_link.contains_key(&place)).then_some(name)
-        }) else {
-            return;
+        let Some(link) = links.values().find(|link| link.index == index) else { return };
+        let aim = self.wanted.get(&link.name).and_then(|of_link| of_link.get(&place)).copied();
+        let right = match (stands, aim) {
+            (None, None) => true,
+            (None, Some(_)) => false,
+            (Some(_), None) => !self.purge,
+            (Some(entry), Some(aim)) => is_as_wanted(&entry, aim),
         };
-        let lost = Missing { errno: None, again: now + SETTLE, pause: RETRY };
-        self.missing.entry((link.clone(), place)).or_insert(lost);
+        if right && self.missing.is_empty() {
+            return;
+        }
+        let key = (link.name.clone(), place);
+        let of_device = matches!(notice, NeighbourNotice::Mac { entry, .. } if matches!(entry.owner, FdbOwner::Device { .. }));
+        if !right {
+            let lost = Missing { errno: None, again: now + SETTLE, pause: RETRY };
+            self.missing.entry(key).or_insert(lost);
+        } else if of_device && self.missing.get(&key).is_some_and(|missing| missing.errno.is_none()) {
+            // It was our own change, told late: what came after it is as it should be. (Of the two parts
+            // of an entry the device's is set first, so the bridge's says nothing of it.)
+            self.missing.remove(&key);
+        }
     }
 
     /// How many are wanted, and how many of them the kernel does not have.
@@ -279,6 +279,33 @@ impl BridgeEntries {
             between();
         }
         Ok(())
+    }
+}
+
+/// The place on a VXLAN device that a notice is of.
+fn place_of(links: &Links, entry: &FdbEntry, gone: bool) -> Option<(u32, Place)> {
+    match entry.owner {
+        FdbOwner::Device { vtep } if entry.mac == EVERYONE => Some((entry.link, Place::Flood(vtep?))),
+        FdbOwner::Device { .. } if gone => Some((entry.link, Place::Mac(entry.mac))),
+        FdbOwner::Device { vtep } => vtep.map(|_| (entry.link, Place::Mac(entry.mac))),
+        // It may have been on a port since; the VXLAN device of the same bridge has it then.
+        FdbOwner::Bridge { bridge } if gone => {
+            let vxlan = links.values().find(|link| link.vxlan.is_some() && link.master == Some(bridge))?;
+            Some((vxlan.index, Place::Mac(entry.mac)))
+        }
+        FdbOwner::Bridge { .. } => {
+            let on_vxlan = links.values().any(|link| link.index == entry.link && link.vxlan.is_some());
+            (on_vxlan && !entry.local).then_some((entry.link, Place::Mac(entry.mac)))
+        }
+    }
+}
+
+/// An entry that stands on the device, or in the bridge for it.
+fn is_as_wanted(entry: &FdbEntry, aim: Aim) -> bool {
+    match (entry.owner, aim) {
+        (FdbOwner::Device { vtep: stands }, Aim::Vtep { vtep, .. }) => stands == Some(vtep),
+        (FdbOwner::Bridge { .. }, Aim::Vtep { sticky, .. }) => entry.sticky == sticky,
+        _ => true,
     }
 }
 

@@ -56,6 +56,28 @@ impl Netlink {
         Ok(found.iter().filter_map(host_of).collect())
     }
 
+    /// Asks the neighbours of an interface that were not heard lately whether they are still there. Whoever
+    /// does not answer is told of as unresolved.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn ask_stale(&mut self, links: &[u32]) -> Answer<()> {
+        let found = self.dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()))?;
+        let is_stale = |message: &RouteNetlinkMessage| match message {
+            RouteNetlinkMessage::NewNeighbour(message) => message.header.state == NeighbourState::Stale,
+            _ => false,
+        };
+        let stale = found.iter().filter(|message| is_stale(message)).filter_map(host_of);
+        let requests = stale.filter(|host| links.contains(&host.link)).map(|host| {
+            let mut message = message_for(host.link, host.address);
+            message.header.state = NeighbourState::Probe;
+            // Without NLM_F_CREATE: one that is gone by now stays so.
+            (RouteNetlinkMessage::NewNeighbour(message), NLM_F_REPLACE)
+        });
+        let requests: Vec<Request> = requests.collect();
+        self.batch(requests).map(drop)
+    }
+
     /// Every permanent neighbour of the namespace.
     ///
     /// # Errors

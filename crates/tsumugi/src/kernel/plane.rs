@@ -224,6 +224,9 @@ impl Keeper {
             let done = self.bridges.retry(&mut self.netlink, &self.links, &mut self.watch, now);
             self.heed(done);
         }
+        if let Err(error) = self.bridges.ask_hosts(&mut self.netlink, &self.links, now) {
+            tracing::debug!(plane = self.plane.name(), %error, "hosts were not asked");
+        }
         self.write_known(now);
         turn
     }

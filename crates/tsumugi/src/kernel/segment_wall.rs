@@ -9,7 +9,7 @@ use super::nft::{Dropped, NftError};
 use super::port_sets::{BLOCKED, FORWARDING};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use tsumugi_core::desired::{DropReason, GatewayWall, NFT_TABLE, PortWall, SegmentWall};
 use tsumugi_core::id::{IfName, Mac};
 
@@ -18,6 +18,9 @@ use tsumugi_core::id::{IfName, Mac};
 const SEEN: usize = 16_384;
 /// The EtherType of our loop probes: IEEE Std 802 - Local Experimental 1.
 const PROBE: u16 = 0x88b5;
+/// Where Cisco's and Juniper's switches send the BPDUs of a VLAN (PVST+, VSTP): not in the group that no
+/// bridge passes on.
+const BPDU_OF_VLAN: &str = "ether daddr 01:00:0c:cc:cc:cd";
 /// Any of them: a group address (the I/G bit, IEEE 802 8.2.2).
 const GROUP: &str = "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00";
 
@@ -38,9 +41,13 @@ pub fn render(
         return Ok(String::new());
     }
     let mut text = format!("table bridge {NFT_TABLE} {{\n");
-    for reason in
-        [DropReason::LinkLocalFrame, DropReason::BlockedPort, DropReason::Storm, DropReason::GatewayFrame]
-    {
+    for reason in [
+        DropReason::LinkLocalFrame,
+        DropReason::BlockedPort,
+        DropReason::Storm,
+        DropReason::GatewayFrame,
+        DropReason::FalseGateway,
+    ] {
         let Dropped { packets, bytes } = counted.get(&reason).copied().unwrap_or_default();
         let _ = writeln!(text, "\tcounter {} {{ packets {packets} bytes {bytes} }}", reason.counter());
     }
@@ -57,8 +64,11 @@ pub fn render(
         for port in &wall.ports {
             port_chain(wall, port, &mut text)?;
         }
-        if let (Some(vxlan), Some(gateway)) = (&wall.vxlan, &wall.gateway) {
-            gateway_chain(vxlan, gateway, &mut text)?;
+        if let Some(gateway) = &wall.gateway {
+            host_chain(&wall.bridge, gateway, &mut text)?;
+            if let Some(vxlan) = &wall.vxlan {
+                gateway_chain(vxlan, gateway, &mut text)?;
+            }
         }
     }
     text += "}\n";
@@ -119,11 +129,15 @@ fn hooks(walls: &[SegmentWall], text: &mut String) -> Result<(), NftError> {
     // A bridge without a spanning tree passes BPDUs on like any frame.
     let group = "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00";
     let _ = writeln!(text, "\t\tiifname {{ {every} }} {group} {link_local}");
+    let _ = writeln!(text, "\t\tiifname {{ {every} }} {BPDU_OF_VLAN} {link_local}");
     let _ = writeln!(text, "\t\tiifname {{ {every} }} ether type {PROBE:#06x} {link_local}");
     for wall in walls {
         for port in &wall.ports {
             let port = plain(&port.link)?;
             let _ = writeln!(text, "\t\tiifname \"{port}\" jump port-{port}");
+            if wall.gateway.is_some() {
+                let _ = writeln!(text, "\t\tiifname \"{port}\" jump host-{}", plain(&wall.bridge)?);
+            }
         }
         through_vxlan(wall, "iifname", text)?;
         let every: Vec<&IfName> = members(wall).collect();
@@ -207,6 +221,36 @@ fn port_chain(wall: &SegmentWall, port: &PortWall, text: &mut String) -> Result<
     Ok(())
 }
 
+/// What no host says, because only its gateway does: of a host that plays the gateway, the others would
+/// believe it. (Those behind the same switch hear it all the same.) RFC 6105 for router advertisements.
+fn host_chain(bridge: &IfName, gateway: &GatewayWall, text: &mut String) -> Result<(), NftError> {
+    let drop = format!("counter name \"{}\" drop", DropReason::FalseGateway.counter());
+    let GatewayWall { mac, own_mac, addresses } = gateway;
+    let _ = writeln!(text, "\tchain host-{} {{", plain(bridge)?);
+    let mut rule = |matches: &str| {
+        let _ = writeln!(text, "\t\t{matches} {drop}");
+    };
+    rule(&format!("ether saddr {{ {mac}, {own_mac} }}"));
+    // RFC 4861: router advertisement, redirect.
+    rule("icmpv6 type { 134, 137 }");
+    for address in addresses {
+        match address {
+            IpAddr::V4(address) => rule(&format!("arp saddr ip {address}")),
+            IpAddr::V6(address) => rule(&format!("icmpv6 type 136 {}", nd_target(address))),
+        }
+    }
+    // From a DHCP server to its client.
+    rule("meta protocol ip udp sport 67 udp dport 68");
+    rule("meta protocol ip6 udp sport 547 udp dport 546");
+    *text += "\t}\n";
+    Ok(())
+}
+
+/// The target address of solicitations and advertisements: 64 bits into the message (RFC 4861 4.3, 4.4).
+fn nd_target(address: &Ipv6Addr) -> String {
+    format!("@th,64,128 {:#034x}", address.to_bits())
+}
+
 /// The same gateway stands on every router of the segment: its hosts must hear their own one only.
 ///
 /// A unicast packet from here to a host behind another router passes, under the router's own MAC: it was
@@ -230,11 +274,7 @@ fn gateway_chain(vxlan: &IfName, gateway: &GatewayWall, text: &mut String) -> Re
                 rule(&format!("arp saddr ip {address}"));
                 rule(&format!("arp daddr ip {address}"));
             }
-            // The target address of solicitations and advertisements: 64 bits into the message (RFC 4861
-            // 4.3, 4.4).
-            IpAddr::V6(address) => {
-                rule(&format!("icmpv6 type {{ 135, 136 }} @th,64,128 {:#034x}", address.to_bits()));
-            }
+            IpAddr::V6(address) => rule(&format!("icmpv6 type {{ 135, 136 }} {}", nd_target(address))),
         }
     }
     rule("meta protocol ip udp dport { 67, 68 }");

@@ -6,7 +6,9 @@ use super::wire::{Line, interface};
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{IfName, Prefix};
-use tsumugi_core::router_plan::{Encapsulation, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel};
+use tsumugi_core::router_plan::{
+    Encapsulation, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+};
 
 /// Who stands at the far end of a tunnel of ours.
 pub(super) struct FarEnd {
@@ -40,6 +42,8 @@ pub(super) fn mirror(
         local,
         remote,
         mac: None,
+        // Strangers do nothing for us: what fits, fits because of our end.
+        clamp: TunnelClamp::Off,
         ..tunnel.clone()
     };
     let via = own.gateways.iter().copied().find(of_family);

@@ -16,7 +16,7 @@ pub fn the_stack_is_passed_by_where_it_can_be() {
     assert_eq!(bench.status(0)["lines"][0]["path"], "packet", "{}", bench.status(0));
     let alpha = &bench.machines[0];
     let rules = || alpha.in_plane("underlay", || run("nft", "list ruleset")).unwrap_or_default();
-    assert!(rules().contains("192.0.2.2 . 192.0.2.1"), "{}", rules());
+    assert!(rules().contains("ip saddr 192.0.2.2 ip daddr 192.0.2.1"), "{}", rules());
     let gre = |engine| Tunnel {
         engine,
         ..tunnel("gre-k", Encapsulation::Gre { key: Some(1) }, Outside::V4, 1500, 1400)

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tsumugi_core::bgp::config::{Relation, Role, Timers};
 use tsumugi_core::desired::{Hook, Verdict};
 use tsumugi_core::id::Asn;
+use tsumugi_core::router_plan::TunnelClamp;
 
 /// All that does not break the network itself for a while, and what does.
 const QUICK: &[&str] = &[
@@ -151,6 +152,9 @@ fn no_clamp(lab: &Lab) -> Result<(), Failed> {
     let unclamp = |plan: &mut tsumugi_core::router_plan::RouterPlan| {
         for wall in &mut plan.fabric.walls {
             wall.rules.retain(|rule| !matches!(rule.verdict, Verdict::ClampMss { .. }));
+        }
+        for tunnel in &mut plan.tunnels {
+            tunnel.clamp = TunnelClamp::Off;
         }
     };
     let _undo = (lab.replan("ra", unclamp)?, lab.replan("rb", unclamp)?);

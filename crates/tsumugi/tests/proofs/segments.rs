@@ -15,6 +15,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("gateway_that_crosses", gateway_that_crosses),
     ("guests_send_mail", guests_send_mail),
     ("nobody_guards", nobody_guards),
+    ("nobody_takes_over", nobody_takes_over),
+    ("hosts_without_a_resolver", hosts_without_a_resolver),
 ];
 
 /// All that is about segments and does not break the network itself for a while.
@@ -120,6 +122,33 @@ fn nobody_guards(lab: &Lab) -> Result<(), Failed> {
     found.only_fails(&["loop-guard"])?;
     found.says("loop-guard", "host-club-ra", "no port is blocked after")?;
     restored.only_fails(&[])
+}
+
+/// The router that stands by does not know the LAN.
+fn nobody_takes_over(lab: &Lab) -> Result<(), Failed> {
+    let _undo = lab.replan("rb", |plan| {
+        for segment in &mut plan.evpn.segments {
+            segment.ports.retain(|port| port.lan.is_none());
+        }
+    })?;
+    let status =
+        [env!("CARGO_BIN_EXE_tsumugi"), "--lang", "en", "status", "--state", "/run/tsumugi/state/rb"];
+    lab.until_not("rb:management", &status, "standby")?;
+    let found = lab.prove(&["gateway"])?;
+    found.only_fails(&["gateway"])?;
+    found.says("gateway", "host-hall-ra while its router is dead", "ra is dead, and after")
+}
+
+/// Router advertisements say nothing of DNS.
+fn hosts_without_a_resolver(lab: &Lab) -> Result<(), Failed> {
+    let _undo = lab.replan("rc", |plan| {
+        for gateway in plan.evpn.segments.iter_mut().filter_map(|segment| segment.gateway.as_mut()) {
+            gateway.dns.clear();
+        }
+    })?;
+    let found = lab.prove(&["gateway"])?;
+    found.only_fails(&["gateway"])?;
+    found.says("gateway", "newcomer-hall", "was not given RDNSS")
 }
 
 fn signal(lab: &Lab, router: &str, name: &str) -> Result<(), Failed> {

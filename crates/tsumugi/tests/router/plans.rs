@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tsumugi_core::bgp::config::{
-    Family, Invalid, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Timers,
-    Transport,
+    Family, Invalid, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms,
+    Timers, Transport,
 };
 use tsumugi_core::desired::{Address, Desired, GatewayWall, Link, LinkKind, PortWall, SegmentWall, Sysctl};
 use tsumugi_core::evpn::config::{Dhcp, EvpnConfig, Gateway, SegmentConfig, SegmentPort, SharedLan, Stretch};
@@ -99,6 +99,7 @@ pub fn router(id: u32) -> RouterPlan {
             bogons: ["10.0.0.0/8", "198.51.100.0/24", "2001:db8::/32"].map(prefix).into(),
             own_prefixes: ["43.228.174.0/24", "2402:3160::/32"].map(prefix).into(),
             max_paths: 8,
+            draining: false,
         }),
     }
 }
@@ -142,6 +143,7 @@ pub fn inside(plan: &mut RouterPlan, link: &str, remote_id: u32, heard: bool) {
         relation: Relation::Inside { prepends: 1 },
         families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
         timers: Timers::INSIDE,
+        terms: Terms::default(),
     });
 }
 
@@ -172,6 +174,7 @@ pub fn provider(plan: &mut RouterPlan, link: &str, asn: u32, ends: &[(&str, &str
             }),
             families: vec![family],
             timers: Timers { connect_retry: 500, connect_timeout: 1_000, ..Timers::OUTSIDE },
+            terms: Terms::default(),
         });
     }
 }

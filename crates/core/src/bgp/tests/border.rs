@@ -331,6 +331,103 @@ fn well_known_communities_keep_a_route_here() {
 }
 
 #[test]
+fn a_customer_has_its_traffic_dropped() {
+    let mut border = border(|_| {});
+    let blackhole = |it: &mut Attributes| it.communities = Box::new([Community::BLACKHOLE]);
+    let c = border.customer[0];
+    border.say(c, &["198.51.100.0/24"], &[], |_| {});
+    border.say(c, &["198.51.100.7/32", "43.228.174.65/32"], &[], blackhole);
+    // Dropped at every border, and told nobody outside (RFC 7999 3.2).
+    for node in 0..3 {
+        for text in ["198.51.100.7/32", "43.228.174.65/32"] {
+            let route = &border.net.router(node).kernel[&prefix(text)];
+            assert!(route.discard && route.next_hops.is_empty(), "{text} on {node}");
+        }
+        assert!(!border.net.router(node).kernel[&prefix("198.51.100.0/24")].discard);
+    }
+    assert_eq!(border.heard(border.provider[0]), ["43.228.174.0/24", "198.51.100.0/24"]);
+    // Only for what it may announce, and only from a customer.
+    border.say(c, &["9.9.9.9/32"], &[], blackhole);
+    assert!(!border.knows(1, "9.9.9.9/32"));
+    border.say(border.provider[0], &["8.8.8.0/24"], &[], blackhole);
+    border.say(border.provider[0], &["8.8.8.8/32"], &[], blackhole);
+    assert!((0..3).all(|node| !border.net.router(node).kernel[&prefix("8.8.8.0/24")].discard));
+    assert_eq!(border.refused(0, "as150369 203"), [("8.8.8.8/32".into(), ImportRefusal::TooLong)]);
+    // It may think again.
+    border.say(c, &["198.51.100.7/32"], &[], |_| {});
+    assert!(!border.knows(0, "198.51.100.7/32"));
+}
+
+#[test]
+fn a_drained_session_is_left_by_both_ends_and_stands() {
+    let mut border = border(|_| {});
+    let (p, o) = (border.provider[0], border.other[0]);
+    // The shorter path is the provider's at router 1: all use it.
+    border.say(p, &["8.8.8.0/24"], &[15169], |_| {});
+    border.say(o, &["8.8.8.0/24"], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 15169], |_| {});
+    let by = |border: &Border, node: usize| {
+        let speaker = border.net.router(node).speaker.as_ref().unwrap();
+        let route = speaker.routes().find(|it| it.prefix == prefix("8.8.8.0/24")).unwrap();
+        (route.paths[0].as_path.contains("150369"), route.paths[0].local_preference)
+    };
+    assert!((0..3).all(|node| by(&border, node).0));
+    let own = prefix("43.228.174.0/24");
+    let asked = |border: &Border, stranger: usize| {
+        border.net.stranger(stranger).table[&own].communities.contains(&Community::GRACEFUL_SHUTDOWN)
+    };
+    assert!(!asked(&border, p));
+    let drain = |border: &mut Border, drain: bool| {
+        let mut config = border.net.router(0).config.clone();
+        let found = config.neighbours.iter_mut().find(|it| it.name.contains("as150369 203"));
+        found.unwrap().terms.drain = drain;
+        border.net.replace(0, config);
+        border.net.run(ms(100));
+        // It was asked to tell again, and does.
+        border.say(p, &["8.8.8.0/24"], &[15169], |_| {});
+    };
+    drain(&mut border, true);
+    assert_eq!(border.net.stranger(p).refreshes, 1);
+    assert!(asked(&border, p) && !asked(&border, o));
+    assert!((0..3).all(|node| by(&border, node) == (false, 100)), "{:?}", by(&border, 0));
+    drain(&mut border, false);
+    assert!(!asked(&border, p));
+    assert!((0..3).all(|node| by(&border, node) == (true, 100)));
+    assert!(border.net.all_established());
+    assert!(border.net.router(0).notices.iter().all(|it| !matches!(it, Notice::Lost { .. })));
+}
+
+#[test]
+fn a_drained_router_is_left_by_inside_and_outside() {
+    // The triangle's third side is dear: traffic from 1 to 3 goes over 2.
+    let mut net = Net::routers(&[1, 2, 3]);
+    net.link(0, 1, 1);
+    net.link(1, 2, 1);
+    net.link(0, 2, 9);
+    let [p, _] = net.outside(1, Asn(PROVIDER), Role::Provider);
+    for own in super::net::own_prefixes() {
+        let while_reaching = loopbacks(1).to_vec();
+        net.router_mut(1).config.originate.push(Origination { prefix: own, while_reaching, discard: true });
+    }
+    net.start();
+    net.run_until(ms(5000), |net| net.all_established() && net.all_reach_all());
+    net.run(ms(500));
+    let over = |net: &Net| net.router(0).kernel[&loopbacks(3)[0]].next_hops[0].link.to_string();
+    assert_eq!(over(&net), "l0-0");
+    let mut config = net.router(1).config.clone();
+    config.draining = true;
+    net.replace(1, config.clone());
+    net.run(ms(500));
+    assert_eq!(over(&net), "l2-0");
+    let told = |net: &Net| net.stranger(p).table[&prefix("43.228.174.0/24")].communities.clone();
+    assert_eq!(*told(&net), [Community::GRACEFUL_SHUTDOWN]);
+    assert!(net.all_reach_all() && net.all_established());
+    config.draining = false;
+    net.replace(1, config);
+    net.run(ms(500));
+    assert_eq!((over(&net).as_str(), told(&net).len()), ("l0-0", 0));
+}
+
+#[test]
 fn more_prefixes_than_allowed_end_the_session() {
     let mut border = border(|net| net.policy_mut(0, "as150369 203").prefix_limit = Some(2));
     let p = border.provider[0];
@@ -340,7 +437,7 @@ fn more_prefixes_than_allowed_end_the_session() {
     assert!(!border.knows(2, "1.0.0.0/24"));
     let status = border.net.status(0);
     let neighbour = status.neighbours.iter().find(|it| it.name.contains("as150369 203")).unwrap();
-    assert_eq!(neighbour.last_end, Some(SessionEnd::PrefixLimit { limit: 2 }));
+    assert_eq!(neighbour.last_end, Some(SessionEnd::PrefixLimit { limit: 2, rest: 900_000 }));
     assert_eq!(neighbour.state, SessionState::AwaitStart);
     let notification = border.net.stranger(p).notifications.last().unwrap();
     assert_eq!((notification.code, notification.subcode), (6, 1));
@@ -350,6 +447,40 @@ fn more_prefixes_than_allowed_end_the_session() {
     assert_eq!(border.net.status(0).neighbours.iter().filter(|it| it.established_count == 2).count(), 0);
     border.net.run(ms(2 * 60_000));
     assert_eq!(border.net.status(0).neighbours.iter().filter(|it| it.established_count == 2).count(), 1);
+}
+
+#[test]
+fn a_limit_is_warned_of_and_changed_without_a_reset() {
+    let mut border = border(|net| net.policy_mut(0, "as150369 203").prefix_limit = Some(4));
+    let p = border.provider[0];
+    let near = |border: &Border| {
+        let notices = border.net.router(0).notices.iter();
+        notices.filter(|it| matches!(it, Notice::LimitNear { count: 4, limit: 4, .. })).count()
+    };
+    border.say(p, &["1.0.0.0/24", "1.0.1.0/24", "1.0.2.0/24"], &[], |_| {});
+    assert_eq!(near(&border), 0);
+    border.say(p, &["1.0.3.0/24"], &[], |_| {});
+    let bytes = border.net.stranger(p).withdrawal(&["1.0.3.0/24"]);
+    border.net.say(p, bytes);
+    border.say(p, &["1.0.3.0/24"], &[], |_| {});
+    assert_eq!(near(&border), 1);
+    let change = |border: &mut Border, limit: u32, rest: u32| {
+        border.net.policy_mut(0, "as150369 203").prefix_limit = Some(limit);
+        let mut config = border.net.router(0).config.clone();
+        let found = config.neighbours.iter_mut().find(|it| it.name.contains("as150369 203"));
+        found.unwrap().terms.limit = crate::bgp::config::LimitTerms { warn_percent: 100, rest };
+        border.net.replace(0, config);
+        border.net.run(ms(100));
+    };
+    change(&mut border, 5, 60_000);
+    assert!(border.net.all_established());
+    // A lower one than what is there counts at once, and the rest is as was said.
+    change(&mut border, 3, 60_000);
+    assert!(!border.knows(2, "1.0.0.0/24"));
+    border.net.run(ms(59_000));
+    assert!(!border.net.all_established());
+    border.net.run(ms(10_000));
+    assert!(border.net.all_established());
 }
 
 #[test]
@@ -535,6 +666,67 @@ fn a_long_message_that_was_not_agreed_on_ends_the_session() {
     // Header Error, Bad Message Length, with the length (RFC 4271 6.1).
     let notification = border.net.stranger(border.customer[0]).notifications.last().unwrap();
     assert_eq!((notification.code, notification.subcode, notification.data.len()), (1, 2, 2));
+}
+
+#[test]
+fn only_to_customers_is_said_and_obeyed_at_the_border() {
+    let mut border = border(|_| {});
+    let [p, q, c] = [border.provider[0], border.peer[0], border.customer[0]];
+    let otc = |border: &Border, stranger: usize, text: &str| {
+        border.net.stranger(stranger).table.get(&prefix(text)).map(|it| it.only_to_customer)
+    };
+    let own = "43.228.174.0/24";
+    assert_eq!(otc(&border, p, own), Some(None));
+    assert_eq!(otc(&border, q, own), Some(Some(PUBLIC)));
+    assert_eq!(otc(&border, c, own), Some(Some(PUBLIC)));
+    // From above and from beside: said by us in their name, unless they said it themselves; unchanged
+    // through the inside.
+    border.say(p, &["8.8.8.0/24"], &[], |_| {});
+    border.say(p, &["8.8.4.0/24"], &[3356], |it| it.only_to_customer = Some(Asn(3356)));
+    border.say(q, &["9.9.9.0/24"], &[], |_| {});
+    border.say(q, &["9.9.8.0/24"], &[], |it| it.only_to_customer = Some(Asn(PEER)));
+    assert_eq!(otc(&border, c, "8.8.8.0/24"), Some(Some(Asn(PROVIDER))));
+    assert_eq!(otc(&border, c, "8.8.4.0/24"), Some(Some(Asn(3356))));
+    assert_eq!(otc(&border, c, "9.9.9.0/24"), Some(Some(Asn(PEER))));
+    assert_eq!(otc(&border, c, "9.9.8.0/24"), Some(Some(Asn(PEER))));
+    // A customer's own: upwards without a word, sideways with one of ours.
+    border.say(c, &["198.51.100.0/24"], &[], |_| {});
+    assert_eq!(otc(&border, p, "198.51.100.0/24"), Some(None));
+    assert_eq!(otc(&border, q, "198.51.100.0/24"), Some(Some(PUBLIC)));
+    // Leaks, caught on the way in.
+    border.say(c, &["198.51.101.0/24"], &[], |it| it.only_to_customer = Some(Asn(174)));
+    border.say(q, &["9.9.7.0/24"], &[], |it| it.only_to_customer = Some(Asn(174)));
+    let leak = |text: &str| (text.to_string(), ImportRefusal::Leak { told_by: Asn(174) });
+    assert_eq!(border.refused(1, "as131000 203"), [leak("198.51.101.0/24")]);
+    assert_eq!(border.refused(2, "as63790 203"), [leak("9.9.7.0/24")]);
+}
+
+#[test]
+fn roles_are_agreed_on_or_there_is_no_session() {
+    use crate::wire::bgp::BgpRole;
+    let attempt = |role: Role, says: &[BgpRole], strict: bool| {
+        let mut net = Net::routers(&[1]);
+        let [v4, _] = net.outside(0, Asn(PROVIDER), role);
+        net.router_mut(0).config.neighbours.iter_mut().for_each(|it| it.terms.strict_role = strict);
+        let says: Vec<Capability> = says.iter().map(|&role| Capability::Role(role)).collect();
+        net.strangers_mut(Asn(PROVIDER)).for_each(|it| it.capabilities = says.clone());
+        net.start();
+        net.run(ms(1000));
+        let open = net.stranger(v4).open.clone().unwrap();
+        let ours: Vec<BgpRole> = open.roles().collect();
+        let notification = net.stranger(v4).notifications.last().map(|it| (it.code, it.subcode));
+        (ours, net.all_established(), notification)
+    };
+    let (provider, customer, peer) = (BgpRole::PROVIDER, BgpRole::CUSTOMER, BgpRole::PEER);
+    let mismatch = Some((2, 11));
+    assert_eq!(attempt(Role::Provider, &[provider], true), (vec![customer], true, None));
+    assert_eq!(attempt(Role::Customer, &[customer], true), (vec![provider], true, None));
+    assert_eq!(attempt(Role::Peer, &[peer, peer], true), (vec![peer], true, None));
+    assert_eq!(attempt(Role::Provider, &[], false), (vec![customer], true, None));
+    assert_eq!(attempt(Role::Provider, &[], true), (vec![customer], false, mismatch));
+    assert_eq!(attempt(Role::Provider, &[customer], false), (vec![customer], false, mismatch));
+    assert_eq!(attempt(Role::Provider, &[provider, peer], false), (vec![customer], false, mismatch));
+    assert_eq!(attempt(Role::Peer, &[BgpRole(77)], false), (vec![peer], false, mismatch));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One session under any events in any order, and two that dial each other at once.
 
 use super::net::{link_local, ms};
-use crate::bgp::config::{Family, NeighbourConfig, Relation, Timers, Transport};
+use crate::bgp::config::{Family, NeighbourConfig, Relation, Terms, Timers, Transport};
 use crate::bgp::session::{Change, Output, Session, SessionEvent};
 use crate::bgp::{Action, ConnectionId, NeighbourId, SessionEnd, SessionState};
 use crate::id::{Asn, IfName};
@@ -31,6 +31,7 @@ fn session(own: u32, far: u32) -> Session {
         relation: Relation::Inside { prepends: 1 },
         families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast],
         timers: Timers::INSIDE,
+        terms: Terms::default(),
     };
     Session::new(NeighbourId(0), config, Ipv4Addr::from(own))
 }
@@ -329,7 +330,7 @@ proptest! {
                     now = session.next_timeout().unwrap_or(now).max(now);
                     SessionEvent::Timeout
                 }
-                Blind::Limit => SessionEvent::End(SessionEnd::PrefixLimit { limit: 1 }, Notification::new(6, 1)),
+                Blind::Limit => SessionEvent::End(SessionEnd::PrefixLimit { limit: 1, rest: 1000 }, Notification::new(6, 1)),
             };
             if let SessionEvent::Closed(id) | SessionEvent::ConnectFailed(id) = event {
                 open.retain(|it| *it != id);

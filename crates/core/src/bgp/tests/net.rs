@@ -3,7 +3,8 @@
 
 use super::stranger::Stranger;
 use crate::bgp::config::{
-    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Timers, Transport,
+    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms, Timers,
+    Transport,
 };
 use crate::bgp::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, Notice, SessionState, Speaker,
@@ -62,6 +63,7 @@ pub fn router_config(id: u32, inside: &[u32]) -> SpeakerConfig {
             .to_vec(),
         own_prefixes: own_prefixes(),
         max_paths: 8,
+        draining: false,
     }
 }
 
@@ -224,6 +226,7 @@ impl Net {
                 relation: Relation::Inside { prepends },
                 families: vec![Family::Ipv4Unicast, Family::Ipv6Unicast, Family::Evpn],
                 timers: Timers::INSIDE,
+                terms: Terms::default(),
             };
             self.router_mut(node).config.neighbours.push(neighbour);
         }
@@ -266,6 +269,7 @@ impl Net {
                 relation: Relation::Outside(policy.clone()),
                 families: vec![family],
                 timers: Timers::OUTSIDE,
+                terms: Terms::default(),
             });
             self.cables.push(Cable { ends: [node, far], names, up: true, silent: false, latency: LATENCY });
             far

@@ -138,6 +138,29 @@ fn a_host_that_answers_from_elsewhere_is_not_announced_by_us() {
     assert!(!bench.announced.contains_key(&type2(1, mac(2), Some("192.0.2.9"))));
 }
 
+/// A host may say what it likes in its ARP; the kernel believes it.
+#[test]
+fn only_addresses_of_the_segment_are_announced() {
+    let mut bench = bench();
+    bench.hear("eth1", mac(1));
+    let before = bench.announced.clone();
+    let others = ["198.51.100.1", "10.0.0.2", "192.0.2.1", "fe80::1", "fe80::fe:1", "2001:db8::9"];
+    for address in others {
+        let address = address.parse().unwrap();
+        bench.step(Event::HostHeard { bridge: link("seg-members"), address, mac: mac(1) });
+        assert_eq!(bench.announced, before, "{address}");
+        bench.step(Event::HostGone { bridge: link("seg-members"), address });
+    }
+    let hosts = others.map(|address| (link("seg-members"), address.parse().unwrap(), mac(1)));
+    bench.step(Event::Relearned { macs: vec![(link("eth1"), mac(1))], hosts: hosts.to_vec() });
+    assert_eq!(bench.announced, before);
+    for address in ["192.0.2.9", "2001:db8:e00::9", "fe80::9"] {
+        let heard = address.parse().unwrap();
+        bench.step(Event::HostHeard { bridge: link("seg-members"), address: heard, mac: mac(1) });
+        assert!(bench.announced.contains_key(&type2(1, mac(1), Some(address))), "{address}");
+    }
+}
+
 /// Switches behind the port know the gateway where it was.
 #[test]
 fn a_port_that_opens_hears_where_the_gateway_is() {

@@ -21,8 +21,8 @@ fn a_cable_between_two_sites_is_blocked_at_one_end() {
     net.join(&[A, B]);
     net.run(600);
     assert!(net.is_open(A));
-    let reason = BlockReason::LoopWith { router: 1, port: 1 };
-    assert_eq!(net.benches[1].ports[&link("eth1")], Some(reason));
+    let reason = BlockReason::LoopWith { router: 1, port: link("eth1") };
+    assert_eq!(net.benches[1].ports[&link("eth1")], Some(reason.clone()));
     net.run(60_000);
     assert!(net.is_open(A) && !net.is_open(B), "as long as it is there");
     net.wires.clear();
@@ -103,6 +103,7 @@ fn a_loop_of_one_direction_is_blocked_as_well() {
             router: 2,
             vni,
             port: 1,
+            link: link("eth9"),
             sequence,
             forwarding,
             connected,
@@ -117,7 +118,7 @@ fn a_loop_of_one_direction_is_blocked_as_well() {
         bench.step(Event::ProbeHeard { port: link("eth1"), frame: &probe(true, sequence) });
         bench.advance(Duration::from_millis(500));
     }
-    assert_eq!(bench.ports[&link("eth1")], Some(BlockReason::LoopWith { router: 2, port: 1 }));
+    assert_eq!(bench.ports[&link("eth1")], Some(BlockReason::LoopWith { router: 2, port: link("eth9") }));
     bench.advance(Duration::from_secs(3));
     // The other end gives way when it hears us: nothing to block here.
     for sequence in 0..10 {
@@ -145,7 +146,7 @@ fn a_cable_between_two_segments_is_blocked() {
         bench.step(Event::ProbeHeard { port: link(to), frame: &frame });
     }
     assert_eq!(bench.ports[&link("eth1")], None);
-    assert_eq!(bench.ports[&link("eth2")], Some(BlockReason::LoopWith { router: 1, port: 1 }));
+    assert_eq!(bench.ports[&link("eth2")], Some(BlockReason::LoopWith { router: 1, port: link("eth1") }));
 }
 
 #[test]
@@ -155,6 +156,7 @@ fn a_probe_byte_by_byte() {
         router: 0x0203,
         vni: Vni(0x00ab_cdef),
         port: 5,
+        link: link("eth5.20"),
         sequence: 9,
         forwarding: true,
         connected: false,
@@ -166,7 +168,8 @@ fn a_probe_byte_by_byte() {
     let mut want = vec![3, 0x74, 0x73, 0x75, 0x6d, 0x75, 2, 0x74, 0x73, 2, 3, 5, 0x88, 0xb5, 1, 5];
     want.extend([1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 2, 3, 0, 0xab, 0xcd, 0xef, 0, 5]);
     want.extend([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 7, 0, 0, 0, 9]);
-    want.resize(60, 0);
+    want.extend(b"eth5.20");
+    want.resize(66, 0);
     assert_eq!(frame, want);
     assert_eq!(Probe::parse(&frame), Ok(probe));
 }
@@ -181,5 +184,5 @@ fn another_networks_probes_mean_nothing() {
         bench.step(Event::ProbeHeard { port: link("eth1"), frame: &frame[..length] });
     }
     assert_eq!(bench.ports[&link("eth1")], None);
-    assert_eq!(bench.evpn.status(bench.now).counters.probes_of_strangers, 61);
+    assert_eq!(bench.evpn.status(bench.now).counters.probes_of_strangers, 67);
 }

@@ -111,6 +111,7 @@ fn perform(bench: &mut Bench, it: Do) {
                 router: u32::from(router),
                 vni: Vni(VNI),
                 port: u16::from(port),
+                link: eth(port),
                 sequence: 0,
                 forwarding,
                 connected: forwarding,

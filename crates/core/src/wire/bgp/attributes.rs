@@ -28,6 +28,8 @@ pub mod code {
     pub const AS4_AGGREGATOR: u8 = 18;
     pub const PMSI_TUNNEL: u8 = 22;
     pub const LARGE_COMMUNITIES: u8 = 32;
+    /// RFC 9234.
+    pub const ONLY_TO_CUSTOMER: u8 = 35;
 }
 
 pub(super) const OPTIONAL: u8 = 0x80;
@@ -59,6 +61,7 @@ pub struct Partial {
     pub extended_communities: bool,
     pub pmsi: bool,
     pub large_communities: bool,
+    pub only_to_customer: bool,
 }
 
 /// An optional transitive attribute that we do not know: passed on as it is, with Partial set.
@@ -81,6 +84,8 @@ pub struct Attributes {
     pub extended_communities: Box<[ExtendedCommunity]>,
     pub pmsi: Option<Box<PmsiTunnel>>,
     pub large_communities: Box<[LargeCommunity]>,
+    /// Who first told it to go to customers only (RFC 9234 5).
+    pub only_to_customer: Option<Asn>,
     /// In the order of arrival, each code once.
     pub unknown: Box<[UnknownAttribute]>,
 }
@@ -125,6 +130,10 @@ impl Attributes {
             let value: Vec<u8> =
                 self.large_communities.iter().flat_map(numbers).flat_map(u32::to_be_bytes).collect();
             put(out, shared(self.partial.large_communities), code::LARGE_COMMUNITIES, &value);
+        }
+        if let Some(asn) = self.only_to_customer {
+            let flags = shared(self.partial.only_to_customer);
+            put(out, flags, code::ONLY_TO_CUSTOMER, &asn.0.to_be_bytes());
         }
         for unknown in &self.unknown {
             put(out, shared(true), unknown.code, &unknown.value);
@@ -239,7 +248,9 @@ fn flags_of(code: u8) -> Option<u8> {
         code::AGGREGATOR | code::COMMUNITIES | code::EXTENDED_COMMUNITIES | code::LARGE_COMMUNITIES => {
             OPTIONAL | TRANSITIVE
         }
-        code::AS4_PATH | code::AS4_AGGREGATOR | code::PMSI_TUNNEL => OPTIONAL | TRANSITIVE,
+        code::AS4_PATH | code::AS4_AGGREGATOR | code::PMSI_TUNNEL | code::ONLY_TO_CUSTOMER => {
+            OPTIONAL | TRANSITIVE
+        }
         _ => return None,
     })
 }
@@ -381,6 +392,12 @@ impl Collector {
                 };
                 attributes.large_communities = list(raw.value, of).ok_or((Length, TreatAsWithdraw))?;
                 attributes.partial.large_communities = partial;
+            }
+            code::ONLY_TO_CUSTOMER => {
+                // RFC 9234 5.
+                let octets: [u8; 4] = raw.value.try_into().map_err(|_| (Length, TreatAsWithdraw))?;
+                attributes.only_to_customer = Some(Asn(u32::from_be_bytes(octets)));
+                attributes.partial.only_to_customer = partial;
             }
             code::AS4_PATH => {
                 let path =

@@ -11,6 +11,8 @@ pub struct Community(pub u32);
 impl Community {
     /// RFC 8326: the route is about to go; prefer any other.
     pub const GRACEFUL_SHUTDOWN: Community = Community(0xffff_0000);
+    /// RFC 7999: what is sent there is to be dropped.
+    pub const BLACKHOLE: Community = Community(0xffff_029a);
     /// Not beyond the AS that hears it.
     pub const NO_EXPORT: Community = Community(0xffff_ff01);
     /// To nobody.

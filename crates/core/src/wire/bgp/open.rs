@@ -5,6 +5,7 @@ use super::nlri::AfiSafi;
 use crate::id::Asn;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use serde::{Deserialize, Serialize};
 
 const VERSION: u8 = 4;
 const PARAMETER_CAPABILITIES: u8 = 2;
@@ -32,12 +33,27 @@ pub enum Capability {
     ExtendedNextHop(Vec<(AfiSafi, u16)>),
     /// Code 6 (RFC 8654).
     ExtendedMessage,
+    /// Code 9 (RFC 9234).
+    Role(BgpRole),
     /// Code 65 (RFC 6793).
     FourOctetAsn(Asn),
     /// Code 70 (RFC 7313).
     EnhancedRouteRefresh,
     /// Any other, or one of those above with a content that it cannot have.
     Other { code: u8, value: Vec<u8> },
+}
+
+/// What a speaker is to its neighbour (RFC 9234 4.1), as the number that it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BgpRole(pub u8);
+
+impl BgpRole {
+    pub const PROVIDER: BgpRole = BgpRole(0);
+    pub const ROUTE_SERVER: BgpRole = BgpRole(1);
+    pub const ROUTE_SERVER_CLIENT: BgpRole = BgpRole(2);
+    pub const CUSTOMER: BgpRole = BgpRole(3);
+    pub const PEER: BgpRole = BgpRole(4);
 }
 
 impl Open {
@@ -62,6 +78,14 @@ impl Open {
 
     pub fn has(&self, wanted: &Capability) -> bool {
         self.capabilities.contains(wanted)
+    }
+
+    /// Every role that it says of itself: one, if it is one that can be agreed with (RFC 9234 4.2).
+    pub fn roles(&self) -> impl Iterator<Item = BgpRole> + '_ {
+        self.capabilities.iter().filter_map(|capability| match capability {
+            Capability::Role(role) => Some(*role),
+            _ => None,
+        })
     }
 
     /// Whether routes of `family` may have next hops of `afi` (RFC 8950 4).
@@ -177,6 +201,7 @@ impl Capability {
                     .collect(),
             ),
             (6, &[]) => Capability::ExtendedMessage,
+            (9, &[role]) => Capability::Role(BgpRole(role)),
             (65, &[a, b, c, d]) => Capability::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
             (70, &[]) => Capability::EnhancedRouteRefresh,
             _ => Capability::Other { code, value: value.to_vec() },
@@ -202,6 +227,10 @@ impl Capability {
                 5
             }
             Capability::ExtendedMessage => 6,
+            Capability::Role(role) => {
+                value.push(role.0);
+                9
+            }
             Capability::FourOctetAsn(asn) => {
                 value.extend_from_slice(&asn.0.to_be_bytes());
                 65

@@ -79,18 +79,20 @@ fn open_byte_by_byte() {
         Capability::ExtendedNextHop(vec![(AfiSafi::IPV4_UNICAST, 2)]),
         Capability::ExtendedMessage,
         Capability::EnhancedRouteRefresh,
+        Capability::Role(BgpRole::CUSTOMER),
     ];
     let open = Open::new(Asn(4_200_000_001), 3, Ipv4Addr::new(43, 228, 174, 129), capabilities);
     let mut bytes = Vec::new();
     open.emit_message(&mut bytes);
     let body = [
-        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 28, // AS_TRANS
-        2, 26, // one parameter with all capabilities
+        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 31, // AS_TRANS
+        2, 29, // one parameter with all capabilities
         1, 4, 0, 1, 0, 1, //
         2, 0, //
         5, 6, 0, 1, 0, 1, 0, 2, //
         6, 0, //
         70, 0, //
+        9, 1, 3, //
         65, 4, 0xfa, 0x56, 0xea, 0x01,
     ];
     assert_eq!(bytes, message(1, &body));
@@ -268,6 +270,8 @@ fn attributes_by_the_table_of_rfc_7606() {
         ("7.10", beside(&[0x80, 10, 4, 1, 1, 1, 1]), 10, NotBetweenAses, Discard),
         ("7.14", beside(&[0xc0, 16, 4, 0, 0, 0, 0]), 16, Length, Withdraw),
         ("RFC 8092 6", beside(&[0xc0, 32, 8, 0, 0, 0, 0, 0, 0, 0, 0]), 32, Length, Withdraw),
+        ("RFC 9234 5", beside(&[0xc0, 35, 3, 0, 0, 0]), 35, Length, Withdraw),
+        ("RFC 9234 5 flags", beside(&[0x80, 35, 4, 0, 0, 0, 1]), 35, Flags, Withdraw),
         ("RFC 6793 6", beside(&[0xc0, 17, 6, 2, 1, 0, 0, 0, 7]), 17, NotBetweenAses, Discard),
         ("RFC 7607", [ORIGIN, NEXT_HOP, &[0x40, 2, 6, 2, 1, 0, 0, 0, 0]].concat(), 2, Value, Withdraw),
         ("RFC 7607 AGGREGATOR", beside(&[0xc0, 7, 8, 0, 0, 0, 0, 1, 1, 1, 1]), 7, Value, Discard),
@@ -291,6 +295,22 @@ fn attributes_by_the_table_of_rfc_7606() {
         if fault == Repeated {
             assert_eq!(decoded.update.attributes.unwrap().origin, Origin::Igp, "{name}");
         }
+    }
+}
+
+#[test]
+fn only_to_customer_byte_by_byte() {
+    // With Partial, as somebody has set it who does not know the attribute.
+    for flags in [0xc0, 0xe0] {
+        let attributes = [ORIGIN, AS_PATH, NEXT_HOP, &[flags, 35, 4, 0, 0, 0x0d, 0x1c]].concat();
+        let bytes = raw_update(&[], &attributes, NLRI);
+        let decoded = parse_update(&bytes, FOUR).unwrap();
+        assert_eq!(decoded.errors, []);
+        let found = decoded.update.attributes.as_ref().unwrap();
+        assert_eq!((found.only_to_customer, found.unknown.len()), (Some(Asn(3356)), 0));
+        let mut again = Vec::new();
+        decoded.update.emit(true, &mut again);
+        assert_eq!(again, bytes);
     }
 }
 
@@ -419,6 +439,7 @@ prop_compose! {
         extended in many(any::<[u8; 8]>().prop_map(ExtendedCommunity), 0..5),
         large in many(any::<[u32; 3]>().prop_map(|[a, b, c]| LargeCommunity::new(a, b, c)), 0..30),
         unknown in many((200..=255_u8, many(any::<u8>(), 0..300)), 0..2),
+        only_to_customer in proptest::option::of(asn()),
         partial in any::<[bool; 4]>(),
     ) -> Attributes {
         let mut unknown: Vec<UnknownAttribute> =
@@ -433,10 +454,13 @@ prop_compose! {
                 extended_communities: partial[2] && !extended.is_empty(),
                 pmsi: false,
                 large_communities: partial[3] && !large.is_empty(),
+                // The other codec takes none with it.
+                only_to_customer: false,
             },
             communities: communities.into(),
             extended_communities: extended.into(),
             large_communities: large.into(),
+            only_to_customer,
             pmsi: None,
             unknown: unknown.into(),
         }

@@ -1,6 +1,8 @@
 //! The walls of segments, frame by frame.
 
+use super::super::frame_socket::{FrameSocket, Hears};
 use super::super::learned::HostEvent;
+use super::super::netlink::Netlink;
 use super::super::nft::counters;
 use super::super::plane::Keeper;
 use super::super::port_sets::{PortChange, PortSets};
@@ -131,14 +133,16 @@ fn walls_that_stand_are_not_put_up_again() {
 fn bpdus_and_probes_do_not_cross_a_bridge() {
     let (one, two) = joined(&wall(1000));
     let bpdu = Mac([0x01, 0x80, 0xc2, 0, 0, 0]);
+    let per_vlan = Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd]);
     let probe = Mac([3, 0, 0, 0, 0, 0]);
     let (mark, text) = mark();
     one.send(0, &frame(bpdu, mac(1), 0x0027, b"spanning tree"));
+    one.send(0, &frame(per_vlan, mac(1), 0x0032, b"spanning tree"));
     one.send(0, &frame(probe, mac(1), 0x88b5, b"spanning tree"));
     one.send(0, &mark);
     assert!(!two.arrives_before(0, b"spanning tree", &text));
     assert!(!one.arrives_before(1, b"spanning tree", &text));
-    assert_eq!(dropped(&one, DropReason::LinkLocalFrame), 2);
+    assert_eq!(dropped(&one, DropReason::LinkLocalFrame), 3);
 }
 
 #[test]
@@ -264,6 +268,10 @@ fn arp(from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
 }
 
 fn udp(ipv6: bool, port: u16) -> Vec<u8> {
+    udp_from(ipv6, 100, port)
+}
+
+fn udp_from(ipv6: bool, source: u16, port: u16) -> Vec<u8> {
     let mut packet = syn(ipv6, 1460);
     let header = if ipv6 { 40 } else { 20 };
     packet[if ipv6 { 6 } else { 9 }] = 17;
@@ -276,7 +284,7 @@ fn udp(ipv6: bool, port: u16) -> Vec<u8> {
         let checksum = folded(sum(&packet, 0));
         packet[10..12].copy_from_slice(&checksum.to_be_bytes());
     }
-    packet.extend([100u16, port, 8, 0].iter().flat_map(|word| word.to_be_bytes()));
+    packet.extend([source, port, 8, 0].iter().flat_map(|word| word.to_be_bytes()));
     packet
 }
 
@@ -332,8 +340,18 @@ fn a_gateway_is_not_heard_by_the_hosts_of_other_routers() {
         let strict = if here.gateway.is_some() { &one } else { &two };
         // On the way the kernel may cut what an IP packet does not fill of its frame.
         let comes = |sent: &[u8]| two.receive(0, |frame| frame.starts_with(&sent[..42])).is_some();
+        // Where the rules stand, no host may play the gateway: the router itself says it there.
+        let router = || {
+            let index = Netlink::open_in(&one.plane).unwrap().index(&name("seg")).unwrap();
+            one.plane.run(|| FrameSocket::open(index, Hears::Nothing)).unwrap()
+        };
+        let router = here.gateway.is_some().then(router);
+        let say = |sent: &[u8]| match &router {
+            Some(router) => router.send(sent).unwrap(),
+            None => one.send(0, sent),
+        };
         for (number, (what, sent)) in stopped.iter().enumerate() {
-            one.send(0, sent);
+            say(sent);
             assert_eq!(dropped(strict, DropReason::GatewayFrame), number as u64 + 1, "{what}");
         }
         for (what, sent) in &passed {
@@ -345,7 +363,7 @@ fn a_gateway_is_not_heard_by_the_hosts_of_other_routers() {
         two.receive(0, |frame| frame.windows(8).any(|window| window == text)).expect("the mark did not come");
         // What was routed here to a host elsewhere leaves under the router's own MAC.
         let routed = |from| frame(mac(9), from, IPV4, &udp(false, 53));
-        one.send(0, &routed(GATEWAY));
+        say(&routed(GATEWAY));
         if here.gateway.is_some() {
             assert!(comes(&routed(OWN)));
         } else {
@@ -355,4 +373,44 @@ fn a_gateway_is_not_heard_by_the_hosts_of_other_routers() {
         one.send(0, &stopped[3].1);
         assert!(one.receive(1, |frame| frame.starts_with(&stopped[3].1)).is_some());
     }
+}
+
+/// Of what a host sends, other hosts of its router hear nothing that only the gateway may say.
+#[test]
+fn a_host_that_plays_the_gateway_is_not_heard() {
+    let (left, _right) = wire();
+    let walls = SegmentWall { gateway: Some(gateway()), ..wall(1000) };
+    let one = site(left, "left", "192.0.2.1", vec![walls]);
+    let (host, other, its) = ([10, 0, 0, 5], [10, 0, 0, 6], [10, 0, 0, 254]);
+    let stopped = [
+        ("its MAC", frame(ALL, GATEWAY, TEST, b"")),
+        ("the router's own MAC", frame(ALL, OWN, TEST, b"")),
+        ("its ARP", frame(ALL, mac(1), ARP, &arp(its, host))),
+        ("an advertisement of its address", frame(ALL, mac(1), IPV6, &icmpv6(136, "2001:db8:7::1"))),
+        ("an advertisement of its link-local", frame(ALL, mac(1), IPV6, &icmpv6(136, "fe80::254"))),
+        ("router advertisement", frame(ALL, mac(1), IPV6, &icmpv6(134, "::"))),
+        ("redirect", frame(ALL, mac(1), IPV6, &icmpv6(137, "::"))),
+        ("a DHCP server", frame(ALL, mac(1), IPV4, &udp_from(false, 67, 68))),
+        ("a DHCPv6 server", frame(ALL, mac(1), IPV6, &udp_from(true, 547, 546))),
+    ];
+    let passed = [
+        ("a question for it", frame(ALL, mac(1), ARP, &arp(host, its))),
+        ("a host's ARP", frame(ALL, mac(1), ARP, &arp(host, other))),
+        ("a probe", frame(ALL, mac(1), ARP, &arp([0; 4], other))),
+        ("a solicitation of it", frame(ALL, mac(1), IPV6, &icmpv6(135, "2001:db8:7::1"))),
+        ("a host's advertisement", frame(ALL, mac(1), IPV6, &icmpv6(136, "fe80::9"))),
+        ("router solicitation", frame(ALL, mac(1), IPV6, &icmpv6(133, "::"))),
+        ("a DHCP client", frame(ALL, mac(1), IPV4, &udp_from(false, 68, 67))),
+        ("a DHCPv6 client", frame(ALL, mac(1), IPV6, &udp_from(true, 546, 547))),
+    ];
+    for (number, (what, sent)) in stopped.iter().enumerate() {
+        one.send(0, sent);
+        assert_eq!(dropped(&one, DropReason::FalseGateway), number as u64 + 1, "{what}");
+    }
+    assert!(!one.hand("bridge fdb").contains(&format!("{OWN} dev p1")), "it was learned");
+    for (what, sent) in &passed {
+        one.send(0, sent);
+        assert!(one.receive(1, |frame| frame.starts_with(&sent[..42])).is_some(), "{what}");
+    }
+    assert_eq!(dropped(&one, DropReason::FalseGateway), stopped.len() as u64);
 }

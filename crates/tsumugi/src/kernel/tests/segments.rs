@@ -251,6 +251,51 @@ fn what_an_earlier_life_left_stays_until_it_is_forgotten() {
     assert_eq!(next.hand("ip neigh show dev seg"), "");
 }
 
+/// Somebody's hand changes entries and adds some.
+#[test]
+fn entries_changed_by_hand_are_put_right() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    let vtep: IpAddr = [192, 0, 2, 2].into();
+    one.flood_to(vtep);
+    one.tell(BridgeEntry::Mac { vxlan: name("vx"), mac: mac(9), vtep, sticky: false }, true);
+    one.send(0, &frame(ALL, mac(1), TEST, b""));
+    one.until(|event| *event == HostEvent::MacHeard { port: name("p1"), mac: mac(1) });
+    let sorted = |site: &Site| {
+        let fdb = site.fdb();
+        // Where a hand has been, the kernel keeps the flags that it gave.
+        let plain = |line: &str| line.replace("permanent", "").replace("extern_learn static", "");
+        let mut lines: Vec<String> = fdb.lines().map(|line| plain(line).trim().to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    let before = sorted(&one);
+    let hand = [
+        "bridge fdb replace 02:00:00:00:01:09 dev vx dst 192.0.2.77 self",
+        "bridge fdb append 00:00:00:00:00:00 dev vx dst 192.0.2.77",
+        "bridge fdb append 02:00:00:00:01:0a dev vx dst 192.0.2.77 self",
+        "bridge fdb replace 02:00:00:00:01:0b dev vx master static",
+    ];
+    // What an earlier life left is kept until it is forgotten; so is what looks like it.
+    one.hand(hand[2]);
+    calm(&mut one.keeper);
+    assert!(one.fdb().contains(":01:0a"));
+    one.keeper.forget_stale_entries();
+    calm(&mut one.keeper);
+    assert_eq!(sorted(&one), before);
+    for command in hand {
+        one.hand(command);
+        assert_ne!(sorted(&one), before, "{command}");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while sorted(&one) != before {
+            assert!(Instant::now() < deadline, "{command}: {:#?}", sorted(&one));
+            one.keeper.turn(Instant::now());
+            super::wait(&one.keeper, Duration::from_millis(100));
+        }
+    }
+    assert_eq!(one.keeper.entries(), (2, 0));
+}
+
 #[test]
 fn what_a_bridge_learns_is_told_once() {
     let (mut one, two) = two_sites(false, &[]);
@@ -352,6 +397,38 @@ fn hosts_of_a_gateway_are_told_of_found_lost_and_sought() {
     one.tell(host, false);
     one.send(0, &question(mac(9), [10, 0, 0, 9], [10, 0, 0, 1]));
     one.until(|event| *event == heard(9));
+}
+
+/// The kernel itself never asks a host again that nobody sends to: one that changed its address would
+/// be known by both for ever.
+#[test]
+fn hosts_are_asked_now_and_then_whether_they_still_have_their_address() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    let heard = |last: u8| HostEvent::NeighbourHeard {
+        bridge: name("seg"),
+        address: [10, 0, 0, last].into(),
+        mac: mac(9),
+    };
+    let gone = |last: u8| HostEvent::NeighbourGone { bridge: name("seg"), address: [10, 0, 0, last].into() };
+    one.hand("ip addr add 10.0.0.1/24 dev seg");
+    for last in [8, 9] {
+        one.send(0, &question(mac(9), [10, 0, 0, last], [10, 0, 0, 1]));
+        one.until(|event| *event == heard(last));
+    }
+    calm(&mut one.keeper);
+    one.waiting(0);
+    one.keeper.turn(Instant::now() + Duration::from_secs(121));
+    // It has the second address still.
+    let asked = one.receive(0, |frame| frame[12..14] == [0x08, 0x06] && frame[38..42] == [10, 0, 0, 9]);
+    let ours: [u8; 6] = asked.expect("it was not asked")[6..12].try_into().unwrap();
+    let answer = [&[0, 1, 8, 0, 6, 4, 0, 2][..], &mac(9).0, &[10, 0, 0, 9], &ours, &[10, 0, 0, 1]].concat();
+    one.send(0, &frame(Mac(ours), mac(9), 0x0806, &answer));
+    one.until(|event| {
+        assert_ne!(*event, gone(9));
+        *event == gone(8)
+    });
+    assert!(one.hand("ip neigh show 10.0.0.9 dev seg").contains("REACHABLE"));
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn judge_out(
 ) -> Result<Vec<String>, Finding> {
     let outside = if trace.arrived { 2 } else { 0 };
     let mut hops = trace.hops[..trace.hops.len().saturating_sub(outside)].to_vec();
-    name_gateways(context, graph, guest, &mut hops)?;
+    name_gateways(context, graph, guest, &peer.router, &mut hops)?;
     let mut way = judge(context, graph, None, &hops, trace.arrived)?;
     let ends = [way.first(), way.last()] == [Some(&guest.router), Some(&peer.router)];
     way.extend([peer.machine.clone(), peer.host.clone()]);
@@ -97,21 +97,25 @@ fn judge_out(
 
 /// To its hosts every router that carries the segment is known by the gateway's address: the first hop
 /// is the guest's own router (which another proof shows by captures), a later one whichever of them is
-/// joined to the hop before. Each is given its loopback.
+/// joined to the hop before, the `border` that leads out if it may be. Each is given its loopback.
 fn name_gateways(
     context: &Context,
     graph: &Graph,
     guest: &Guest,
+    border: &str,
     hops: &mut [Option<IpAddr>],
 ) -> Result<(), Finding> {
     let mut before: Option<&str> = None;
     for hop in hops.iter_mut().flatten() {
         if guest.gateways.iter().any(|gateway| gateway.addr() == *hop) {
             let carriers = context.lab.segment(&guest.segment).into_iter().flat_map(|it| &it.carriers);
-            let mut next = carriers.map(|carrier| carrier.router.as_str());
+            let next = carriers.map(|carrier| carrier.router.as_str());
             let router = match before {
                 None => Some(guest.router.as_str()),
-                Some(before) => next.find(|router| graph.joins(before, router)),
+                Some(before) => {
+                    let joined = next.filter(|router| graph.joins(before, router));
+                    joined.min_by_key(|router| *router != border)
+                }
             };
             let Some(router) = router else { continue };
             let loopbacks = context.loopbacks(context.machine(router)?);

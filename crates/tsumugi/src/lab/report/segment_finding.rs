@@ -149,10 +149,11 @@ pub enum SegmentFinding {
         router: String,
         after: Duration,
     },
-    /// A new host was given addresses and reached the outside.
+    /// A new host was given addresses and reached this host outside, if the file has any outside.
     Newcomer {
         addresses: Vec<String>,
         after: Duration,
+        outside: Option<String>,
     },
     /// It was not given one.
     NotGiven {

@@ -235,12 +235,16 @@ impl SegmentFinding {
                     format!("{router} の復帰から {after} 後も経由しません"),
                 ]
             }
-            SegmentFinding::Newcomer { addresses, after } => {
+            SegmentFinding::Newcomer { addresses, after, outside } => {
                 let (after, list) = (seconds(*after), list(addresses));
-                [
-                    format!("was given {list} after {after} and reaches the outside"),
-                    format!("{after} で {list} を取得し外部に到達"),
-                ]
+                let [en, ja] = match outside {
+                    Some(host) => [format!(" and reaches {host}"), format!("、{host} に到達")],
+                    None => [
+                        "; the file has no outside to reach".to_owned(),
+                        "(ファイルに外部がなく、到達は未確認)".to_owned(),
+                    ],
+                };
+                [format!("was given {list} after {after}{en}"), format!("{after} で {list} を取得{ja}")]
             }
             SegmentFinding::NotGiven { what, after } => {
                 let after = seconds(*after);

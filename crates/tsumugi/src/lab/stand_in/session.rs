@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use tsumugi_core::bgp::config::{NeighbourConfig, Transport};
+use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Transport};
 use tsumugi_core::id::Prefix;
 use tsumugi_core::wire::bgp::{
     AfiSafi, AsPath, Attributes, Capability, Context, DecodedUpdate, LargeCommunity, Message, MpNextHop,
@@ -105,6 +105,11 @@ impl Session<'_> {
         };
         let domain = if self.address.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new(domain, Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+        // The border may ask for it (RFC 5082).
+        match self.address {
+            IpAddr::V4(_) => socket.set_ttl_v4(255)?,
+            IpAddr::V6(_) => socket.set_unicast_hops_v6(255)?,
+        }
         socket.bind(&SockAddr::from(SocketAddr::new(self.address, 0)))?;
         socket.connect_timeout(&SockAddr::from(SocketAddr::new(*remote, BGP_PORT)), PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;
@@ -121,7 +126,11 @@ impl Session<'_> {
             // Distinct from the IPv4 session's on purpose: some networks do it so.
             IpAddr::V6(address) => Ipv4Addr::from_bits((address.to_bits() as u32) | 0x0a00_0000),
         };
-        Open::new(self.neighbour.remote_asn, HOLD, identifier, vec![Capability::Multiprotocol(self.family())])
+        let mut capabilities = vec![Capability::Multiprotocol(self.family())];
+        if let Relation::Outside(policy) = &self.neighbour.relation {
+            capabilities.push(Capability::Role(policy.role.agreed().0));
+        }
+        Open::new(self.neighbour.remote_asn, HOLD, identifier, capabilities)
     }
 
     /// Takes whole messages from the front of `stream`; answers go to `out`. Whether the script is among

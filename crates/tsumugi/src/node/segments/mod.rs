@@ -293,8 +293,9 @@ impl Segments {
                 Action::Originate(update) => self.originations.push(update),
                 Action::EntriesReady => self.entries_ready = true,
                 Action::SetPort { port, blocked } => {
+                    let is_open = blocked.is_none();
                     self.ports.set(now, port.clone(), blocked);
-                    if blocked.is_none() {
+                    if is_open {
                         self.take_lan(&port);
                     }
                 }

@@ -107,7 +107,7 @@ fn segment(page: &mut String, it: &SegmentStatus, lang: Lang) {
 
 fn port_words(port: &PortStatus, lang: Lang) -> String {
     let (name, macs, since) = (port.link.as_str(), port.macs, duration(port.since_ms));
-    let state = match (port.up, port.blocked) {
+    let state = match (port.up, &port.blocked) {
         (false, _) => lang.pick(format!("down for {since}"), format!("{since}前から落ちています")),
         (true, None) => {
             lang.pick(format!("open for {since}, {macs} MACs"), format!("開 ({since})、MAC {macs}"))

@@ -1,8 +1,9 @@
 //! Words for what BGP does and refuses.
 
 use crate::observe::status::RefusedConnection;
+use tsumugi_core::bgp::config::Family;
 use tsumugi_core::bgp::{EvpnRefusal, ImportRefusal, Notice, SessionEnd, SessionState};
-use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, EvpnFault, Notification};
+use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, BgpRole, EvpnFault, Notification};
 use tsumugi_plan::explain::Lang;
 
 /// What a session waits for.
@@ -70,10 +71,24 @@ pub fn session_end(end: &SessionEnd, lang: Lang) -> String {
                 format!("相手は{found}と名乗りましたが、計画では{expected}です"),
             );
         }
-        SessionEnd::PrefixLimit { limit } => {
+        SessionEnd::RoleMismatch { expected, found } => {
+            let expected = role_name(*expected, lang);
+            return match found.map(|found| role_name(found, lang)) {
+                Some(found) => lang.pick(
+                    format!("the neighbour says that it is our {found}, the plan says {expected} (RFC 9234)"),
+                    format!("相手はこちらの{found}だと名乗りましたが、計画では{expected}です (RFC 9234)"),
+                ),
+                None => lang.pick(
+                    format!("the neighbour does not say that it is our {expected}, as `strict-role` asks (RFC 9234)"),
+                    format!("`strict-role`が求めるのに、相手が{expected}だと名乗りません (RFC 9234)"),
+                ),
+            };
+        }
+        SessionEnd::PrefixLimit { limit, rest } => {
+            let minutes = rest.div_ceil(60_000);
             return lang.pick(
-                format!("more prefixes than the limit of {limit}"),
-                format!("プレフィックスが上限の{limit}を超えました"),
+                format!("more prefixes than the limit of {limit}: tried again after {minutes} min"),
+                format!("プレフィックスが上限の{limit}を超えました。{minutes}分後にまた試します"),
             );
         }
     };
@@ -110,6 +125,12 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
         }
         ImportRefusal::AsSetInPath => {
             lang.pick("its path holds an AS_SET (RFC 9774)", "パスにAS_SETがあります (RFC 9774)")
+        }
+        ImportRefusal::Leak { told_by } => {
+            return lang.pick(
+                format!("a leak: {told_by} told it to customers only (RFC 9234)"),
+                format!("漏れた経路です: {told_by}は顧客だけに伝えました (RFC 9234)"),
+            );
         }
         ImportRefusal::Default => {
             lang.pick("a default route is not taken from outside", "デフォルト経路は外から受け取りません")
@@ -223,6 +244,26 @@ pub fn notification_words(notification: &Notification, lang: Lang) -> String {
     }
 }
 
+/// What a neighbour is to us, as it says itself (RFC 9234 4.1).
+fn role_name(role: BgpRole, lang: Lang) -> String {
+    match role {
+        BgpRole::PROVIDER => lang.pick("provider", "provider(上流)").into(),
+        BgpRole::ROUTE_SERVER => lang.pick("route server", "ルートサーバー").into(),
+        BgpRole::ROUTE_SERVER_CLIENT => lang.pick("route server's client", "ルートサーバーの客").into(),
+        BgpRole::CUSTOMER => lang.pick("customer", "customer(顧客)").into(),
+        BgpRole::PEER => lang.pick("peer", "peer(ピア)").into(),
+        BgpRole(other) => lang.pick(format!("role {other}"), format!("役割{other}")),
+    }
+}
+
+fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4Unicast => "IPv4",
+        Family::Ipv6Unicast => "IPv6",
+        Family::Evpn => "EVPN",
+    }
+}
+
 /// Why an EVPN route was not taken from a neighbour.
 pub fn evpn_refusal(reason: &EvpnRefusal, lang: Lang) -> String {
     match reason {
@@ -324,6 +365,13 @@ pub fn notice(notice: &Notice, lang: Lang) -> String {
             format!("{neighbour} has more than {listed} refused routes: further ones are only counted"),
             format!("{neighbour}の拒んだ経路が{listed}を超えました。以後は数だけを数えます"),
         ),
+        Notice::LimitNear { neighbour, family, count, limit } => {
+            let family = family_name(*family);
+            lang.pick(
+                format!("{neighbour} has {count} {family} prefixes, near its limit of {limit}"),
+                format!("{neighbour}の{family}プレフィックスが{count}になり、上限の{limit}に近づいています"),
+            )
+        }
         Notice::AttributeError { neighbour, error } => {
             let what = attribute_error(error, lang);
             lang.pick(format!("UPDATE from {neighbour}: {what}"), format!("{neighbour}からのUPDATE: {what}"))

@@ -54,6 +54,10 @@ pub fn wall_drop(reason: WallDrop, lang: Lang) -> &'static str {
             "a gateway's own frame, between gateways that share an address",
             "同じアドレスを持つゲートウェイ同士の間の、ゲートウェイ自身のフレーム",
         ),
+        WallDrop::FalseGateway => lang.pick(
+            "from a host that plays the gateway, a router or a DHCP server",
+            "ゲートウェイ、ルーター、DHCPサーバーになりすましたホストのフレーム",
+        ),
     }
 }
 

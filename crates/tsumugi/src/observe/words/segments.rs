@@ -23,7 +23,7 @@ pub fn dhcp_trouble(trouble: &DhcpTrouble, lang: Lang) -> String {
 }
 
 /// Why a port takes and gives nothing.
-pub fn block_reason(reason: BlockReason, lang: Lang) -> String {
+pub fn block_reason(reason: &BlockReason, lang: Lang) -> String {
     match reason {
         BlockReason::Standby => {
             lang.pick("standby: another port of its LAN forwards", "待機: 同じLANの別のポートが転送中").into()
@@ -41,8 +41,8 @@ pub fn block_reason(reason: BlockReason, lang: Lang) -> String {
             )
             .into(),
         BlockReason::LoopWith { router, port } => lang.pick(
-            format!("a loop: it is joined to port {port} of router {router} from outside as well"),
-            format!("ループ: ルーター{router}のポート{port}と外側でもつながっています"),
+            format!("a loop: it is joined to {port} of the router with id {router} from outside as well"),
+            format!("ループ: idが{router}のルーターの{port}と外側でもつながっています"),
         ),
         BlockReason::Flapping => lang
             .pick(
@@ -105,14 +105,14 @@ pub fn route_refusal(reason: RouteRefusal, lang: Lang) -> String {
 pub fn segment_notice(notice: &Notice, lang: Lang) -> String {
     match notice {
         Notice::PortBlocked { segment, port, reason } => {
-            let why = block_reason(*reason, lang);
+            let why = block_reason(reason, lang);
             lang.pick(
                 format!("segment {segment}: port {port} is blocked, {why}"),
                 format!("セグメント{segment}: ポート{port}を閉じました（{why}）"),
             )
         }
         Notice::PortOpened { segment, port, reason } => {
-            let why = block_reason(*reason, lang);
+            let why = block_reason(reason, lang);
             lang.pick(
                 format!("segment {segment}: port {port} is open again, it was blocked ({why})"),
                 format!("セグメント{segment}: ポート{port}を開きました（閉じていた理由: {why}）"),

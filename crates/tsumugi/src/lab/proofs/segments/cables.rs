@@ -15,7 +15,7 @@ const CABLE: [&str; 2] = ["cable0", "cable1"];
 
 /// The LANs' side of a segment.
 fn lans(lab: &Lab, segment: &Segment) -> io::Result<Netlink> {
-    Ok(Netlink::open_in(&lab.namespace(&segment.machine, Plane::Management)?)?)
+    Netlink::open_in(&lab.namespace(&segment.machine, Plane::Management)?)
 }
 
 /// Pulls a cable and plugs it into another LAN (`None`: leaves it loose): its carrier goes and comes.

@@ -28,8 +28,8 @@ const PACE: Duration = Duration::from_millis(20);
 /// Before the loop is made and after the cable is pulled: what is measured has a beginning and an end.
 const QUIET: Duration = Duration::from_millis(400);
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Others share the processor with a storm: this long they may be apart.
-const OTHERS: Duration = Duration::from_secs(1);
+/// Others share the processor with a storm. Less than a hold time (3 s): no session is lost for it.
+const OTHERS: Duration = Duration::from_secs(2);
 
 pub fn prove(context: &Context) -> Vec<Row> {
     let mut rows: Vec<Row> = context.lab.segments.iter().map(|segment| prove_one(context, segment)).collect();

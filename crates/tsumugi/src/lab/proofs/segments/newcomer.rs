@@ -52,15 +52,17 @@ fn come(context: &Context, segment: &Segment, newcomer: &Newcomer, lan: &Lan) ->
             let gateways = plan.evpn.segments.iter().filter(|it| it.name == segment.name);
             gateways.filter_map(|it| it.gateway.as_ref()).any(|it| it.dns.iter().any(IpAddr::is_ipv6))
         });
-        if wants_dns && !advertised.iter().any(|seen| tells_dns(seen)) {
+        if wants_dns && !advertised.iter().any(tells_dns) {
             return Err(SegmentFinding::NotGiven { what: "RDNSS", after: start.elapsed() }.into());
         }
         let after = start.elapsed();
-        for peer in context.lab.peers.iter().take(1) {
+        let outside = context.lab.peers.first();
+        if let Some(peer) = outside {
             reach(context, newcomer, peer, &addresses)?;
         }
         let addresses = addresses.iter().map(ToString::to_string).collect();
-        Ok(SegmentFinding::Newcomer { addresses, after }.into())
+        let outside = outside.map(|peer| peer.host.clone());
+        Ok(SegmentFinding::Newcomer { addresses, after, outside }.into())
     });
     plugged.undo()?;
     forget(context, newcomer)?;
@@ -83,6 +85,7 @@ fn given(
         addresses.push(address);
     }
     if segment.dhcp.is_some() && find_program("dnsmasq").is_some() {
+        let until = Instant::now() + PATIENCE;
         let mut socket = frames_at(context, &newcomer.machine)?;
         let lease = dhcp::ask(&mut socket, mac_of(context, &newcomer.machine)?, until)?;
         let range =
@@ -109,8 +112,13 @@ fn by_advertisement(
             address.is_ipv6() && segment.gateways.iter().any(|gateway| gateway.contains(address))
         };
         let found = netlink.addresses()?.into_iter().map(|it| it.prefix.addr()).find(of_segment);
-        if found.is_some() || Instant::now() > until {
-            return Ok(found);
+        // It cannot be used while the kernel looks for others who have it (RFC 4862 5.4).
+        let usable = found.is_some_and(|own| {
+            let open = || EchoSocket::open(own, None, Cutting::Allowed);
+            context.within(&newcomer.machine, Plane::Management, open).is_ok()
+        });
+        if usable || Instant::now() > until {
+            return Ok(found.filter(|_| usable));
         }
         std::thread::sleep(PACE);
     }

@@ -48,7 +48,7 @@ fn names(document: &Value) -> BTreeSet<String> {
 pub fn said_blocked(context: &Context, router: &str, port: &IfName) -> io::Result<Option<BlockReason>> {
     let status = sessions::status(context.machine(router)?)?;
     let segments = status.running.iter().flat_map(|running| &running.segments.segments);
-    Ok(segments.flat_map(|it| &it.ports).find(|it| it.link == *port).and_then(|it| it.blocked))
+    Ok(segments.flat_map(|it| &it.ports).find(|it| it.link == *port).and_then(|it| it.blocked.clone()))
 }
 
 #[cfg(test)]
