@@ -379,3 +379,42 @@ fn side_of(policy: &OutsidePolicy) -> Side {
         Role::Peer | Role::Customer => Side::Below,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bgp::policy::Class;
+    use core::net::Ipv4Addr;
+
+    fn prefix(at: usize) -> Prefix {
+        Prefix::new_assert(Ipv4Addr::from_bits((at as u32) << 8).into(), 24)
+    }
+
+    #[test]
+    fn a_leak_does_not_fill_the_memory() {
+        let route = Arc::new(Route {
+            attributes: Attributes::default(),
+            next_hop: None,
+            class: Some(Class::Provider),
+            local_preference: 100,
+            discard: false,
+            body: None,
+        });
+        let mut held = Held::default();
+        for at in 0..HELD {
+            held.keep(&prefix(at), route.clone());
+        }
+        // The same again is no more.
+        held.keep(&prefix(7), route.clone());
+        assert!(held.len() == HELD && !held.overflow);
+        held.keep(&prefix(HELD), route.clone());
+        assert!(held.len() == HELD && held.overflow);
+        // What is not told again by the end of a telling is gone.
+        held.mark_stale(AfiSafi::IPV4_UNICAST);
+        held.keep(&prefix(7), route);
+        held.sweep(AfiSafi::IPV6_UNICAST);
+        assert_eq!(held.len(), HELD);
+        held.sweep(AfiSafi::IPV4_UNICAST);
+        assert_eq!(held.len(), 1);
+    }
+}

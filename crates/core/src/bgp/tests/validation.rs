@@ -6,6 +6,7 @@ use crate::bgp::config::{Invalid, Origination, Role};
 use crate::bgp::{Event, ImportRefusal, Notice, PathStatus};
 use crate::id::{Asn, Prefix};
 use crate::rpki::{AspaTable, Validation, Validity, Vrp, VrpTable};
+use crate::wire::bgp::Community;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -195,6 +196,24 @@ fn what_we_lent_a_customer_is_not_for_the_payloads_to_say() {
     border.validate(&mut Validation::default(), payloads(&[vrp("43.228.174.0/24", 24, PUBLIC.0)], &[]));
     border.say(border.customer, &["43.228.174.64/28"], &[]);
     assert_eq!(border.preferred("43.228.174.64/28"), [Some(300); 2]);
+}
+
+/// RFC 7999 3.3: what a customer asks to be dropped is longer than what ROAs allow.
+#[test]
+fn a_request_to_drop_is_not_for_the_payloads_to_say() {
+    let mut border = border(Invalid::Drop);
+    let payloads = payloads(&[vrp("198.51.100.0/24", 24, CUSTOMER)], &[]);
+    border.validate(&mut Validation::default(), payloads);
+    let c = border.customer;
+    let bytes = border.net.stranger(c).announcement(&["198.51.100.7/32"], &[], |attributes| {
+        attributes.communities = [Community::BLACKHOLE].into();
+    });
+    border.net.say(c, bytes);
+    border.net.run(ms(500));
+    assert!(border.net.router(1).kernel[&prefix("198.51.100.7/32")].discard);
+    // Without the request it is too long for anybody.
+    border.say(c, &["198.51.100.8/32"], &[]);
+    assert_eq!(border.preferred("198.51.100.8/32"), [None; 2]);
 }
 
 #[test]
