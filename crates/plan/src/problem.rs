@@ -245,6 +245,7 @@ pub enum Reading {
     BadAddressRange {
         text: String,
     },
+    BadSecret,
     BadRouteTarget {
         text: String,
     },

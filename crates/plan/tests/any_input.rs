@@ -7,7 +7,7 @@ mod generate;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
+use tsumugi_core::id::{Asn, IfName, KeyName, Prefix, Vni};
 use tsumugi_core::wire::bgp::RouteTarget;
 use tsumugi_plan::declaration::*;
 use tsumugi_plan::explain::{Lang, render, to_json};
@@ -358,9 +358,9 @@ fn peer() -> impl Strategy<Value = Peer> {
         maybe(0u8..=10),
         maybe(1u32..=10_000_000),
         (maybe(1u8..=100), maybe(1u16..=10_080)),
+        (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>())),
         (
-            maybe(any::<bool>()),
-            maybe(any::<bool>()),
+            maybe(name().prop_map(|name| Secret(KeyName(name)))),
             maybe(prop::sample::select(vec![Invalid::Drop, Invalid::Last, Invalid::Take])),
         ),
         prop::collection::vec(said(at), 1..3),
@@ -374,7 +374,8 @@ fn peer() -> impl Strategy<Value = Peer> {
                 prepend,
                 limit,
                 (limit_warn, limit_rest),
-                (strict_role, drain, invalid),
+                (strict_role, gtsm, drain),
+                (password, invalid),
                 at,
             )| {
                 Peer {
@@ -387,6 +388,8 @@ fn peer() -> impl Strategy<Value = Peer> {
                     limit_warn,
                     limit_rest,
                     strict_role,
+                    gtsm,
+                    password,
                     drain,
                     invalid,
                     at,

@@ -85,6 +85,7 @@ fn writing() -> Vec<Case> {
         "bad-text": ["name = \"One\"" => "name = \"\""] tells ["bad-text"];
         "bad-port": ["port = \"wwan0\"" => "port = \"a very long port name\""] tells ["bad-port"];
         "bad-port-ref": ["\"c:eth5\"" => "\"c-eth5\""] tells ["bad-port-ref"];
+        "bad-secret": ["asn = 64512\n" => "asn = 64512\npassword = \"hunter2\"\n"] tells ["bad-secret"];
         "bad-prefix": ["\"43.228.174.0/24\"" => "\"43.228.174/24\""] tells ["bad-prefix"];
         "bad-endpoint": ["[site.s1]" => "[rpki]\ncaches = [\"rtr.example.net:323\"]\n\n[site.s1]"] tells ["bad-endpoint"];
         "bad-address": ["\"198.51.100.1\"" => "\"198.51.100.256\""] tells ["bad-address"];

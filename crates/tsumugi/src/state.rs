@@ -4,6 +4,7 @@
 //! plan.json              what this machine must be (RouterPlan)
 //! keyring.json           {name of a key: base64 of its public half}
 //! keys/NAME              base64 of the private half, mode 0600
+//! secrets/NAME           what was agreed with a neighbour, as text, mode 0600
 //! planes/underlay        network namespaces, bind-mounted
 //! planes/fabric
 //! router.sock, datapath.sock, management.sock
@@ -27,6 +28,8 @@ pub type KeyBytes = [u8; 32];
 
 /// Bytes of a plan: one of a router with ten thousand links is smaller.
 const LARGEST_PLAN: u64 = 64 << 20;
+/// Bytes of a secret's file.
+const LARGEST_SECRET: u64 = 4096;
 
 /// Why a plan was refused whole. What runs is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +117,7 @@ impl StateDir {
     /// # Errors
     /// `NotFound` if it has none of that name; `InvalidData` if the file holds no key.
     pub fn private_key(&self, name: &KeyName) -> io::Result<KeyBytes> {
-        decode_key(&fs::read_to_string(self.key_path(name)?)?)
+        decode_key(&fs::read_to_string(self.file_of("keys", name)?)?)
     }
 
     /// Writes a private key, readable by its owner alone.
@@ -122,11 +125,36 @@ impl StateDir {
     /// # Errors
     /// Those of the file system.
     pub fn write_private_key(&self, name: &KeyName, key: &KeyBytes) -> io::Result<()> {
+        self.write_for_owner("keys", name, BASE64.encode(key).as_bytes())
+    }
+
+    fn write_for_owner(&self, folder: &str, name: &KeyName, bytes: &[u8]) -> io::Result<()> {
         use std::io::Write;
-        fs::create_dir_all(self.path.join("keys"))?;
-        let path = self.key_path(name)?;
+        fs::create_dir_all(self.path.join(folder))?;
+        let path = self.file_of(folder, name)?;
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.write_all(BASE64.encode(key).as_bytes())
+        file.write_all(bytes)
+    }
+
+    /// What was agreed with a neighbour: the text of the file, without the end of its line.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of that name; `InvalidData` if the file is empty.
+    pub fn secret(&self, name: &KeyName) -> io::Result<Vec<u8>> {
+        let text = read_plain(&self.file_of("secrets", name)?, LARGEST_SECRET)?;
+        let secret = text.trim_ascii_end();
+        if secret.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an empty secret"));
+        }
+        Ok(secret.into())
+    }
+
+    /// Writes a secret, readable by its owner alone.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_secret(&self, name: &KeyName, secret: &str) -> io::Result<()> {
+        self.write_for_owner("secrets", name, secret.as_bytes())
     }
 
     /// Writes the public halves of the network's keys.
@@ -161,11 +189,11 @@ impl StateDir {
     }
 
     /// A key's name is a file's name; one that would lead out of the directory is no key's name.
-    fn key_path(&self, name: &KeyName) -> io::Result<PathBuf> {
+    fn file_of(&self, folder: &str, name: &KeyName) -> io::Result<PathBuf> {
         if name.0.is_empty() || name.0.contains(['/', '\0']) || name.0.starts_with('.') {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no name of a key")));
         }
-        Ok(self.path.join("keys").join(&name.0))
+        Ok(self.path.join(folder).join(&name.0))
     }
 }
 
@@ -309,6 +337,16 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let outside = KeyName("../plan.json".into());
         assert_eq!(state.private_key(&outside).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+
+        let agreed = KeyName("bgp-telhi".into());
+        assert_eq!(state.secret(&agreed).unwrap_err().kind(), io::ErrorKind::NotFound);
+        state.write_secret(&agreed, "a secret\n").unwrap();
+        assert_eq!(state.secret(&agreed).unwrap(), b"a secret");
+        let mode = fs::metadata(scratch.0.join("secrets/bgp-telhi")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        state.write_secret(&agreed, "\n").unwrap();
+        assert_eq!(state.secret(&agreed).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(state.secret(&outside).is_err());
 
         let ring = KeyRing(BTreeMap::from([(name.clone(), [9; 32])]));
         state.write_keyring(&ring).unwrap();

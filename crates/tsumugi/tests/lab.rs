@@ -222,6 +222,22 @@ fn what_is_odd_and_legal_is_proven_like_the_rest() {
     assert!(output.status.success() && report["ok"] == true, "{failed:#?}");
 }
 
+/// Ports of VLANs are proven where the kernel has them; elsewhere they are left out, said, and all the
+/// rest is proven.
+fn vlans_that_a_kernel_lacks_are_left_out() {
+    let labs = Labs::new("vlans");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(here.join(path)).unwrap();
+    let file = labs.records.join("vlans.toml");
+    let text = read("../../examples/two-homes.toml") + &read("tests/files/vlans.toml");
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let output = labs.run(&["verify", &file, "--name", "vlans", "--only", "sessions", "--only", "segments"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("no VLANs (802.1Q)") != said.contains("host-work-hana ⇄"), "{said}");
+}
+
 fn main() -> ExitCode {
     let missing = missing();
     let trial = |name: &str, test: fn()| {
@@ -245,6 +261,7 @@ fn main() -> ExitCode {
             a_report_that_cannot_be_written_is_said_and_no_panic,
         ),
         trial("what_is_odd_and_legal_is_proven_like_the_rest", what_is_odd_and_legal_is_proven_like_the_rest),
+        trial("vlans_that_a_kernel_lacks_are_left_out", vlans_that_a_kernel_lacks_are_left_out),
         trial("pipes_may_be_closed", pipes_may_be_closed),
         trial("a_lab_is_not_forgotten_by_who_cannot_see_it", a_lab_is_not_forgotten_by_who_cannot_see_it),
     ];

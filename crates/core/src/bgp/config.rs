@@ -1,6 +1,6 @@
 //! What a speaker is told: compiled from the file, never decided here.
 
-use crate::id::{Asn, IfName, Prefix};
+use crate::id::{Asn, IfName, KeyName, Prefix};
 use crate::wire::bgp::BgpRole;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -69,6 +69,10 @@ pub struct Terms {
     pub drain: bool,
     /// Who does not say its role in OPEN is no neighbour (RFC 9234 4.2).
     pub strict_role: bool,
+    /// Nothing is taken that has crossed a router on its way (RFC 5082).
+    pub gtsm: bool,
+    /// The secret with which every segment of the TCP connection is signed (RFC 2385).
+    pub password: Option<KeyName>,
     /// Of the prefix limit.
     pub limit: LimitTerms,
 }

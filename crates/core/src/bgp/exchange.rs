@@ -8,6 +8,7 @@ use super::key::Key;
 use super::notice::{ImportRefusal, Notice, SessionEnd};
 use super::policy;
 use super::refused::RefusedList;
+use super::restart;
 use super::rib::Route;
 use super::session::{Negotiated, SessionEvent};
 use super::slots::Slot;
@@ -30,6 +31,8 @@ impl Speaker {
     ) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.established_at = Some(now);
+        peer.router_id = Some(negotiated.router_id);
+        peer.told_all.clear();
         peer.established_count += 1;
         peer.failure_said = None;
         peer.refused = RefusedList::default();
@@ -44,18 +47,27 @@ impl Speaker {
             keepalive: millis(negotiated.keepalive),
         }));
         peer.out = Some(AdjOut::new(now));
+        self.back(now, slot, negotiated, actions);
         self.tell_again(slot, None, actions);
         if let Some(out) = self.peers[slot.index()].as_mut().and_then(|peer| peer.out.as_mut()) {
             out.mark_first_telling(negotiated.families.iter().map(|&family| family.into()));
         }
     }
 
-    /// Everything that a session brought goes with it, at once.
-    pub(super) fn session_down(&mut self, slot: Slot, end: SessionEnd, actions: &mut Vec<Action>) {
+    /// Everything that a session brought goes with it, at once, unless the neighbour means to be back soon
+    /// and to forward meanwhile.
+    pub(super) fn session_down(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        end: SessionEnd,
+        negotiated: &Negotiated,
+        actions: &mut Vec<Action>,
+    ) {
+        let kept = restart::kept(&end, negotiated);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.out = None;
         peer.established_at = None;
-        peer.accepted = FamilyCounts::default();
         peer.refused = RefusedList::default();
         peer.evpn_refused = EvpnRefusals::default();
         peer.held = Held::default();
@@ -66,14 +78,22 @@ impl Speaker {
         if self.stopped {
             return;
         }
-        self.take_out::<Prefix>(slot, actions);
-        self.take_out::<EvpnRoute>(slot, actions);
+        self.take_out::<Prefix>(slot, &kept, actions);
+        self.take_out::<EvpnRoute>(slot, &kept, actions);
+        self.keep(now, slot, &kept, negotiated, actions);
         self.reconsider_originations(actions);
     }
 
-    fn take_out<K: Key>(&mut self, slot: Slot, actions: &mut Vec<Action>) {
+    pub(super) fn take_all_out(&mut self, slot: Slot, actions: &mut Vec<Action>) {
+        self.take_out::<Prefix>(slot, &[], actions);
+        self.take_out::<EvpnRoute>(slot, &[], actions);
+    }
+
+    fn take_out<K: Key>(&mut self, slot: Slot, kept: &[AfiSafi], actions: &mut Vec<Action>) {
         for key in &K::parts(self).rib.disown(slot) {
-            self.set_route(key, slot, None, actions);
+            if !kept.contains(&key.family()) {
+                self.set_route(key, slot, None, actions);
+            }
             K::parts(self).rib.tidy(key);
         }
     }
@@ -122,6 +142,9 @@ impl Speaker {
             }
         }
         self.update_evpn(slot, decoded, actions);
+        if let Some(family) = update.end_of_rib() {
+            self.told_all(slot, family, actions);
+        }
         self.check_limit(now, slot, actions);
         self.reconsider_originations(actions);
     }

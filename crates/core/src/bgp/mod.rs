@@ -19,6 +19,7 @@ mod reconfigure;
 mod refresh;
 mod refused;
 mod report;
+mod restart;
 mod rib;
 mod session;
 mod slots;

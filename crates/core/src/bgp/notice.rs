@@ -18,6 +18,11 @@ pub enum Notice {
     /// An attempt to set up a session failed for this reason, which is not the last one's. Silent
     /// until the reason changes or the session stands.
     Failing { neighbour: String, reason: SessionEnd },
+    /// A neighbour has gone that means to be back within so many seconds and forwards meanwhile: its routes
+    /// stay in use (RFC 4724).
+    RoutesKept { neighbour: String, seconds: u16 },
+    /// It was not back in time: what it did not tell again is gone.
+    RoutesKeptNoLonger { neighbour: String },
     /// A route was not taken. Once per prefix and reason, for the first of them.
     Refused { neighbour: String, prefix: Prefix, reason: ImportRefusal },
     /// The neighbour's list of refused routes is full: further ones are only counted.

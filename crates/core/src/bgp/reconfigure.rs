@@ -90,6 +90,8 @@ impl Speaker {
                 peer.session.retire();
             }
             self.session_event(now, slot, end, actions);
+            // Routes that were kept without a session.
+            self.take_all_out(slot, actions);
             self.peers[slot.index()] = None;
         }
     }

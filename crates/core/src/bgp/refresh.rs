@@ -24,6 +24,8 @@ impl Speaker {
             }
             Refresh::Request if enhanced => self.tell_between::<EvpnRoute>(slot, family, actions),
             Refresh::Request => self.tell_again(slot, Some(family), actions),
+            // RFC 7313 4.2: of who restarts gracefully, none before the first telling is through.
+            Refresh::Begin if negotiated.restart.is_some() && !peer.told_all.contains(&family) => {}
             Refresh::Begin if enhanced => {
                 peer.refreshing.insert(family);
                 self.mark_stale(slot, family);

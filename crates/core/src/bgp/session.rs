@@ -9,8 +9,8 @@ use super::status::SessionState;
 use crate::id::Asn;
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{
-    AfiSafi, Capability, Context, DecodedUpdate, Message, MessageError, Notification, Open, Refresh,
-    emit_keepalive,
+    AfiSafi, Capability, Context, DecodedUpdate, GracefulRestart, Message, MessageError, Notification, Open,
+    Refresh, emit_keepalive,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -52,7 +52,7 @@ pub(super) enum SessionEvent {
 pub(super) enum Change {
     Up(Negotiated),
     /// It stood and has ended.
-    Down(SessionEnd),
+    Down(SessionEnd, Negotiated),
     /// An attempt has ended.
     Failed(SessionEnd),
     Update(Box<DecodedUpdate>),
@@ -67,6 +67,8 @@ pub(super) struct Negotiated {
     pub families: Vec<Family>,
     pub context: Context,
     pub route_refresh: bool,
+    /// What the neighbour says of its restarts.
+    pub restart: Option<GracefulRestart>,
     /// RFC 7313: where a telling on request begins and ends is said.
     pub enhanced_refresh: bool,
     pub hold: Duration,
@@ -262,6 +264,13 @@ impl Session {
 
     fn accepted(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
         let rests = self.rests_until.is_some_and(|until| until > now);
+        // RFC 4724 4.2: who restarts and calls has lost the connection that stands, though we have not
+        // heard of it.
+        let restarts = |it: &Negotiated| it.restart.as_ref().is_some_and(|it| !it.families.is_empty());
+        if let Some(lost) = self.negotiated.as_ref().filter(|it| restarts(it)).map(|it| it.connection) {
+            out.actions.push(Action::Close { connection: lost });
+            self.drop_connection(now, lost, SessionEnd::Closed, out);
+        }
         if !self.started || !self.link_up || rests || self.negotiated.is_some() {
             // RFC 4271 6.8: a connection that stands is not replaced.
             if self.started && self.negotiated.is_some() {
@@ -299,6 +308,8 @@ impl Session {
             Capability::RouteRefresh,
             Capability::ExtendedMessage,
             Capability::EnhancedRouteRefresh,
+            // Of no family: we keep the routes of neighbours that restart, and ask it of none (RFC 4724 3).
+            Capability::GracefulRestart(GracefulRestart::default()),
         ]);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
@@ -470,6 +481,7 @@ impl Session {
             },
             families,
             route_refresh: open.has(&Capability::RouteRefresh),
+            restart: open.graceful_restart().cloned(),
             enhanced_refresh: open.has(&Capability::EnhancedRouteRefresh),
             hold: Duration::from_millis(u64::from(hold)),
             keepalive: Duration::from_millis(u64::from(timers.keepalive.min(hold / 3))),
@@ -575,8 +587,7 @@ impl Session {
         }
         self.retry_at = Some(now + self.retry_after(&end));
         if connection.awaits == Await::Update {
-            self.negotiated = None;
-            out.changes.push(Change::Down(end));
+            out.changes.extend(self.negotiated.take().map(|negotiated| Change::Down(end, negotiated)));
         } else if end != SessionEnd::Collision && self.connections.is_empty() {
             out.changes.push(Change::Failed(end));
         }

@@ -74,6 +74,12 @@ pub(super) struct Peer {
     pub evpn_refused: EvpnRefusals,
     /// Refused as invalid.
     pub held: Held,
+    /// Until when its routes are kept although it has not told them again (RFC 4724).
+    pub kept_until: Option<Instant>,
+    /// Families of which it has told everything once.
+    pub told_all: BTreeSet<AfiSafi>,
+    /// Its identifier when a session last stood.
+    pub router_id: Option<Ipv4Addr>,
     /// Families that the neighbour is telling again (RFC 7313).
     pub refreshing: BTreeSet<AfiSafi>,
     /// Families whose prefix limit is known to be near.
@@ -97,6 +103,9 @@ impl Peer {
             refused: RefusedList::default(),
             evpn_refused: EvpnRefusals::default(),
             held: Held::default(),
+            kept_until: None,
+            told_all: BTreeSet::new(),
+            router_id: None,
             refreshing: BTreeSet::new(),
             limit_said: BTreeSet::new(),
             errors_said: BTreeSet::new(),
@@ -124,7 +133,7 @@ impl Peer {
 /// What orders equal paths: who told us.
 pub(super) fn rank(peers: &[Option<Peer>], slot: Slot) -> Rank {
     let peer = peers.get(slot.index()).and_then(Option::as_ref);
-    let router_id = peer.and_then(|peer| peer.session.established()).map(|it| it.router_id);
+    let router_id = peer.and_then(|peer| peer.router_id);
     (router_id.unwrap_or(Ipv4Addr::UNSPECIFIED), slot)
 }
 
@@ -184,6 +193,7 @@ impl Speaker {
                 self.links_up.remove(&link);
                 let on_link = |peer: &Peer| *peer.session.config.transport.link() == link;
                 self.for_all(now, |peer| on_link(peer).then_some(SessionEvent::LinkDown), actions);
+                self.keep_nothing_over(&link, actions);
             }
             Event::RemoteHeard { neighbour, address } => {
                 if let Some(slot) = self.slot(neighbour) {
@@ -214,7 +224,10 @@ impl Speaker {
     /// When [`Event::Timeout`] is due; may be in the past.
     pub fn next_timeout(&self) -> Option<Instant> {
         let peers = self.peers.iter().flatten();
-        peers.flat_map(|peer| [peer.session.next_timeout(), peer.send_hold_end()]).flatten().min()
+        peers
+            .flat_map(|peer| [peer.session.next_timeout(), peer.send_hold_end(), peer.kept_until])
+            .flatten()
+            .min()
     }
 
     /// Appends UPDATEs for the neighbour's connection to `out`: whole messages, about `budget` bytes
@@ -315,7 +328,7 @@ impl Speaker {
         for change in output.changes {
             match change {
                 Change::Up(negotiated) => self.session_up(now, slot, &negotiated, actions),
-                Change::Down(end) => self.session_down(slot, end, actions),
+                Change::Down(end, negotiated) => self.session_down(now, slot, end, &negotiated, actions),
                 Change::Failed(end) => self.attempt_failed(slot, end, actions),
                 Change::Update(update) => self.update(now, slot, &update, actions),
                 Change::Refresh(family, what) => self.refresh(slot, family, what, actions),
@@ -357,6 +370,9 @@ impl Speaker {
             let stuck = due(peer.send_hold_end());
             if due(peer.session.next_timeout()) {
                 self.session_event(now, slot, SessionEvent::Timeout, actions);
+            }
+            if self.peers[slot.index()].as_ref().is_some_and(|peer| due(peer.kept_until)) {
+                self.keep_no_longer(slot, actions);
             }
             if stuck {
                 let notification = Notification::new(Notification::SEND_HOLD_TIMER_EXPIRED, 0);

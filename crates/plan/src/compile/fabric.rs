@@ -85,14 +85,15 @@ pub fn fabric(survey: &Survey<'_>, machine: &Machine<'_>) -> Desired {
     }
     links.extend(segments::links(survey, machine));
     let gateways = machine.segments.iter().filter(|carried| carried.has_gateway());
-    carry_ip.extend(gateways.map(|carried| carried.bridge.clone()));
+    let gateways: Vec<_> = gateways.map(|carried| carried.bridge.clone()).collect();
+    carry_ip.extend(gateways.iter().cloned());
     addresses.extend(segments::addresses(survey, machine));
     Desired {
         links,
         addresses,
         routes: Vec::new(),
         neighbours: Vec::new(),
-        sysctls: sysctls::fabric(&carry_ip, &segments::without_ip(machine)),
+        sysctls: sysctls::fabric(&carry_ip, &gateways, &segments::without_ip(machine)),
         walls: walls(survey, machine, &inside, &outside),
         segment_walls: segments::walls(survey, machine),
     }

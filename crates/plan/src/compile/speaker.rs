@@ -120,6 +120,8 @@ fn terms(peer: &Peer) -> Terms {
     Terms {
         drain: peer.drain(),
         strict_role: peer.strict_role(),
+        gtsm: peer.gtsm(),
+        password: peer.password.as_ref().map(|secret| secret.0.clone()),
         limit: LimitTerms {
             warn_percent: peer.limit_warn.as_ref().map_or(unsaid.warn_percent, |percent| **percent),
             rest: peer.limit_rest.as_ref().map_or(unsaid.rest, |minutes| u32::from(**minutes) * 60_000),

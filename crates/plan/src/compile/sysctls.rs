@@ -33,8 +33,9 @@ fn optional(mut sysctls: Vec<Sysctl>) -> Vec<Sysctl> {
 }
 
 /// The fabric: a router whose addresses are all of the plan's making. `links` are those that
-/// carry IP, `bridged` those that only belong to a bridge.
-pub fn fabric(links: &[IfName], bridged: &[IfName]) -> Vec<Sysctl> {
+/// carry IP, of them `gateways` the bridges that hosts hang on, `bridged` those that only belong to a
+/// bridge.
+pub fn fabric(links: &[IfName], gateways: &[IfName], bridged: &[IfName]) -> Vec<Sysctl> {
     // ip_forward resets other settings of its namespace: it comes first.
     let mut all = vec![
         must("net/ipv4/ip_forward", "1"),
@@ -51,7 +52,11 @@ pub fn fabric(links: &[IfName], bridged: &[IfName]) -> Vec<Sysctl> {
         may("net/ipv6/conf/all/keep_addr_on_down", "1"),
     ];
     // Packets come back by another way than they went.
-    all.extend(ipv4_everywhere(links, "rp_filter", "0"));
+    let between: Vec<IfName> = links.iter().filter(|link| !gateways.contains(link)).cloned().collect();
+    all.extend(ipv4_everywhere(&between, "rp_filter", "0"));
+    // Not so hosts' own: without this one host fills the table of neighbours, which is one for the
+    // whole machine, by ARP questions from addresses that are none of its network's.
+    all.extend(gateways.iter().map(|bridge| must(format!("net/ipv4/conf/{bridge}/rp_filter"), "1")));
     all.extend(ipv4_everywhere(links, "send_redirects", "0"));
     all.extend(ipv4_everywhere(links, "accept_redirects", "0"));
     // A loopback is never answered for on a wire where it does not stand.

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use tsumugi_core::bgp::config::{Invalid, LimitTerms, NeighbourConfig, Relation, Terms, Transport};
 use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict};
 use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
-use tsumugi_core::id::{Asn, IfName, Plane, Prefix};
+use tsumugi_core::id::{Asn, IfName, KeyName, Plane, Prefix};
 use tsumugi_core::mtu::{Ip, Line, Way, Wrapping};
 use tsumugi_core::router_plan::Tunnel;
 
@@ -265,7 +265,7 @@ fn a_vlan_is_a_port_over_its_parent_and_an_etherip_end_a_tunnel_in_the_bridge() 
 fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
     let told = AS63806.replace("[router.cr0102]\n", "[router.cr0102]\ndrain = true\n").replace(
         "prepend = 1\n",
-        "prepend = 1\nlimit = 5\nlimit-warn = 90\nlimit-rest = 2\nstrict-role = true\ndrain = true\n",
+        "prepend = 1\nlimit = 5\nlimit-warn = 90\nlimit-rest = 2\nstrict-role = true\ngtsm = true\npassword = \"secret:homenoc\"\ndrain = true\n",
     );
     let plan = compiled(&told);
     for name in ["cr0101", "cr0102", "cr0201"] {
@@ -276,8 +276,9 @@ fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
                 Terms {
                     drain: true,
                     strict_role: true,
+                    gtsm: true,
+                    password: Some(KeyName("homenoc".into())),
                     limit: LimitTerms { warn_percent: 90, rest: 120_000 },
-                    ..Terms::default()
                 }
             } else {
                 Terms::default()

@@ -23,7 +23,7 @@ pub(crate) use values::word;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tsumugi_core::id::{Asn, IfName, Prefix, Vni};
+use tsumugi_core::id::{Asn, IfName, KeyName, Prefix, Vni};
 use tsumugi_core::wire::bgp::RouteTarget;
 
 /// A list, or a single value said without brackets.
@@ -534,6 +534,8 @@ pub struct Peer {
     /// In minutes.
     pub limit_rest: Option<Said<u16>>,
     pub strict_role: Option<Said<bool>>,
+    pub gtsm: Option<Said<bool>>,
+    pub password: Option<Said<Secret>>,
     pub drain: Option<Said<bool>>,
     /// What becomes of its routes that RPKI calls invalid.
     pub invalid: Option<Said<Invalid>>,
@@ -560,8 +562,23 @@ impl Peer {
         self.strict_role.as_ref().is_some_and(|strict| **strict)
     }
 
+    /// Whether what a router has passed on is dropped.
+    pub fn gtsm(&self) -> bool {
+        self.gtsm.as_ref().is_some_and(|gtsm| **gtsm)
+    }
+
     pub fn prepend(&self) -> u8 {
         self.prepend.as_ref().map_or(0, |prepend| **prepend)
+    }
+}
+
+/// `secret:NAME`: what stands in a file of the router's state folder, and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret(pub KeyName);
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "secret:{}", self.0)
     }
 }
 

@@ -170,6 +170,8 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("limit-warn", &peer.limit_warn),
         optional("limit-rest", &peer.limit_rest),
         optional("strict-role", &peer.strict_role),
+        optional("gtsm", &peer.gtsm),
+        optional("password", &peer.password),
         optional("drain", &peer.drain),
         optional("invalid", &peer.invalid),
     ]
@@ -344,6 +346,7 @@ print_as! {
     PortRef, |port| quoted(&format!("{}:{}", port.router, port.port));
     AddressRange, |range| quoted(&format!("{}-{}", range.first, range.last));
     RouteTarget, |target| quoted(&target.to_string());
+    Secret, |secret| quoted(&secret.to_string());
     Reach, |reach| quoted(&reach.to_string());
     IpAddr, |address| quoted(&address.to_string());
     Prefix, |prefix| quoted(&prefix.to_string());

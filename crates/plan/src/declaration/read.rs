@@ -425,6 +425,8 @@ impl Reader {
             limit_warn: self.optional(f, "limit-warn"),
             limit_rest: self.optional(f, "limit-rest"),
             strict_role: self.optional(f, "strict-role"),
+            gtsm: self.optional(f, "gtsm"),
+            password: self.optional(f, "password"),
             drain: self.optional(f, "drain"),
             invalid: self.optional(f, "invalid"),
             at: self

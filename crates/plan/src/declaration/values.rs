@@ -1,7 +1,7 @@
 //! What can be read from one value: numbers, names, addresses, words, and lists of them.
 
 use super::keys::{self, Kind};
-use super::read::Reader;
+use super::read::{Reader, is_name};
 use super::*;
 use crate::problem::{NotYet, Reading};
 use crate::suggest::closest;
@@ -167,6 +167,21 @@ impl Read for RouteTarget {
     }
     fn placeholder() -> RouteTarget {
         RouteTarget::of_two_octet_as(0, 0)
+    }
+}
+
+impl Read for Secret {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<Secret> {
+        let text = text(reader, kind, value)?;
+        let name = text.strip_prefix("secret:").filter(|name| is_name(name));
+        if name.is_none() {
+            // It may be the secret itself: it is not said again.
+            reader.tell(value.span(), Reading::BadSecret);
+        }
+        Some(Secret(KeyName(name?.into())))
+    }
+    fn placeholder() -> Secret {
+        Secret(KeyName(String::new()))
     }
 }
 

@@ -184,6 +184,12 @@ fn terms_words(terms: &Terms, lang: Lang) -> String {
     if terms.strict_role {
         words.push(lang.pick("must say its role", "役割を名乗ること"));
     }
+    if terms.gtsm {
+        words.push(lang.pick("GTSM", "GTSM"));
+    }
+    if terms.password.is_some() {
+        words.push(lang.pick("signed", "署名つき"));
+    }
     words.iter().map(|word| format!("{}{word}", lang.pick(", ", "、"))).collect()
 }
 

@@ -90,6 +90,12 @@ fn texts(kind: &Reading) -> Words {
             format!("`{text}`はIPv4アドレスの範囲ではありません"),
             "\"192.0.2.10-192.0.2.20\"のように、最初と最後のアドレスをハイフンでつないで書いてください",
         ),
+        Reading::BadSecret => Words::new(
+            "a secret never stands in the file: this is not its name",
+            "write \"secret:NAME\", and put the secret in the file `secrets/NAME` of the router's state folder",
+            "秘密そのものはファイルに書きません。これは秘密の名前になっていません",
+            "\"secret:名前\"と書き、秘密はルーターの状態フォルダーの`secrets/名前`に置いてください",
+        ),
         Reading::BadRouteTarget { text } => Words::new(
             format!("`{text}` is not a route target"),
             "write an AS number, a colon and a number, such as \"63806:100\": up to 4294967295 behind an AS number of 16 bits, up to 65535 behind a longer one",
@@ -226,6 +232,7 @@ fn expected_words(kind: &Kind) -> (&'static str, &'static str) {
         Kind::Port => ("a port's name in quotation marks", "引用符で囲んだポートの名前"),
         Kind::PortRef => ("a router's port in quotation marks", "引用符で囲んだルーターのポート"),
         Kind::AddressRange => ("two IPv4 addresses in quotation marks", "引用符で囲んだ2つのIPv4アドレス"),
+        Kind::Secret => ("the name of a secret in quotation marks", "引用符で囲んだ秘密の名前"),
         Kind::RouteTarget => ("a route target in quotation marks", "引用符で囲んだルートターゲット"),
         Kind::Flag => ("true or false", "trueかfalse"),
         Kind::Integer { .. } => ("a whole number", "整数"),
@@ -253,6 +260,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::Port => "\"eth0\"".into(),
         Kind::PortRef => "\"router:eth0\"".into(),
         Kind::AddressRange => "\"192.0.2.10-192.0.2.20\"".into(),
+        Kind::Secret => "\"secret:name\"".into(),
         Kind::RouteTarget => "\"64500:100\"".into(),
         Kind::Reach => "\"segments\"".into(),
         Kind::Flag => "true".into(),

@@ -18,6 +18,8 @@ pub enum Kind {
     AddressRange,
     /// `ASN:NUMBER`.
     RouteTarget,
+    /// `secret:NAME`: a file of the state folder.
+    Secret,
     /// What `deny` and `allow` speak of: one of [`REACHES`], where NAME is a segment's.
     Reach,
     Flag,
@@ -465,6 +467,12 @@ pub static PEER: Table = Table {
         "strict-role", Kind::Flag, optional,
             "True: no session unless it says in OPEN that it is what `role` says (RFC 9234). If it says something else there is none anyway.",
             "trueなら、OPENで`role`のとおりだと名乗らない相手(RFC 9234)とはセッションを張りません。違うことを名乗る相手とは、いずれにせよ張りません。";
+        "gtsm", Kind::Flag, optional,
+            "True: what a router has passed on is dropped (RFC 5082). The peer must send with a hop limit of 255.",
+            "trueなら、ほかのルーターを経たパケットを捨てます(RFC 5082)。相手がホップリミット255で送る必要があります。";
+        "password", Kind::Secret, optional,
+            "Signs the sessions (TCP MD5, RFC 2385): `secret:NAME`, where the file `secrets/NAME` in the router's state folder holds the text.",
+            "セッションに署名します(TCP MD5、RFC 2385)。`secret:名前`と書き、中身はルーターの状態フォルダーの`secrets/名前`に置きます。";
         "drain", Kind::Flag, optional,
             "True: its sessions are about to go. Both ends are to prefer other ways (RFC 8326), so that traffic leaves them first.",
             "trueなら、まもなく切るセッションです。両端がほかの道を選ぶようにし(RFC 8326)、先に通信を逃がします。";

@@ -145,6 +145,8 @@ impl Forwarding {
             let Some(packets) = &line.packets else { break };
             let count = match self.inbox.receive(packets.receiver.as_fd()) {
                 Ok(count) => count,
+                // Told once; the socket hears again when the interface is up again.
+                Err(Errno::ENETDOWN) => return Health::Well,
                 Err(_) => return Health::Broken,
             };
             let mut at = 0;

@@ -27,6 +27,7 @@ pub mod port_sets;
 pub mod route;
 mod segment_wall;
 mod sysctl;
+pub mod tcp;
 pub mod traffic;
 pub mod tun;
 mod vxlan;

@@ -18,6 +18,11 @@ fn own_keys(plan: &RouterPlan) -> impl Iterator<Item = &KeyName> {
     }))
 }
 
+/// What both ends of a signed session have in a lab, where nobody has agreed on anything.
+pub(super) fn lab_secret(name: &KeyName) -> String {
+    format!("lab {name}")
+}
+
 /// New keys for every name, and with the plan into every machine's directory.
 pub(super) fn equip(lab: &Lab) -> Result<(), Trouble> {
     let mut ring = KeyRing::default();
@@ -38,6 +43,10 @@ pub(super) fn equip(lab: &Lab) -> Result<(), Trouble> {
             state.write_keyring(&ring)?;
             for (key, secret) in secrets.get(name.as_str()).into_iter().flatten() {
                 state.write_private_key(key, secret)?;
+            }
+            let neighbours = plan.speaker.iter().flat_map(|speaker| &speaker.neighbours);
+            for name in neighbours.filter_map(|neighbour| neighbour.terms.password.as_ref()) {
+                state.write_secret(name, &lab_secret(name))?;
             }
             Ok(())
         };

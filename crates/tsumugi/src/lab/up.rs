@@ -123,7 +123,7 @@ impl<'a> Waiting<'a> {
             for tunnel in &plan.tunnels {
                 await_link(ProcessKind::Datapath, Plane::Fabric, &tunnel.name);
             }
-            let here = |link: &&Link| lab.vlans || !matches!(link.kind, LinkKind::Vlan { .. });
+            let here = |link: &&Link| lab.vlans || !is_for_vlans(&plan.fabric.links, link);
             for link in plan.fabric.links.iter().filter(here) {
                 await_link(ProcessKind::Router, Plane::Fabric, &link.name);
             }
@@ -316,6 +316,12 @@ fn established_inside(machine: &super::Machine) -> Option<usize> {
             .filter(|session| session.get("state").and_then(|state| state.as_str()) == Some("established"))
             .count(),
     )
+}
+
+/// A VLAN, or the port that carries it: no cable hangs on one whose LANs are left out.
+fn is_for_vlans(links: &[Link], link: &Link) -> bool {
+    let carries = |it: &Link| matches!(&it.kind, LinkKind::Vlan { parent, .. } if *parent == link.name);
+    matches!(link.kind, LinkKind::Vlan { .. }) || links.iter().any(carries)
 }
 
 impl Lab {

@@ -17,6 +17,7 @@ mod neighbourhood;
 mod poll;
 mod router;
 mod rpki;
+mod secrets;
 mod segments;
 mod sessions;
 mod signals;

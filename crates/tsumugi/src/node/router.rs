@@ -4,6 +4,7 @@ use super::links::{LinkState, Links};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
 use super::rpki::Rpki;
+use super::secrets::Secrets;
 use super::segments::Segments;
 use super::sessions::{Progress, Sessions};
 use super::signals::Request;
@@ -16,11 +17,11 @@ use crate::observe::words;
 use crate::peering::advertisement::{Message, Schedule};
 use crate::peering::connection::Heard;
 use crate::peering::discovery::DiscoverySocket;
-use crate::peering::socket::Target;
+use crate::peering::socket::{Guard, Target};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::{io, time};
-use tsumugi_core::bgp::config::SpeakerConfig;
+use tsumugi_core::bgp::config::{SpeakerConfig, Terms};
 use tsumugi_core::bgp::{
     Action, ConnectionId, Event, NeighbourId, NextHop, Notice, RouteChange, SessionState, Speaker,
 };
@@ -62,6 +63,7 @@ pub struct Router {
     neighbourhood: Neighbourhood,
     speaker: Speaker,
     sessions: Sessions,
+    secrets: Secrets,
     /// Why we do not listen on port 179, and when to try again.
     deaf: Option<(String, Instant)>,
     discovery: DiscoverySocket,
@@ -97,6 +99,7 @@ impl Router {
             rpki: Rpki::new(&frame.state, plan.rpki.as_ref())
                 .map_err(failing("opening the plane of the RTR caches"))?,
             sessions: Sessions::new(Namespace::clone(&space)),
+            secrets: Secrets::default(),
             speaker: Speaker::new(speaker_config(&plan)?),
             frame,
             plan,
@@ -206,7 +209,10 @@ impl Router {
             }
             Token::Frames => self.segments.hear(now, &mut self.keeper),
             Token::Listener(place) => {
-                let find = |incoming: &_| self.neighbourhood.find(&self.links, incoming);
+                let find = |incoming: &_| {
+                    let neighbour = self.neighbourhood.find(&self.links, incoming)?;
+                    Some((neighbour, terms_of(&self.plan, neighbour)))
+                };
                 for (neighbour, connection) in self.sessions.accept(&self.frame.poll, now, place, find) {
                     self.step(now, Event::Accepted { neighbour, connection });
                 }
@@ -264,10 +270,16 @@ impl Router {
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Connect { neighbour, connection, link, local, remote } => {
-                    let dialled = match self.links.index(&link) {
-                        None => Err(io::ErrorKind::NotFound.into()),
-                        Some(index) => {
-                            let target = Target { link: &link, index, local, remote };
+                    let guard = self.secrets.guard(&self.frame.state, &terms_of(&self.plan, neighbour));
+                    // A secret that has come since is for their calls as well.
+                    if matches!(&guard, Ok(Guard { secret: Some(_), .. })) && !self.sessions.signs(remote) {
+                        self.sign();
+                    }
+                    let dialled = match (self.links.index(&link), guard) {
+                        (_, Err(error)) => Err(error),
+                        (None, _) => Err(io::ErrorKind::NotFound.into()),
+                        (Some(index), Ok(guard)) => {
+                            let target = Target { link: &link, index, local, remote, guard };
                             self.sessions.dial(&self.frame.poll, now, neighbour, connection, &target)
                         }
                     };
@@ -463,7 +475,10 @@ impl Router {
 
     fn listen(&mut self, now: Instant) {
         match self.sessions.listen(&self.frame.poll) {
-            Ok(()) => self.deaf = None,
+            Ok(()) => {
+                self.deaf = None;
+                self.sign();
+            }
             Err(error) => {
                 let error = error.to_string();
                 if self.deaf.as_ref().is_none_or(|(old, _)| *old != error) {
@@ -471,6 +486,15 @@ impl Router {
                 }
                 self.deaf = Some((error, now + LISTEN_AGAIN));
             }
+        }
+    }
+
+    /// What neighbours must sign with, as the secrets are now.
+    fn sign(&mut self) {
+        let neighbours = self.plan.speaker.iter().flat_map(|speaker| &speaker.neighbours);
+        let wanted = self.secrets.signing(&self.frame.state, neighbours);
+        if let Err(error) = self.sessions.sign(wanted) {
+            tracing::warn!(%error, "this kernel cannot sign BGP sessions (RFC 2385)");
         }
     }
 
@@ -489,6 +513,7 @@ impl Router {
         });
         self.neighbourhood.replace(&config.neighbours);
         self.plan = plan;
+        self.sign();
         tracing::info!(router = self.plan.name, generation = self.plan.generation, "plan in force");
         let mut actions = Vec::new();
         self.speaker.replace_config(now, config, &mut actions);
@@ -591,4 +616,10 @@ fn log(notice: &Notice) {
         Notice::Established { .. } | Notice::OriginationStarted { .. } => tracing::info!(data, "{words}"),
         _ => tracing::warn!(data, "{words}"),
     }
+}
+
+/// What is agreed about a neighbour's session.
+fn terms_of(plan: &RouterPlan, neighbour: NeighbourId) -> Terms {
+    let neighbours = plan.speaker.as_ref().map_or(&[][..], |speaker| &speaker.neighbours);
+    neighbours.get(usize::from(neighbour.0)).map(|neighbour| neighbour.terms.clone()).unwrap_or_default()
 }

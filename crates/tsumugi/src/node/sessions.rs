@@ -1,13 +1,14 @@
 //! The TCP connections of the speaker.
 
 use super::poll::{Poll, Token};
-use crate::kernel::Namespace;
+use crate::kernel::{Namespace, tcp};
 use crate::observe::status::RefusedConnection;
 use crate::peering::connection::{Connection, Heard};
 use crate::peering::socket::{self, Incoming, Target};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
+use tsumugi_core::bgp::config::Terms;
 use tsumugi_core::bgp::{ConnectionId, NeighbourId};
 use tsumugi_core::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ pub struct Sessions {
     next_accepted: u64,
     ending: Vec<(Connection, Instant)>,
     refused: BTreeMap<RefusedConnection, u64>,
+    /// Far ends that must sign what they send, with what, as the listeners know it.
+    signing: BTreeMap<IpAddr, Vec<u8>>,
 }
 
 impl Sessions {
@@ -60,6 +63,7 @@ impl Sessions {
             next_accepted: 0,
             ending: Vec::new(),
             refused: BTreeMap::new(),
+            signing: BTreeMap::new(),
         }
     }
 
@@ -78,6 +82,35 @@ impl Sessions {
             self.listeners = listeners;
         }
         Ok(())
+    }
+
+    /// Who must sign what it sends, and with what (RFC 2385): others may not, and nobody else need.
+    /// Nothing changes while nobody listens.
+    ///
+    /// # Errors
+    /// The kernel cannot.
+    pub fn sign(&mut self, wanted: BTreeMap<IpAddr, Vec<u8>>) -> io::Result<()> {
+        for listener in &self.listeners {
+            let family = listener.local_addr()?;
+            let of_family = |remote: &&IpAddr| remote.is_ipv6() == family.is_ipv6();
+            let gone = self.signing.keys().filter(|remote| !wanted.contains_key(remote));
+            for remote in gone.filter(of_family) {
+                tcp::sign(listener, *remote, None)?;
+            }
+            let new = wanted.iter().filter(|(remote, secret)| self.signing.get(remote) != Some(secret));
+            for (remote, secret) in new.filter(|(remote, _)| of_family(remote)) {
+                tcp::sign(listener, *remote, Some(secret))?;
+            }
+        }
+        if !self.listeners.is_empty() {
+            self.signing = wanted;
+        }
+        Ok(())
+    }
+
+    /// Whether those who call from `remote` must sign.
+    pub fn signs(&self, remote: IpAddr) -> bool {
+        self.signing.contains_key(&remote)
     }
 
     /// # Errors
@@ -100,7 +133,7 @@ impl Sessions {
         poll: &Poll,
         now: Instant,
         place: u32,
-        find: impl Fn(&Incoming) -> Option<NeighbourId>,
+        find: impl Fn(&Incoming) -> Option<(NeighbourId, Terms)>,
     ) -> Vec<(NeighbourId, ConnectionId)> {
         let mut taken = Vec::new();
         let Some(listener) = usize::try_from(place).ok().and_then(|place| self.listeners.get(place)) else {
@@ -129,15 +162,21 @@ impl Sessions {
         poll: &Poll,
         now: Instant,
         incoming: Incoming,
-        find: impl Fn(&Incoming) -> Option<NeighbourId>,
+        find: impl Fn(&Incoming) -> Option<(NeighbourId, Terms)>,
     ) -> Result<(NeighbourId, ConnectionId), RefusedConnection> {
-        let Some(neighbour) = find(&incoming) else {
+        let Some((neighbour, terms)) = find(&incoming) else {
             tracing::debug!(from = %incoming.from, to = %incoming.to, index = incoming.index, "connection refused: not a neighbour");
             return Err(RefusedConnection::NotANeighbour);
         };
         let open = self.live.iter().filter(|(id, live)| live.neighbour == neighbour && id.is_accepted());
         if open.count() >= PER_NEIGHBOUR {
             return Err(RefusedConnection::TooMany);
+        }
+        if terms.password.is_some() && !self.signing.contains_key(&incoming.from) {
+            return Err(RefusedConnection::Unsigned);
+        }
+        if terms.gtsm {
+            socket::ask_gtsm(&incoming).map_err(|_| RefusedConnection::Lost)?;
         }
         let id = ConnectionId::accepted(self.next_accepted);
         self.next_accepted += 1;

@@ -1,6 +1,7 @@
 //! TCP sockets for BGP.
 
 use super::options;
+use crate::kernel::tcp;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -11,8 +12,8 @@ use tsumugi_core::id::IfName;
 pub const PORT: u16 = 179;
 /// Class selector 6: network control (RFC 4594 3.1), in the upper six bits of the octet.
 const NETWORK_CONTROL: u32 = 0xc0;
-/// So that a neighbour may ask for it (GTSM, RFC 5082). We ask it of nobody: what comes from or goes
-/// to a link-local address is never forwarded, and outside neighbours are free not to send it.
+/// So that a neighbour may ask for it (GTSM, RFC 5082). We ask it of those of whom the file says so: what
+/// comes from or goes to a link-local address is never forwarded, and others are free not to send it.
 const HOP_LIMIT: u32 = 255;
 
 /// One end of a session that we open.
@@ -23,6 +24,16 @@ pub struct Target<'a> {
     pub index: u32,
     pub local: IpAddr,
     pub remote: IpAddr,
+    pub guard: Guard,
+}
+
+/// What is asked of everything that comes from the far end.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    /// That no router has passed it on (RFC 5082).
+    pub gtsm: bool,
+    /// That it is signed with this (RFC 2385).
+    pub secret: Option<Vec<u8>>,
 }
 
 /// Begins to connect; the socket becomes writable once that has ended either way.
@@ -32,6 +43,12 @@ pub struct Target<'a> {
 pub fn dial(target: &Target<'_>) -> io::Result<TcpStream> {
     let socket = stream_socket(target.remote)?;
     socket.bind_device(Some(target.link.as_str().as_bytes()))?;
+    if target.guard.gtsm {
+        tcp::drop_below_hops(&socket, target.remote, HOP_LIMIT as u8)?;
+    }
+    if let Some(secret) = &target.guard.secret {
+        tcp::sign(&socket, target.remote, Some(secret))?;
+    }
     socket.bind(&address(target.local, 0, target.index))?;
     match socket.connect(&address(target.remote, PORT, target.index)) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
@@ -101,6 +118,14 @@ pub fn accept(listener: &TcpListener) -> io::Result<Option<Incoming>> {
         SocketAddr::V4(_) => options::incoming_interface_v4(&stream),
     };
     Ok(Some(Incoming { stream, from: from.ip(), to: to.ip(), index }))
+}
+
+/// Asks of an accepted connection that no router has passed on what comes (RFC 5082).
+///
+/// # Errors
+/// Those of a kernel that cannot.
+pub fn ask_gtsm(incoming: &Incoming) -> io::Result<()> {
+    tcp::drop_below_hops(&incoming.stream, incoming.from, HOP_LIMIT as u8)
 }
 
 /// What became of an attempt to connect: `None` while it is under way.
@@ -178,7 +203,14 @@ mod tests {
                 ip(&format!("address add {address} dev lo{how}"));
                 let address: IpAddr = address.parse().unwrap();
                 let listener = listen(any).unwrap();
-                let ours = dial(&Target { link: &link, index: 1, local: address, remote: address }).unwrap();
+                let ours = dial(&Target {
+                    link: &link,
+                    index: 1,
+                    local: address,
+                    remote: address,
+                    guard: Guard::default(),
+                })
+                .unwrap();
                 wait(&listener, PollFlags::POLLIN);
                 let incoming = accept(&listener).unwrap().unwrap();
                 assert_eq!((incoming.from, incoming.to, incoming.index), (address, address, Some(1)));
@@ -195,7 +227,9 @@ mod tests {
             ip("link set lo up");
             let link = IfName::loopback();
             let local = "fe80::1".parse().unwrap();
-            let error = dial(&Target { link: &link, index: 1, local, remote: local }).unwrap_err();
+            let error =
+                dial(&Target { link: &link, index: 1, local, remote: local, guard: Guard::default() })
+                    .unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
         });
     }

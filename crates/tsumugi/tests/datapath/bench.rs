@@ -207,7 +207,7 @@ impl Bench {
                 ip(&format!("address add 192.0.2.{id}/24 dev eth1"));
                 for address in [format!("2001:db8:101::{far}"), format!("192.0.2.{far}")] {
                     ip(&format!(
-                        "neighbour add {address} lladdr 02:00:00:00:01:0{far} dev eth1 nud permanent"
+                        "neighbour replace {address} lladdr 02:00:00:00:01:0{far} dev eth1 nud permanent"
                     ));
                 }
             });

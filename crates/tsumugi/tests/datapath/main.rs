@@ -118,7 +118,7 @@ fn a_line_may_change_its_address() {
     bench.reachable(Duration::from_secs(10));
     for machine in &bench.machines {
         machine.in_plane("underlay", || {
-            ip("neighbour add 192.0.2.3 lladdr 02:00:00:00:01:02 dev eth1 nud permanent")
+            ip("neighbour replace 192.0.2.3 lladdr 02:00:00:00:01:02 dev eth1 nud permanent")
         });
     }
     bench.machines[1].in_plane("underlay", || {
@@ -375,6 +375,7 @@ fn main() -> ExitCode {
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
         trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
+        trial("a_line_may_go_down_and_up", paths::a_line_may_go_down_and_up),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

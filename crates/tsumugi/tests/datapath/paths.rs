@@ -153,3 +153,23 @@ pub fn a_killed_process_is_back_within_a_second() {
     }
     panic!("back only after {took:?}");
 }
+
+/// A line that goes down and comes up again, with its sockets.
+pub fn a_line_may_go_down_and_up() {
+    let bench = Bench::new("down", 1500);
+    bench.start(&tunnel("eip-x", Encapsulation::EtherIp, Outside::V4, 1500, 2400));
+    bench.reachable(Duration::from_secs(10));
+    let alpha = &bench.machines[0];
+    alpha.in_plane("underlay", || ip("link set eth1 down"));
+    assert!(!bench.try_ping(false, 100, 1));
+    // The next life finds the line down.
+    alpha.kill();
+    alpha.start();
+    alpha.wait_for("it answers", || bench.status(0)["tunnels"][0]["state"] == "up");
+    alpha.in_plane("underlay", || ip("link set eth1 up"));
+    bench.reachable(Duration::from_secs(10));
+    assert_eq!(bench.status(0)["lines"][0]["path"], "packet", "{}", bench.status(0));
+    alpha.in_plane("underlay", || ip("link set eth1 down"));
+    alpha.in_plane("underlay", || ip("link set eth1 up"));
+    bench.reachable(Duration::from_secs(10));
+}

@@ -12,9 +12,9 @@ use lab::{Lab, missing};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use tsumugi_core::bgp::config::{Relation, Role, Timers};
+use tsumugi_core::bgp::config::{Origination, Relation, Role, Timers};
 use tsumugi_core::desired::{Hook, Verdict};
-use tsumugi_core::id::Asn;
+use tsumugi_core::id::{Asn, Prefix};
 use tsumugi_core::router_plan::TunnelClamp;
 
 /// All that does not break the network itself for a while, and what does.
@@ -53,6 +53,7 @@ const TESTS: &[(&str, Test)] = &[
     ("silent_hop", silent_hop),
     ("missing_wall", missing_wall),
     ("no_source_filter", no_source_filter),
+    ("mistaken_role", mistaken_role),
     ("leaked_route", leaked_route),
     ("route_between_planes", route_between_planes),
     ("ipv4_route_between_planes", ipv4_route_between_planes),
@@ -210,8 +211,9 @@ fn no_source_filter(lab: &Lab) -> Result<(), Failed> {
     found.says("walls", "guest host-hall → rb: false source", "let through or answered")
 }
 
-/// The border tells the exchange everything, as if it were a customer.
-fn leaked_route(lab: &Lab) -> Result<(), Failed> {
+/// The border takes the exchange for a customer. The exchange knows better, and there is no session: one
+/// mistake leaks nothing (RFC 9234).
+fn mistaken_role(lab: &Lab) -> Result<(), Failed> {
     let _undo = lab.replan("rc", |plan| {
         for neighbour in plan.speaker.iter_mut().flat_map(|speaker| &mut speaker.neighbours) {
             if let Relation::Outside(policy) = &mut neighbour.relation {
@@ -220,8 +222,22 @@ fn leaked_route(lab: &Lab) -> Result<(), Failed> {
         }
     })?;
     let found = lab.prove(QUICK)?;
+    found.only_fails(&["sessions", "outside"])?;
+    found.says("outside", "ix ← rc", "no session")
+}
+
+/// The border announces what is not the network's.
+fn leaked_route(lab: &Lab) -> Result<(), Failed> {
+    let prefix: Prefix = "45.99.0.0/24".parse().expect("a prefix");
+    let _undo = lab.replan("rc", |plan| {
+        if let Some(speaker) = &mut plan.speaker {
+            speaker.own_prefixes.push(prefix);
+            speaker.originate.push(Origination { prefix, while_reaching: Vec::new(), discard: true });
+        }
+    })?;
+    let found = lab.prove(QUICK)?;
     found.only_fails(&["outside"])?;
-    found.says("outside", "ix ← rc", "too much: 45.0.0.0/24")
+    found.says("outside", "ix ← rc", "too much: 45.99.0.0/24")
 }
 
 /// A wire from the fabric into the management plane, and a route over it.

@@ -10,6 +10,7 @@ mod inside;
 mod plans;
 mod rpki;
 mod segments;
+mod terms;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -56,6 +57,13 @@ fn main() -> ExitCode {
         trial("gobgp_is_a_relay_between_ours", &relay, gobgp_relay::gobgp_is_a_relay_between_ours),
         trial("hostile_evpn_costs_only_itself", &bridged, hostile::hostile_evpn_costs_only_itself),
         trial("what_cannot_be_read_ends_evpn_only", &bridged, hostile::what_cannot_be_read_ends_evpn_only),
+        trial("bird_agrees_on_everything", &with(&["bird", "birdc"]), terms::bird_agrees_on_everything),
+        trial(
+            "frr_agrees_on_everything",
+            &with(&["zebra", "bgpd", "vtysh"]),
+            terms::frr_agrees_on_everything,
+        ),
+        trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
         trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];

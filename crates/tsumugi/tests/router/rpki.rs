@@ -4,7 +4,7 @@
 
 use super::inside::start;
 use super::plans::{originate, provider, router};
-use super::world::{Machine, World, wait};
+use super::world::{Machine, World, sh, wait};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -125,6 +125,26 @@ pub fn stayrtr_says_what_is_valid(world: &mut World) {
     });
     assert!(has(&r1, "7.7.7.0/24"));
     wait("our own prefix is not found", &[&r1], || own(&r1) == "not-found");
+
+    // For people, in both languages.
+    let page = |lang: &str| {
+        let program = env!("CARGO_BIN_EXE_tsumugi");
+        sh(&format!("{program} status --lang {lang} --state {}", r1.state.display()))
+    };
+    for (lang, words) in [
+        (
+            "en",
+            [
+                "127.0.0.1:3323  synchronised, version 1",
+                "8.8.8.0/24-24 AS666",
+                "WARNING, RPKI: no ROA covers it",
+            ],
+        ),
+        ("ja", ["127.0.0.1:3323  同期済み、バージョン1", "8.8.8.0/24-24 AS666", "警告、RPKI: ROAがなく"]),
+    ] {
+        let page = page(lang);
+        assert!(words.iter().all(|words| page.contains(words)), "{page}");
+    }
 
     // Exceptions of our own, on the router.
     let slurm = json!({

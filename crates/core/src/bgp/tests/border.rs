@@ -5,8 +5,8 @@ use crate::bgp::config::{Origination, Role};
 use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
-    Aggregator, AsPath, Attributes, Capability, Community, ExtendedCommunity, LargeCommunity, Refresh,
-    UnknownAttribute, Update,
+    Aggregator, AsPath, Attributes, Capability, Community, ExtendedCommunity, GracefulRestart,
+    LargeCommunity, Refresh, UnknownAttribute, Update,
 };
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -727,6 +727,108 @@ fn roles_are_agreed_on_or_there_is_no_session() {
     assert_eq!(attempt(Role::Provider, &[customer], false), (vec![customer], false, mismatch));
     assert_eq!(attempt(Role::Provider, &[provider, peer], false), (vec![customer], false, mismatch));
     assert_eq!(attempt(Role::Peer, &[BgpRole(77)], false), (vec![peer], false, mismatch));
+}
+
+/// A border whose first provider restarts gracefully, with two routes of its.
+fn restarting(families: Vec<(crate::wire::bgp::AfiSafi, bool)>) -> Border {
+    let mut border =
+        border(|net| net.strangers_mut(Asn(PROVIDER)).for_each(|it| it.capabilities = says(&families)));
+    border.say(border.provider[0], &["8.8.8.0/24", "8.8.4.0/24"], &[], |_| {});
+    assert!(border.knows(2, "8.8.8.0/24"));
+    border
+}
+
+fn says(families: &[(crate::wire::bgp::AfiSafi, bool)]) -> Vec<Capability> {
+    let restart = GracefulRestart { restarted: false, time: 30, families: families.to_vec() };
+    vec![Capability::GracefulRestart(restart), Capability::EnhancedRouteRefresh]
+}
+
+const IPV4: crate::wire::bgp::AfiSafi = crate::wire::bgp::AfiSafi::IPV4_UNICAST;
+
+#[test]
+fn a_neighbour_that_restarts_is_used_until_it_has_told_everything() {
+    let mut border = restarting(vec![(IPV4, true)]);
+    let p = border.provider[0];
+    let c = border.customer[0];
+    border.net.restart(p);
+    border.net.run(ms(1000));
+    assert!(border.knows(0, "8.8.8.0/24") && border.knows(2, "8.8.4.0/24"));
+    assert!(border.net.stranger(c).table.contains_key(&prefix("8.8.8.0/24")));
+    border.net.run(ms(9000));
+    assert!(border.net.all_established() && border.knows(2, "8.8.4.0/24"));
+    // A refresh before End-of-RIB says nothing (RFC 7313 4.2).
+    let mut bytes = Vec::new();
+    IPV4.emit_refresh(Refresh::Begin, &mut bytes);
+    bytes.extend(border.net.stranger(p).announcement(&["8.8.8.0/24"], &[], |_| {}));
+    border.net.say(p, bytes);
+    border.net.run(ms(500));
+    assert!(border.knows(2, "8.8.4.0/24"));
+    let mut bytes = Vec::new();
+    Update::emit_end_of_rib(IPV4, &mut bytes);
+    border.net.say(p, bytes);
+    border.net.run(ms(500));
+    assert!(border.knows(2, "8.8.8.0/24") && !border.knows(2, "8.8.4.0/24"));
+    let status = border.net.status(0);
+    let neighbour = status.neighbours.iter().find(|it| it.name.contains("as150369 203")).unwrap();
+    assert_eq!(neighbour.accepted.ipv4, 1);
+    // Long after, nothing more happens.
+    border.net.run(ms(400_000));
+    assert!(border.knows(2, "8.8.8.0/24") && border.net.kernels_are_current());
+    assert!(!border.net.router(0).notices.iter().any(|it| matches!(it, Notice::RoutesKeptNoLonger { .. })));
+}
+
+#[test]
+fn a_neighbour_that_does_not_come_back_is_forgotten() {
+    let mut border = restarting(vec![(IPV4, true)]);
+    let p = border.provider[0];
+    border.net.strangers_mut(Asn(PROVIDER)).for_each(|it| it.listens = false);
+    border.net.restart(p);
+    border.net.run(ms(29_000));
+    assert!(border.knows(2, "8.8.8.0/24"));
+    border.net.run(ms(2000));
+    assert!(!border.knows(0, "8.8.8.0/24") && !border.knows(2, "8.8.8.0/24"));
+    assert!(border.net.router(0).notices.iter().any(|it| matches!(it, Notice::RoutesKeptNoLonger { .. })));
+}
+
+#[test]
+fn what_was_not_forwarded_by_is_not_kept() {
+    // Back with the forwarding bit clear, and back without the capability.
+    for back in [says(&[(IPV4, false)]), Vec::new()] {
+        let mut border = restarting(vec![(IPV4, true)]);
+        border.net.strangers_mut(Asn(PROVIDER)).for_each(|it| it.capabilities = back.clone());
+        border.net.restart(border.provider[0]);
+        border.net.run(ms(200));
+        assert!(border.knows(2, "8.8.8.0/24"));
+        border.net.run(ms(10_000));
+        assert!(border.net.all_established() && !border.knows(2, "8.8.8.0/24"));
+    }
+    // Never: of a neighbour that says nothing of it, that ends the session on purpose, or whose link is down.
+    let mut quiet = restarting(Vec::new());
+    quiet.net.restart(quiet.provider[0]);
+    quiet.net.run(ms(100));
+    assert!(!quiet.knows(2, "8.8.8.0/24"));
+    let mut stopped = restarting(vec![(IPV4, true)]);
+    let mut bytes = Vec::new();
+    crate::wire::bgp::Notification::shutdown("going").emit_message(&mut bytes);
+    stopped.net.say(stopped.provider[0], bytes);
+    stopped.net.run(ms(100));
+    assert!(!stopped.knows(2, "8.8.8.0/24"));
+    let mut down = restarting(vec![(IPV4, true)]);
+    down.net.restart(down.provider[0]);
+    down.net.run(ms(100));
+    assert!(down.knows(2, "8.8.8.0/24"));
+    down.net.set_carrier(2, false);
+    down.net.run(ms(500));
+    assert!(!down.knows(2, "8.8.8.0/24"));
+    // And not of one that is none any more.
+    let mut gone = restarting(vec![(IPV4, true)]);
+    gone.net.restart(gone.provider[0]);
+    gone.net.run(ms(100));
+    let mut config = gone.net.router(0).config.clone();
+    config.neighbours.retain(|it| !it.name.contains("as150369 203"));
+    gone.net.replace(0, config);
+    gone.net.run(ms(500));
+    assert!(!gone.knows(2, "8.8.8.0/24") && !gone.knows(0, "8.8.8.0/24"));
 }
 
 #[test]

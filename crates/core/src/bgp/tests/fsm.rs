@@ -342,7 +342,7 @@ proptest! {
             for change in &out.changes {
                 match change {
                     Change::Up(_) => prop_assert!(!core::mem::replace(&mut stands, true)),
-                    Change::Down(_) => prop_assert!(core::mem::replace(&mut stands, false)),
+                    Change::Down(..) => prop_assert!(core::mem::replace(&mut stands, false)),
                     Change::Update(_) | Change::Refresh(..) => prop_assert!(stands),
                     Change::Failed(_) => {}
                 }

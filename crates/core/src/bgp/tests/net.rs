@@ -365,6 +365,13 @@ impl Net {
         }
     }
 
+    /// A stranger's process is gone: its kernel ends its connections.
+    pub fn restart(&mut self, stranger: usize) {
+        for cable in self.cables_of(stranger) {
+            self.reset_connections(cable);
+        }
+    }
+
     /// Bytes that nobody sent arrive on every connection of the cable.
     pub fn inject(&mut self, cable: usize, bytes: &[u8]) {
         for tcp in 0..self.tcps.len() {

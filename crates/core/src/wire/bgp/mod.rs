@@ -38,7 +38,7 @@ pub use message::{
 };
 pub use nlri::{AfiSafi, Nlri};
 pub use notification::Notification;
-pub use open::{BgpRole, Capability, Open};
+pub use open::{BgpRole, Capability, GracefulRestart, Open};
 pub use update::{
     Context, DecodedUpdate, MpNextHop, MpReach, MpUnreach, NoRoom, Update, announce, room_for_routes,
     withdraw,

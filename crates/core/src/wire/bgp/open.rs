@@ -35,6 +35,8 @@ pub enum Capability {
     ExtendedMessage,
     /// Code 9 (RFC 9234).
     Role(BgpRole),
+    /// Code 64 (RFC 4724).
+    GracefulRestart(GracefulRestart),
     /// Code 65 (RFC 6793).
     FourOctetAsn(Asn),
     /// Code 70 (RFC 7313).
@@ -54,6 +56,46 @@ impl BgpRole {
     pub const ROUTE_SERVER_CLIENT: BgpRole = BgpRole(2);
     pub const CUSTOMER: BgpRole = BgpRole(3);
     pub const PEER: BgpRole = BgpRole(4);
+}
+
+/// What a speaker says of its restarts (RFC 4724 3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GracefulRestart {
+    /// It has just restarted: nobody is to wait for its End-of-RIB before telling it routes.
+    pub restarted: bool,
+    /// In seconds, 12 bits: within this it means to be back.
+    pub time: u16,
+    /// Families whose routes are to be kept meanwhile, and whether it has gone on forwarding by them.
+    pub families: Vec<(AfiSafi, bool)>,
+}
+
+impl GracefulRestart {
+    const RESTARTED: u16 = 0x8000;
+    const TIME: u16 = 0x0fff;
+    const FORWARDING: u8 = 0x80;
+
+    fn parse(head: u16, families: &[u8]) -> GracefulRestart {
+        let family = |four: &[u8; 4]| {
+            let [hi, lo, safi, flags] = *four;
+            let family = AfiSafi { afi: u16::from_be_bytes([hi, lo]), safi };
+            (family, flags & GracefulRestart::FORWARDING != 0)
+        };
+        GracefulRestart {
+            restarted: head & GracefulRestart::RESTARTED != 0,
+            time: head & GracefulRestart::TIME,
+            families: families.as_chunks::<4>().0.iter().map(family).collect(),
+        }
+    }
+
+    fn emit(&self, value: &mut Vec<u8>) {
+        let restarted = if self.restarted { GracefulRestart::RESTARTED } else { 0 };
+        value.extend_from_slice(&(restarted | self.time & GracefulRestart::TIME).to_be_bytes());
+        for (family, forwarding) in self.families.iter().take(63) {
+            value.extend_from_slice(&family.afi.to_be_bytes());
+            value
+                .extend_from_slice(&[family.safi, if *forwarding { GracefulRestart::FORWARDING } else { 0 }]);
+        }
+    }
 }
 
 impl Open {
@@ -84,6 +126,13 @@ impl Open {
     pub fn roles(&self) -> impl Iterator<Item = BgpRole> + '_ {
         self.capabilities.iter().filter_map(|capability| match capability {
             Capability::Role(role) => Some(*role),
+            _ => None,
+        })
+    }
+
+    pub fn graceful_restart(&self) -> Option<&GracefulRestart> {
+        self.capabilities.iter().find_map(|capability| match capability {
+            Capability::GracefulRestart(restart) => Some(restart),
             _ => None,
         })
     }
@@ -202,6 +251,9 @@ impl Capability {
             ),
             (6, &[]) => Capability::ExtendedMessage,
             (9, &[role]) => Capability::Role(BgpRole(role)),
+            (64, &[hi, lo, ref families @ ..]) if families.len().is_multiple_of(4) => {
+                Capability::GracefulRestart(GracefulRestart::parse(u16::from_be_bytes([hi, lo]), families))
+            }
             (65, &[a, b, c, d]) => Capability::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
             (70, &[]) => Capability::EnhancedRouteRefresh,
             _ => Capability::Other { code, value: value.to_vec() },
@@ -230,6 +282,10 @@ impl Capability {
             Capability::Role(role) => {
                 value.push(role.0);
                 9
+            }
+            Capability::GracefulRestart(restart) => {
+                restart.emit(&mut value);
+                64
             }
             Capability::FourOctetAsn(asn) => {
                 value.extend_from_slice(&asn.0.to_be_bytes());

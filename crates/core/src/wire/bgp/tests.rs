@@ -80,19 +80,27 @@ fn open_byte_by_byte() {
         Capability::ExtendedMessage,
         Capability::EnhancedRouteRefresh,
         Capability::Role(BgpRole::CUSTOMER),
+        Capability::GracefulRestart(GracefulRestart {
+            restarted: true,
+            time: 120,
+            families: vec![(AfiSafi::IPV4_UNICAST, true), (AfiSafi::IPV6_UNICAST, false)],
+        }),
+        Capability::GracefulRestart(GracefulRestart::default()),
     ];
     let open = Open::new(Asn(4_200_000_001), 3, Ipv4Addr::new(43, 228, 174, 129), capabilities);
     let mut bytes = Vec::new();
     open.emit_message(&mut bytes);
     let body = [
-        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 31, // AS_TRANS
-        2, 29, // one parameter with all capabilities
+        4, 0x5b, 0xa0, 0, 3, 43, 228, 174, 129, 47, // AS_TRANS
+        2, 45, // one parameter with all capabilities
         1, 4, 0, 1, 0, 1, //
         2, 0, //
         5, 6, 0, 1, 0, 1, 0, 2, //
         6, 0, //
         70, 0, //
         9, 1, 3, //
+        64, 10, 0x80, 120, 0, 1, 1, 0x80, 0, 2, 1, 0, //
+        64, 2, 0, 0, //
         65, 4, 0xfa, 0x56, 0xea, 0x01,
     ];
     assert_eq!(bytes, message(1, &body));

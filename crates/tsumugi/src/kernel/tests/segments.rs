@@ -399,6 +399,22 @@ fn hosts_of_a_gateway_are_told_of_found_lost_and_sought() {
     one.until(|event| *event == heard(9));
 }
 
+/// The plan's `rp_filter` of gateways: a host cannot fill the table of neighbours with addresses that it
+/// has made up.
+#[test]
+fn a_host_of_an_address_of_elsewhere_is_no_neighbour() {
+    let (left, _right) = wire();
+    let mut one = site(left, "left", "192.0.2.1", Vec::new());
+    one.hand("ip addr add 10.0.0.1/24 dev seg");
+    one.hand("sysctl -qw net.ipv4.conf.seg.rp_filter=1");
+    one.send(0, &question(mac(8), [10, 9, 9, 8], [10, 0, 0, 1]));
+    one.send(0, &question(mac(9), [10, 0, 0, 9], [10, 0, 0, 1]));
+    let neighbour = |event: &HostEvent| matches!(event, HostEvent::NeighbourHeard { .. });
+    let HostEvent::NeighbourHeard { address, .. } = one.until(neighbour) else { unreachable!() };
+    assert_eq!(address, IpAddr::from([10, 0, 0, 9]));
+    assert!(!one.hand("ip neigh show dev seg").contains("10.9.9.8"));
+}
+
 /// The kernel itself never asks a host again that nobody sends to: one that changed its address would
 /// be known by both for ever.
 #[test]

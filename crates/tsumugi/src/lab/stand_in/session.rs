@@ -3,6 +3,8 @@
 
 use super::record::{HeardRoute, Recorder};
 use super::{Announcement, Expect};
+use crate::kernel::tcp;
+use crate::lab::equip::lab_secret;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -109,6 +111,9 @@ impl Session<'_> {
         match self.address {
             IpAddr::V4(_) => socket.set_ttl_v4(255)?,
             IpAddr::V6(_) => socket.set_unicast_hops_v6(255)?,
+        }
+        if let Some(name) = &self.neighbour.terms.password {
+            tcp::sign(&socket, *remote, Some(lab_secret(name).as_bytes()))?;
         }
         socket.bind(&SockAddr::from(SocketAddr::new(self.address, 0)))?;
         socket.connect_timeout(&SockAddr::from(SocketAddr::new(*remote, BGP_PORT)), PATIENCE)?;

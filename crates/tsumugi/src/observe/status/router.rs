@@ -119,6 +119,8 @@ pub struct RouteCounts {
 pub enum RefusedConnection {
     /// No neighbour of the plan has this address on this link.
     NotANeighbour,
+    /// What comes from it is to be signed, and there is no secret to sign with yet.
+    Unsigned,
     /// The neighbour has as many connections as anyone may have.
     TooMany,
     /// The connection was gone before it could be taken.

@@ -188,6 +188,10 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
 /// Why a connection to port 179 was not taken.
 pub fn refused_connection(reason: RefusedConnection, lang: Lang) -> &'static str {
     match reason {
+        RefusedConnection::Unsigned => lang.pick(
+            "its secret is not in the state folder yet (RFC 2385)",
+            "署名用の秘密がまだ状態フォルダーにありません (RFC 2385)",
+        ),
         RefusedConnection::NotANeighbour => {
             lang.pick("BGP connections from somebody who is no neighbour", "隣接相手ではない者からのBGP接続")
         }
@@ -364,6 +368,14 @@ pub fn notice(notice: &Notice, lang: Lang) -> String {
         Notice::RefusedListFull { neighbour, listed } => lang.pick(
             format!("{neighbour} has more than {listed} refused routes: further ones are only counted"),
             format!("{neighbour}の拒んだ経路が{listed}を超えました。以後は数だけを数えます"),
+        ),
+        Notice::RoutesKept { neighbour, seconds } => lang.pick(
+            format!("{neighbour} seems to restart: its routes stay in use for up to {seconds} s"),
+            format!("{neighbour}は再起動中のようです。その経路を最長{seconds}秒使い続けます"),
+        ),
+        Notice::RoutesKeptNoLonger { neighbour } => lang.pick(
+            format!("{neighbour} did not tell its routes again in time: they are gone"),
+            format!("{neighbour}が時間内に経路を伝え直さなかったので、取り除きました"),
         ),
         Notice::LimitNear { neighbour, family, count, limit } => {
             let family = family_name(*family);
