@@ -12,6 +12,7 @@ pub mod id;
 pub mod mtu;
 pub mod reconcile;
 pub mod router_plan;
+pub mod rpki;
 pub mod time;
 pub mod tunnel;
 pub mod wire;

@@ -7,6 +7,7 @@ use crate::desired::Desired;
 use crate::evpn::config::EvpnConfig;
 use crate::id::{Asn, IfName, KeyName, Mac, Plane, Prefix};
 use crate::mtu::Wrapping;
+use crate::rpki::config::RpkiConfig;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -38,6 +39,9 @@ pub struct RouterPlan {
     pub tunnels: Vec<Tunnel>,
     /// `None` for a laptop.
     pub speaker: Option<SpeakerConfig>,
+    /// Of a router that hears from outside or announces what is ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpki: Option<RpkiConfig>,
     pub evpn: EvpnConfig,
 }
 

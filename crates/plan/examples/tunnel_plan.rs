@@ -72,6 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         fabric: Desired::default(),
         tunnels: vec![tunnel],
         speaker: None,
+        rpki: None,
         evpn: EvpnConfig::default(),
     };
     tsumugi_plan::hash::seal(&mut plan);

@@ -1,8 +1,10 @@
 //! What is wrong with a file, as types: a problem knows where and why, never in which words.
 //! The words are in the room `explain`.
 
+mod rpki;
 mod segment;
 
+pub use rpki::RpkiProblem;
 pub use segment::SegmentProblem;
 
 use crate::language::keys::Kind;
@@ -63,6 +65,7 @@ pub enum ProblemKind {
     Segment(SegmentProblem),
     Peer(PeerProblem),
     Management(ManagementProblem),
+    Rpki(RpkiProblem),
     /// Two tunnels of one kind between the same two addresses: nothing tells them apart.
     TunnelTwice,
     /// The compiler was given a file that `check` refuses.
@@ -102,6 +105,7 @@ areas! {
     Segment(SegmentProblem);
     Peer(PeerProblem);
     Management(ManagementProblem);
+    Rpki(RpkiProblem);
 }
 
 impl ProblemKind {
@@ -124,7 +128,8 @@ impl ProblemKind {
                 | M::RouterUnreachable { .. }
                 | M::NoMeetingPoint { .. }
                 | M::LaptopMeetsNobody { .. },
-            ) => Severity::Warning,
+            )
+            | ProblemKind::Rpki(RpkiProblem::InvalidUnknown) => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -140,6 +145,7 @@ impl ProblemKind {
             ProblemKind::Segment(kind) => serde_json::to_value(kind),
             ProblemKind::Peer(kind) => serde_json::to_value(kind),
             ProblemKind::Management(kind) => serde_json::to_value(kind),
+            ProblemKind::Rpki(kind) => serde_json::to_value(kind),
             ProblemKind::TunnelTwice => Ok(json!({ "kind": "tunnel-twice" })),
             ProblemKind::Unchecked => Ok(json!({ "kind": "unchecked" })),
             ProblemKind::TooManyPackets { link, mtu, packets, arithmetic } => Ok(json!({
@@ -247,6 +253,9 @@ pub enum Reading {
         text: String,
     },
     BadAddress {
+        text: String,
+    },
+    BadEndpoint {
         text: String,
     },
     /// A prefix where an address alone is meant.

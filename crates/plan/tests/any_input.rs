@@ -5,6 +5,7 @@
 mod generate;
 
 use proptest::prelude::*;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tsumugi_core::id::{Asn, IfName, KeyName, Prefix, Vni};
 use tsumugi_core::wire::bgp::RouteTarget;
@@ -54,7 +55,9 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 /// Pieces that mean something here, for texts that come further than random bytes do.
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 26] = [
+    "[rpki]\n",
+    "caches = [\"192.0.2.1:323\"]\n",
     "[network]\n",
     "[router.a]\n",
     "[router.a.uplink.x]\n",
@@ -356,7 +359,10 @@ fn peer() -> impl Strategy<Value = Peer> {
         maybe(1u32..=10_000_000),
         (maybe(1u8..=100), maybe(1u16..=10_080)),
         (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>())),
-        maybe(name().prop_map(|name| Secret(KeyName(name)))),
+        (
+            maybe(name().prop_map(|name| Secret(KeyName(name)))),
+            maybe(prop::sample::select(vec![Invalid::Drop, Invalid::Last, Invalid::Take])),
+        ),
         prop::collection::vec(said(at), 1..3),
     )
         .prop_map(
@@ -369,7 +375,7 @@ fn peer() -> impl Strategy<Value = Peer> {
                 limit,
                 (limit_warn, limit_rest),
                 (strict_role, gtsm, drain),
-                password,
+                (password, invalid),
                 at,
             )| {
                 Peer {
@@ -385,6 +391,7 @@ fn peer() -> impl Strategy<Value = Peer> {
                     gtsm,
                     password,
                     drain,
+                    invalid,
                     at,
                 }
             },
@@ -487,8 +494,13 @@ fn declaration() -> impl Strategy<Value = Declaration> {
     let person = (said(name()), said(1u16..)).prop_map(|(name, id)| Person { name, id });
     let port_ref = (name(), port()).prop_map(|(router, port)| PortRef { router, port });
     let segment = segment(port_ref);
+    let cache = (address(), any::<u16>()).prop_map(|(one, port)| SocketAddr::new(one.addr(), port));
+    let plane = prop::sample::select(vec![CachePlane::Management, CachePlane::Fabric]);
+    let rpki = (list(cache), maybe(plane), maybe(600u32..=172_800), maybe(words()))
+        .prop_map(|(caches, plane, expire, slurm)| Rpki { caches, plane, expire, slurm });
     (
         said(network),
+        maybe(rpki),
         by_name(site, |one| one.name.to_string()),
         by_name(device, |one| one.name.to_string()),
         by_name(person, |one| one.name.to_string()),
@@ -497,16 +509,19 @@ fn declaration() -> impl Strategy<Value = Declaration> {
         by_name(segment, |one| one.name.to_string()),
         by_name(peer(), |one| one.name.to_string()),
     )
-        .prop_map(|(network, sites, devices, persons, routers, links, segments, peers)| Declaration {
-            network,
-            sites,
-            devices,
-            persons,
-            routers,
-            links,
-            segments,
-            peers,
-            closing: Vec::new(),
+        .prop_map(|(network, rpki, sites, devices, persons, routers, links, segments, peers)| {
+            Declaration {
+                network,
+                rpki,
+                sites,
+                devices,
+                persons,
+                routers,
+                links,
+                segments,
+                peers,
+                closing: Vec::new(),
+            }
         })
 }
 

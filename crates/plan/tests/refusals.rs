@@ -87,6 +87,7 @@ fn writing() -> Vec<Case> {
         "bad-port-ref": ["\"c:eth5\"" => "\"c-eth5\""] tells ["bad-port-ref"];
         "bad-secret": ["asn = 64512\n" => "asn = 64512\npassword = \"hunter2\"\n"] tells ["bad-secret"];
         "bad-prefix": ["\"43.228.174.0/24\"" => "\"43.228.174/24\""] tells ["bad-prefix"];
+        "bad-endpoint": ["[site.s1]" => "[rpki]\ncaches = [\"rtr.example.net:323\"]\n\n[site.s1]"] tells ["bad-endpoint"];
         "bad-address": ["\"198.51.100.1\"" => "\"198.51.100.256\""] tells ["bad-address"];
         "length-unasked": ["gateway = \"192.0.2.1\"" => "gateway = \"192.0.2.1/24\""] tells ["length-unasked"];
         "length-missing": ["\"192.0.2.3/24\"" => "\"192.0.2.3\""] tells ["length-missing"];
@@ -156,6 +157,25 @@ fn networks() -> Vec<Case> {
         "originate-unsaid": ["originate = [\"a\", \"b\"]\n" => ""] tells ["originate-nothing"];
         "isolated": ["between = [\"a\", \"c\"]\nby = \"ethernet\"\nports = [\"eth3\", \"eth3\"]" => "between = [\"a\", \"b\"]\nby = \"ethernet\"\nports = [\"eth3\", \"eth3\"]",
             "between = [\"b\", \"c\"]\nby = \"wireguard\"\nover = [\"inet\", \"home\"]" => "between = [\"b\", \"a\"]\nby = \"wireguard\"\nover = [\"inet\", \"inet\"]"] tells ["isolated"];
+    }
+}
+
+/// The base has no caches: they are put before its first site.
+fn validation() -> Vec<Case> {
+    macro_rules! rpki {
+        ($said:literal) => {
+            concat!("[rpki]\n", $said, "\n\n[site.s1]")
+        };
+    }
+    cases! {
+        "cache-unusable": ["[site.s1]" => rpki!("caches = [\"127.0.0.1:323\"]")] tells ["cache-unusable"];
+        "cache-port-zero": ["[site.s1]" => rpki!("caches = [\"[2001:db8::1]:0\"]")] tells ["cache-unusable"];
+        "cache-in-fabric": ["[site.s1]" => rpki!("caches = [\"43.228.174.20:323\"]")] tells ["cache-in-fabric"];
+        "cache-in-management": ["[site.s1]" => rpki!("caches = [\"[fd63:806::5]:323\"]\nplane = \"fabric\"")]
+            tells ["cache-in-management"];
+        "cache-twice": ["[site.s1]" => rpki!("caches = [\"192.0.2.77:323\", \"192.0.2.77:323\"]")] tells ["repeated"];
+        "cache-expire": ["[site.s1]" => rpki!("caches = [\"192.0.2.77:323\"]\nexpire = 60")] tells ["out-of-range"];
+        "invalid-unknown": ["role = \"provider\"" => "role = \"provider\"\ninvalid = \"last\""] tells ["invalid-unknown"];
     }
 }
 
@@ -331,10 +351,20 @@ fn segments() -> Vec<Case> {
 }
 
 fn all() -> Vec<Case> {
-    [writing(), not_toml(), names_and_numbers(), networks(), lines(), links(), segments(), outside()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        writing(),
+        not_toml(),
+        names_and_numbers(),
+        networks(),
+        validation(),
+        lines(),
+        links(),
+        segments(),
+        outside(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[test]
@@ -374,7 +404,11 @@ fn each_mistake_is_told_once_and_in_words() {
 #[test]
 fn no_reason_is_without_a_case() {
     let shown: BTreeSet<&str> = all().iter().flat_map(|case| case.reasons.clone()).collect();
-    let source = concat!(include_str!("../src/problem.rs"), include_str!("../src/problem/segment.rs"));
+    let source = concat!(
+        include_str!("../src/problem.rs"),
+        include_str!("../src/problem/segment.rs"),
+        include_str!("../src/problem/rpki.rs")
+    );
     let mut missing = Vec::new();
     let mut inside = false;
     for line in source.lines() {

@@ -292,6 +292,7 @@ mod tests {
             fabric: Desired::default(),
             tunnels: Vec::new(),
             speaker: None,
+            rpki: None,
             evpn: EvpnConfig::default(),
         };
         tsumugi_plan::hash::seal(&mut plan);

@@ -19,9 +19,10 @@ const CORE: Arrows = &[
     ("tunnel", &["wire", "mtu", "time"]),
     ("desired", &["id"]),
     ("reconcile", &["desired", "id"]),
-    ("bgp", &["wire", "id", "time"]),
+    ("rpki", &["id", "time"]),
+    ("bgp", &["wire", "rpki", "id", "time"]),
     ("evpn", &["bgp", "desired", "wire", "id", "time"]),
-    ("router_plan", &["id", "mtu", "desired", "bgp", "evpn"]),
+    ("router_plan", &["id", "mtu", "desired", "bgp", "evpn", "rpki"]),
 ];
 
 const PLAN: Arrows = &[

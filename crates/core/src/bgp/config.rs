@@ -153,6 +153,29 @@ pub struct OutsidePolicy {
     pub extra_prepends: u8,
     /// More prefixes than this per family end the session; `None`: no limit.
     pub prefix_limit: Option<u32>,
+    /// What becomes of its routes that the RPKI calls invalid.
+    #[serde(default, skip_serializing_if = "Invalid::is_drop")]
+    pub invalid: Invalid,
+}
+
+/// What becomes of a route that is invalid by its origin (RFC 6811) or by its path (ASPA).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Invalid {
+    /// It is not taken. The default: a forged route is mostly longer than the true one, and the longer
+    /// prefix wins however little it is preferred (RFC 7454 6.1.1.2).
+    #[default]
+    Drop,
+    /// It is taken as the last choice of its class.
+    Last,
+    /// It is taken as if nobody had looked.
+    Take,
+}
+
+impl Invalid {
+    fn is_drop(&self) -> bool {
+        *self == Invalid::Drop
+    }
 }
 
 /// The peer's word, as we see it: it is our provider, our peer, our customer.

@@ -62,6 +62,8 @@ pub enum Event<'a> {
     /// What the segments of this router announce, or no longer do. A later one about a route takes the
     /// place of an earlier one. Ours is better than any neighbour's of the same key, and hides it.
     Evpn(EvpnUpdate),
+    /// Routes from outside are validated by other payloads from now on: no session is asked for anything.
+    Validation(crate::rpki::Change),
     /// Tell every neighbour that we stop, and close. What stands in the kernel stays.
     Stop,
 }
@@ -83,6 +85,8 @@ pub enum Action {
     RoutesReady,
     /// [`super::Speaker::poll_evpn`] has something: call it until it says that there is no more.
     EvpnReady,
+    /// [`super::Speaker::poll_validation`] has something: call it until it says that there is no more.
+    ValidationReady,
     /// For the log: once per change of state.
     Log(Notice),
 }

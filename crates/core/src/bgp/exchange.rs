@@ -14,6 +14,7 @@ use super::session::{Negotiated, SessionEvent};
 use super::slots::Slot;
 use super::speaker::Speaker;
 use super::status::FamilyCounts;
+use super::validation::Held;
 use crate::id::Prefix;
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{AfiSafi, DecodedUpdate, EvpnRoute, MpNextHop, Notification};
@@ -69,6 +70,7 @@ impl Speaker {
         peer.established_at = None;
         peer.refused = RefusedList::default();
         peer.evpn_refused = EvpnRefusals::default();
+        peer.held = Held::default();
         peer.refreshing.clear();
         peer.last_end = Some(end.clone());
         peer.failure_said = None;
@@ -177,7 +179,26 @@ impl Speaker {
         let relation = &peer.session.config.relation;
         let blackhole = route.as_ref().is_ok_and(|route| route.discard);
         let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix, blackhole);
-        match allowed.and(route) {
+        let route = match allowed.and(route) {
+            Ok(route) => self.validated(slot, prefix, route),
+            Err(reason) => {
+                peer.held.remove(prefix);
+                Err(reason)
+            }
+        };
+        self.admit(slot, prefix, route, actions);
+    }
+
+    /// Takes a route, or notes why not.
+    pub(super) fn admit(
+        &mut self,
+        slot: Slot,
+        prefix: &Prefix,
+        route: Result<Arc<Route>, ImportRefusal>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        match route {
             Ok(route) => {
                 peer.refused.remove(prefix);
                 self.set_route(prefix, slot, Some(route), actions);
@@ -194,6 +215,7 @@ impl Speaker {
     fn withdrawn(&mut self, slot: Slot, prefix: &Prefix, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.refused.remove(prefix);
+        peer.held.remove(prefix);
         self.set_route(prefix, slot, None, actions);
         self.rib.tidy(prefix);
     }

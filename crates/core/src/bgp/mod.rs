@@ -25,6 +25,7 @@ mod session;
 mod slots;
 mod speaker;
 mod status;
+mod validation;
 
 pub use event::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
@@ -32,8 +33,8 @@ pub use event::{
 pub use notice::{EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use speaker::Speaker;
 pub use status::{
-    EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, PathStatus, Refused, RouteStatus, SessionState,
-    SpeakerStatus,
+    EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, PathStatus, Refused, RouteStatus,
+    SessionState, SpeakerStatus,
 };
 
 #[cfg(test)]

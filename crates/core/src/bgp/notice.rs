@@ -126,6 +126,12 @@ pub enum ImportRefusal {
     /// The next hop is one of our own addresses, no address of a router, or on another network than
     /// the session.
     NextHop { next_hop: IpAddr },
+    /// From outside: payloads cover the prefix, and none names this origin at this length (RFC 6811).
+    /// `origin`: `None` where the path ends in a set.
+    OriginInvalid { origin: Option<Asn> },
+    /// From outside: the path goes up from `customer` to one that is none of the providers that it has
+    /// signed (ASPA).
+    PathInvalid { customer: Asn, not_provider: Asn },
     /// The UPDATE's attributes were wrong: taken as a withdrawal (RFC 7606).
     TreatedAsWithdraw,
 }

@@ -8,6 +8,7 @@ use super::config::{NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfi
 use super::notice::ImportRefusal;
 use super::rib::Route;
 use crate::id::{Asn, Prefix};
+use crate::rpki::Validity;
 use crate::wire::bgp::{AsPath, Attributes, Community, LargeCommunity, MpNextHop, Origin};
 use alloc::boxed::Box;
 use core::net::{IpAddr, Ipv6Addr};
@@ -104,6 +105,11 @@ impl Tables {
         Tables { bogons: set(&config.bogons), own: set(&config.own_prefixes) }
     }
 
+    /// Whether it is one of our own prefixes or within one.
+    pub fn is_own(&self, prefix: &Prefix) -> bool {
+        self.own.is_covered(prefix)
+    }
+
     /// What no network tells another.
     fn check_global(&self, prefix: &Prefix) -> Result<(), ImportRefusal> {
         if prefix.prefix_len() == 0 {
@@ -185,18 +191,24 @@ pub(super) fn import_attributes(
             Some(class)
         }
     };
-    // RFC 8326 4: about to go. Who has no class is the last choice.
-    let going = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN);
-    let preference = class.map_or(50, Class::local_preference);
+    let preference = preference(class, &attributes, config.public_asn);
     let blackhole = attributes.communities.contains(&Community::BLACKHOLE);
     Ok(Route {
         attributes,
         next_hop: Some(next_hop),
         class,
-        local_preference: if going { 0 } else { preference },
+        local_preference: preference,
         discard: blackhole && class == Some(Class::Customer),
         body: None,
     })
+}
+
+/// By class and validity. Who has no class is the last choice, but for what is about to go (RFC 8326 4).
+pub(super) fn preference(class: Option<Class>, attributes: &Attributes, public_asn: Asn) -> u32 {
+    if attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+        return 0;
+    }
+    class.map_or(50, |class| Validity::of(attributes, public_asn).weigh(class.local_preference()))
 }
 
 /// RFC 9234 5, on the way in: a route for customers only does not come from below, nor from beside unless

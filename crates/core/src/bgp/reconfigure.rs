@@ -1,7 +1,7 @@
 //! A new configuration in place of the old one, with as little disturbance as it allows.
 
 use super::adj_out::AdjOut;
-use super::config::{LimitTerms, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms};
+use super::config::{Invalid, LimitTerms, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms};
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
@@ -149,9 +149,17 @@ impl Speaker {
             return;
         }
         peer.customers = policy::customers_of(&new.relation);
+        let word = |relation: &Relation| match relation {
+            Relation::Outside(policy) => policy.invalid,
+            Relation::Inside { .. } => Invalid::Take,
+        };
+        let again = word(&peer.session.config.relation) != word(&new.relation);
         let drain = peer.session.config.terms.drain != new.terms.drain;
         peer.session.config = new;
         self.tell_again(slot, None, actions);
+        if again {
+            self.validate_all_again(actions);
+        }
         if drain {
             self.ask_again(now, slot, actions);
         }
@@ -204,7 +212,13 @@ fn same_session(old: &NeighbourConfig, new: &NeighbourConfig) -> bool {
     let told = |relation: &Relation| match relation {
         Relation::Inside { .. } => Relation::Inside { prepends: 1 },
         Relation::Outside(policy) => {
-            Relation::Outside(OutsidePolicy { extra_prepends: 0, prefix_limit: None, ..policy.clone() })
+            let invalid = Invalid::Drop;
+            Relation::Outside(OutsidePolicy {
+                extra_prepends: 0,
+                prefix_limit: None,
+                invalid,
+                ..policy.clone()
+            })
         }
     };
     let without = |it: &NeighbourConfig| NeighbourConfig {

@@ -57,6 +57,7 @@ impl Speaker {
         self.evpn.mark_stale(slot, |route| route.family() == family);
         if let Some(peer) = self.peers[slot.index()].as_mut() {
             peer.refused.mark_stale(family);
+            peer.held.mark_stale(family);
         }
     }
 
@@ -64,6 +65,7 @@ impl Speaker {
     pub(super) fn sweep(&mut self, slot: Slot, family: AfiSafi, actions: &mut Vec<Action>) {
         if let Some(peer) = self.peers[slot.index()].as_mut() {
             peer.refused.sweep(family);
+            peer.held.sweep(family);
         }
         self.sweep_table::<Prefix>(slot, family, actions);
         self.sweep_table::<EvpnRoute>(slot, family, actions);

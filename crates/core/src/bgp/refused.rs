@@ -68,6 +68,9 @@ impl RefusedList {
     }
 
     pub fn list(&self) -> Vec<Refused> {
-        self.routes.iter().map(|(&prefix, entry)| Refused { prefix, reason: entry.reason }).collect()
+        self.routes
+            .iter()
+            .map(|(&prefix, entry)| Refused { prefix, reason: entry.reason, payloads: Vec::new() })
+            .collect()
     }
 }

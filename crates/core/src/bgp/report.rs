@@ -2,10 +2,12 @@
 
 use super::config::Relation;
 use super::key::Key;
+use super::notice::ImportRefusal;
 use super::rib::Destination;
 use super::speaker::{Peer, Speaker, next_hop};
 use super::status::{FamilyCounts, NeighbourStatus, PathStatus, RouteStatus, SpeakerStatus};
 use crate::id::Prefix;
+use crate::rpki::Validity;
 use crate::time::{Duration, Instant};
 use alloc::string::ToString;
 
@@ -22,11 +24,28 @@ impl Speaker {
             router_id: self.config.router_id,
             asn: self.config.asn,
             public_asn: self.config.public_asn,
-            neighbours: peers.map(|peer| neighbour(now, peer)).collect(),
+            neighbours: peers.map(|peer| self.neighbour(now, peer)).collect(),
             prefixes,
             originated: self.originations.prefixes(true),
             held_back: self.originations.prefixes(false),
+            own_validity: self.validator.own(self.leaving(), self.config.public_asn),
         }
+    }
+
+    /// Our own prefixes that other networks hear of from this router.
+    fn leaving(&self) -> impl Iterator<Item = Prefix> + '_ {
+        let originated = self.config.originate.iter().map(|it| it.prefix.trunc());
+        originated.filter(|prefix| self.config.own_prefixes.contains(prefix))
+    }
+
+    fn neighbour(&self, now: Instant, peer: &Peer) -> NeighbourStatus {
+        let mut status = neighbour(now, peer);
+        for refused in &mut status.refused {
+            if matches!(refused.reason, ImportRefusal::OriginInvalid { .. }) {
+                refused.payloads = self.validator.covering(&refused.prefix);
+            }
+        }
+        status
     }
 
     /// The Loc-RIB, a prefix at a time, IPv4 first.
@@ -41,6 +60,7 @@ impl Speaker {
             next_hop: next_hop(&self.peers, path),
             as_path: path.route.attributes.as_path.to_string(),
             local_preference: path.route.local_preference,
+            validity: Validity::of(&path.route.attributes, self.config.public_asn),
             large_communities: path
                 .route
                 .attributes
@@ -83,6 +103,7 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         updates_out: peer.updates_out,
         refused: peer.refused.list(),
         refused_count: peer.refused.count(),
+        held: u32::try_from(peer.held.len()).unwrap_or(u32::MAX),
         evpn_refused: peer.evpn_refused.list(),
     }
 }

@@ -9,12 +9,14 @@ use super::key::{Key, Table};
 use super::policy::Class;
 use super::slots::{Slot, SlotSet};
 use super::status::LostAt;
+use crate::id::Prefix;
 use crate::wire::bgp::{Attributes, EvpnBody};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use prefix_trie::joint::JointPrefixMap;
 
 /// What a route carries, shared by all destinations that carry the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,6 +193,20 @@ impl<K: Key> Rib<K> {
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut Destination)> {
         self.table.iter_mut()
+    }
+
+    /// Prefixes within a range, in the table's order, from one on.
+    pub fn within<'a>(
+        &'a self,
+        range: &'a Prefix,
+        from: &'a Prefix,
+        inclusive: bool,
+    ) -> impl Iterator<Item = Prefix> + 'a
+    where
+        K: Key<Table = JointPrefixMap<Prefix, Destination>>,
+    {
+        let keys = self.table.iter_from(from, inclusive).map(|(prefix, _)| prefix);
+        keys.take_while(|prefix| range.contains(prefix))
     }
 
     /// All that a neighbour has told of these families is of an earlier telling from now on.

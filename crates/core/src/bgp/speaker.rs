@@ -16,6 +16,7 @@ use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
 use super::slots::Slot;
 use super::status::FamilyCounts;
+use super::validation::{Held, Validator};
 use crate::id::{IfName, Prefix};
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
@@ -51,6 +52,7 @@ pub struct Speaker {
     pub(super) kernel: Outlet<Prefix>,
     /// What the segments of this router must hear of.
     pub(super) segments: Outlet<EvpnRoute>,
+    pub(super) validator: Validator,
     dialled: u64,
     pub(super) started: bool,
     pub(super) stopped: bool,
@@ -70,6 +72,8 @@ pub(super) struct Peer {
     pub accepted: FamilyCounts,
     pub refused: RefusedList,
     pub evpn_refused: EvpnRefusals,
+    /// Refused as invalid.
+    pub held: Held,
     /// Until when its routes are kept although it has not told them again (RFC 4724).
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
@@ -98,6 +102,7 @@ impl Peer {
             accepted: FamilyCounts::default(),
             refused: RefusedList::default(),
             evpn_refused: EvpnRefusals::default(),
+            held: Held::default(),
             kept_until: None,
             told_all: BTreeSet::new(),
             router_id: None,
@@ -150,6 +155,7 @@ impl Speaker {
             originations_due: true,
             kernel: Outlet::default(),
             segments: Outlet::default(),
+            validator: Validator::default(),
             dialled: 0,
             started: false,
             stopped: false,
@@ -206,6 +212,7 @@ impl Speaker {
             Event::Received { connection, bytes } => self.received(now, connection, bytes, actions),
             Event::Timeout => self.timeout(now, actions),
             Event::Evpn(update) => self.originate_evpn(update, actions),
+            Event::Validation(change) => self.validation_changed(change, actions),
             Event::Stop => {
                 self.stopped = true;
                 let stop = || SessionEvent::Stop(Notification::shutdown("the router stops"));

@@ -4,6 +4,7 @@ use super::event::NextHop;
 use super::notice::{EvpnRefusal, ImportRefusal, SessionEnd};
 use crate::bgp::config::Role;
 use crate::id::{Asn, IfName, Prefix};
+use crate::rpki::{Validity, Vrp};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -22,6 +23,17 @@ pub struct SpeakerStatus {
     pub originated: Vec<Prefix>,
     /// Our own prefixes that we do not announce, because what they stand for cannot be reached.
     pub held_back: Vec<Prefix>,
+    /// What of our own leaves, as the RPKI sees it; empty while nothing is known.
+    pub own_validity: Vec<OwnValidity>,
+}
+
+/// One of our own prefixes by the payloads of RPKI, with the network's public AS number as its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnValidity {
+    pub prefix: Prefix,
+    pub validity: Validity,
+    /// Those that cover it.
+    pub payloads: Vec<Vrp>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +77,8 @@ pub struct NeighbourStatus {
     pub refused: Vec<Refused>,
     /// Refusals since the session came to stand, those beyond the list included.
     pub refused_count: u64,
+    /// Routes of it that are refused as invalid and kept, for when they no longer are.
+    pub held: u32,
     /// EVPN routes that were not taken since the session came to stand, by reason.
     pub evpn_refused: Vec<EvpnRefused>,
 }
@@ -73,6 +87,9 @@ pub struct NeighbourStatus {
 pub struct Refused {
     pub prefix: Prefix,
     pub reason: ImportRefusal,
+    /// Of one that is refused as invalid by its origin: the payloads that say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payloads: Vec<Vrp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +135,8 @@ pub struct PathStatus {
     /// As RFC 4271 5.1.2 writes it, sets in braces.
     pub as_path: String,
     pub local_preference: u32,
+    /// What the RPKI says of it, as it was marked where it came in.
+    pub validity: Validity,
     /// Of large communities, each as `a:b:c`.
     pub large_communities: Vec<String>,
     /// The step at which it lost; `None`: the best.

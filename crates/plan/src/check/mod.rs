@@ -9,6 +9,7 @@ mod naming;
 mod network;
 mod peers;
 mod ports;
+mod rpki;
 mod segments;
 mod space;
 
@@ -40,6 +41,7 @@ pub(crate) fn meaning(declaration: &Declaration) -> Findings {
     segments::check(&mut survey);
     peers::check(&mut survey);
     management::check(&mut survey);
+    rpki::check(&mut survey);
     Findings { problems: survey.problems, too_large: survey.too_large }
 }
 

@@ -234,6 +234,7 @@ fn input_rules(
         let protocol = Some(ProtocolMatch::Udp { ports: vec![DHCP_SERVER], either: false });
         rules.push(accept(Match { iif: vec![carried.bridge.clone()], protocol, ..Match::default() }));
     }
+    rules.extend(super::rpki::answers(survey, machine, outside).into_iter().map(accept));
     // Routers may speak to each other over the inside: nobody else comes by such a link with such
     // a source, because borders and segments refuse it.
     if !links.is_empty() {

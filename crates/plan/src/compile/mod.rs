@@ -12,6 +12,7 @@ mod management;
 mod names;
 mod paths;
 mod reach;
+mod rpki;
 mod segments;
 mod speaker;
 mod subjects;
@@ -110,7 +111,9 @@ fn router(survey: &Survey<'_>, index: usize) -> RouterPlan {
     plan.underlay = lines::underlay(machine, &plan.tunnels, &far_ends);
     plan.fabric = fabric::fabric(survey, machine);
     plan.evpn = segments::evpn(survey, machine);
-    plan.speaker = Some(speaker::speaker(survey, machine));
+    let speaker = speaker::speaker(survey, machine);
+    plan.rpki = rpki::rpki(survey, &speaker);
+    plan.speaker = Some(speaker);
     seal(&mut plan);
     plan
 }
@@ -130,6 +133,7 @@ fn empty(survey: &Survey<'_>, name: &str, id: u32) -> RouterPlan {
         fabric: Desired::default(),
         tunnels: Vec::new(),
         speaker: None,
+        rpki: None,
         evpn: EvpnConfig::default(),
     }
 }

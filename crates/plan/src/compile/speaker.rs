@@ -105,6 +105,7 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
                 allowed_private_asns: [*peer.asn].into_iter().filter(|asn| asn.is_private()).collect(),
                 extra_prepends: peer.prepend(),
                 prefix_limit: peer.limit.as_ref().map(|limit| **limit),
+                invalid: peer.invalid(),
             }),
             families: vec![family],
             timers: Timers::OUTSIDE,

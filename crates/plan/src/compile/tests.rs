@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use tsumugi_core::bgp::config::{LimitTerms, NeighbourConfig, Relation, Terms, Transport};
+use tsumugi_core::bgp::config::{Invalid, LimitTerms, NeighbourConfig, Relation, Terms, Transport};
 use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict};
 use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
 use tsumugi_core::id::{Asn, IfName, KeyName, Plane, Prefix};
@@ -602,4 +602,41 @@ proptest! {
     fn what_holds_for_every_network(routers in 1usize..40, links in 0usize..120, seed in any::<u64>()) {
         check_network(&network::network(routers, links, seed));
     }
+}
+
+#[test]
+fn who_hears_from_outside_or_announces_validates() {
+    let told = AS63806.replace("originate = [", "originate = [\"er0111\", ").replacen(
+        "[site.",
+        "[rpki]\ncaches = [\"198.51.100.77:323\", \"[2001:db8:77::1]:8282\"]\nplane = \"fabric\"\nexpire = 3600\n\n[site.",
+        1,
+    );
+    let told = told.replace("prepend = 1\n", "prepend = 1\ninvalid = \"last\"\n");
+    let plan = compiled(&told);
+    for router in &plan.routers {
+        let speaker = router.speaker.as_ref().unwrap();
+        let outside = speaker.neighbours.iter().any(|it| matches!(it.relation, Relation::Outside(_)));
+        assert_eq!(router.rpki.is_some(), outside || router.name == "er0111", "{}", router.name);
+        for neighbour in &speaker.neighbours {
+            if let Relation::Outside(policy) = &neighbour.relation {
+                let expected = if neighbour.remote_asn == Asn(59105) { Invalid::Last } else { Invalid::Drop };
+                assert_eq!(policy.invalid, expected, "{}", neighbour.name);
+            }
+        }
+        // What a cache answers gets past the wall.
+        let input = router.fabric.walls.iter().find(|wall| wall.hook == Hook::Input).unwrap();
+        let from_cache = |port: u16| -> Vec<&tsumugi_core::desired::WallRule> {
+            let answer = Some(ProtocolMatch::Tcp { ports: vec![port], either: true });
+            let lets = |rule: &&tsumugi_core::desired::WallRule| {
+                rule.matches.protocol == answer && rule.verdict == Verdict::Accept
+            };
+            input.rules.iter().filter(lets).collect()
+        };
+        assert_eq!(from_cache(8282).len(), usize::from(router.rpki.is_some()));
+        assert!(
+            from_cache(323).iter().all(|rule| rule.matches.from == ["198.51.100.77/32".parse().unwrap()])
+        );
+    }
+    let rpki = plan.machine("cr0101").unwrap().rpki.as_ref().unwrap();
+    assert_eq!((rpki.caches.len(), rpki.plane, rpki.expire), (2, Plane::Fabric, Some(3600)));
 }

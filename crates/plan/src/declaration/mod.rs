@@ -17,12 +17,12 @@ pub(crate) use read::draft;
 pub use read::parse;
 pub use said::{Comment, Said};
 pub use schema::schema;
-pub use tsumugi_core::bgp::config::Role;
+pub use tsumugi_core::bgp::config::{Invalid, Role};
 pub use tsumugi_core::router_plan::Engine;
 pub(crate) use values::word;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tsumugi_core::id::{Asn, IfName, KeyName, Prefix, Vni};
 use tsumugi_core::wire::bgp::RouteTarget;
 
@@ -38,6 +38,7 @@ pub type Pair<T> = Said<[Said<T>; 2]>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declaration {
     pub network: Said<Network>,
+    pub rpki: Option<Said<Rpki>>,
     pub sites: Vec<Site>,
     pub devices: Vec<Device>,
     pub persons: Vec<Person>,
@@ -77,6 +78,31 @@ impl Network {
     pub fn originate(&self) -> &[Said<String>] {
         self.originate.as_ref().map_or(&[], |list| list.as_slice())
     }
+}
+
+/// `[rpki]`: who says which routes are what their holders say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rpki {
+    /// In the order of preference, never empty.
+    pub caches: List<SocketAddr>,
+    pub plane: Option<Said<CachePlane>>,
+    /// Seconds for which data of a lost cache counts.
+    pub expire: Option<Said<u32>>,
+    /// A path on each router.
+    pub slurm: Option<Said<String>>,
+}
+
+impl Rpki {
+    pub fn plane(&self) -> CachePlane {
+        self.plane.as_ref().map_or(CachePlane::Management, |plane| **plane)
+    }
+}
+
+/// Where caches are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CachePlane {
+    Management,
+    Fabric,
 }
 
 /// `[site.NAME]`: a place.
@@ -511,6 +537,8 @@ pub struct Peer {
     pub gtsm: Option<Said<bool>>,
     pub password: Option<Said<Secret>>,
     pub drain: Option<Said<bool>>,
+    /// What becomes of its routes that RPKI calls invalid.
+    pub invalid: Option<Said<Invalid>>,
     /// `[[peer.NAME.at]]`, never empty.
     pub at: Vec<Said<PeerAt>>,
 }
@@ -518,6 +546,10 @@ pub struct Peer {
 impl Peer {
     pub fn prefixes(&self) -> &[Said<Prefix>] {
         self.prefixes.as_ref().map_or(&[], |list| list.as_slice())
+    }
+
+    pub fn invalid(&self) -> Invalid {
+        self.invalid.as_ref().map_or(Invalid::Drop, |invalid| **invalid)
     }
 
     /// Whether traffic is to leave its sessions, because they are about to go.

@@ -14,6 +14,15 @@ pub fn print(declaration: &Declaration) -> String {
     let mut printer = Printer { out: String::new() };
     let network = &declaration.network;
     printer.table("[network]", network.comment(), &keys::NETWORK, network_lines(network));
+    if let Some(rpki) = &declaration.rpki {
+        let lines = vec![
+            line("caches", &rpki.caches),
+            optional("plane", &rpki.plane),
+            optional("expire", &rpki.expire),
+            optional("slurm", &rpki.slurm),
+        ];
+        printer.table("[rpki]", rpki.comment(), &keys::RPKI, lines);
+    }
     for site in &declaration.sites {
         let lines = vec![
             line("id", &site.id),
@@ -164,6 +173,7 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("gtsm", &peer.gtsm),
         optional("password", &peer.password),
         optional("drain", &peer.drain),
+        optional("invalid", &peer.invalid),
     ]
 }
 
@@ -356,6 +366,9 @@ print_as! {
     LinkBy, |word| quoted(word.word());
     PeerBy, |word| quoted(word.word());
     Vtep, |word| quoted(word.word());
+    SocketAddr, |address| quoted(&address.to_string());
+    CachePlane, |word| quoted(word.word());
+    Invalid, |word| quoted(word.word());
     Role, |word| quoted(word.word());
 }
 

@@ -238,6 +238,7 @@ impl Reader {
         let file = self.fields(&keys::FILE, "", 0..0, table);
         Declaration {
             network: self.network(&file),
+            rpki: self.rpki(&file),
             sites: self.named(&file, "site").into_iter().map(|(name, f)| self.site(name, &f)).collect(),
             devices: self.named(&file, "device").into_iter().map(|(name, f)| self.device(name, &f)).collect(),
             persons: self
@@ -289,6 +290,23 @@ impl Reader {
             originate: self.optional(&fields, "originate"),
         };
         if sound { said.with(network) } else { Said::unsound(network, span) }
+    }
+
+    fn rpki(&mut self, file: &Fields) -> Option<Said<Rpki>> {
+        let (key, (said, value)) = file.entry("rpki")?;
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_type(key.kind, value);
+            return None;
+        };
+        let fields = self.fields(&keys::RPKI, "", said.span(), table);
+        // Its comments are taken before those of its values.
+        let said = self.said((), said.span());
+        Some(said.with(Rpki {
+            caches: self.required(&fields, "caches"),
+            plane: self.optional(&fields, "plane"),
+            expire: self.optional(&fields, "expire"),
+            slurm: self.optional(&fields, "slurm"),
+        }))
     }
 
     fn site(&mut self, name: Said<String>, f: &Fields) -> Site {
@@ -410,6 +428,7 @@ impl Reader {
             gtsm: self.optional(f, "gtsm"),
             password: self.optional(f, "password"),
             drain: self.optional(f, "drain"),
+            invalid: self.optional(f, "invalid"),
             at: self
                 .many(f, "at")
                 .into_iter()

@@ -225,6 +225,21 @@ impl Read for IpAddr {
     }
 }
 
+impl Read for SocketAddr {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<SocketAddr> {
+        let text = text(reader, kind, value)?;
+        // A scope would be of one machine only.
+        let read = text.parse().ok().filter(|_| !text.contains('%'));
+        if read.is_none() {
+            reader.tell(value.span(), Reading::BadEndpoint { text: text.into() });
+        }
+        read
+    }
+    fn placeholder() -> SocketAddr {
+        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+    }
+}
+
 impl Read for Prefix {
     fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<Prefix> {
         let text = text(reader, kind, value)?;
@@ -391,5 +406,7 @@ words! {
     LinkBy, keys::LINK_BY, [Ethernet, Gre, EtherIp, WireGuard];
     PeerBy, keys::PEER_BY, [EtherIp, Gretap, Ethernet];
     Vtep, keys::VTEPS, [Ipv4, Ipv6];
+    CachePlane, keys::CACHE_PLANES, [Management, Fabric];
+    Invalid, keys::INVALIDS, [Drop, Last, Take];
     Role, keys::ROLES, [Provider, Peer, Customer];
 }

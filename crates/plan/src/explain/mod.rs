@@ -11,6 +11,7 @@ mod peer;
 pub mod plan;
 mod reading;
 mod render;
+mod rpki;
 mod segment;
 
 pub use render::{render, to_json};
@@ -100,6 +101,7 @@ pub fn words(kind: &ProblemKind) -> Words {
         ProblemKind::Segment(kind) => segment::words(kind),
         ProblemKind::Peer(kind) => peer::words(kind),
         ProblemKind::Management(kind) => management::words(kind),
+        ProblemKind::Rpki(kind) => rpki::words(kind),
         ProblemKind::TunnelTwice => Words::new(
             "a tunnel of this kind between these two addresses is there already, and nothing would tell the two apart",
             "remove one, take another line, or use wireguard",

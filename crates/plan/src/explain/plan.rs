@@ -25,6 +25,9 @@ pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
     if let Some(speaker) = &plan.speaker {
         speaker_lines(&mut text, speaker, lang);
     }
+    if let Some(rpki) = &plan.rpki {
+        super::rpki::lines(&mut text, rpki, lang);
+    }
     text
 }
 

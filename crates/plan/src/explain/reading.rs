@@ -114,6 +114,12 @@ fn texts(kind: &Reading) -> Words {
             format!("`{text}`はIPアドレスではありません"),
             "\"192.0.2.1\"や\"2001:db8::1\"のように、長さを付けずに書いてください",
         ),
+        Reading::BadEndpoint { text } => Words::new(
+            format!("`{text}` is not an IP address with a port"),
+            "write both, such as \"192.0.2.1:323\" or \"[2001:db8::1]:323\"; a name would need DNS before there are routes",
+            format!("`{text}`は「IPアドレス:ポート」になっていません"),
+            "\"192.0.2.1:323\"や\"[2001:db8::1]:323\"のように書いてください。ホスト名は、経路より先にDNSが要ることになるので使えません",
+        ),
         Reading::LengthUnasked { address } => Words::new(
             "here an address stands alone, without a prefix length",
             format!("write \"{address}\""),
@@ -234,6 +240,9 @@ fn expected_words(kind: &Kind) -> (&'static str, &'static str) {
         Kind::AddressWithLength | Kind::LineAddress => {
             ("an address with its length in quotation marks", "引用符で囲んだ長さ付きのアドレス")
         }
+        Kind::Endpoint => {
+            ("an address with its port in quotation marks", "引用符で囲んだポート付きのアドレス")
+        }
         Kind::Address => ("an address in quotation marks", "引用符で囲んだアドレス"),
         Kind::Word(_) | Kind::LineKind | Kind::Reach => ("a word in quotation marks", "引用符で囲んだ語"),
         Kind::List(_) | Kind::ListOrNone(_) => ("a list in brackets", "角括弧で囲んだリスト"),
@@ -260,6 +269,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::AddressWithLength => "\"2001:db8::1/64\"".into(),
         Kind::LineAddress => "\"auto\"".into(),
         Kind::Address => "\"2001:db8::1\"".into(),
+        Kind::Endpoint => "\"[2001:db8::1]:323\"".into(),
         Kind::Word(words) => format!("\"{}\"", words.first().unwrap_or(&"…")),
         Kind::LineKind => "\"ftth-ipoe\"".into(),
         Kind::List(inner) | Kind::ListOrNone(inner) => format!("[{}]", example(inner)),

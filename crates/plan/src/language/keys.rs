@@ -32,6 +32,8 @@ pub enum Kind {
     /// An address with its prefix length.
     AddressWithLength,
     Address,
+    /// An address with a port of TCP: `192.0.2.1:323`, `[2001:db8::1]:323`.
+    Endpoint,
     /// A line's address: an address with its length, or one of [`LINE_CLIENTS`].
     LineAddress,
     /// One of these words.
@@ -102,6 +104,8 @@ pub const LINK_BY: &[&str] = &["ethernet", "gre", "etherip", "wireguard"];
 pub const PEER_BY: &[&str] = &["etherip", "gretap", "ethernet"];
 pub const VTEPS: &[&str] = &["ipv4", "ipv6"];
 pub const REACHES: &[&str] = &["mail", "segments", "segment.NAME", "network", "outside"];
+pub const CACHE_PLANES: &[&str] = &["management", "fabric"];
+pub const INVALIDS: &[&str] = &["drop", "last", "take"];
 pub const ROLES: &[&str] = &["provider", "peer", "customer"];
 
 /// The spellings of the kinds of line.
@@ -142,6 +146,9 @@ pub static FILE: Table = Table {
         "network", Kind::One(&NETWORK), required,
             "The network as a whole.",
             "ネットワーク全体。";
+        "rpki", Kind::One(&RPKI), optional,
+            "Where routers ask whether a route from outside is what its holder says (RPKI).",
+            "外から来た経路が、持ち主の言うとおりのものか(RPKI)を尋ねる先。";
         "site", Kind::Named(&SITE_TABLE), optional,
             "A place.",
             "拠点。";
@@ -190,6 +197,24 @@ pub static NETWORK: Table = Table {
         "originate", Kind::ListOrNone(&ROUTER), optional,
             "Routers that announce the prefixes while they reach the rest of the AS.",
             "prefixesを広報するルーター。ASの残りに届くあいだだけ広報します。";
+    },
+};
+
+pub static RPKI: Table = Table {
+    name: "rpki",
+    keys: keys! {
+        "caches", Kind::List(&Kind::Endpoint), required,
+            "RTR caches as ADDRESS:PORT, in the order of preference: the first that answers is used. No names: a router must not need DNS to know its routes.",
+            "RTRキャッシュを「アドレス:ポート」で、優先順に書きます。応答する最初のものを使います。経路を知るのにDNSが要ってはならないので、ホスト名は書けません。";
+        "plane", Kind::Word(CACHE_PLANES), optional,
+            "Where they are reached: management if unsaid (RTR is not encrypted), or fabric.",
+            "キャッシュに届く面。省略時はmanagement(RTRは暗号化されません)。またはfabric。";
+        "expire", Kind::Integer { least: 600, most: 172_800 }, optional,
+            "Seconds for which data of a lost cache counts; as the cache says if unsaid.",
+            "キャッシュを失ってもデータを使い続ける秒数。省略時はキャッシュの指定に従います。";
+        "slurm", Kind::Text, optional,
+            "A file of exceptions of our own (RFC 8416) on each router: absolute, or below the router's state folder.",
+            "自分たちの例外を書いたファイル(RFC 8416)。各ルーター上の絶対パス、または状態フォルダーからの相対パス。";
     },
 };
 
@@ -451,6 +476,9 @@ pub static PEER: Table = Table {
         "drain", Kind::Flag, optional,
             "True: its sessions are about to go. Both ends are to prefer other ways (RFC 8326), so that traffic leaves them first.",
             "trueなら、まもなく切るセッションです。両端がほかの道を選ぶようにし(RFC 8326)、先に通信を逃がします。";
+        "invalid", Kind::Word(INVALIDS), optional,
+            "Routes that RPKI calls invalid: drop (if unsaid), last (the last choice of their kind), or take (nobody looks). A forged route is mostly longer than the true one and wins however little it is preferred, so only drop protects.",
+            "RPKIで不正とされた経路の扱い: drop(省略時。受け取らない)、last(同種の最後の選択肢)、take(調べない)。偽の経路はたいてい本物より長く、優先度を下げても勝ってしまうので、守れるのはdropだけです。";
         "at", Kind::Many(&PEER_AT), required,
             "Where it is connected.",
             "接続場所。";

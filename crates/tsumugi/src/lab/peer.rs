@@ -109,6 +109,7 @@ pub(super) fn mirror(
         fabric: Desired { links: vec![inner], ..Desired::default() },
         tunnels: vec![mirrored],
         speaker: None,
+        rpki: None,
         evpn: EvpnConfig::default(),
     };
     tsumugi_plan::hash::seal(&mut plan);

@@ -5,7 +5,7 @@
 //! netlink notifications ─┤                     ┌─ connect, send, close ─▶ sessions
 //! router advertisements ─┼─▶ Speaker::step ───┼─ updates ready ────────▶ sessions, as they have room
 //! TCP connections ───────┤                     ├─ routes ready ─────────▶ kernel, in pieces
-//! time ──────────────────┘                     └─ notices ──────────────▶ log
+//! RPKI, time ────────────┘                     └─ notices ──────────────▶ log
 //! ```
 //!
 //! Nothing that a packet, a neighbour or an interface does ends it: what is missing is waited for.
@@ -16,6 +16,7 @@ mod links;
 mod neighbourhood;
 mod poll;
 mod router;
+mod rpki;
 mod secrets;
 mod segments;
 mod sessions;

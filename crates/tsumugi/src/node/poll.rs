@@ -22,6 +22,8 @@ pub enum Token {
     Listener(u32),
     /// A TCP connection, by its number.
     Connection(u32),
+    /// A connection to an RTR cache, by its number.
+    Cache(u32),
 }
 
 impl Token {
@@ -34,6 +36,7 @@ impl Token {
             Token::Frames => (6, 0),
             Token::Listener(number) => (4, number),
             Token::Connection(number) => (5, number),
+            Token::Cache(number) => (7, number),
         };
         kind << 32 | u64::from(number)
     }
@@ -48,6 +51,7 @@ impl Token {
             6 => Token::Frames,
             4 => Token::Listener(number),
             5 => Token::Connection(number),
+            7 => Token::Cache(number),
             _ => return None,
         })
     }
@@ -137,6 +141,7 @@ mod tests {
             Token::Frames,
             Token::Listener(1),
             Token::Connection(u32::MAX),
+            Token::Cache(7),
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

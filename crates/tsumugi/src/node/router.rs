@@ -3,6 +3,7 @@
 use super::links::{LinkState, Links};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
+use super::rpki::Rpki;
 use super::secrets::Secrets;
 use super::segments::Segments;
 use super::sessions::{Progress, Sessions};
@@ -35,6 +36,8 @@ use tsumugi_plan::explain::Lang;
 const UPDATES: usize = 32 * 1024;
 /// Routes given to the kernel before the loop looks at its sockets again.
 const ROUTES: usize = 512;
+/// Prefixes validated again before the loop looks at its sockets again.
+const VALIDATIONS: usize = 2048;
 /// Between attempts to listen on port 179.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Routes of an earlier life stay until every session whose link is up stands and nothing has
@@ -66,12 +69,14 @@ pub struct Router {
     discovery: DiscoverySocket,
     schedule: Schedule,
     segments: Segments,
+    rpki: Rpki,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
     updates: HashMap<ConnectionId, NeighbourId>,
     routes_ready: bool,
     evpn_ready: bool,
+    validation_ready: bool,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
     buffer: Vec<u8>,
@@ -91,6 +96,8 @@ impl Router {
         let now = clock::now();
         let mut router = Router {
             segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
+            rpki: Rpki::new(&frame.state, plan.rpki.as_ref())
+                .map_err(failing("opening the plane of the RTR caches"))?,
             sessions: Sessions::new(Namespace::clone(&space)),
             secrets: Secrets::default(),
             speaker: Speaker::new(speaker_config(&plan)?),
@@ -108,6 +115,7 @@ impl Router {
             updates: HashMap::new(),
             routes_ready: false,
             evpn_ready: false,
+            validation_ready: false,
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
@@ -146,6 +154,7 @@ impl Router {
                 self.listen(now);
             }
             self.advertise(now);
+            self.validate(now);
             self.exchange(now);
             self.send(now);
             self.install(now);
@@ -155,7 +164,7 @@ impl Router {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        if self.routes_ready || self.evpn_ready {
+        if self.routes_ready || self.evpn_ready || self.validation_ready {
             return Some(Instant::default());
         }
         let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
@@ -163,6 +172,7 @@ impl Router {
             self.speaker.next_timeout(),
             self.schedule.next_timeout(),
             self.segments.next_timeout(),
+            self.rpki.next_timeout(),
             self.sessions.next_timeout(),
             settling,
             self.deaf.as_ref().map(|(_, again)| *again),
@@ -192,6 +202,11 @@ impl Router {
             Token::Status => self.answer(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
+            Token::Cache(_) => {
+                let mut buffer = std::mem::take(&mut self.buffer);
+                self.rpki.converse(&self.frame.poll, now, ready, &mut buffer);
+                self.buffer = buffer;
+            }
             Token::Frames => self.segments.hear(now, &mut self.keeper),
             Token::Listener(place) => {
                 let find = |incoming: &_| {
@@ -287,6 +302,7 @@ impl Router {
                     self.updates.insert(connection, neighbour);
                     self.dirty.insert(connection);
                 }
+                Action::ValidationReady => self.validation_ready = true,
                 Action::EvpnReady => self.evpn_ready = true,
                 Action::RoutesReady => self.routes_ready = true,
                 Action::Log(notice) => log(&notice),
@@ -325,6 +341,19 @@ impl Router {
         }
         if let Err(error) = self.keeper.change_routes(changes.into_iter().map(update)) {
             tracing::warn!(%error, "routes could not be given to the kernel, trying again");
+        }
+    }
+
+    /// Hands changed payloads to the speaker, and has a piece of its routes looked at again.
+    fn validate(&mut self, now: Instant) {
+        self.rpki.turn(&self.frame.poll, now);
+        for change in self.rpki.changes() {
+            self.step(now, Event::Validation(change));
+        }
+        if self.validation_ready {
+            let mut actions = Vec::new();
+            self.validation_ready = self.speaker.poll_validation(VALIDATIONS, &mut actions);
+            self.perform(now, actions);
         }
     }
 
@@ -492,6 +521,7 @@ impl Router {
         for (neighbour, address) in self.neighbourhood.known() {
             self.step(now, Event::RemoteHeard { neighbour, address });
         }
+        self.rpki.replace(&self.frame.poll, now, &self.frame.state, self.plan.rpki.as_ref());
         self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
         if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
             tracing::warn!(%error, "the fabric's netlink sockets failed");
@@ -531,6 +561,7 @@ impl Router {
             entries: self.segments.entry_counts(&self.keeper),
             ports_failing: self.segments.ports_failing(),
             dhcp: self.segments.dhcp_status(),
+            rpki: self.rpki.status(now),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(Some((&self.plan, running)));

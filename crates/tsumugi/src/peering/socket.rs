@@ -56,6 +56,18 @@ pub fn dial(target: &Target<'_>) -> io::Result<TcpStream> {
     }
 }
 
+/// Begins to connect to a server, by whatever way and from whatever address the kernel prefers.
+///
+/// # Errors
+/// The kernel knows at once that there is no way.
+pub fn call(to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = stream_socket(to.ip())?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}
+
 /// Listens on every address of one family.
 ///
 /// # Errors

@@ -100,6 +100,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         fabric: Desired::default(),
         tunnels,
         speaker: None,
+        rpki: None,
         evpn: EvpnConfig::default(),
     }
 }

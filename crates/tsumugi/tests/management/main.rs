@@ -178,6 +178,7 @@ fn plan(member: &str) -> RouterPlan {
         fabric: Desired::default(),
         tunnels: Vec::new(),
         speaker: None,
+        rpki: None,
         evpn: EvpnConfig::default(),
     };
     tsumugi_plan::hash::seal(&mut plan);

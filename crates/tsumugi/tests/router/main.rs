@@ -8,6 +8,7 @@ mod hostile;
 mod hosts;
 mod inside;
 mod plans;
+mod rpki;
 mod segments;
 mod terms;
 mod world;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         ),
         trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
+        trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

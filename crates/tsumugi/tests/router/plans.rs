@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tsumugi_core::bgp::config::{
-    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms, Timers,
-    Transport,
+    Family, Invalid, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms,
+    Timers, Transport,
 };
 use tsumugi_core::desired::{Address, Desired, GatewayWall, Link, LinkKind, PortWall, SegmentWall, Sysctl};
 use tsumugi_core::evpn::config::{Dhcp, EvpnConfig, Gateway, SegmentConfig, SegmentPort, SharedLan, Stretch};
@@ -80,6 +80,7 @@ pub fn router(id: u32) -> RouterPlan {
         fabric,
         tunnels: Vec::new(),
         evpn: EvpnConfig::default(),
+        rpki: None,
         speaker: Some(SpeakerConfig {
             router_id: loopback_v4(id),
             asn: Asn::of_router(id),
@@ -169,6 +170,7 @@ pub fn provider(plan: &mut RouterPlan, link: &str, asn: u32, ends: &[(&str, &str
                 allowed_private_asns: Vec::new(),
                 extra_prepends: 0,
                 prefix_limit: None,
+                invalid: Invalid::Drop,
             }),
             families: vec![family],
             timers: Timers { connect_retry: 500, connect_timeout: 1_000, ..Timers::OUTSIDE },

@@ -7,3 +7,4 @@ mod faults;
 mod fsm;
 mod net;
 mod stranger;
+mod validation;

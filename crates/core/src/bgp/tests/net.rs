@@ -129,6 +129,7 @@ pub struct Router {
     updates_ready: BTreeMap<NeighbourId, ConnectionId>,
     routes_ready: bool,
     evpn_ready: bool,
+    validation_ready: bool,
 }
 
 use alloc::boxed::Box;
@@ -159,6 +160,7 @@ impl Net {
                 updates_ready: BTreeMap::new(),
                 routes_ready: false,
                 evpn_ready: false,
+                validation_ready: false,
             }))
         };
         Net {
@@ -241,6 +243,7 @@ impl Net {
             customer_prefixes: Vec::new(),
             allowed_private_asns: Vec::new(),
             extra_prepends: 0,
+            invalid: Default::default(),
             prefix_limit: None,
         };
         let [v4, v6] = [
@@ -401,8 +404,16 @@ impl Net {
                 }
                 Action::EvpnReady => self.router_mut(node).evpn_ready = true,
                 Action::RoutesReady => self.router_mut(node).routes_ready = true,
+                Action::ValidationReady => self.router_mut(node).validation_ready = true,
                 Action::Log(notice) => self.router_mut(node).notices.push(notice),
             }
+        }
+        while core::mem::take(&mut self.router_mut(node).validation_ready) {
+            let Some(speaker) = self.router_mut(node).speaker.as_mut() else { return };
+            let mut actions = Vec::new();
+            let more = speaker.poll_validation(2, &mut actions);
+            self.carry_out(node, actions);
+            self.router_mut(node).validation_ready |= more;
         }
         self.poll(node);
     }

@@ -3,6 +3,7 @@
 mod datapath;
 mod management;
 mod router;
+mod rpki;
 mod segments;
 
 use super::status::{DatapathStatus, ManagementStatus, PlanStatus, RouterStatus};

@@ -1,6 +1,6 @@
 //! The router process on the page.
 
-use super::{Drops, duration, heading, line, segments};
+use super::{Drops, duration, heading, line, rpki, segments};
 use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
@@ -38,6 +38,9 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     links(page, running, lang);
     routes(page, running, lang);
     segments::segments(page, running, lang);
+    if let Some(report) = &running.rpki {
+        rpki::rpki(page, report, lang);
+    }
     if !bgp.originations.is_empty() {
         line(page, 1, lang.pick("own prefixes", "自分たちのプレフィックス"));
         for origination in &bgp.originations {
@@ -49,13 +52,17 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
                     "広告停止: 網の残りに届きません",
                 )
             };
-            line(page, 2, &format!("{}  {state}", origination.prefix));
+            let rpki = origination.validity.as_ref().map_or_else(String::new, |own| {
+                format!("; {}", words::own_validity(own.validity, &own.payloads, lang))
+            });
+            line(page, 2, &format!("{}  {state}{rpki}", origination.prefix));
         }
     }
     if !bgp.refusals.is_empty() {
         line(page, 1, lang.pick("refused routes", "拒んだ経路"));
         for refusal in &bgp.refusals {
-            let why = words::import_refusal(&refusal.reason, lang);
+            let why =
+                words::import_refusal(&refusal.reason, lang) + &words::payloads(&refusal.payloads, lang);
             line(page, 2, &format!("{}  {}: {why}", refusal.prefix, refusal.neighbour));
         }
     }

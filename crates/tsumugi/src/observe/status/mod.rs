@@ -6,6 +6,7 @@
 mod datapath;
 mod management;
 mod router;
+mod rpki;
 mod segments;
 
 pub use datapath::{
@@ -19,6 +20,7 @@ pub use management::{
 pub use router::{
     BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };
+pub use rpki::{RpkiReport, SlurmTrouble};
 pub use segments::{DhcpStatus, DhcpTrouble, EntryCounts};
 
 use crate::state::PlanRefused;

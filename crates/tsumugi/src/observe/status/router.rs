@@ -1,12 +1,13 @@
 //! The document of `router.sock`.
 
-use super::{DhcpStatus, EntryCounts, PlanStatus};
+use super::{DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
 use crate::observe::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, SpeakerStatus};
+use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, OwnValidity, SpeakerStatus};
 use tsumugi_core::evpn::EvpnStatus;
 use tsumugi_core::id::{IfName, Prefix};
+use tsumugi_core::rpki::Vrp;
 use tsumugi_plan::explain::Lang;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct Running {
     pub ports_failing: Option<String>,
     /// `None`: no segment wants a DHCP server.
     pub dhcp: Option<DhcpStatus>,
+    /// `None`: the plan has no RTR caches.
+    pub rpki: Option<RpkiReport>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
 }
@@ -69,6 +72,8 @@ pub struct Refusal {
     pub neighbour: String,
     pub prefix: Prefix,
     pub reason: ImportRefusal,
+    /// Of one that is invalid by its origin: the payloads that say so.
+    pub payloads: Vec<Vrp>,
     pub words: String,
 }
 
@@ -77,6 +82,10 @@ pub struct OriginationStatus {
     pub prefix: Prefix,
     /// False: none of what it stands for can be reached.
     pub announced: bool,
+    /// What RPKI says of it, with our public AS number as its origin; `None`: nothing is known, or it
+    /// does not leave.
+    pub validity: Option<OwnValidity>,
+    pub validity_words: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +136,9 @@ impl From<SpeakerStatus> for BgpStatus {
                 neighbour: neighbour.name.clone(),
                 prefix: refused.prefix,
                 reason: refused.reason,
-                words: words::import_refusal(&refused.reason, Lang::En),
+                words: words::import_refusal(&refused.reason, Lang::En)
+                    + &words::payloads(&refused.payloads, Lang::En),
+                payloads: refused.payloads,
             }));
             sessions.push(SessionStatus {
                 state_words: words::session_state(neighbour.state, Lang::En).into(),
@@ -135,6 +146,7 @@ impl From<SpeakerStatus> for BgpStatus {
                 neighbour,
             });
         }
+        let own = speaker.own_validity;
         let announced = speaker.originated.into_iter().map(|prefix| (prefix, true));
         let held_back = speaker.held_back.into_iter().map(|prefix| (prefix, false));
         BgpStatus {
@@ -145,7 +157,16 @@ impl From<SpeakerStatus> for BgpStatus {
             prefixes: speaker.prefixes,
             originations: announced
                 .chain(held_back)
-                .map(|(prefix, announced)| OriginationStatus { prefix, announced })
+                .map(|(prefix, announced)| {
+                    let validity = own.iter().find(|own| own.prefix == prefix).cloned();
+                    let words = |it: &OwnValidity| words::own_validity(it.validity, &it.payloads, Lang::En);
+                    OriginationStatus {
+                        prefix,
+                        announced,
+                        validity_words: validity.as_ref().map(words),
+                        validity,
+                    }
+                })
                 .collect(),
             refusals,
         }

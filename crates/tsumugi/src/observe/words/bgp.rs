@@ -163,6 +163,20 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
                 format!("次ホップ{next_hop}は隣のルーターではありません"),
             );
         }
+        ImportRefusal::OriginInvalid { origin: Some(origin) } => {
+            return lang.pick(
+                format!("RPKI: {origin} may not originate it at this length (RFC 6811)"),
+                format!("RPKI: {origin}はこの長さで広告してはなりません (RFC 6811)"),
+            );
+        }
+        ImportRefusal::OriginInvalid { origin: None } => lang
+            .pick("RPKI: its path names no origin (RFC 6811)", "RPKI: パスに発信元がありません (RFC 6811)"),
+        ImportRefusal::PathInvalid { customer, not_provider } => {
+            return lang.pick(
+                format!("ASPA: its path goes up from {customer} to {not_provider}, which is no provider of it: leaked or forged"),
+                format!("ASPA: パスが{customer}から、その上流ではない{not_provider}へ上っています（漏れか偽造）"),
+            );
+        }
         ImportRefusal::TreatedAsWithdraw => lang.pick(
             "an attribute of its UPDATE was wrong: taken as withdrawn (RFC 7606)",
             "UPDATEの属性が誤っていたため取り下げとして扱いました (RFC 7606)",
