@@ -174,7 +174,8 @@ fn reach(context: &Context, newcomer: &Newcomer, peer: &PeerStand, own: &[IpAddr
     loopbacks::judge(answers.iter().zip(&subjects).map(|(answer, who)| (answer, who.as_str())))
 }
 
-/// Its addresses are gone with it.
+/// Its addresses are gone with it. It is switched off and on: Linux solicits routers (RFC 4861 6.3.7) when
+/// an interface is set up, not when a cable comes back.
 fn forget(context: &Context, newcomer: &Newcomer) -> io::Result<()> {
     let mut netlink = Netlink::open_in(&context.namespace(&newcomer.machine, Plane::Management)?)?;
     let link = netlink.index(&interface(ETH0))?;
@@ -185,5 +186,6 @@ fn forget(context: &Context, newcomer: &Newcomer) -> io::Result<()> {
             let _ = netlink.delete_address(link, address.prefix);
         }
     }
-    Ok(())
+    netlink.set_up(link, false)?;
+    Ok(netlink.set_up(link, true)?)
 }
