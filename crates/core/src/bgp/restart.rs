@@ -1,4 +1,4 @@
-//! Neighbours that restart and forward meanwhile (RFC 4724 4.2): what they told stays in use until they have
+//! Neighbours that restart and forward meanwhile (RFC 4724 4.2, RFC 8538): what they told stays in use until they have
 //! told it again, or are not back in time.
 
 use super::event::Action;
@@ -8,16 +8,26 @@ use super::slots::Slot;
 use super::speaker::Speaker;
 use crate::id::IfName;
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::AfiSafi;
+use crate::wire::bgp::{AfiSafi, GracefulRestart, Notification};
 use alloc::vec::Vec;
 
 /// How long a neighbour that is back may take to tell everything, at most.
 const TELLING: Duration = Duration::from_secs(360);
 
-/// Families whose routes stay when a session ends so. Only an end without a word is a restart: who ends a
-/// session on purpose, or is ended, means it; and over a link that is down nothing is forwarded.
+/// Families whose routes stay when a session ends so. An end without a word is a restart; one with a word is
+/// if both have said so and the word is no Hard Reset (RFC 8538 4). What we end for good is none, and over a
+/// link that is down nothing is forwarded.
 pub(super) fn kept(end: &SessionEnd, negotiated: &Negotiated) -> Vec<AfiSafi> {
-    let restart = negotiated.restart.as_ref().filter(|it| *end == SessionEnd::Closed && it.time > 0);
+    let restarts = |it: &GracefulRestart| match end {
+        SessionEnd::Closed => true,
+        SessionEnd::HoldExpired | SessionEnd::NotificationSent { .. } => it.notification,
+        SessionEnd::NotificationReceived { notification } => {
+            let hard = (Notification::CEASE, Notification::HARD_RESET);
+            it.notification && (notification.code, notification.subcode) != hard
+        }
+        _ => false,
+    };
+    let restart = negotiated.restart.as_ref().filter(|it| restarts(it) && it.time > 0);
     let carried = |family: &AfiSafi| negotiated.families.iter().any(|&it| AfiSafi::from(it) == *family);
     restart.map_or_else(Vec::new, |it| it.families.iter().map(|it| it.0).filter(carried).collect())
 }

@@ -202,14 +202,22 @@ impl Session {
                 if let SessionEnd::PrefixLimit { rest, .. } = end {
                     self.rests_until = Some(now + Duration::from_millis(u64::from(rest)));
                 }
+                let notification = self.for_good(notification);
                 self.end_all(now, &end, Some(&notification), out);
             }
             SessionEvent::Stop(notification) => {
                 self.started = false;
+                let notification = self.for_good(notification);
                 self.end_all(now, &SessionEnd::Stopped, Some(&notification), out);
             }
         }
         self.dial_if_due(now, out);
+    }
+
+    /// What is meant to end the session and not to be a restart (RFC 8538 3).
+    fn for_good(&self, notification: Notification) -> Notification {
+        let restart = self.negotiated.as_ref().and_then(|negotiated| negotiated.restart.as_ref());
+        if restart.is_some_and(|restart| restart.notification) { notification.hard() } else { notification }
     }
 
     /// RFC 4271 8.2.1.1: only while there is no connection at all, so that the two ends collide as
@@ -309,7 +317,7 @@ impl Session {
             Capability::ExtendedMessage,
             Capability::EnhancedRouteRefresh,
             // Of no family: we keep the routes of neighbours that restart, and ask it of none (RFC 4724 3).
-            Capability::GracefulRestart(GracefulRestart::default()),
+            Capability::GracefulRestart(GracefulRestart { notification: true, ..GracefulRestart::default() }),
         ]);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(

@@ -739,7 +739,7 @@ fn restarting(families: Vec<(crate::wire::bgp::AfiSafi, bool)>) -> Border {
 }
 
 fn says(families: &[(crate::wire::bgp::AfiSafi, bool)]) -> Vec<Capability> {
-    let restart = GracefulRestart { restarted: false, time: 30, families: families.to_vec() };
+    let restart = GracefulRestart { time: 30, families: families.to_vec(), ..GracefulRestart::default() };
     vec![Capability::GracefulRestart(restart), Capability::EnhancedRouteRefresh]
 }
 
@@ -829,6 +829,67 @@ fn what_was_not_forwarded_by_is_not_kept() {
     gone.net.replace(0, config);
     gone.net.run(ms(500));
     assert!(!gone.knows(2, "8.8.8.0/24") && !gone.knows(0, "8.8.8.0/24"));
+}
+
+#[test]
+fn a_word_is_a_restart_too_unless_it_is_hard() {
+    use crate::wire::bgp::Notification;
+    let after = |bytes: &dyn Fn() -> Vec<u8>| {
+        let says =
+            GracefulRestart { notification: true, time: 30, families: vec![(IPV4, true)], restarted: false };
+        let mut border = border(|net| {
+            net.policy_mut(0, "as150369 203").prefix_limit = Some(2);
+            let says = vec![Capability::GracefulRestart(says)];
+            net.strangers_mut(Asn(PROVIDER)).for_each(|it| it.capabilities = says.clone());
+        });
+        let p = border.provider[0];
+        border.say(p, &["8.8.8.0/24"], &[], |_| {});
+        let mut bytes = bytes();
+        if bytes.is_empty() {
+            bytes = border.net.stranger(p).announcement(&["9.0.0.0/24", "9.0.1.0/24"], &[], |_| {});
+        }
+        border.net.say(p, bytes);
+        border.net.run(ms(200));
+        let last = border.net.stranger(p).notifications.last().cloned();
+        (border.knows(2, "8.8.8.0/24"), last)
+    };
+    let message = |notification: Notification| {
+        move || {
+            let mut bytes = Vec::new();
+            notification.emit_message(&mut bytes);
+            bytes
+        }
+    };
+    let reset = Notification::new(Notification::CEASE, 4);
+    assert!(after(&message(reset.clone())).0);
+    assert!(!after(&message(reset.clone().hard())).0);
+    assert_eq!(reset.clone().hard().data, [6, 4]);
+    assert_eq!(reset.clone().hard().behind_hard_reset(), Some(reset));
+    // Ours for good: more prefixes than allowed.
+    let (knows, last) = after(&Vec::new);
+    let expected = Notification { code: 6, subcode: 1, data: vec![0, 1, 1, 0, 0, 0, 2] }.hard();
+    assert_eq!((knows, last), (false, Some(expected)));
+}
+
+#[test]
+fn who_does_not_read_is_given_up() {
+    let mut border = border(|_| {});
+    let c = border.customer[0];
+    let name = "as131000 203";
+    let neighbours = &border.net.router(1).config.neighbours;
+    let at = neighbours.iter().position(|it| it.name.contains(name)).unwrap();
+    border.net.router_mut(1).stuck.insert(crate::bgp::NeighbourId(at as u16));
+    border.say(border.provider[0], &["8.8.8.0/24"], &[], |_| {});
+    // RFC 9687 5: 8 minutes, though the neighbour itself speaks.
+    border.net.run(ms(7 * 60_000));
+    assert!(border.net.router(1).notices.iter().all(|it| !matches!(it, Notice::Lost { .. })));
+    border.net.run(ms(61_000));
+    let status = border.net.status(1);
+    let neighbour = status.neighbours.iter().find(|it| it.name.contains(name)).unwrap();
+    assert_eq!(neighbour.last_end, Some(SessionEnd::SendHoldExpired));
+    let notification = border.net.stranger(c).notifications.last().unwrap();
+    assert_eq!((notification.code, notification.subcode), (8, 0));
+    assert!(border.heard(border.peer[0]).contains(&"43.228.174.0/24".into()));
 }
 
 #[test]

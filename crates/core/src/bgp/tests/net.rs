@@ -126,6 +126,8 @@ pub struct Router {
     /// The most bytes that one delivery of updates came to.
     pub largest_batch: usize,
     pub notices: Vec<Notice>,
+    /// The socket takes nothing: nobody reads at the far end.
+    pub stuck: BTreeSet<NeighbourId>,
     updates_ready: BTreeMap<NeighbourId, ConnectionId>,
     routes_ready: bool,
     evpn_ready: bool,
@@ -157,6 +159,7 @@ impl Net {
                 originated: BTreeMap::new(),
                 largest_batch: 0,
                 notices: Vec::new(),
+                stuck: BTreeSet::new(),
                 updates_ready: BTreeMap::new(),
                 routes_ready: false,
                 evpn_ready: false,
@@ -443,6 +446,10 @@ impl Net {
         }
         let mut batches = Vec::new();
         for (neighbour, connection) in core::mem::take(&mut router.updates_ready) {
+            if router.stuck.contains(&neighbour) {
+                router.updates_ready.insert(neighbour, connection);
+                continue;
+            }
             loop {
                 let mut bytes = Vec::new();
                 let more = speaker.poll_updates(neighbour, 600, &mut bytes);

@@ -17,6 +17,9 @@ impl Notification {
     /// RFC 9687.
     pub const SEND_HOLD_TIMER_EXPIRED: u8 = 8;
 
+    /// Of Cease: for good, not for a restart (RFC 8538 3).
+    pub const HARD_RESET: u8 = 9;
+
     /// The longest text that RFC 9003 allows, in bytes.
     pub const TEXT_MAX: usize = 255;
 
@@ -39,12 +42,33 @@ impl Notification {
         Notification { code: Notification::CEASE, subcode: 2, data }
     }
 
-    /// The text of an administrative shutdown or reset; `None` if there is none or it is no UTF-8.
+    /// The same as a Hard Reset (RFC 8538 3.1).
+    pub fn hard(self) -> Notification {
+        let data = [&[self.code, self.subcode], &*self.data].concat();
+        Notification { code: Notification::CEASE, subcode: Notification::HARD_RESET, data }
+    }
+
+    fn is_hard(&self) -> bool {
+        (self.code, self.subcode) == (Notification::CEASE, Notification::HARD_RESET)
+    }
+
+    /// What a Hard Reset is for; `None` if it is none, or does not say, or names another one.
+    pub fn behind_hard_reset(&self) -> Option<Notification> {
+        let behind = Notification::parse(&self.data).filter(|_| self.is_hard())?;
+        (!behind.is_hard()).then_some(behind)
+    }
+
+    /// The text of an administrative shutdown or reset, a hard one included; `None` if there is none or it
+    /// is no UTF-8.
     pub fn text(&self) -> Option<&str> {
-        if self.code != Notification::CEASE || !matches!(self.subcode, 2 | 4) {
+        let (code, subcode, data) = match *self.data {
+            [code, subcode, ref data @ ..] if self.is_hard() => (code, subcode, data),
+            ref data => (self.code, self.subcode, data),
+        };
+        if code != Notification::CEASE || !matches!(subcode, 2 | 4) {
             return None;
         }
-        let (&length, rest) = self.data.split_first()?;
+        let (&length, rest) = data.split_first()?;
         core::str::from_utf8(rest.get(..usize::from(length))?).ok().filter(|text| !text.is_empty())
     }
 

@@ -63,6 +63,8 @@ impl BgpRole {
 pub struct GracefulRestart {
     /// It has just restarted: nobody is to wait for its End-of-RIB before telling it routes.
     pub restarted: bool,
+    /// A NOTIFICATION is a restart too, unless it is a Hard Reset (RFC 8538 2).
+    pub notification: bool,
     /// In seconds, 12 bits: within this it means to be back.
     pub time: u16,
     /// Families whose routes are to be kept meanwhile, and whether it has gone on forwarding by them.
@@ -71,6 +73,7 @@ pub struct GracefulRestart {
 
 impl GracefulRestart {
     const RESTARTED: u16 = 0x8000;
+    const NOTIFICATION: u16 = 0x4000;
     const TIME: u16 = 0x0fff;
     const FORWARDING: u8 = 0x80;
 
@@ -82,6 +85,7 @@ impl GracefulRestart {
         };
         GracefulRestart {
             restarted: head & GracefulRestart::RESTARTED != 0,
+            notification: head & GracefulRestart::NOTIFICATION != 0,
             time: head & GracefulRestart::TIME,
             families: families.as_chunks::<4>().0.iter().map(family).collect(),
         }
@@ -89,7 +93,9 @@ impl GracefulRestart {
 
     fn emit(&self, value: &mut Vec<u8>) {
         let restarted = if self.restarted { GracefulRestart::RESTARTED } else { 0 };
-        value.extend_from_slice(&(restarted | self.time & GracefulRestart::TIME).to_be_bytes());
+        let notification = if self.notification { GracefulRestart::NOTIFICATION } else { 0 };
+        value
+            .extend_from_slice(&(restarted | notification | self.time & GracefulRestart::TIME).to_be_bytes());
         for (family, forwarding) in self.families.iter().take(63) {
             value.extend_from_slice(&family.afi.to_be_bytes());
             value

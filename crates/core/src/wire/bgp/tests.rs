@@ -82,6 +82,7 @@ fn open_byte_by_byte() {
         Capability::Role(BgpRole::CUSTOMER),
         Capability::GracefulRestart(GracefulRestart {
             restarted: true,
+            notification: true,
             time: 120,
             families: vec![(AfiSafi::IPV4_UNICAST, true), (AfiSafi::IPV6_UNICAST, false)],
         }),
@@ -99,7 +100,7 @@ fn open_byte_by_byte() {
         6, 0, //
         70, 0, //
         9, 1, 3, //
-        64, 10, 0x80, 120, 0, 1, 1, 0x80, 0, 2, 1, 0, //
+        64, 10, 0xc0, 120, 0, 1, 1, 0x80, 0, 2, 1, 0, //
         64, 2, 0, 0, //
         65, 4, 0xfa, 0x56, 0xea, 0x01,
     ];

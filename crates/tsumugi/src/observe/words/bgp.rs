@@ -206,6 +206,9 @@ pub fn refused_connection(reason: RefusedConnection, lang: Lang) -> &'static str
 /// English in both languages.
 pub fn notification_words(notification: &Notification, lang: Lang) -> String {
     let Notification { code, subcode, .. } = *notification;
+    if let Some(behind) = notification.behind_hard_reset() {
+        return format!("Hard Reset ({code}/{subcode}): {}", notification_words(&behind, lang));
+    }
     let name = match (code, subcode) {
         (1, 1) => "Connection Not Synchronized",
         (1, 2) => "Bad Message Length",
@@ -236,6 +239,7 @@ pub fn notification_words(notification: &Notification, lang: Lang) -> String {
         (6, 6) => "Other Configuration Change",
         (6, 7) => "Connection Collision Resolution",
         (6, 8) => "Out of Resources",
+        (6, 9) => "Hard Reset",
         (6, _) => "Cease",
         (7, _) => "ROUTE-REFRESH Message Error",
         (8, _) => "Send Hold Timer Expired",
