@@ -11,17 +11,17 @@ use crate::kernel::wireguard::{self, WireGuardSettings};
 use crate::kernel::{LinkInfo, Namespace, Netlink};
 use crate::observe::status::WhyUserspace;
 use nix::errno::Errno;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
+use std::{fs, io};
 use tsumugi_core::desired::ALIAS_TAG;
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
 use tsumugi_core::tunnel::HOP_LIMIT;
 
-/// How often and how long a module that is being loaded is waited for; half a second in all.
-const LOADING_TRIES: u32 = 10;
+/// How often and how long a module that is being loaded is waited for; a second in all.
+const LOADING_TRIES: u32 = 20;
 const LOADING_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the kernel cannot move this tunnel's packets, whatever machine this is.
@@ -135,10 +135,8 @@ impl Device {
         };
         let mut tries = 0;
         while let Err(error) = add() {
-            let error = io::Error::from(error);
-            if error.raw_os_error() != Some(libc::EOPNOTSUPP) || !self.is_loading() || tries == LOADING_TRIES
-            {
-                return Err(error);
+            if !error.is(Errno::EOPNOTSUPP) || !self.is_loading() || tries == LOADING_TRIES {
+                return Err(error.into());
             }
             tries += 1;
             thread::sleep(LOADING_PAUSE);
@@ -146,13 +144,23 @@ impl Device {
         Ok(underlay.index(&plan.name)?)
     }
 
-    /// Whether the kernel has the module: asked for by several at once, it is refused to all but the
-    /// first until it is ready.
+    /// Whether the kernel has the module, loaded or to be loaded: asked for by several at once, it is
+    /// refused to all but the first until it is ready.
     fn is_loading(&self) -> bool {
         let module = match self {
-            Device::Gre(_) => "/sys/module/ip_gre",
-            Device::WireGuard(_) => "/sys/module/wireguard",
+            Device::Gre(_) => "ip_gre",
+            Device::WireGuard(_) => "wireguard",
         };
-        Path::new(module).exists()
+        Path::new("/sys/module").join(module).exists() || is_installed(module)
     }
+}
+
+/// Whether the running kernel's modules have one of this name (`modules.dep`, a path before each colon).
+fn is_installed(module: &str) -> bool {
+    let Ok(release) = fs::read_to_string("/proc/sys/kernel/osrelease") else { return false };
+    let listed = fs::read_to_string(Path::new("/lib/modules").join(release.trim()).join("modules.dep"));
+    let file = format!("/{module}.ko");
+    listed.is_ok_and(|listed| {
+        listed.lines().filter_map(|line| line.split_once(':')).any(|(path, _)| path.contains(&file))
+    })
 }
