@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv6Addr, SocketAddrV6, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -200,6 +201,12 @@ pub struct Machine {
     pub state: PathBuf,
 }
 
+/// A router makes an empty file first and then mounts its namespace there.
+fn is_namespace(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
+    matches!((device(path), device(Path::new("/proc/self/ns/net"))), (Ok(one), Ok(other)) if one == other)
+}
+
 impl Machine {
     pub fn fabric(&self) -> PathBuf {
         self.state.join("planes/fabric")
@@ -208,7 +215,7 @@ impl Machine {
     /// A command line in the fabric, or in the machine's own namespace if it has no fabric.
     pub fn command(&self, line: &str) -> Command {
         let fabric = self.fabric();
-        let space = if fabric.exists() { &fabric } else { &self.space };
+        let space = if is_namespace(&fabric) { &fabric } else { &self.space };
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", space.display())).args(["sh", "-c", line]);
         command
@@ -224,7 +231,7 @@ impl Machine {
 
     /// Calls a router's BGP by its link-local address.
     pub fn call(&self, link: &str, router: Ipv6Addr) -> TcpStream {
-        let space = if self.fabric().exists() { self.fabric() } else { self.space.clone() };
+        let space = if is_namespace(&self.fabric()) { self.fabric() } else { self.space.clone() };
         // A socket stays where it was made: the thread goes there and ends.
         let dial = || {
             setns(fs::File::open(space).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
