@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use tsumugi_core::id::{Plane, Prefix};
 use tsumugi_core::wire::ip::{Packet, protocol};
 
-/// A server looks for some seconds whether an address is free.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// A server looks for some seconds whether an address is free, and for another one if it is not.
+const PATIENCE: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_millis(200);
 /// `RTPROT_DHCP`.
