@@ -1,7 +1,7 @@
 //! Links and outside connections: what stands at each end, so that both ends agree.
 
 use super::names;
-use super::survey::{Line, Survey};
+use super::survey::{Line, Machine, Survey};
 use crate::declaration::{
     self, EtherIpEnd, LineKind, LinkBy, Pass, Peer, PeerAt, PeerBy, Said, Segment, Uplink,
 };
@@ -368,7 +368,7 @@ fn connection<'a>(
     let machine = &mut survey.machines[index];
     let mtu = said.mtu();
     let alias = |by: &str| names::alias(&format!("{} AS{} by {by}", *peer.name, peer.asn.0));
-    let (prefix, protocol, encapsulation) = match said.by.get() {
+    let (prefix, encapsulation) = match said.by.get() {
         PeerBy::Ethernet => {
             let port = said.port.as_ref().ok_or(ProblemKind::Unchecked)?.get().clone();
             let way =
@@ -376,39 +376,16 @@ fn connection<'a>(
             let end = End { machine: index, name: port, alias: alias("ethernet"), tunnel: None };
             return Ok(Connection { peer, said, way, end });
         }
-        PeerBy::EtherIp => ("eip", PROTOCOL_ETHERIP, Encapsulation::EtherIp),
-        PeerBy::Gretap => ("gtap", PROTOCOL_GRE, Encapsulation::Gretap { key: None }),
+        PeerBy::EtherIp => ("eip", Encapsulation::EtherIp),
+        PeerBy::Gretap => ("gtap", Encapsulation::Gretap { key: None }),
     };
     let over = said.over.as_ref().ok_or(ProblemKind::Unchecked)?;
     let remote = *said.remote.as_ref().ok_or(ProblemKind::Unchecked)?.get();
-    let line = machine.lines.iter().find(|line| *line.uplink.name == **over).ok_or(ProblemKind::Unchecked)?;
-    let outer = Ip::of_ipv6(remote.is_ipv6());
-    let local = stated(line.uplink, outer).ok_or(ProblemKind::Unchecked)?;
-    // The far end is told nothing of keys: two such tunnels could not be told apart.
-    if flows.count(protocol, local, remote) > 0 {
-        return Err(ProblemKind::TunnelTwice);
-    }
-    let path_mtu = line.uplink.path_mtu().min(STRANGERS_PATH_MTU);
-    let uplink = line.link.clone();
-    let way =
-        Way { wrapping: Wrapping::from(&encapsulation), outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
     let name = machine.names.find(&format!("{prefix}-{}", *peer.name));
     let alias = alias(&format!("{} over {}", peer_word(*said.by), **over));
-    let tunnel = Tunnel {
-        name: name.clone(),
-        alias: alias.clone(),
-        encapsulation,
-        engine: engine(machine.router.engine(), &way),
-        mtu,
-        uplink,
-        local: Some(local),
-        remote: Some(remote),
-        outer_ipv6: outer == Ip::V6,
-        path_mtu,
-        mac: Some(names::mac(network, &machine.router.name, &name)),
-        clamp: TunnelClamp::Auto,
-        accept_reversed: false,
-    };
+    let stranger = Stranger { over, remote, encapsulation, mtu, name, alias };
+    let (tunnel, way) = to_stranger(network, machine, stranger, flows)?;
+    let (name, alias) = (tunnel.name.clone(), tunnel.alias.clone());
     Ok(Connection { peer, said, way, end: End { machine: index, name, alias, tunnel: Some(tunnel) } })
 }
 
@@ -422,31 +399,55 @@ pub fn segment_end(
 ) -> Result<Tunnel, ProblemKind> {
     let network = survey.network().name.get();
     let machine = &mut survey.machines[machine];
-    let remote = *said.remote.get();
+    let stranger = Stranger {
+        over: &said.over,
+        remote: *said.remote.get(),
+        encapsulation: Encapsulation::EtherIp,
+        mtu: super::segments::MTU,
+        name: machine.names.find(&format!("eip-{}", *segment.name)),
+        alias: names::alias(&format!("port of segment {} by etherip over {}", *segment.name, *said.over)),
+    };
+    let (tunnel, way) = to_stranger(network, machine, stranger, flows)?;
+    refuse(&segment.name, &way).map_or(Ok(tunnel), Err)
+}
+
+/// A far end that is no router of the file.
+struct Stranger<'a> {
+    /// The line's name.
+    over: &'a str,
+    remote: IpAddr,
+    /// Of Ethernet, without a key: the far end is told nothing of keys.
+    encapsulation: Encapsulation,
+    mtu: u16,
+    name: IfName,
+    alias: String,
+}
+
+/// Our end of a tunnel to a far end that is no router of the file, and the way that its packets take.
+fn to_stranger(
+    network: &str,
+    machine: &Machine<'_>,
+    stranger: Stranger<'_>,
+    flows: &mut Flows,
+) -> Result<(Tunnel, Way), ProblemKind> {
+    let Stranger { over, remote, encapsulation, mtu, name, alias } = stranger;
     let outer = Ip::of_ipv6(remote.is_ipv6());
-    let line = machine.lines.iter().find(|line| *line.uplink.name == *said.over);
-    let line = line.ok_or(ProblemKind::Unchecked)?;
+    let line = machine.line(over).ok_or(ProblemKind::Unchecked)?;
     let local = stated(line.uplink, outer).ok_or(ProblemKind::Unchecked)?;
-    // EtherIP has nothing but its two addresses.
-    if flows.count(PROTOCOL_ETHERIP, local, remote) > 0 {
+    let protocol = if encapsulation == Encapsulation::EtherIp { PROTOCOL_ETHERIP } else { PROTOCOL_GRE };
+    // They have nothing but their two addresses: two such tunnels could not be told apart.
+    if flows.count(protocol, local, remote) > 0 {
         return Err(ProblemKind::TunnelTwice);
     }
     let path_mtu = line.uplink.path_mtu().min(STRANGERS_PATH_MTU);
-    let encapsulation = Encapsulation::EtherIp;
-    let mtu = super::segments::MTU;
     let wrapping = Wrapping::from(&encapsulation);
     let way = Way { wrapping, outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
-    if let Some(kind) = refuse(&segment.name, &way) {
-        return Err(kind);
-    }
-    let uplink = line.link.clone();
-    let name = machine.names.find(&format!("eip-{}", *segment.name));
-    Ok(Tunnel {
-        alias: names::alias(&format!("port of segment {} by etherip over {}", *segment.name, *said.over)),
+    let tunnel = Tunnel {
+        alias,
         encapsulation,
         engine: engine(machine.router.engine(), &way),
         mtu,
-        uplink,
+        uplink: line.link.clone(),
         local: Some(local),
         remote: Some(remote),
         outer_ipv6: outer == Ip::V6,
@@ -455,5 +456,6 @@ pub fn segment_end(
         name,
         clamp: TunnelClamp::Auto,
         accept_reversed: false,
-    })
+    };
+    Ok((tunnel, way))
 }
