@@ -2,6 +2,8 @@
 
 use super::net::{Net, PUBLIC, loopbacks, ms, prefix};
 use crate::bgp::config::{Origination, Role};
+use crate::bgp::policy::{Class, ExportRefusal, Tables, export_check};
+use crate::bgp::rib::Route;
 use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
@@ -699,6 +701,29 @@ fn only_to_customers_is_said_and_obeyed_at_the_border() {
     let leak = |text: &str| (text.to_string(), ImportRefusal::Leak { told_by: Asn(174) });
     assert_eq!(border.refused(1, "as131000 203"), [leak("198.51.101.0/24")]);
     assert_eq!(border.refused(2, "as63790 203"), [leak("9.9.7.0/24")]);
+}
+
+/// What is for customers only is kept from others by its class, and by its mark where the class is wrong.
+#[test]
+fn each_guard_against_a_leak_holds_without_the_other() {
+    let border = border(|_| {});
+    let config = &border.net.router(2).config;
+    let peer = config.neighbours.iter().find(|it| it.remote_asn == Asn(PEER)).unwrap();
+    let told = |class: Class, only_to_customer: Option<Asn>| {
+        let route = Route {
+            attributes: Attributes { only_to_customer, ..Attributes::default() },
+            next_hop: None,
+            class: Some(class),
+            local_preference: 100,
+            discard: false,
+            body: None,
+        };
+        export_check(&Tables::new(config), peer, &prefix("8.8.8.0/24"), &route)
+    };
+    assert_eq!(told(Class::Provider, Some(Asn(PROVIDER))), Err(ExportRefusal::OnlyToCustomers));
+    assert_eq!(told(Class::Customer, Some(Asn(PROVIDER))), Err(ExportRefusal::OnlyToCustomers));
+    assert_eq!(told(Class::Provider, None), Err(ExportRefusal::NotForThem));
+    assert_eq!(told(Class::Customer, None), Ok(()));
 }
 
 #[test]
