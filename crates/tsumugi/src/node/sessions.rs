@@ -4,21 +4,20 @@ use super::poll::{Poll, Token};
 use crate::kernel::{Namespace, tcp};
 use crate::observe::status::RefusedConnection;
 use crate::peering::connection::{Connection, Heard};
+use crate::peering::parting::Parting;
 use crate::peering::socket::{self, Incoming, Target};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use tsumugi_core::bgp::config::Terms;
 use tsumugi_core::bgp::{ConnectionId, NeighbourId};
-use tsumugi_core::time::{Duration, Instant};
+use tsumugi_core::time::Instant;
 
 /// Connections that one neighbour may have opened to us at a time: one that lives, one that takes
 /// its place, one that the kernel has not yet told us is gone, and one to spare.
 const PER_NEIGHBOUR: usize = 4;
 /// How often one connection is filled before the others have their turn.
 const ROUNDS: usize = 8;
-/// How long a far end has to take our last message.
-const GOODBYE: Duration = Duration::from_secs(1);
 /// Connections that may be saying goodbye at a time; the oldest makes room.
 const GOODBYES: usize = 64;
 
@@ -46,7 +45,7 @@ pub struct Sessions {
     numbers: HashMap<u32, ConnectionId>,
     next_number: u32,
     next_accepted: u64,
-    ending: Vec<(Connection, Instant)>,
+    parting: Parting,
     refused: BTreeMap<RefusedConnection, u64>,
     /// Far ends that must sign what they send, with what, as the listeners know it.
     signing: BTreeMap<IpAddr, Vec<u8>>,
@@ -61,7 +60,7 @@ impl Sessions {
             numbers: HashMap::new(),
             next_number: 0,
             next_accepted: 0,
-            ending: Vec::new(),
+            parting: Parting::new(GOODBYES),
             refused: BTreeMap::new(),
             signing: BTreeMap::new(),
         }
@@ -277,31 +276,27 @@ impl Sessions {
 
     /// Ends a connection; the last message still arrives if the far end takes it.
     pub fn close(&mut self, poll: &Poll, now: Instant, id: ConnectionId) {
-        let Some(mut live) = self.live.remove(&id) else { return };
+        let Some(live) = self.live.remove(&id) else { return };
         self.numbers.remove(&live.number);
         poll.remove(&live.connection.stream);
         if !live.dialling {
-            live.connection.end(now);
-            if self.ending.len() >= GOODBYES {
-                self.ending.remove(0);
-            }
-            self.ending.push((live.connection, now + GOODBYE));
+            self.parting.add(live.connection, now);
         }
     }
 
     /// Forgets connections whose goodbye is over.
     pub fn tidy(&mut self, now: Instant, buffer: &mut [u8]) {
-        self.ending.retain_mut(|(connection, until)| *until > now && !connection.drain(buffer));
+        self.parting.tidy(now, buffer);
     }
 
     /// When [`Sessions::tidy`] has work.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.ending.first().map(|(_, until)| *until)
+        self.parting.next_timeout()
     }
 
     /// Whether far ends have yet to take our last messages.
     pub fn is_parting(&self) -> bool {
-        !self.ending.is_empty()
+        !self.parting.is_over()
     }
 
     /// How many connections were refused, by reason.

@@ -9,4 +9,5 @@ pub mod discovery;
 pub mod host_advertisement;
 pub mod neighbour_answer;
 mod options;
+pub mod parting;
 pub mod socket;

@@ -14,6 +14,7 @@ use crate::kernel::Namespace;
 use crate::observe::status::RpkiReport;
 use crate::observe::words;
 use crate::peering::connection::{Connection, Heard};
+use crate::peering::parting::Parting;
 use crate::peering::socket;
 use crate::state::StateDir;
 use exceptions::Exceptions;
@@ -23,11 +24,9 @@ use std::net::SocketAddr;
 use tsumugi_core::id::Plane;
 use tsumugi_core::rpki::config::RpkiConfig;
 use tsumugi_core::rpki::{Action, Change, Client, Event, Notice};
-use tsumugi_core::time::{Duration, Instant};
+use tsumugi_core::time::Instant;
 use tsumugi_plan::explain::Lang;
 
-/// How long a cache has to take our last message.
-const GOODBYE: Duration = Duration::from_secs(1);
 /// Connections that may be saying goodbye at a time; the oldest makes room.
 const GOODBYES: usize = 8;
 /// How often one connection is read before others have their turn. A whole table is some 10 MB.
@@ -45,7 +44,7 @@ pub struct Rpki {
     client: Client,
     space: Namespace,
     live: HashMap<u32, Live>,
-    ending: Vec<(Connection, Instant)>,
+    parting: Parting,
     exceptions: Exceptions,
     /// For the speaker.
     changes: Vec<Change>,
@@ -69,7 +68,7 @@ impl Rpki {
             exceptions: Exceptions::new(state.path(), config.slurm.as_deref()),
             client: Client::new(config),
             live: HashMap::new(),
-            ending: Vec::new(),
+            parting: Parting::new(GOODBYES),
             changes: Vec::new(),
         })
     }
@@ -100,13 +99,15 @@ impl Rpki {
             self.step(poll, now, Event::Timeout);
         }
         let mut rest = [0; 512];
-        self.ending.retain_mut(|(connection, until)| *until > now && !connection.drain(&mut rest));
+        self.parting.tidy(now, &mut rest);
     }
 
     /// When [`Rpki::turn`] has work.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let ending = self.ending.first().map(|(_, until)| *until);
-        [self.client.next_timeout(), self.exceptions.next_look(), ending].into_iter().flatten().min()
+        [self.client.next_timeout(), self.exceptions.next_look(), self.parting.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What has changed for the speaker since it was last asked.
@@ -201,14 +202,10 @@ impl Rpki {
     }
 
     fn close(&mut self, poll: &Poll, now: Instant, number: u32) {
-        let Some(mut live) = self.live.remove(&number) else { return };
+        let Some(live) = self.live.remove(&number) else { return };
         poll.remove(&live.connection.stream);
         if !live.dialling {
-            live.connection.end(now);
-            if self.ending.len() >= GOODBYES {
-                self.ending.remove(0);
-            }
-            self.ending.push((live.connection, now + GOODBYE));
+            self.parting.add(live.connection, now);
         }
     }
 
