@@ -2,9 +2,9 @@
 
 use super::Datapath;
 use super::batch::Destination;
-use super::options::link_name;
 use super::stack::Taken;
 use super::tunnel::{Inside, Tunnel};
+use crate::kernel::packet::link_name;
 use crate::observe::status::{LinePath, WhyRaw};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

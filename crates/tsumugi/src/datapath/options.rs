@@ -1,6 +1,7 @@
-//! The socket options, and the one address, that no library of ours speaks.
+//! The socket options that no library of ours speaks, and what packet sockets hear.
 #![allow(unsafe_code)]
 
+use crate::kernel::packet;
 use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -76,36 +77,7 @@ const FILTER: [libc::sock_filter; 20] = {
 /// # Errors
 /// As the kernel says.
 pub fn take_tunnels_from(fd: &impl AsFd, interface: u32) -> io::Result<()> {
-    let mut filter = FILTER;
-    let program = libc::sock_fprog { len: filter.len() as libc::c_ushort, filter: filter.as_mut_ptr() };
-    let length = size_of_val(&program) as libc::socklen_t;
-    let raw = fd.as_fd().as_raw_fd();
-    // SAFETY: the option takes a program of the length that it says; the kernel copies it during the call.
-    let result = unsafe {
-        libc::setsockopt(raw, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, (&raw const program).cast(), length)
-    };
-    Errno::result(result)?;
-    enable(fd, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING)?;
-    let name = link_name(interface, libc::ETH_P_ALL as u16, None);
-    let length = size_of_val(&name) as libc::socklen_t;
-    // SAFETY: the address lives across the call, which only reads it.
-    let result = unsafe { libc::bind(raw, (&raw const name).cast(), length) };
-    Errno::result(result).map(drop).map_err(io::Error::from)
-}
-
-/// The address of packets on an interface: their EtherType, and who they go to.
-pub fn link_name(interface: u32, ethertype: u16, mac: Option<[u8; 6]>) -> libc::sockaddr_ll {
-    let mut address = [0; 8];
-    if let Some(mac) = mac {
-        address[..6].copy_from_slice(&mac);
-    }
-    libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: ethertype.to_be(),
-        sll_ifindex: interface.cast_signed(),
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: if mac.is_some() { 6 } else { 0 },
-        sll_addr: address,
-    }
+    packet::attach(fd, &FILTER)?;
+    packet::ignore_outgoing(fd)?;
+    packet::bind_to_everything(fd, interface)
 }

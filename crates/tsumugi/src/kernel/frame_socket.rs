@@ -1,19 +1,14 @@
 //! AF_PACKET on one interface: a few kinds of Ethernet frames as they come in, before any bridge sees
 //! them, and any frame out, past the bridge.
 
+use super::packet;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike, bind, recv, send, setsockopt,
-    socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, recv, send, setsockopt, socket, sockopt,
 };
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// linux/if_ether.h. A socket for one protocol hears nothing on a bridge's port: the bridge takes the
-/// frame before. One for all protocols is asked first.
-const ETH_P_ALL: u16 = 0x0003;
-/// linux/if_packet.h.
-const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 /// In bytes. What does not fit is lost: whoever sends floods of these frames gains nothing by it.
 const BUFFER: usize = 256 << 10;
 
@@ -29,7 +24,9 @@ pub enum Hears {
 }
 
 /// One instruction of a socket filter: code, jumps if true and if false, operand (linux/filter.h).
-type Instruction = (u16, u8, u8, u32);
+const fn op(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code, jt, jf, k }
+}
 
 const LOAD_HALF: u16 = 0x28;
 const LOAD_BYTE: u16 = 0x30;
@@ -39,26 +36,26 @@ const RETURN: u16 = 0x06;
 const WHOLE: u32 = 0x0004_0000;
 
 impl Hears {
-    fn filter(self) -> Vec<Instruction> {
+    fn filter(self) -> Vec<libc::sock_filter> {
         match self {
-            Hears::Nothing => vec![(RETURN, 0, 0, 0)],
+            Hears::Nothing => vec![op(RETURN, 0, 0, 0)],
             Hears::EtherType(kind) => vec![
-                (LOAD_HALF, 0, 0, 12),
-                (IF_EQUAL, 0, 1, u32::from(kind)),
-                (RETURN, 0, 0, WHOLE),
-                (RETURN, 0, 0, 0),
+                op(LOAD_HALF, 0, 0, 12),
+                op(IF_EQUAL, 0, 1, u32::from(kind)),
+                op(RETURN, 0, 0, WHOLE),
+                op(RETURN, 0, 0, 0),
             ],
             Hears::Neighbours => vec![
-                (LOAD_HALF, 0, 0, 12),
-                (IF_EQUAL, 5, 0, 0x0806),
-                (IF_EQUAL, 0, 5, 0x86dd),
+                op(LOAD_HALF, 0, 0, 12),
+                op(IF_EQUAL, 5, 0, 0x0806),
+                op(IF_EQUAL, 0, 5, 0x86dd),
                 // The next header right behind the IPv6 header: ICMPv6; its type: 136.
-                (LOAD_BYTE, 0, 0, 20),
-                (IF_EQUAL, 0, 3, 58),
-                (LOAD_BYTE, 0, 0, 54),
-                (IF_EQUAL, 0, 1, 136),
-                (RETURN, 0, 0, WHOLE),
-                (RETURN, 0, 0, 0),
+                op(LOAD_BYTE, 0, 0, 20),
+                op(IF_EQUAL, 0, 3, 58),
+                op(LOAD_BYTE, 0, 0, 54),
+                op(IF_EQUAL, 0, 1, 136),
+                op(RETURN, 0, 0, WHOLE),
+                op(RETURN, 0, 0, 0),
             ],
         }
     }
@@ -78,9 +75,9 @@ impl FrameSocket {
         // Protocol 0 hears nothing: no frame may arrive before the filter stands.
         let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
         let _ = setsockopt(&socket, sockopt::RcvBuf, &BUFFER);
-        attach(&socket, &hears.filter())?;
-        ignore_outgoing(&socket)?;
-        bind(socket.as_raw_fd(), &everything_on(index)?)?;
+        packet::attach(&socket, &hears.filter())?;
+        packet::ignore_outgoing(&socket)?;
+        packet::bind_to_everything(&socket, index)?;
         Ok(FrameSocket { socket })
     }
 
@@ -110,47 +107,6 @@ impl AsFd for FrameSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-fn attach(socket: &OwnedFd, filter: &[Instruction]) -> io::Result<()> {
-    let mut code: Vec<libc::sock_filter> =
-        filter.iter().map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k }).collect();
-    let length = u16::try_from(code.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog { len: length, filter: code.as_mut_ptr() };
-    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
-}
-
-/// What we send ourselves, and what the bridge sends out of the port, is not heard.
-fn ignore_outgoing(socket: &OwnedFd) -> io::Result<()> {
-    let yes: libc::c_int = 1;
-    set_option(socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes)
-}
-
-fn set_option<T>(socket: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
-    let length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the kernel only reads `length` bytes of `value`, during the call. The callers above give
-    // the structure that the option takes; the program's instructions live until they return.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const *value).cast(), length) };
-    Errno::result(result).map(drop).map_err(io::Error::from)
-}
-
-/// The address that binds a packet socket to every protocol of an interface.
-fn everything_on(index: u32) -> io::Result<LinkAddr> {
-    let address = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as libc::c_ushort,
-        sll_protocol: ETH_P_ALL.to_be(),
-        sll_ifindex: libc::c_int::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).ok();
-    // SAFETY: `address` is a whole sockaddr_ll of the stated length and family, alive during the call,
-    // which copies it.
-    let address = unsafe { LinkAddr::from_raw((&raw const address).cast::<libc::sockaddr>(), length) };
-    address.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 #[cfg(test)]

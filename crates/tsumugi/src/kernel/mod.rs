@@ -22,6 +22,7 @@ pub mod netlink;
 pub mod next_hop;
 pub mod nft;
 pub mod observe;
+pub mod packet;
 pub mod plane;
 pub mod port_sets;
 pub mod route;

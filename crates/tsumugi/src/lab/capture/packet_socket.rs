@@ -1,15 +1,14 @@
 //! AF_PACKET: every IP packet or frame that passes a device, cut or whole, as it is on the wire.
 
+use crate::kernel::packet;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike, bind, recvfrom, send, setsockopt,
-    socket, sockopt,
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, recvfrom, send, setsockopt, socket, sockopt,
 };
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// linux/if_ether.h: every protocol, in both directions.
-const ETH_P_ALL: u16 = 0x0003;
+/// linux/if_ether.h.
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 /// linux/if_packet.h: the packet leaves by the device.
@@ -61,7 +60,7 @@ impl PacketSocket {
         // The second needs a privilege over the machine; without it the kernel gives what it allows.
         let _ = setsockopt(&fd, sockopt::RcvBuf, &BUFFER);
         let _ = setsockopt(&fd, sockopt::RcvBufForce, &BUFFER);
-        bind(fd.as_raw_fd(), &everything_on(index)?)?;
+        packet::bind_to_everything(&fd, index)?;
         Ok(PacketSocket { socket: fd, sees, buffer: vec![0; LARGEST] })
     }
 
@@ -100,22 +99,4 @@ impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// The address that binds a packet socket to every protocol of a device.
-fn everything_on(index: libc::c_uint) -> io::Result<LinkAddr> {
-    let address = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as libc::c_ushort,
-        sll_protocol: ETH_P_ALL.to_be(),
-        sll_ifindex: libc::c_int::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).ok();
-    // SAFETY: `address` is a whole sockaddr_ll of the stated length and family, alive during the call,
-    // which copies it.
-    let address = unsafe { LinkAddr::from_raw((&raw const address).cast::<libc::sockaddr>(), length) };
-    address.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
