@@ -101,17 +101,23 @@ impl Dead {
     }
 }
 
-/// Drops what passes the cables between LANs and a router, or lets it pass again.
+/// Drops what passes the cables between LANs and a router, or lets it pass again. What comes from it is
+/// dropped before the LAN's switch learns of it: a dead router teaches nobody where its MACs are.
 fn silence(lab: &Lab, router: &str, silent: bool) -> io::Result<()> {
     for segment in &lab.segments {
         let ends = segment.lans.iter().flat_map(|lan| &lan.ends).filter(|end| end.router == router);
-        let rules: String =
-            ends.map(|end| format!("  iifname \"{0}\" drop\n  oifname \"{0}\" drop\n", end.plug)).collect();
-        if rules.is_empty() {
+        let plugs: Vec<String> = ends.map(|end| format!("\"{}\"", end.plug)).collect();
+        if plugs.is_empty() {
             continue;
         }
+        let plugs = plugs.join(", ");
         let table = format!("table bridge dead-{router}");
-        let chain = format!(" chain forward {{\n  type filter hook forward priority 0\n{rules} }}\n");
+        let chain = |hook: &str, side: &str| {
+            format!(
+                " chain {hook} {{\n  type filter hook {hook} priority 0\n  {side} {{ {plugs} }} drop\n }}\n"
+            )
+        };
+        let chain = chain("prerouting", "iifname") + &chain("postrouting", "oifname");
         // Made first, so that deleting it succeeds whether it stood or not.
         let again = if silent { format!("{table} {{\n{chain}}}\n") } else { String::new() };
         lab.nft(&segment.machine, &format!("{table}\ndelete {table}\n{again}"))?;
