@@ -1,6 +1,6 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
-use super::batch::{Arrival, BATCH, Destination, Inbox};
+use super::batch::{Arrival, BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
 use super::line::Line;
 use super::outbox::Outbox;
@@ -117,7 +117,7 @@ impl Forwarding {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(receiver) = line.receivers.get(receiver) else { break };
-            let count = match self.inbox.receive(receiver.socket.as_fd()) {
+            let count = match self.inbox.receive(receiver.socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
@@ -143,7 +143,7 @@ impl Forwarding {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(packets) = &line.packets else { break };
-            let count = match self.inbox.receive(packets.receiver.as_fd()) {
+            let count = match self.inbox.receive(packets.receiver.as_fd(), Beside::Nothing) {
                 Ok(count) => count,
                 // Told once; the socket hears again when the interface is up again.
                 Err(Errno::ENETDOWN) => return Health::Well,
@@ -276,7 +276,7 @@ impl Forwarding {
             let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
             let Some(socket) = &wireguard.socket else { break };
-            let count = match self.inbox.receive(socket.as_fd()) {
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
@@ -380,6 +380,9 @@ impl Buffers {
     ) -> Result<(), DropReason> {
         let bytes = &self.packets[frame.clone()];
         let mut segments = Segments::new(link, &vnet, bytes)?;
+        if let Some(fits) = tunnel.recut {
+            segments = segments.fitting(fits);
+        }
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {

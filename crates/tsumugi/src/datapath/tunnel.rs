@@ -48,6 +48,8 @@ pub struct Tunnel {
     pub fits: Clamp,
     /// What TCP is told to fit one outer packet; `None`: it does anyway.
     pub clamp: Option<Clamp>,
+    /// What TCP's segments are cut anew to; `None`: they stay as their sender wants them.
+    pub recut: Option<Clamp>,
     pub kernel_device_is_there: bool,
     /// The far end as the kernel's WireGuard knew it when it was last asked.
     pub kernel_peer: Option<WireGuardPeerInfo>,
@@ -78,6 +80,7 @@ impl Tunnel {
         Tunnel {
             fits: Clamp::fitting(&way),
             clamp: (plan.clamp == TunnelClamp::Auto).then(|| Clamp::of(&way)).flatten(),
+            recut: (plan.clamp == TunnelClamp::Recut).then(|| Clamp::of(&way)).flatten(),
             plan,
             keys,
             chosen,
