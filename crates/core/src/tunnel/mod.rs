@@ -9,6 +9,7 @@ pub mod ecn;
 mod inside;
 pub mod merge;
 mod outer;
+pub mod path;
 mod reassembly;
 #[cfg(test)]
 mod samples;
