@@ -1,6 +1,6 @@
 //! The end that measures: which trial is next, what its reply says, what was found.
 
-use super::course::{Course, Looking, Tries, makable};
+use super::course::{Course, Looking, Tries};
 use super::{PathFinding, Question, Reply, Shape, Tally};
 use crate::mtu::Way;
 use crate::time::{Duration, Instant};
@@ -115,6 +115,8 @@ pub struct Measurement {
     /// By sequence.
     asked: Vec<Asked>,
     longest_rtt: Option<Duration>,
+    /// What the far end's line takes, as it says.
+    their_most: u16,
 }
 
 impl Measurement {
@@ -125,6 +127,7 @@ impl Measurement {
             phase: Phase::Greeting { sent: 0, next: now },
             asked: Vec::new(),
             longest_rtt: None,
+            their_most: subject.most,
         }
     }
 
@@ -157,6 +160,7 @@ impl Measurement {
         }
         asked.replied = Some(Times { theirs: reply.time, ours: now.0 });
         let purpose = asked.purpose;
+        self.their_most = reply.most;
         self.longest_rtt = self.longest_rtt.max(Some(now.since(asked.sent)));
         self.handle_heard(sequence);
         match (purpose, &mut self.phase) {
@@ -280,7 +284,7 @@ impl Measurement {
         let round = out * back;
         let tries = Tries { whole: tries(round), pieces: tries(round * out.min(back)) };
         let Subject { way, most } = self.subject;
-        self.phase = Phase::Courses([0, 1].map(|_| Course::new(now, way, most, tries)));
+        self.phase = Phase::Courses([most, self.their_most].map(|most| Course::new(now, way, most, tries)));
     }
 
     fn train(&self) -> impl DoubleEndedIterator<Item = &Asked> {
@@ -311,11 +315,6 @@ impl Measurement {
             |at: usize| rtts.get(at).map_or(0, |rtt| u32::try_from(rtt / 1000).unwrap_or(u32::MAX));
         PathFinding { out, back, least_rtt_us: microseconds(0), median_rtt_us: microseconds(rtts.len() / 2) }
     }
-}
-
-/// The largest outer packet that such a tunnel makes on a path of this size.
-pub fn largest_whole(way: &Way, path: u16) -> u16 {
-    makable(way, path)
 }
 
 /// How often something has to fail that passes with this probability, until chance is no explanation.

@@ -37,7 +37,7 @@ impl Question {
 /// The body of a reply: which of the run's questions were heard, and when this one was.
 ///
 /// ```text
-///  0 newest   4 heard   12 time
+///  0 newest   4 heard   12 time   20 most
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reply {
@@ -47,27 +47,31 @@ pub struct Reply {
     pub heard: u64,
     /// In nanoseconds on the clock of whoever replies.
     pub time: u64,
+    /// The largest packet that the line of whoever replies takes, in bytes.
+    pub most: u16,
 }
 
 impl Reply {
-    pub const LEN: usize = 20;
+    pub const LEN: usize = 22;
 
     pub fn emit(&self) -> [u8; Reply::LEN] {
         let mut body = [0; Reply::LEN];
         body[..4].copy_from_slice(&self.newest.to_be_bytes());
         body[4..12].copy_from_slice(&self.heard.to_be_bytes());
-        body[12..].copy_from_slice(&self.time.to_be_bytes());
+        body[12..20].copy_from_slice(&self.time.to_be_bytes());
+        body[20..].copy_from_slice(&self.most.to_be_bytes());
         body
     }
 
     /// `None` if it is too short.
     pub fn parse(body: &[u8]) -> Option<Reply> {
         let body = body.first_chunk::<{ Reply::LEN }>()?;
-        let &[n0, n1, n2, n3, h0, h1, h2, h3, h4, h5, h6, h7, time @ ..] = body;
+        let &[n0, n1, n2, n3, h0, h1, h2, h3, h4, h5, h6, h7, time @ .., m0, m1] = body;
         Some(Reply {
             newest: u32::from_be_bytes([n0, n1, n2, n3]),
             heard: u64::from_be_bytes([h0, h1, h2, h3, h4, h5, h6, h7]),
             time: u64::from_be_bytes(time),
+            most: u16::from_be_bytes([m0, m1]),
         })
     }
 
@@ -87,18 +91,23 @@ mod tests {
     fn byte_by_byte() {
         let question = Question { reply: Shape { inner: 0x0102, path: 0x0304, turned: true } };
         assert_eq!(question.emit(), [1, 2, 3, 4, 1]);
-        let reply = Reply { newest: 0x0102_0304, heard: 0x0506_0708_090a_0b0c, time: 0x0d0e_0f10_1112_1314 };
+        let reply = Reply {
+            newest: 0x0102_0304,
+            heard: 0x0506_0708_090a_0b0c,
+            time: 0x0d0e_0f10_1112_1314,
+            most: 0x1516,
+        };
         assert_eq!(reply.emit(), core::array::from_fn(|at| at as u8 + 1));
-        let early = Reply { newest: 1, heard: 0b111, time: 0 };
+        let early = Reply { newest: 1, heard: 0b111, time: 0, most: 0 };
         assert!(early.sequences().eq([1, 0]));
     }
 
     proptest! {
         #[test]
-        fn round_trip(inner: u16, path: u16, turned: bool, newest: u32, heard: u64, time: u64) {
+        fn round_trip(inner: u16, path: u16, turned: bool, newest: u32, heard: u64, time: u64, most: u16) {
             let question = Question { reply: Shape { inner, path, turned } };
             prop_assert_eq!(Question::parse(&question.emit()), Some(question));
-            let reply = Reply { newest, heard, time };
+            let reply = Reply { newest, heard, time, most };
             prop_assert_eq!(Reply::parse(&reply.emit()), Some(reply));
         }
 

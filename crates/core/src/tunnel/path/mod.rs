@@ -11,6 +11,7 @@
 //! ```
 
 mod course;
+mod in_force;
 mod measurement;
 mod message;
 mod reflector;
@@ -18,11 +19,12 @@ mod reflector;
 mod simulated;
 
 pub use course::Looking;
-pub use measurement::{Measurement, Outcome, Progress, Stage, Subject, Trial, largest_whole};
+pub use in_force::{Affected, InForce, PathTrouble};
+pub use measurement::{Measurement, Outcome, Progress, Stage, Subject, Trial};
 pub use message::{Question, Reply};
 pub use reflector::Reflector;
 
-use crate::mtu::Way;
+use crate::mtu::{Way, outer_packets};
 use serde::{Deserialize, Serialize};
 
 /// The least that is looked for where the outer packets are IPv4: what every host takes (RFC 791 3.1).
@@ -46,6 +48,15 @@ impl Shape {
     pub fn small(way: &Way) -> Shape {
         let path = u16::try_from(way.whole(SMALL.into())).unwrap_or(u16::MAX);
         Shape { inner: SMALL, path, turned: false }
+    }
+
+    /// Whether a far end may ask for it: one packet or two, none larger than `most`, so that nobody who
+    /// plays the far end gets more out of us than that.
+    fn is_fair(&self, way: &Way, most: u16) -> bool {
+        let packets = outer_packets(way.outer, self.path.into(), way.wrapping.payload(self.inner.into()));
+        self.inner >= SMALL
+            && (1..=2).contains(&packets.len())
+            && packets.iter().all(|size| *size <= most.into())
     }
 }
 
@@ -84,6 +95,13 @@ pub struct Direction {
     pub jitter_us: u32,
 }
 
+impl Direction {
+    /// Whether pieces pass, but not the wrong way round.
+    pub fn drops_turned(&self) -> bool {
+        !self.pieces.none_arrived() && self.turned.none_arrived()
+    }
+}
+
 /// What was found of a path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathFinding {
@@ -102,15 +120,8 @@ impl PathFinding {
         Some(self.out.mtu?.min(self.back.mtu?))
     }
 
-    /// Whether pieces pass in neither or only one direction.
+    /// Whether pieces vanish in any direction.
     pub fn drops_pieces(&self) -> bool {
         self.out.pieces.none_arrived() || self.back.pieces.none_arrived()
-    }
-
-    /// Whether pieces pass, but not the wrong way round.
-    pub fn drops_turned(&self) -> bool {
-        let drops =
-            |direction: &Direction| !direction.pieces.none_arrived() && direction.turned.none_arrived();
-        drops(&self.out) || drops(&self.back)
     }
 }

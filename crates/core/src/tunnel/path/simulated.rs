@@ -36,6 +36,8 @@ struct Net {
     way: Way,
     out: Road,
     back: Road,
+    /// What the far end's line takes.
+    their_most: u16,
     /// Between these times nothing passes.
     silent: Option<(Duration, Duration)>,
     seed: u64,
@@ -44,7 +46,7 @@ struct Net {
 impl Net {
     fn new(wrapping: Wrapping, outer: Ip) -> Net {
         let way = Way { wrapping, outer, path_mtu: 1500, mtu: 2400 };
-        Net { way, out: ROAD, back: ROAD, silent: None, seed: 0x9e37_79b9_7f4a_7c15 }
+        Net { way, out: ROAD, back: ROAD, their_most: 1500, silent: None, seed: 0x9e37_79b9_7f4a_7c15 }
     }
 }
 
@@ -144,7 +146,8 @@ fn run(net: Net) -> Ran {
                 Event::Question { sequence, question } => {
                     // Their clock is another.
                     let theirs = Instant(now.0 - 50_000_000_000);
-                    if let Some((shape, reply)) = reflector.hear(theirs, 1, sequence, question) {
+                    let heard = reflector.hear(theirs, (&net.way, net.their_most), (1, sequence), question);
+                    if let Ok((shape, reply)) = heard {
                         world.travel(now, net.back, shape, || Event::Reply { sequence, reply });
                     }
                 }
@@ -169,7 +172,7 @@ fn a_path_without_fault() {
             assert_eq!(direction.jitter_us, 0);
         }
         assert_eq!((found.least_rtt_us, found.median_rtt_us), (10_000, 10_000));
-        assert!(!found.drops_pieces() && !found.drops_turned());
+        assert!(!found.drops_pieces() && !found.out.drops_turned() && !found.back.drops_turned());
         assert!(ran.took < Duration::from_secs(3), "{:?}", ran.took);
     }
 }
@@ -188,13 +191,20 @@ fn the_narrowest_place_is_found_to_the_byte() {
 }
 
 #[test]
+fn no_more_is_asked_for_than_their_line_takes() {
+    let mut net = Net::new(GRE, Ip::V6);
+    net.their_most = 1454;
+    let found = run(net).finding();
+    assert_eq!((found.out.mtu, found.back.mtu), (Some(1500), Some(1454)));
+}
+
+#[test]
 fn wireguard_has_sizes_in_steps_of_16() {
     for (mtu, found) in [(1500, 1488), (1488, 1488), (1487, 1472), (1280, 1280)] {
         let mut net = Net::new(Wrapping::WireGuard, Ip::V6);
         net.back.mtu = mtu;
         assert_eq!(run(net).finding().back.mtu, Some(found));
     }
-    assert_eq!(largest_whole(&Net::new(Wrapping::WireGuard, Ip::V4).way, 1500), 1500);
 }
 
 #[test]
@@ -213,12 +223,12 @@ fn pieces_that_vanish_are_told_by_direction() {
     net.back.passes_pieces = false;
     let found = run(net).finding();
     assert!(found.back.pieces.none_arrived() && !found.out.pieces.none_arrived());
-    assert!(found.drops_pieces() && !found.drops_turned());
+    assert!(found.drops_pieces() && !found.back.drops_turned());
     assert_eq!(found.mtu(), Some(1500));
     net.back.passes_pieces = true;
     net.out.passes_turned = false;
     let found = run(net).finding();
-    assert!(!found.drops_pieces() && found.drops_turned());
+    assert!(!found.drops_pieces() && found.out.drops_turned());
     assert!(found.out.turned.none_arrived() && found.back.turned.arrived == 4);
 }
 
