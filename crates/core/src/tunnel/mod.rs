@@ -7,7 +7,9 @@ mod clamp;
 mod drops;
 pub mod ecn;
 mod inside;
+pub mod keepalive;
 pub mod merge;
+pub mod neighbour;
 mod outer;
 mod reassembly;
 #[cfg(test)]
