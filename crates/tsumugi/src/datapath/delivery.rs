@@ -99,7 +99,7 @@ impl Delivery {
     pub fn flush(&mut self, now: Instant, tunnels: &mut [Option<Tunnel>], buffer: &mut [u8]) {
         for entry in &self.entries {
             let Some(Some(tunnel)) = tunnels.get_mut(entry.slot) else { continue };
-            tunnel.last_heard = Some(now);
+            tunnel.hear(now);
             let count = entry.group.as_ref().map_or(1, Group::count) as u64;
             match self.write(entry, tunnel, buffer) {
                 Ok(()) => tunnel.received.add(Traffic { packets: count, bytes: entry.bytes as u64 }),

@@ -12,6 +12,8 @@ mod batch;
 mod delivery;
 mod engine;
 mod forward;
+mod keepalive;
+mod kernel_signals;
 mod line;
 mod maintain;
 mod next_hops;
@@ -83,11 +85,20 @@ enum Token {
     Line(usize, usize),
     /// A line's packet socket.
     Packets(usize),
+    /// A line's packet socket of network control.
+    Control(usize),
+    /// The socket on a kernel's device of a tunnel.
+    Signals(usize),
     /// Routes and neighbours of the underlay.
     Hops,
 }
 
 impl Token {
+    /// Whether it may wait until others have had their turn.
+    fn is_bulk(self) -> bool {
+        matches!(self, Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_))
+    }
+
     fn encode(self) -> u64 {
         let (kind, slot, place) = match self {
             Token::Signal => (0, 0, 0),
@@ -98,6 +109,8 @@ impl Token {
             Token::Line(slot, place) => (4, slot, place),
             Token::Packets(slot) => (6, slot, 0),
             Token::Hops => (7, 0, 0),
+            Token::Control(slot) => (8, slot, 0),
+            Token::Signals(slot) => (9, slot, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
     }
@@ -114,6 +127,8 @@ impl Token {
             5 => Token::Underlay,
             6 => Token::Packets(slot),
             7 => Token::Hops,
+            8 => Token::Control(slot),
+            9 => Token::Signals(slot),
             _ => return None,
         })
     }
@@ -188,7 +203,7 @@ impl Datapath {
                 due.timers = now + wireguard::TIMERS;
             }
             let timers = self.has_timers().then_some(due.timers);
-            let until = [timers, due.hops, self.keeper.next_timeout()]
+            let until = [timers, due.hops, self.keeper.next_timeout(), self.forwarding.next_question()]
                 .into_iter()
                 .flatten()
                 .fold(due.maintenance, Instant::min);
@@ -198,8 +213,10 @@ impl Datapath {
                 Err(error) => return Err(error.into()),
             };
             let now = Instant::now();
-            for event in &events[..count] {
-                let Some(token) = Token::decode(event.data()) else { continue };
+            let mut tokens: Vec<Token> =
+                events[..count].iter().filter_map(|event| Token::decode(event.data())).collect();
+            tokens.sort_by_key(|token| token.is_bulk());
+            for token in tokens {
                 match token {
                     Token::Signal => match self.on_signals(signals) {
                         Signalled::Nothing => {}
@@ -228,7 +245,12 @@ impl Datapath {
                             due.hops = due.hops.or(Some(now + HOPS));
                         }
                     }
-                    Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_) => {
+                    Token::Device(_)
+                    | Token::Datagrams(_)
+                    | Token::Line(..)
+                    | Token::Packets(_)
+                    | Token::Control(_)
+                    | Token::Signals(_) => {
                         if self.on_packets(now, token) == Health::Broken {
                             self.release(token);
                             due.maintenance = now;
@@ -236,6 +258,7 @@ impl Datapath {
                     }
                 }
             }
+            self.keep_alive(Instant::now());
         }
     }
 
@@ -249,7 +272,9 @@ impl Datapath {
             Token::Device(slot) => self.forwarding.on_device(now, slot),
             Token::Datagrams(slot) => self.forwarding.on_datagrams(now, slot),
             Token::Line(slot, place) => self.forwarding.on_line(now, slot, place),
-            Token::Packets(slot) => self.forwarding.on_packets(now, slot),
+            Token::Packets(slot) => self.forwarding.on_packets(now, slot, false),
+            Token::Control(slot) => self.forwarding.on_packets(now, slot, true),
+            Token::Signals(slot) => self.forwarding.on_signals(now, slot),
             Token::Signal | Token::Status | Token::Underlay | Token::Hops => Health::Well,
         }
     }
@@ -312,6 +337,8 @@ mod tests {
             Token::Datagrams(70_000),
             Token::Line(5, 3),
             Token::Packets(9),
+            Token::Control(9),
+            Token::Signals(1),
             Token::Hops,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));

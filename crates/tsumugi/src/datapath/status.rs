@@ -2,6 +2,7 @@
 
 use super::Datapath;
 use super::forward::Forwarding;
+use super::keepalive;
 use super::line::Line;
 use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
@@ -119,6 +120,7 @@ fn of_tunnel(now: Instant, forwarding: &Forwarding, tunnel: &Tunnel) -> TunnelSt
         sent: tunnel.sent,
         drops: counts(&tunnel.drops),
         last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
+        keepalive: keepalive::status(now, &tunnel.plan, tunnel.keeping.as_ref()),
         session_age: tunnel.session_age().map(|age| age.as_secs()),
     }
 }

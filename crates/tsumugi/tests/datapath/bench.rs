@@ -21,7 +21,7 @@ use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
 use tsumugi_core::router_plan::{
-    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+    Encapsulation, Engine, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{Limits, Outer, Reassembly};
@@ -57,6 +57,7 @@ pub fn tunnel(name: &str, encapsulation: Encapsulation, outside: Outside, path_m
         mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, 1])),
         clamp: TunnelClamp::Auto,
         accept_reversed: false,
+        keepalive: Keepalive::Nobody,
     }
 }
 
