@@ -5,6 +5,7 @@ mod file;
 mod lab;
 mod management;
 mod plan;
+mod probe;
 mod router;
 mod status;
 mod verify;
@@ -81,6 +82,17 @@ enum Verb {
         /// The machine's state directory.
         #[arg(long)]
         state: PathBuf,
+    },
+    /// How good the path under a tunnel is: sizes, fragments, loss, jitter, measured now and kept.
+    Probe {
+        /// The tunnel's interface, or who is at its far end.
+        link: String,
+        /// The machine's state directory.
+        #[arg(long)]
+        state: PathBuf,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
     },
     /// What this machine's processes say of themselves.
     Status {
@@ -169,6 +181,7 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Schema => file::schema(),
         Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
+        Verb::Probe { link, state, json } => probe::run(&link, &state, json, lang),
         Verb::Status { state, json } => status::run(&state, json, lang),
     }
 }
