@@ -29,6 +29,9 @@ use std::path::{Path, PathBuf};
 use tsumugi_core::id::{KeyName, Plane};
 use tsumugi_core::router_plan::{RouterPlan, SCHEMA};
 
+/// The variable that says where a machine's folder is to verbs that look at its processes.
+pub const STATE_VARIABLE: &str = "TSUMUGI_STATE";
+
 /// 32 bytes of an X25519 key.
 pub type KeyBytes = [u8; 32];
 

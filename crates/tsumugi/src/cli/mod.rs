@@ -12,6 +12,7 @@ mod verify;
 
 use crate::lab::Trouble;
 use crate::observe::say;
+use crate::state::STATE_VARIABLE;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -87,8 +88,8 @@ enum Verb {
     Probe {
         /// The tunnel's interface, or who is at its far end.
         link: String,
-        /// The machine's state directory.
-        #[arg(long)]
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
         state: PathBuf,
         /// One JSON document for machines.
         #[arg(long)]
@@ -96,7 +97,8 @@ enum Verb {
     },
     /// What this machine's processes say of themselves.
     Status {
-        #[arg(long)]
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
         state: PathBuf,
         #[arg(long)]
         json: bool,

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_core::id::IfName;
 use tsumugi_core::tunnel::path::Progress;
 use tsumugi_plan::explain::Lang;
 use tsumugi_plan::suggest::closest;
@@ -26,7 +26,9 @@ pub fn run(link: &str, state: &Path, json: bool, lang: Lang) -> Outcome {
         ))
     })?;
     let plan = directory.plan().map_err(|refused| Failure::Said(words::plan_refused(&refused, lang)))?;
-    let probe = find(&plan, link).map_err(|unknown| Failure::Said(unknown.words(link, lang)))?;
+    let tunnels = plan.tunnels.iter().map(|tunnel| (&tunnel.name, tunnel.alias.as_str()));
+    let probe =
+        find(&plan.name, tunnels, link).map_err(|unknown| Failure::Said(unknown.words(link, lang)))?;
     let mut shown = Shown { terminal: !json && io::stderr().is_terminal(), lang };
     let mut last = None;
     let asked =
@@ -168,18 +170,22 @@ impl Unknown {
 }
 
 /// The tunnel that a person means: its interface, the router or peer or segment at its far end, or both ends of
-/// the link as the file has them.
-fn find(plan: &RouterPlan, word: &str) -> Result<tsumugi_core::id::IfName, Unknown> {
-    if let Some(tunnel) = plan.tunnels.iter().find(|tunnel| tunnel.name.as_str() == word) {
-        return Ok(tunnel.name.clone());
+/// the link as the file has them. `tunnels` are interfaces with their aliases.
+fn find<'a>(
+    router: &str,
+    tunnels: impl IntoIterator<Item = (&'a IfName, &'a str)>,
+    word: &str,
+) -> Result<IfName, Unknown> {
+    let named: Vec<(&IfName, Vec<String>)> =
+        tunnels.into_iter().map(|(name, alias)| (name, names(router, alias))).collect();
+    if let Some((name, _)) = named.iter().find(|(name, _)| name.as_str() == word) {
+        return Ok((*name).clone());
     }
-    let named: Vec<(&tsumugi_core::id::IfName, Vec<String>)> =
-        plan.tunnels.iter().map(|tunnel| (&tunnel.name, names(&plan.name, &tunnel.alias))).collect();
     let meant: Vec<_> = named.iter().filter(|(_, names)| names.iter().any(|name| name == word)).collect();
     match meant.as_slice() {
         [(tunnel, _)] => Ok((*tunnel).clone()),
         [] => {
-            let there: Vec<String> = plan.tunnels.iter().map(|tunnel| tunnel.name.to_string()).collect();
+            let there: Vec<String> = named.iter().map(|(name, _)| name.to_string()).collect();
             let known = there.iter().chain(named.iter().flat_map(|(_, names)| names)).map(String::as_str);
             let meant = closest(word, known).map(str::to_owned);
             Err(Unknown::Nothing { meant, there })
@@ -198,5 +204,57 @@ fn names(router: &str, alias: &str) -> Vec<String> {
         ["port", "of", "segment", segment, ..] => vec![(*segment).to_owned()],
         [peer, ..] => vec![(*peer).to_owned()],
         [] => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnel_is_called_by_its_interface_or_its_far_end() {
+        let tunnels = [
+            ("gre-ren", "link to ren by gre over ngn"),
+            ("wg-ren", "link to ren by wireguard over inet"),
+            ("gre-sora", "link to sora by gre over ngn"),
+            ("eip-telhi", "telhi AS150369 by etherip over ngn"),
+            ("eip-guests", "port of segment guests by etherip over ngn"),
+        ]
+        .map(|(name, alias)| (IfName::new(name).unwrap(), alias));
+        let find = |word: &str| {
+            let tunnels = tunnels.iter().map(|(name, alias)| (name, *alias));
+            super::find("hana", tunnels, word)
+                .map(|name| name.to_string())
+                .map_err(|unknown| unknown.words(word, Lang::En))
+        };
+        for (word, tunnel) in [
+            ("gre-ren", "gre-ren"),
+            ("sora", "gre-sora"),
+            ("hana-sora", "gre-sora"),
+            ("sora-hana", "gre-sora"),
+            ("telhi", "eip-telhi"),
+            ("guests", "eip-guests"),
+        ] {
+            assert_eq!(find(word).as_deref(), Ok(tunnel));
+        }
+        for (word, said) in [
+            ("ren", "`ren` is several tunnels: say one of gre-ren, wg-ren"),
+            ("gre-sara", "this machine has no tunnel `gre-sara`: did you mean `gre-sora`?"),
+            (
+                "quux",
+                "this machine has no tunnel `quux`; there are gre-ren, wg-ren, gre-sora, eip-telhi, eip-guests",
+            ),
+        ] {
+            assert_eq!(find(word), Err(said.to_owned()));
+        }
+        let nothing = super::find("hana", [], "ren").unwrap_err();
+        assert_eq!(nothing.words("ren", Lang::Ja), "この機器にトンネルはありません");
+    }
+
+    #[test]
+    fn what_was_not_found_is_said_too() {
+        let page = |said| page("gre-x", &said, Lang::En);
+        assert!(page(ProbeSaid::Unanswered).starts_with("gre-x\n  not one answer"));
+        assert!(page(ProbeSaid::WentSilent).contains("stopped answering in the middle of it"));
     }
 }

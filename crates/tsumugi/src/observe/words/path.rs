@@ -261,6 +261,94 @@ fn utc(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn measured() -> MeasuredPath {
+        let tally = |sent: u32, arrived: u32| json!({"sent": sent, "arrived": arrived});
+        let document = json!({
+            "by": "gre", "line": "eth1", "local": "2001:db8:101::1", "remote": "2001:db8:102::1",
+            "measured_at": 1_795_570_000,
+            "out": {"mtu": 1400, "pieces": tally(4, 4), "turned": tally(4, 3), "train": tally(100, 99),
+                    "jitter_us": 120},
+            "back": {"mtu": 1500, "pieces": tally(6, 0), "turned": tally(6, 0), "train": tally(99, 99),
+                     "jitter_us": 4010},
+            "least_rtt_us": 5210, "median_rtt_us": 6004,
+            "planned_mtu": 1500, "path_mtu": 1400, "mss": [1316, 1296],
+            "troubles": [
+                {"trouble": "pieces-dropped", "affected": "back", "inner": 1356, "clamped": true},
+                {"trouble": "narrower", "affected": "out", "measured": 1400, "planned": 1500},
+            ],
+        });
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn a_measured_path_is_said_in_numbers_and_then_in_plain_words() {
+        let english = "\
+measured 2026-11-25 01:26 UTC on line eth1, 2001:db8:101::1 to 2001:db8:102::1
+to the far end: 1400 bytes pass whole, fragments pass, out of order pass (3 of 4), 1.0 % lost, jitter 0.12 ms
+from it: 1500 bytes pass whole, fragments DROPPED, out of order DROPPED, 0.0 % lost, jitter 4.01 ms
+round trip 6.00 ms, at best 5.21 ms
+packets are cut at 1400, not at the 1500 of the file
+TCP is told MSS 1316 (IPv4) and 1296 (IPv6), so that it fits one packet
+TROUBLE: the path from the far end drops IP fragments: a packet of more than 1356 bytes inside does not arrive \
+(TCP is made to fit although the file says clamp off, or it would hang). Ask who runs the line, or the firewall \
+in between, to let fragments pass (IPv6 next header 44, IPv4 packets with an offset); or carry the link over \
+another line, or state mtu = 1356 if everything on it may be that small
+the path to the far end is narrower than the file says: 1400, not 1500. Write path-mtu = 1400 at the line's \
+uplink, so that the rest of the network counts on it too";
+        assert_eq!(measured_path(&measured(), Lang::En).join("\n"), english);
+        let japanese = measured_path(&measured(), Lang::Ja);
+        assert_eq!(japanese.len(), measured_path(&measured(), Lang::En).len());
+        assert_eq!(
+            japanese[2],
+            "相手から: 1500バイトまで分割なしで通過、フラグメントは届かない、順序逆転は届かない、\
+             損失 0.0 %、ゆらぎ 4.01ms"
+        );
+        assert!(
+            japanese[6].starts_with("問題: 相手からの経路がIPフラグメントを捨てています"),
+            "{}",
+            japanese[6]
+        );
+    }
+
+    #[test]
+    fn every_trouble_stage_and_refusal_has_words_in_both_languages() {
+        let affected = Affected::Both;
+        let troubles = [
+            PathTrouble::TooNarrow { affected },
+            PathTrouble::TurnedDropped { affected },
+            PathTrouble::MorePackets { packets: 3 },
+        ];
+        for trouble in troubles {
+            assert_ne!(path_trouble(&trouble, Lang::En), path_trouble(&trouble, Lang::Ja));
+        }
+        let sizes = Looking::Sizes { least: 1280, most: 1500 };
+        let stages = [
+            (Stage::Greeting, "greeting the far end"),
+            (Stage::Train { sent: 3, of: 100 }, "loss and jitter: 3 of 100"),
+            (
+                Stage::Courses { out: sizes, back: Looking::Turned },
+                "there: sizes 1280 to 1500; back: fragments out of order",
+            ),
+        ];
+        for (stage, words) in stages {
+            assert_eq!(probe_stage(&stage, Lang::En), words);
+            assert_ne!(probe_stage(&stage, Lang::Ja), words);
+        }
+        for reason in [
+            ProbeRefused::NotUnderstood,
+            ProbeRefused::NoTunnel,
+            ProbeRefused::KernelMoves,
+            ProbeRefused::Foreign,
+            ProbeRefused::NotAsked,
+            ProbeRefused::NotUp,
+            ProbeRefused::Busy,
+            ProbeRefused::Changed,
+        ] {
+            assert_ne!(probe_refused(reason, Lang::En), probe_refused(reason, Lang::Ja));
+        }
+    }
 
     #[test]
     fn days_are_those_of_the_calendar() {
