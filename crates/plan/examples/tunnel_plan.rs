@@ -9,7 +9,7 @@ use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
 use tsumugi_core::router_plan::{
-    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+    Encapsulation, Engine, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => TunnelClamp::Auto,
         },
         accept_reversed: false,
+        keepalive: Keepalive::Nobody,
     };
     let numbered = |number: u32| -> Result<Tunnel, Box<dyn std::error::Error>> {
         let encapsulation = match tunnel.encapsulation {

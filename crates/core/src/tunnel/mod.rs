@@ -7,13 +7,17 @@ mod clamp;
 mod drops;
 pub mod ecn;
 mod inside;
+pub mod keepalive;
 pub mod merge;
+pub mod neighbour;
 mod outer;
+pub mod path;
 mod reassembly;
 #[cfg(test)]
 mod samples;
 mod segment;
 mod shim;
+pub mod signal;
 mod vnet;
 
 pub use clamp::Clamp;

@@ -2,20 +2,24 @@
 
 use super::batch::{Arrival, BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
+use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
+use super::probing::Heard;
+use super::socket::Senders;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
 use super::wireguard::Opened;
 use nix::errno::Errno;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
+use tsumugi_core::router_plan::TunnelClamp;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
-    decapsulate, ecn, header,
+    decapsulate, ecn, header, signal,
 };
 use tsumugi_core::wire::{ip, ipv4};
 
@@ -34,7 +38,7 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
-    buffers: Buffers,
+    pub buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
@@ -44,14 +48,16 @@ pub struct Forwarding {
 }
 
 /// What packets pass through on the way out.
-struct Buffers {
+pub struct Buffers {
     /// As the device gave them.
-    packets: Vec<u8>,
+    pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
     /// What WireGuard makes of a packet.
-    sealed: Vec<u8>,
-    outbox: Outbox,
+    pub sealed: Vec<u8>,
+    pub outbox: Outbox,
+    /// What has come of measurements and was not looked at yet.
+    pub heard: Vec<Heard>,
 }
 
 /// What happened to a descriptor.
@@ -73,12 +79,18 @@ impl Forwarding {
                 whole: vec![0; ROOM],
                 sealed: vec![0; ROOM],
                 outbox: Outbox::default(),
+                heard: Vec::new(),
             },
             inbox: Inbox::new(),
             delivery: Delivery::default(),
             opened: vec![0; BATCH * ROOM],
             started: Instant::now(),
         }
+    }
+
+    /// A moment as the core counts it.
+    pub fn core_now(&self, now: Instant) -> time::Instant {
+        core_time(self.started, now)
     }
 
     /// Sends what the fabric has put into a tunnel's device.
@@ -128,7 +140,7 @@ impl Forwarding {
                         if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
                     self.find(slot, protocol, &outer).map(Some)
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -138,12 +150,13 @@ impl Forwarding {
         Health::Well
     }
 
-    /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
-    pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
+    /// Takes in what has come by one of a line's packet sockets, past the stack: whole packets and pieces.
+    pub fn on_packets(&mut self, now: Instant, slot: usize, control: bool) -> Health {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(packets) = &line.packets else { break };
-            let count = match self.inbox.receive(packets.receiver.as_fd(), Beside::Nothing) {
+            let socket = if control { &packets.control } else { &packets.receiver };
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Nothing) {
                 Ok(count) => count,
                 // Told once; the socket hears again when the interface is up again.
                 Err(Errno::ENETDOWN) => return Health::Well,
@@ -157,7 +170,7 @@ impl Forwarding {
                     Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
                     None => Ok(None),
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -241,7 +254,7 @@ impl Forwarding {
     }
 
     /// Takes in what was found, or counts why nothing was.
-    fn settle(&mut self, line: usize, found: Result<Option<Found>, DropReason>) {
+    fn settle(&mut self, now: Instant, line: usize, found: Result<Option<Found>, DropReason>) {
         match found {
             Ok(None) => {}
             Ok(Some(found)) => {
@@ -251,6 +264,10 @@ impl Forwarding {
                     return;
                 }
                 let Found { slot, class, inner, .. } = found;
+                let frame = &self.inbox.buffer[inner.clone()];
+                if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                    return;
+                }
                 take_in(&mut self.delivery, slot, tunnel, class, &mut self.inbox.buffer, inner);
             }
             Err(reason) => {
@@ -295,16 +312,20 @@ impl Forwarding {
                         let inner = end + inner.start..end + inner.end;
                         end = inner.end;
                         let class = arrival.traffic_class;
+                        let frame = &self.opened[inner.clone()];
+                        if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                            continue;
+                        }
                         take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
                     }
                     Ok(Opened::Answer(answer)) => {
-                        tunnel.last_heard = Some(now);
+                        tunnel.hear(now);
                         let message = &self.opened[end + answer.at.start..end + answer.at.end];
                         if let Some(line) = self.lines.get_mut(tunnel.line) {
                             self.buffers.send(tunnel, line, (answer.from, answer.to), message);
                         }
                     }
-                    Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
+                    Ok(Opened::Nothing) => tunnel.hear(now),
                     Err(reason) => tunnel.drops.count(reason),
                 }
             }
@@ -312,6 +333,34 @@ impl Forwarding {
             if count < BATCH {
                 break;
             }
+        }
+        Health::Well
+    }
+
+    /// Asks the far ends that are silent.
+    pub fn ask(&mut self, now: Instant) {
+        let mut question = [0; SIGNAL_ROOM];
+        for tunnel in self.tunnels.iter_mut().flatten() {
+            let Some(keeping) = &mut tunnel.keeping else { continue };
+            let Some(len) = keeping.poll(now, &mut question) else { continue };
+            if let Some(line) = self.lines.get_mut(tunnel.line)
+                && let Err(reason) = self.buffers.speak(now, tunnel, line, &question[..len])
+            {
+                tunnel.drops.count(reason);
+            }
+        }
+    }
+
+    /// Takes in what the kernel's own device of a tunnel has brought of signals.
+    pub fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
+        let mut frame = [0; SIGNAL_ROOM];
+        for _ in 0..BATCH {
+            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
+            let Some(len) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.receive(&mut frame))
+            else {
+                break;
+            };
+            self.buffers.attend(now, (slot, tunnel), &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
         }
         Health::Well
     }
@@ -345,13 +394,13 @@ impl Buffers {
             Link::Ip => ecn::outer_class(&self.packets[frame.clone()]),
             Link::Ethernet => 0,
         };
-        let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         if vnet.cut.is_some() {
             return self.cut(now, tunnel, numbers, (link, vnet, class), frame);
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
-        if let Some(clamp) = tunnel.clamp {
+        if let Some(clamp) = tunnel.path.force.clamp {
             clamp.apply(link, bytes);
         }
         match &mut tunnel.inside {
@@ -380,8 +429,8 @@ impl Buffers {
     ) -> Result<(), DropReason> {
         let bytes = &self.packets[frame.clone()];
         let mut segments = Segments::new(link, &vnet, bytes)?;
-        if let Some(fits) = tunnel.recut {
-            segments = segments.fitting(fits);
+        if tunnel.plan.clamp == TunnelClamp::Recut {
+            segments = segments.fitting(tunnel.path.force.fits);
         }
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
@@ -402,9 +451,10 @@ impl Buffers {
                     let len = headers_len + payload.len();
                     self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
                     let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
-                    let outer = Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.plan.path_mtu)
-                        .ok_or(DropReason::NoRemote)?
-                        .with_traffic_class(class);
+                    let outer =
+                        Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.path.force.path_mtu)
+                            .ok_or(DropReason::NoRemote)?
+                            .with_traffic_class(class);
                     self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
                 }
             }
@@ -414,15 +464,20 @@ impl Buffers {
     }
 
     /// Sends what is in the outbox: all of it is one tunnel's.
-    fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+    pub fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+        self.flush_by(tunnel, line, |senders| &senders.bulk);
+    }
+
+    fn flush_by(&mut self, tunnel: &mut Tunnel, line: &mut Line, socket: impl Fn(&Senders) -> &OwnedFd) {
+        let drops = &mut tunnel.drops;
         if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
-            let sent = self.outbox.flush(&packets.sender, &destination, &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
+            let socket = socket(&packets.senders);
+            tunnel.sent.add(self.outbox.flush(socket, &destination, &self.packets, drops));
         } else if let (_, Some(to)) = tunnel.ends()
-            && let Ok((sender, _)) = line.sender(to.is_ipv6())
+            && let Ok((senders, _)) = line.senders(to.is_ipv6())
         {
-            let destination = Destination::from(to);
-            let sent = self.outbox.flush(sender, &destination, &self.packets, &mut tunnel.drops);
+            let sent =
+                self.outbox.flush(socket(senders), &Destination::from(to), &self.packets, &mut tunnel.drops);
             tunnel.sent.add(sent);
         }
         self.outbox.clear();
@@ -431,14 +486,81 @@ impl Buffers {
     /// Sends a message of WireGuard's own.
     fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, (from, to): (IpAddr, IpAddr), message: &[u8]) {
         let result = tunnel.outer(from, to).and_then(|outer| {
-            let (sender, numbers) = line.sender(to.is_ipv6())?;
+            let (senders, numbers) = line.senders(to.is_ipv6())?;
             self.outbox.push(&outer, numbers, message, &(0..0), 0)?;
-            self.outbox.flush(sender, &Destination::from(to), &[], &mut tunnel.drops);
+            self.outbox.flush(&senders.urgent, &Destination::from(to), &[], &mut tunnel.drops);
             Ok(())
         });
         if let Err(reason) = result {
             tunnel.drops.count(reason);
         }
+    }
+
+    /// Sends an inner packet of the datapath's own: at once, marked as network control (CS6), by a socket
+    /// that no bulk waits in. It is not counted as sent.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub fn speak(
+        &mut self,
+        now: Instant,
+        tunnel: &mut Tunnel,
+        line: &mut Line,
+        inner: &[u8],
+    ) -> Result<(), DropReason> {
+        if let Inside::Kernel = tunnel.inside {
+            let keeping = tunnel.keeping.as_ref().ok_or(DropReason::DeviceFailed)?;
+            return keeping.kernel.send(inner).map_err(|_| DropReason::DeviceFailed);
+        }
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
+        match &mut tunnel.inside {
+            &mut Inside::Shim(shim) => {
+                let shim = header(shim, inner)?;
+                let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                let start = shim.bytes().len();
+                let whole = &mut self.whole[..start + inner.len()];
+                whole[..start].copy_from_slice(shim.bytes());
+                whole[start..].copy_from_slice(inner);
+                self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
+            }
+            Inside::WireGuard(wireguard) => {
+                let message = wireguard.seal(now, inner, &mut self.sealed)?;
+                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), 0)?;
+            }
+            Inside::Kernel => {}
+        }
+        self.flush_by(tunnel, line, |senders| &senders.urgent);
+        Ok(())
+    }
+
+    /// Whether an inner packet that came was for the datapath itself; a question is answered.
+    fn attend(
+        &mut self,
+        now: Instant,
+        (slot, tunnel): (usize, &mut Tunnel),
+        lines: &mut [Line],
+        frame: &[u8],
+    ) -> bool {
+        let Some(keeping) = &mut tunnel.keeping else { return false };
+        let mut answer = [0; SIGNAL_ROOM];
+        let len = match keeping.take(now, frame, &mut answer) {
+            Came::Packet => return false,
+            Came::Signal => 0,
+            Came::Measured(said) => {
+                self.heard.push(Heard { slot, at: now, said });
+                0
+            }
+            Came::Question(len) => len,
+        };
+        tunnel.hear(now);
+        if len > 0
+            && let Some(line) = lines.get_mut(tunnel.line)
+            && let Err(reason) = self.speak(now, tunnel, line, &answer[..len])
+        {
+            tunnel.drops.count(reason);
+        }
+        true
     }
 }
 
@@ -468,7 +590,7 @@ fn take_in(
         tunnel.drops.count(reason);
         return;
     }
-    if let Some(clamp) = tunnel.clamp {
+    if let Some(clamp) = tunnel.path.force.clamp {
         clamp.apply(link, bytes);
     }
     delivery.push(slot, tunnel, buffer, inner);
