@@ -11,7 +11,7 @@ listens() { in_ns "$(space 2)" ss -Hltn 'sport = :5201' | grep -q .; }
 # A little TCP, to look at the wire while it runs.
 burst() {
     serve
-    in_ns "$(space 1)" iperf3 -c fd63:7::2 -n 8M >/dev/null || fail "$contender: no TCP"
+    in_ns "$(space 1)" iperf3 -c "$(host 2)" -n 8M -J >"$scratch/json" || fail "$contender: no TCP"
 }
 
 # Jiffies that the tunnel's own processes have taken, and those of the kernel's softirq threads: what is
@@ -31,7 +31,7 @@ iperf() { # ARGUMENT...
     serve
     local ends0 softirq0
     ends0=$(ends_jiffies) softirq0=$(softirq_jiffies)
-    in_ns "$(space 1)" iperf3 -c fd63:7::2 -t "$seconds" -J "$@" >"$scratch/json" || true
+    in_ns "$(space 1)" iperf3 -c "$(host 2)" -t "$seconds" -J "$@" >"$scratch/json" || true
     ends=$(($(ends_jiffies) - ends0)) softirq=$(($(softirq_jiffies) - softirq0))
 }
 
@@ -80,7 +80,7 @@ udp() { # BYTES
 }
 
 round_trip() {
-    in_ns "$(space 1)" ping -n -i 0.002 -c "$pings" fd63:7::2 | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n >"$scratch/times"
+    in_ns "$(space 1)" ping -n -i 0.002 -c "$pings" "$(host 2)" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n >"$scratch/times"
     record p50 "$(awk '{ v[NR] = $1 * 1000 } END { printf "%.0f", v[int(NR * 0.5 + 0.5)] }' "$scratch/times")"
     record p99 "$(awk '{ v[NR] = $1 * 1000 } END { printf "%.0f", v[int(NR * 0.99 + 0.5)] }' "$scratch/times")"
 }

@@ -28,11 +28,12 @@ wire() {
     done
 }
 
-# Leaves eth1 nothing but checksums: whatever cuts or joins packets is turned off, each feature by itself,
-# since one that a kernel does not know makes `ethtool` refuse all that stand beside it.
+# Leaves eth1 nothing but checksums: whatever cuts, joins or gathers packets is turned off, each feature by
+# itself, since one that a kernel does not know makes `ethtool` refuse all that stand beside it.
 no_offloads() { # NAMESPACE
-    local feature left
-    offloads() { in_ns "$1" ethtool -k eth1 | sed -nE 's/^\s*([a-z0-9_-]*(segmentation|gso|gro|receive-offload)[a-z0-9_-]*): on( \[requested.*)?$/\1/p'; }
+    local feature left kinds="segmentation|gso|gro|receive-offload"
+    [ -n "$gather" ] || kinds="$kinds|scatter-gather"
+    offloads() { in_ns "$1" ethtool -k eth1 | sed -nE "s/^\s*([a-z0-9_-]*($kinds)[a-z0-9_-]*): on( \[requested.*)?\$/\1/p"; }
     for feature in $(offloads "$1"); do in_ns "$1" ethtool -K eth1 "$feature" off >/dev/null 2>&1 || true; done
     left=$(offloads "$1")
     [ -z "$left" ] || fail "the wire keeps offloads that would spare it packets: ${left//$'\n'/ }"
