@@ -17,6 +17,7 @@ mod maintain;
 mod next_hops;
 mod options;
 mod outbox;
+mod outside;
 mod socket;
 mod stack;
 mod status;
