@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod hostile;
 mod keepalive;
 mod paths;
 mod probe;
@@ -377,6 +378,8 @@ fn main() -> ExitCode {
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
         trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
+        trial("floods_hurt_nobody_else", hostile::floods_hurt_nobody_else),
+        trial("congestion_outside_is_told_inside", hostile::congestion_outside_is_told_inside),
         trial("a_line_may_go_down_and_up", paths::a_line_may_go_down_and_up),
         trial(
             "a_far_end_that_hangs_takes_the_carrier_with_it",
