@@ -11,6 +11,7 @@ pub mod keepalive;
 pub mod merge;
 pub mod neighbour;
 mod outer;
+pub mod path;
 mod reassembly;
 #[cfg(test)]
 mod samples;

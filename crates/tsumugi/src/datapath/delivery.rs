@@ -116,7 +116,8 @@ impl Delivery {
         let vnet = match &entry.group {
             Some(group) => group.seal(&mut buffer[frame.clone()]),
             None if frame.len() > usize::from(tunnel.plan.mtu) => {
-                let fits = |ipv6| if ipv6 { tunnel.fits.ipv6 } else { tunnel.fits.ipv4 };
+                let fits =
+                    |ipv6| if ipv6 { tunnel.path.force.fits.ipv6 } else { tunnel.path.force.fits.ipv4 };
                 let link = Link::from(tunnel.carries_ethernet());
                 merged_by_kernel(link, &buffer[frame.clone()], fits).unwrap_or_default()
             }

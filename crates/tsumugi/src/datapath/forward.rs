@@ -5,6 +5,7 @@ use super::delivery::Delivery;
 use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
+use super::probing::Heard;
 use super::socket::Senders;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
@@ -36,7 +37,7 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
-    buffers: Buffers,
+    pub buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
@@ -46,14 +47,16 @@ pub struct Forwarding {
 }
 
 /// What packets pass through on the way out.
-struct Buffers {
+pub struct Buffers {
     /// As the device gave them.
-    packets: Vec<u8>,
+    pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
     /// What WireGuard makes of a packet.
-    sealed: Vec<u8>,
-    outbox: Outbox,
+    pub sealed: Vec<u8>,
+    pub outbox: Outbox,
+    /// What has come of measurements and was not looked at yet.
+    pub heard: Vec<Heard>,
 }
 
 /// What happened to a descriptor.
@@ -75,12 +78,18 @@ impl Forwarding {
                 whole: vec![0; ROOM],
                 sealed: vec![0; ROOM],
                 outbox: Outbox::default(),
+                heard: Vec::new(),
             },
             inbox: Inbox::new(),
             delivery: Delivery::default(),
             opened: vec![0; BATCH * ROOM],
             started: Instant::now(),
         }
+    }
+
+    /// A moment as the core counts it.
+    pub fn core_now(&self, now: Instant) -> time::Instant {
+        core_time(self.started, now)
     }
 
     /// Sends what the fabric has put into a tunnel's device.
@@ -255,7 +264,7 @@ impl Forwarding {
                 }
                 let Found { slot, class, inner, .. } = found;
                 let frame = &self.inbox.buffer[inner.clone()];
-                if self.buffers.attend(now, tunnel, &mut self.lines, frame) {
+                if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
                     return;
                 }
                 take_in(&mut self.delivery, slot, tunnel, class, &mut self.inbox.buffer, inner);
@@ -303,7 +312,7 @@ impl Forwarding {
                         end = inner.end;
                         let class = arrival.traffic_class;
                         let frame = &self.opened[inner.clone()];
-                        if self.buffers.attend(now, tunnel, &mut self.lines, frame) {
+                        if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
                             continue;
                         }
                         take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
@@ -350,7 +359,7 @@ impl Forwarding {
             else {
                 break;
             };
-            self.buffers.attend(now, tunnel, &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
+            self.buffers.attend(now, (slot, tunnel), &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
         }
         Health::Well
     }
@@ -390,7 +399,7 @@ impl Buffers {
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
-        if let Some(clamp) = tunnel.clamp {
+        if let Some(clamp) = tunnel.path.force.clamp {
             clamp.apply(link, bytes);
         }
         match &mut tunnel.inside {
@@ -438,9 +447,10 @@ impl Buffers {
                     let len = headers_len + payload.len();
                     self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
                     let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
-                    let outer = Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.plan.path_mtu)
-                        .ok_or(DropReason::NoRemote)?
-                        .with_traffic_class(class);
+                    let outer =
+                        Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.path.force.path_mtu)
+                            .ok_or(DropReason::NoRemote)?
+                            .with_traffic_class(class);
                     self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
                 }
             }
@@ -450,7 +460,7 @@ impl Buffers {
     }
 
     /// Sends what is in the outbox: all of it is one tunnel's.
-    fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+    pub fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
         self.flush_by(tunnel, line, |senders| &senders.bulk);
     }
 
@@ -521,12 +531,22 @@ impl Buffers {
     }
 
     /// Whether an inner packet that came was for the datapath itself; a question is answered.
-    fn attend(&mut self, now: Instant, tunnel: &mut Tunnel, lines: &mut [Line], frame: &[u8]) -> bool {
+    fn attend(
+        &mut self,
+        now: Instant,
+        (slot, tunnel): (usize, &mut Tunnel),
+        lines: &mut [Line],
+        frame: &[u8],
+    ) -> bool {
         let Some(keeping) = &mut tunnel.keeping else { return false };
         let mut answer = [0; SIGNAL_ROOM];
         let len = match keeping.take(now, frame, &mut answer) {
             Came::Packet => return false,
             Came::Signal => 0,
+            Came::Measured(said) => {
+                self.heard.push(Heard { slot, at: now, said });
+                0
+            }
             Came::Question(len) => len,
         };
         tunnel.hear(now);
@@ -566,7 +586,7 @@ fn take_in(
         tunnel.drops.count(reason);
         return;
     }
-    if let Some(clamp) = tunnel.clamp {
+    if let Some(clamp) = tunnel.path.force.clamp {
         clamp.apply(link, bytes);
     }
     delivery.push(slot, tunnel, buffer, inner);

@@ -2,6 +2,7 @@
 
 use super::forward::Forwarding;
 use super::kernel_signals::KernelSignals;
+use super::probing::Said;
 use crate::observe::status::{FarEnd, KeepaliveStatus, WhyDead, WhyUnasked};
 use std::time::{Duration, Instant};
 use tsumugi_core::router_plan::{self, Keepalive as Asks};
@@ -41,12 +42,13 @@ enum Asked {
 }
 
 /// What a packet that came in is.
-#[derive(Debug, PartialEq, Eq)]
 pub enum Came {
     /// For the device.
     Packet,
     /// For us.
     Signal,
+    /// For whoever measures the path.
+    Measured(Said),
     /// For us, and wants the answer of so many bytes that now stands in the buffer.
     Question(usize),
 }
@@ -83,6 +85,14 @@ impl Keeping {
         time::Instant(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
+    /// The two ends inside, where the far end's datapath is ours too.
+    pub fn signal_ends(&self) -> Option<&Ends> {
+        match &self.asked {
+            Asked::Datapath(ends) => Some(ends),
+            Asked::Neighbour(_) => None,
+        }
+    }
+
     /// Notes that something has come from the far end.
     pub fn heard(&mut self, now: Instant) {
         self.keepalive.heard(self.time(now));
@@ -102,6 +112,9 @@ impl Keeping {
             }
             Asked::Datapath(ends) => {
                 let Some(signal) = ends.parse(frame) else { return Came::Packet };
+                if let Some(said) = Said::parse(&signal) {
+                    return Came::Measured(said);
+                }
                 self.keepalive.told(time, silence_of(signal.body));
                 match signal.kind {
                     Kind::Ask => {
@@ -121,7 +134,7 @@ impl Keeping {
                         }
                         Came::Signal
                     }
-                    Kind::Other(_) => Came::Signal,
+                    Kind::Trial | Kind::Reply | Kind::Other(_) => Came::Signal,
                 }
             }
         }

@@ -169,6 +169,7 @@ impl Datapath {
         self.follow_next_hops();
         self.forwarding.expire();
         for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            tunnel.follow_path(&self.state);
             let attached = tunnel.maintain_device(&mut self.sides);
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
             if let Inside::WireGuard(wireguard) = &mut tunnel.inside {
@@ -277,7 +278,12 @@ impl Datapath {
                     line.lose_packets();
                 }
             }
-            Token::Signal | Token::Status | Token::Underlay | Token::Hops | Token::Signals(_) => {}
+            Token::Signal
+            | Token::Status
+            | Token::Underlay
+            | Token::Hops
+            | Token::Askers
+            | Token::Signals(_) => {}
         }
     }
 

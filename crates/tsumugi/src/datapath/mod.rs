@@ -19,6 +19,8 @@ mod maintain;
 mod next_hops;
 mod options;
 mod outbox;
+mod path;
+mod probing;
 mod socket;
 mod stack;
 mod status;
@@ -38,6 +40,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use probing::Probing;
 use stack::Stack;
 use std::io;
 use std::os::fd::AsFd;
@@ -91,6 +94,8 @@ enum Token {
     Signals(usize),
     /// Routes and neighbours of the underlay.
     Hops,
+    /// Who asks for a path to be measured.
+    Askers,
 }
 
 impl Token {
@@ -109,6 +114,7 @@ impl Token {
             Token::Line(slot, place) => (4, slot, place),
             Token::Packets(slot) => (6, slot, 0),
             Token::Hops => (7, 0, 0),
+            Token::Askers => (10, 0, 0),
             Token::Control(slot) => (8, slot, 0),
             Token::Signals(slot) => (9, slot, 0),
         };
@@ -127,6 +133,7 @@ impl Token {
             5 => Token::Underlay,
             6 => Token::Packets(slot),
             7 => Token::Hops,
+            10 => Token::Askers,
             8 => Token::Control(slot),
             9 => Token::Signals(slot),
             _ => return None,
@@ -141,6 +148,7 @@ struct Datapath {
     keeper: Keeper,
     epoll: Epoll,
     status: StatusSocket,
+    probing: Probing,
     /// `None` before the first one that was understood.
     plan: Option<RouterPlan>,
     refused: Option<PlanRefused>,
@@ -167,6 +175,7 @@ impl Datapath {
             sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
+            probing: Probing::new(&state)?,
             state,
             plan: None,
             refused: None,
@@ -180,6 +189,7 @@ impl Datapath {
     fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
         watch(&self.epoll, signals, Token::Signal)?;
         watch(&self.epoll, &self.status, Token::Status)?;
+        watch(&self.epoll, &self.probing.socket, Token::Askers)?;
         watch(&self.epoll, &self.keeper, Token::Underlay)?;
         watch(&self.epoll, &self.hops, Token::Hops)?;
         self.take_plan();
@@ -203,10 +213,16 @@ impl Datapath {
                 due.timers = now + wireguard::TIMERS;
             }
             let timers = self.has_timers().then_some(due.timers);
-            let until = [timers, due.hops, self.keeper.next_timeout(), self.forwarding.next_question()]
-                .into_iter()
-                .flatten()
-                .fold(due.maintenance, Instant::min);
+            let until = [
+                timers,
+                due.hops,
+                self.keeper.next_timeout(),
+                self.forwarding.next_question(),
+                self.next_trial(now),
+            ]
+            .into_iter()
+            .flatten()
+            .fold(due.maintenance, Instant::min);
             let count = match self.epoll.wait(&mut events, timeout(until)) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
@@ -229,6 +245,7 @@ impl Datapath {
                             now,
                             started: self.started,
                             forwarding: &self.forwarding,
+                            probing: &self.probing,
                             keeper: &self.keeper,
                             plan: self.plan.as_ref(),
                             refused: self.refused.as_ref(),
@@ -240,6 +257,7 @@ impl Datapath {
                             due.maintenance = now;
                         }
                     }
+                    Token::Askers => self.on_askers(now),
                     Token::Hops => {
                         if self.hops.heard() {
                             due.hops = due.hops.or(Some(now + HOPS));
@@ -259,6 +277,7 @@ impl Datapath {
                 }
             }
             self.keep_alive(Instant::now());
+            self.probe(Instant::now());
         }
     }
 
@@ -275,7 +294,7 @@ impl Datapath {
             Token::Packets(slot) => self.forwarding.on_packets(now, slot, false),
             Token::Control(slot) => self.forwarding.on_packets(now, slot, true),
             Token::Signals(slot) => self.forwarding.on_signals(now, slot),
-            Token::Signal | Token::Status | Token::Underlay | Token::Hops => Health::Well,
+            Token::Signal | Token::Status | Token::Underlay | Token::Hops | Token::Askers => Health::Well,
         }
     }
 
@@ -340,6 +359,7 @@ mod tests {
             Token::Control(9),
             Token::Signals(1),
             Token::Hops,
+            Token::Askers,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -3,6 +3,7 @@
 use super::batch::Destination;
 use super::engine::{self, Sides};
 use super::keepalive::Keeping;
+use super::path::PathKnown;
 use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::{Offloads, TunKind, attach_offloading, set_carrier};
@@ -14,9 +15,8 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::ALIAS_TAG;
-use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{self, Encapsulation, TunnelClamp};
-use tsumugi_core::tunnel::{Clamp, Counters, DropReason, Outer, Shim};
+use tsumugi_core::router_plan::{self, Encapsulation};
+use tsumugi_core::tunnel::{Counters, DropReason, Outer, Shim};
 use tsumugi_core::wire::ip::protocol;
 
 /// The kernel's words for the devices that this process makes in the fabric.
@@ -45,10 +45,8 @@ pub struct Tunnel {
     pub device: Option<OwnedFd>,
     /// What the device does for us.
     pub offloads: Offloads,
-    /// The MSS of TCP that fits one outer packet.
-    pub fits: Clamp,
-    /// What TCP is told to fit one outer packet; `None`: it does anyway.
-    pub clamp: Option<Clamp>,
+    /// How large outer packets may be and what TCP is told, and why.
+    pub path: PathKnown,
     pub kernel_device_is_there: bool,
     /// The far end as the kernel's WireGuard knew it when it was last asked.
     pub kernel_peer: Option<WireGuardPeerInfo>,
@@ -72,15 +70,8 @@ impl Tunnel {
         inside: Inside,
         line: usize,
     ) -> Tunnel {
-        let way = Way {
-            wrapping: Wrapping::from(&plan.encapsulation),
-            outer: Ip::of_ipv6(plan.outer_ipv6),
-            path_mtu: plan.path_mtu.into(),
-            mtu: plan.mtu.into(),
-        };
         Tunnel {
-            fits: Clamp::fitting(&way),
-            clamp: (plan.clamp == TunnelClamp::Auto).then(|| Clamp::of(&way)).flatten(),
+            path: PathKnown::new(&plan),
             keeping: Keeping::new(&plan),
             plan,
             keys,
@@ -182,7 +173,7 @@ impl Tunnel {
     /// # Errors
     /// `NoRemote` if the two are not of one family.
     pub fn outer(&self, from: IpAddr, to: IpAddr) -> Result<Outer, DropReason> {
-        Outer::new(from, to, self.protocol(), self.plan.path_mtu).ok_or(DropReason::NoRemote)
+        Outer::new(from, to, self.protocol(), self.path.force.path_mtu).ok_or(DropReason::NoRemote)
     }
 
     /// Attaches to the device if it is not attached yet, and sets it up as the plan says; for the

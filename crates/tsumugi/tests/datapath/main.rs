@@ -13,6 +13,7 @@ mod bench;
 mod bulk;
 mod keepalive;
 mod paths;
+mod probe;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use libtest_mimic::{Arguments, Trial};
@@ -392,6 +393,14 @@ fn main() -> ExitCode {
         ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
+        trial("a_narrow_path_is_found_kept_and_used", probe::a_narrow_path_is_found_kept_and_used),
+        trial("a_path_that_drops_fragments_is_said", probe::a_path_that_drops_fragments_is_said),
+        trial("pieces_out_of_order_are_told_apart", probe::pieces_out_of_order_are_told_apart),
+        trial("loss_is_not_taken_for_a_size", probe::loss_is_not_taken_for_a_size),
+        trial(
+            "what_cannot_be_measured_is_refused_with_a_reason",
+            probe::what_cannot_be_measured_is_refused_with_a_reason,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -70,6 +70,18 @@ fn tunnel(page: &mut String, tunnel: &TunnelStatus, lang: Lang) {
     );
     line(page, 3, &said);
     line(page, 3, &keepalive(&tunnel.keepalive, lang));
+    if let Some(measured) = &tunnel.measured {
+        line(page, 3, lang.pick("path", "経路"));
+        for said in words::measured_path(measured, lang) {
+            line(page, 4, &said);
+        }
+    }
+    if let Some(progress) = &tunnel.measuring {
+        let stage = words::probe_stage(&progress.stage, lang);
+        let said =
+            lang.pick(format!("the path is being measured: {stage}"), format!("経路を測定中: {stage}"));
+        line(page, 3, &said);
+    }
     for trouble in &tunnel.trouble {
         line(page, 3, &words::missing(trouble, lang));
     }

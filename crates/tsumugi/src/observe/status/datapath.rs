@@ -1,11 +1,12 @@
 //! The document of `datapath.sock`.
 
-use super::PlanStatus;
+use super::{MeasuredPath, PlanStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use tsumugi_core::id::IfName;
+use tsumugi_core::tunnel::path::Progress;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatapathStatus {
@@ -51,8 +52,14 @@ pub struct TunnelStatus {
     pub line: IfName,
     pub local: Option<IpAddr>,
     pub remote: Option<IpAddr>,
-    /// In bytes, with the outer header.
+    /// In bytes, with the outer header: what is cut at, as planned or as measured.
     pub path_mtu: u16,
+    /// What was measured of the path and is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredPath>,
+    /// What a measurement of the path is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measuring: Option<Progress>,
     /// In bytes, without it.
     pub mtu: u16,
     pub received: Traffic,

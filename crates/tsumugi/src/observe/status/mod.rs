@@ -5,6 +5,7 @@
 
 mod datapath;
 mod management;
+mod path;
 mod router;
 mod rpki;
 mod segments;
@@ -17,6 +18,7 @@ pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
     PathStatus,
 };
+pub use path::{MeasuredPath, ProbeQuestion, ProbeRefused, ProbeSaid};
 pub use router::{
     BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };
