@@ -1,6 +1,6 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
-use super::batch::{BATCH, Destination, Inbox};
+use super::batch::{BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
 use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
+use tsumugi_core::router_plan::TunnelClamp;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
@@ -129,7 +130,7 @@ impl Forwarding {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(receiver) = line.receivers.get(receiver) else { break };
-            let count = match self.inbox.receive(receiver.socket.as_fd()) {
+            let count = match self.inbox.receive(receiver.socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
@@ -159,7 +160,7 @@ impl Forwarding {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(packets) = &line.packets else { break };
             let socket = if control { &packets.control } else { &packets.receiver };
-            let count = match self.inbox.receive(socket.as_fd()) {
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Nothing) {
                 Ok(count) => count,
                 // Told once; the socket hears again when the interface is up again.
                 Err(Errno::ENETDOWN) => return Health::Well,
@@ -302,7 +303,7 @@ impl Forwarding {
             let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
             let Some(socket) = &wireguard.socket else { break };
-            let count = match self.inbox.receive(socket.as_fd()) {
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
@@ -435,6 +436,9 @@ impl Buffers {
     ) -> Result<(), DropReason> {
         let bytes = &self.packets[frame.clone()];
         let mut segments = Segments::new(link, &vnet, bytes)?;
+        if tunnel.plan.clamp == TunnelClamp::Recut {
+            segments = segments.fitting(tunnel.path.force.fits);
+        }
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
