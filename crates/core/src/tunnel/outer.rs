@@ -93,12 +93,21 @@ impl Outer {
         Ok(Pieces { outer: *self, len, identification, offset: 0, piece, last })
     }
 
+    /// Whether a payload of `len` bytes leaves as one packet.
+    pub fn fits(&self, len: usize) -> bool {
+        let header = match self.ends {
+            Ends::V4 { .. } => ipv4::HEADER_LEN,
+            Ends::V6 { .. } => ipv6::HEADER_LEN,
+        };
+        header + len <= usize::from(self.path_mtu)
+    }
+
     /// Whether a payload of `len` bytes leaves under a number of its own: in IPv6 only fragments do;
     /// in IPv4 a router on the way may make some.
     pub fn is_numbered(&self, len: usize) -> bool {
         match self.ends {
             Ends::V4 { .. } => true,
-            Ends::V6 { .. } => ipv6::HEADER_LEN + len > usize::from(self.path_mtu),
+            Ends::V6 { .. } => !self.fits(len),
         }
     }
 

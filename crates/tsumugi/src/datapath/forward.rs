@@ -4,6 +4,7 @@ use super::batch::{Arrival, BATCH, Destination, Inbox};
 use super::delivery::Delivery;
 use super::line::Line;
 use super::outbox::Outbox;
+use super::sealing::Sealer;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
 use super::wireguard::Opened;
@@ -14,10 +15,9 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
-    DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
-    decapsulate, ecn, header,
+    DropReason, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader, decapsulate, ecn, header,
 };
-use tsumugi_core::wire::{ip, ipv4};
+use tsumugi_core::wire::ipv4;
 
 /// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
@@ -34,6 +34,8 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
+    /// Whether a tunnel has timers of its own.
+    pub has_timers: bool,
     buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
@@ -49,8 +51,7 @@ struct Buffers {
     packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
-    /// What WireGuard makes of a packet.
-    sealed: Vec<u8>,
+    sealer: Sealer,
     outbox: Outbox,
 }
 
@@ -68,10 +69,11 @@ impl Forwarding {
             lines: Vec::new(),
             tunnels: Vec::new(),
             table: Table::default(),
+            has_timers: false,
             buffers: Buffers {
                 packets: vec![0; ROOMS * ROOM],
                 whole: vec![0; ROOM],
-                sealed: vec![0; ROOM],
+                sealer: Sealer::new(),
                 outbox: Outbox::default(),
             },
             inbox: Inbox::new(),
@@ -89,7 +91,7 @@ impl Forwarding {
         let mut end = 0;
         let mut health = Health::Well;
         for _ in 0..BURST {
-            if buffers.outbox.is_full() || buffers.packets.len() - end < ROOM {
+            if buffers.outbox.is_full() || buffers.sealer.is_full() || buffers.packets.len() - end < ROOM {
                 buffers.flush(tunnel, line);
                 end = 0;
             }
@@ -273,8 +275,8 @@ impl Forwarding {
     /// Takes in what has come by a tunnel's own UDP socket.
     pub fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
-            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
-            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
+            let Some(Some(tunnel)) = self.tunnels.get(slot) else { break };
+            let Inside::WireGuard(wireguard) = &tunnel.inside else { break };
             let Some(socket) = &wireguard.socket else { break };
             let count = match self.inbox.receive(socket.as_fd()) {
                 Ok(count) => count,
@@ -282,30 +284,9 @@ impl Forwarding {
             };
             let mut end = 0;
             for at in 0..count {
-                let Some(arrival) = self.inbox.arrival(at) else {
-                    tunnel.drops.count(DropReason::TooLarge);
-                    continue;
-                };
-                let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
-                let datagram = &self.inbox.buffer[arrival.at.clone()];
-                // Each of the batch has room: nothing that is opened is larger than it was.
-                let room = &mut self.opened[end..];
-                match wireguard.open(now, &arrival, datagram, room) {
-                    Ok(Opened::Packet(inner)) => {
-                        let inner = end + inner.start..end + inner.end;
-                        end = inner.end;
-                        let class = arrival.traffic_class;
-                        take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
-                    }
-                    Ok(Opened::Answer(answer)) => {
-                        tunnel.last_heard = Some(now);
-                        let message = &self.opened[end + answer.at.start..end + answer.at.end];
-                        if let Some(line) = self.lines.get_mut(tunnel.line) {
-                            self.buffers.send(tunnel, line, (answer.from, answer.to), message);
-                        }
-                    }
-                    Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
-                    Err(reason) => tunnel.drops.count(reason),
+                match self.inbox.arrival(at) {
+                    Some(arrival) => self.open(now, slot, &arrival, &mut end),
+                    None => self.count_on_line(slot, DropReason::TooLarge),
                 }
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
@@ -316,15 +297,49 @@ impl Forwarding {
         Health::Well
     }
 
+    /// Opens the datagrams of one arrival. What is opened stands in `opened` from `end` on, which moves
+    /// behind it: there is room, as nothing that is opened is larger than it was.
+    fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: &mut usize) {
+        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
+        let Some(line) = self.lines.get_mut(tunnel.line) else { return };
+        if arrival.at.is_empty() {
+            line.drops.count(DropReason::Malformed);
+        }
+        for at in arrival.datagrams() {
+            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
+            let datagram = &self.inbox.buffer[at];
+            match wireguard.open(now, arrival, datagram, &mut self.opened[*end..]) {
+                Ok(Opened::Packet(inner)) => {
+                    let inner = *end + inner.start..*end + inner.end;
+                    *end = inner.end;
+                    let class = arrival.traffic_class;
+                    take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
+                }
+                Ok(Opened::Answer(answer, flow)) => {
+                    tunnel.last_heard = Some(now);
+                    let message = &self.opened[*end + answer.start..*end + answer.end];
+                    self.buffers.sealer.send(tunnel, flow, message);
+                }
+                Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
+                // A stranger is nobody's in particular.
+                Err(reason) if !wireguard.is_from_far_end(arrival.source.ip()) => line.drops.count(reason),
+                Err(reason) => tunnel.drops.count(reason),
+            }
+        }
+    }
+
+    /// Counts what came by a tunnel's socket, and nothing is known of.
+    fn count_on_line(&mut self, slot: usize, reason: DropReason) {
+        let Some(Some(tunnel)) = self.tunnels.get(slot) else { return };
+        if let Some(line) = self.lines.get_mut(tunnel.line) {
+            line.drops.count(reason);
+        }
+    }
+
     /// Sends what WireGuard owes because of the time.
     pub fn on_time(&mut self, now: Instant) {
         for tunnel in self.tunnels.iter_mut().flatten() {
-            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { continue };
-            let Some(message) = wireguard.on_time(now, &mut self.opened) else { continue };
-            if let Some(line) = self.lines.get_mut(tunnel.line) {
-                let bytes = &self.opened[message.at.clone()];
-                self.buffers.send(tunnel, line, (message.from, message.to), bytes);
-            }
+            self.buffers.sealer.on_time(now, tunnel);
         }
     }
 }
@@ -345,9 +360,8 @@ impl Buffers {
             Link::Ip => ecn::outer_class(&self.packets[frame.clone()]),
             Link::Ethernet => 0,
         };
-        let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
         if vnet.cut.is_some() {
-            return self.cut(now, tunnel, numbers, (link, vnet, class), frame);
+            return self.cut(now, tunnel, line, (link, vnet, class), frame);
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
@@ -358,12 +372,11 @@ impl Buffers {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
+                let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
                 self.outbox.push(&outer, numbers, shim.bytes(), &frame, frame.len())
             }
-            Inside::WireGuard(wireguard) => {
-                let message = wireguard.seal(now, bytes, &mut self.sealed)?;
-                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(class);
-                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), frame.len())
+            Inside::WireGuard(_) => {
+                self.sealer.push(now, (tunnel, line, &mut self.outbox), &self.packets[frame], class)
             }
             Inside::Kernel => Ok(()),
         }
@@ -374,7 +387,7 @@ impl Buffers {
         &mut self,
         now: Instant,
         tunnel: &mut Tunnel,
-        numbers: &mut Identifications,
+        line: &mut Line,
         (link, vnet, class): (Link, VnetHeader, u8),
         frame: Range<usize>,
     ) -> Result<(), DropReason> {
@@ -385,6 +398,7 @@ impl Buffers {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
+                let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
                 let mut head = [0; MAX_SHIM_LEN + MAX_HEADERS];
                 let shim_len = shim.bytes().len();
                 head[..shim_len].copy_from_slice(shim.bytes());
@@ -394,15 +408,12 @@ impl Buffers {
                     self.outbox.push(&outer, numbers, &head[..shim_len + headers_len], &body, inner_len)?;
                 }
             }
-            Inside::WireGuard(wireguard) => {
+            Inside::WireGuard(_) => {
                 while let Some(payload) = segments.next(&mut self.whole) {
                     let len = headers_len + payload.len();
                     self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
-                    let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
-                    let outer = Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.plan.path_mtu)
-                        .ok_or(DropReason::NoRemote)?
-                        .with_traffic_class(class);
-                    self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
+                    let outside = (&mut *tunnel, &mut *line, &mut self.outbox);
+                    self.sealer.push(now, outside, &self.whole[..len], class)?;
                 }
             }
             Inside::Kernel => {}
@@ -412,31 +423,24 @@ impl Buffers {
 
     /// Sends what is in the outbox: all of it is one tunnel's.
     fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
-        if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
-            let sent = self.outbox.flush(&packets.sender, &destination, &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
-        } else if let (_, Some(to)) = tunnel.ends()
-            && let Ok((sender, _)) = line.sender(to.is_ipv6())
-        {
-            let destination = Destination::from(to);
-            let sent = self.outbox.flush(sender, &destination, &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
-        }
-        self.outbox.clear();
+        self.sealer.flush(tunnel);
+        send_pieces(&mut self.outbox, &self.packets, tunnel, line);
     }
+}
 
-    /// Sends a message of WireGuard's own.
-    fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, (from, to): (IpAddr, IpAddr), message: &[u8]) {
-        let result = tunnel.outer(from, to).and_then(|outer| {
-            let (sender, numbers) = line.sender(to.is_ipv6())?;
-            self.outbox.push(&outer, numbers, message, &(0..0), 0)?;
-            self.outbox.flush(sender, &Destination::from(to), &[], &mut tunnel.drops);
-            Ok(())
-        });
-        if let Err(reason) = result {
-            tunnel.drops.count(reason);
-        }
+/// Sends what is in the outbox, which is all of one tunnel's: past the stack where the next hop is known,
+/// else through it. `source` is what the outbox has ranges of.
+pub fn send_pieces(outbox: &mut Outbox, source: &[u8], tunnel: &mut Tunnel, line: &mut Line) {
+    if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
+        let sent = outbox.flush(&packets.sender, &destination, source, &mut tunnel.drops);
+        tunnel.sent.add(sent);
+    } else if let (_, Some(to)) = tunnel.ends()
+        && let Ok((sender, _)) = line.sender(to.is_ipv6())
+    {
+        let sent = outbox.flush(sender, &Destination::from(to), source, &mut tunnel.drops);
+        tunnel.sent.add(sent);
     }
+    outbox.clear();
 }
 
 /// The outer packets of a tunnel whose ends the plan says.

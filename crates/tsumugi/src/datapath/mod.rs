@@ -17,12 +17,14 @@ mod maintain;
 mod next_hops;
 mod options;
 mod outbox;
+mod sealing;
 mod socket;
 mod stack;
 mod status;
 mod table;
 mod trouble;
 mod tunnel;
+mod udp;
 mod wireguard;
 
 use crate::kernel::next_hop::HopWatch;
@@ -187,7 +189,7 @@ impl Datapath {
                 self.forwarding.on_time(now);
                 due.timers = now + wireguard::TIMERS;
             }
-            let timers = self.has_timers().then_some(due.timers);
+            let timers = self.forwarding.has_timers.then_some(due.timers);
             let until = [timers, due.hops, self.keeper.next_timeout()]
                 .into_iter()
                 .flatten()
