@@ -7,8 +7,11 @@ mod clamp;
 mod drops;
 pub mod ecn;
 mod inside;
+pub mod keepalive;
 pub mod merge;
+pub mod neighbour;
 mod outer;
+pub mod path;
 mod reassembly;
 #[cfg(test)]
 mod samples;

@@ -2,20 +2,25 @@
 
 use super::batch::{Arrival, BATCH, Destination, Inbox};
 use super::delivery::Delivery;
+use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
+use super::probing::Heard;
 use super::sealing::Sealer;
+use super::socket::Senders;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
+use super::udp::Flow;
 use super::wireguard::Opened;
 use nix::errno::Errno;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader, decapsulate, ecn, header,
+    signal,
 };
 use tsumugi_core::wire::ipv4;
 
@@ -36,7 +41,7 @@ pub struct Forwarding {
     pub table: Table,
     /// Whether a tunnel has timers of its own.
     pub has_timers: bool,
-    buffers: Buffers,
+    pub buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
@@ -46,13 +51,15 @@ pub struct Forwarding {
 }
 
 /// What packets pass through on the way out.
-struct Buffers {
+pub struct Buffers {
     /// As the device gave them.
-    packets: Vec<u8>,
+    pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
-    sealer: Sealer,
-    outbox: Outbox,
+    pub sealer: Sealer,
+    pub outbox: Outbox,
+    /// What has come of measurements and was not looked at yet.
+    pub heard: Vec<Heard>,
 }
 
 /// What happened to a descriptor.
@@ -75,12 +82,18 @@ impl Forwarding {
                 whole: vec![0; ROOM],
                 sealer: Sealer::new(),
                 outbox: Outbox::default(),
+                heard: Vec::new(),
             },
             inbox: Inbox::new(),
             delivery: Delivery::default(),
             opened: vec![0; BATCH * ROOM],
             started: Instant::now(),
         }
+    }
+
+    /// A moment as the core counts it.
+    pub fn core_now(&self, now: Instant) -> time::Instant {
+        core_time(self.started, now)
     }
 
     /// Sends what the fabric has put into a tunnel's device.
@@ -130,7 +143,7 @@ impl Forwarding {
                         if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
                     self.find(slot, protocol, &outer).map(Some)
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -140,12 +153,13 @@ impl Forwarding {
         Health::Well
     }
 
-    /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
-    pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
+    /// Takes in what has come by one of a line's packet sockets, past the stack: whole packets and pieces.
+    pub fn on_packets(&mut self, now: Instant, slot: usize, control: bool) -> Health {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(packets) = &line.packets else { break };
-            let count = match self.inbox.receive(packets.receiver.as_fd()) {
+            let socket = if control { &packets.control } else { &packets.receiver };
+            let count = match self.inbox.receive(socket.as_fd()) {
                 Ok(count) => count,
                 // Told once; the socket hears again when the interface is up again.
                 Err(Errno::ENETDOWN) => return Health::Well,
@@ -159,7 +173,7 @@ impl Forwarding {
                     Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
                     None => Ok(None),
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -243,7 +257,7 @@ impl Forwarding {
     }
 
     /// Takes in what was found, or counts why nothing was.
-    fn settle(&mut self, line: usize, found: Result<Option<Found>, DropReason>) {
+    fn settle(&mut self, now: Instant, line: usize, found: Result<Option<Found>, DropReason>) {
         match found {
             Ok(None) => {}
             Ok(Some(found)) => {
@@ -253,6 +267,10 @@ impl Forwarding {
                     return;
                 }
                 let Found { slot, class, inner, .. } = found;
+                let frame = &self.inbox.buffer[inner.clone()];
+                if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                    return;
+                }
                 take_in(&mut self.delivery, slot, tunnel, class, &mut self.inbox.buffer, inner);
             }
             Err(reason) => {
@@ -300,11 +318,10 @@ impl Forwarding {
     /// Opens the datagrams of one arrival. What is opened stands in `opened` from `end` on, which moves
     /// behind it: there is room, as nothing that is opened is larger than it was.
     fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: &mut usize) {
-        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
-        let Some(line) = self.lines.get_mut(tunnel.line) else { return };
         if arrival.at.is_empty() {
-            line.drops.count(DropReason::Malformed);
+            self.count_on_line(slot, DropReason::Malformed);
         }
+        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
         for at in arrival.datagrams() {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
             let datagram = &self.inbox.buffer[at];
@@ -313,22 +330,31 @@ impl Forwarding {
                     let inner = *end + inner.start..*end + inner.end;
                     *end = inner.end;
                     let class = arrival.traffic_class;
+                    let frame = &self.opened[inner.clone()];
+                    if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                        continue;
+                    }
                     take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
                 }
                 Ok(Opened::Answer(answer, flow)) => {
-                    tunnel.last_heard = Some(now);
+                    tunnel.hear(now);
                     let message = &self.opened[*end + answer.start..*end + answer.end];
-                    self.buffers.sealer.send(tunnel, flow, message);
+                    if let Some(line) = self.lines.get_mut(tunnel.line) {
+                        self.buffers.send(tunnel, line, &flow, message);
+                    }
                 }
-                Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
-                // A stranger is nobody's in particular.
-                Err(reason) if !wireguard.is_from_far_end(arrival.source.ip()) => line.drops.count(reason),
-                Err(reason) => tunnel.drops.count(reason),
+                Ok(Opened::Nothing) => tunnel.hear(now),
+                Err(reason) => {
+                    // A stranger is nobody's in particular.
+                    let of_far_end = wireguard.is_from_far_end(arrival.source.ip());
+                    let line = self.lines.get_mut(tunnel.line).filter(|_| !of_far_end);
+                    line.map_or(&mut tunnel.drops, |line| &mut line.drops).count(reason);
+                }
             }
         }
     }
 
-    /// Counts what came by a tunnel's socket, and nothing is known of.
+    /// Counts what came by a tunnel's socket, and of which nothing is known.
     fn count_on_line(&mut self, slot: usize, reason: DropReason) {
         let Some(Some(tunnel)) = self.tunnels.get(slot) else { return };
         if let Some(line) = self.lines.get_mut(tunnel.line) {
@@ -336,10 +362,44 @@ impl Forwarding {
         }
     }
 
+    /// Asks the far ends that are silent.
+    pub fn ask(&mut self, now: Instant) {
+        let mut question = [0; SIGNAL_ROOM];
+        for tunnel in self.tunnels.iter_mut().flatten() {
+            let Some(keeping) = &mut tunnel.keeping else { continue };
+            let Some(len) = keeping.poll(now, &mut question) else { continue };
+            if let Some(line) = self.lines.get_mut(tunnel.line)
+                && let Err(reason) = self.buffers.speak(now, tunnel, line, &question[..len])
+            {
+                tunnel.drops.count(reason);
+            }
+        }
+    }
+
+    /// Takes in what the kernel's own device of a tunnel has brought of signals.
+    pub fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
+        let mut frame = [0; SIGNAL_ROOM];
+        for _ in 0..BATCH {
+            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
+            let Some(len) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.receive(&mut frame))
+            else {
+                break;
+            };
+            self.buffers.attend(now, (slot, tunnel), &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
+        }
+        Health::Well
+    }
+
     /// Sends what WireGuard owes because of the time.
     pub fn on_time(&mut self, now: Instant) {
         for tunnel in self.tunnels.iter_mut().flatten() {
-            self.buffers.sealer.on_time(now, tunnel);
+            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { continue };
+            let Some(len) = wireguard.on_time(now, &mut self.opened) else { continue };
+            match (wireguard.flow(0), self.lines.get_mut(tunnel.line)) {
+                (Ok(flow), Some(line)) => self.buffers.send(tunnel, line, &flow, &self.opened[..len]),
+                (Err(reason), _) => tunnel.drops.count(reason),
+                (Ok(_), None) => {}
+            }
         }
     }
 }
@@ -365,14 +425,14 @@ impl Buffers {
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
-        if let Some(clamp) = tunnel.clamp {
+        if let Some(clamp) = tunnel.path.force.clamp {
             clamp.apply(link, bytes);
         }
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
-                let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
+                let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
                 self.outbox.push(&outer, numbers, shim.bytes(), &frame, frame.len())
             }
             Inside::WireGuard(_) => {
@@ -398,7 +458,7 @@ impl Buffers {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
-                let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
+                let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
                 let mut head = [0; MAX_SHIM_LEN + MAX_HEADERS];
                 let shim_len = shim.bytes().len();
                 head[..shim_len].copy_from_slice(shim.bytes());
@@ -422,22 +482,111 @@ impl Buffers {
     }
 
     /// Sends what is in the outbox: all of it is one tunnel's.
-    fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+    pub fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
         self.sealer.flush(tunnel);
-        send_pieces(&mut self.outbox, &self.packets, tunnel, line);
+        send_pieces((&mut self.outbox, &self.packets), tunnel, line, |senders| &senders.bulk);
+    }
+
+    /// Sends a message of WireGuard's own.
+    fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, flow: &Flow, message: &[u8]) {
+        let to = flow.to.ip();
+        let result = tunnel.outer(flow.from, to).and_then(|outer| {
+            let Inside::WireGuard(wireguard) = &tunnel.inside else { return Ok(()) };
+            let (senders, numbers) = line.senders(to.is_ipv6())?;
+            let datagram = self.sealer.wrap(wireguard, flow, message)?;
+            self.outbox.push(&outer, numbers, datagram, &(0..0), 0)?;
+            self.outbox.flush(&senders.urgent, &Destination::from(to), &[], &mut tunnel.drops);
+            Ok(())
+        });
+        if let Err(reason) = result {
+            tunnel.drops.count(reason);
+        }
+    }
+
+    /// Sends an inner packet of the datapath's own: at once, marked as network control (CS6), by a socket
+    /// that no bulk waits in. It is not counted as sent.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub fn speak(
+        &mut self,
+        now: Instant,
+        tunnel: &mut Tunnel,
+        line: &mut Line,
+        inner: &[u8],
+    ) -> Result<(), DropReason> {
+        if let Inside::Kernel = tunnel.inside {
+            let keeping = tunnel.keeping.as_ref().ok_or(DropReason::DeviceFailed)?;
+            return keeping.kernel.send(inner).map_err(|_| DropReason::DeviceFailed);
+        }
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
+        match &mut tunnel.inside {
+            &mut Inside::Shim(shim) => {
+                let shim = header(shim, inner)?;
+                let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                let start = shim.bytes().len();
+                let whole = &mut self.whole[..start + inner.len()];
+                whole[..start].copy_from_slice(shim.bytes());
+                whole[start..].copy_from_slice(inner);
+                self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
+            }
+            Inside::WireGuard(wireguard) => {
+                let flow = wireguard.flow(signal::TRAFFIC_CLASS)?;
+                let datagram = self.sealer.seal(now, wireguard, &flow, inner)?;
+                let outer = tunnel.outer(flow.from, flow.to.ip())?.with_traffic_class(flow.traffic_class);
+                self.outbox.push(&outer, numbers, datagram, &(0..0), 0)?;
+            }
+            Inside::Kernel => {}
+        }
+        send_pieces((&mut self.outbox, &self.packets), tunnel, line, |senders| &senders.urgent);
+        Ok(())
+    }
+
+    /// Whether an inner packet that came was for the datapath itself; a question is answered.
+    fn attend(
+        &mut self,
+        now: Instant,
+        (slot, tunnel): (usize, &mut Tunnel),
+        lines: &mut [Line],
+        frame: &[u8],
+    ) -> bool {
+        let Some(keeping) = &mut tunnel.keeping else { return false };
+        let mut answer = [0; SIGNAL_ROOM];
+        let len = match keeping.take(now, frame, &mut answer) {
+            Came::Packet => return false,
+            Came::Signal => 0,
+            Came::Measured(said) => {
+                self.heard.push(Heard { slot, at: now, said });
+                0
+            }
+            Came::Question(len) => len,
+        };
+        tunnel.hear(now);
+        if len > 0
+            && let Some(line) = lines.get_mut(tunnel.line)
+            && let Err(reason) = self.speak(now, tunnel, line, &answer[..len])
+        {
+            tunnel.drops.count(reason);
+        }
+        true
     }
 }
 
 /// Sends what is in the outbox, which is all of one tunnel's: past the stack where the next hop is known,
-/// else through it. `source` is what the outbox has ranges of.
-pub fn send_pieces(outbox: &mut Outbox, source: &[u8], tunnel: &mut Tunnel, line: &mut Line) {
+/// else through it. The bytes are those that the outbox has ranges of.
+pub fn send_pieces(
+    (outbox, bytes): (&mut Outbox, &[u8]),
+    tunnel: &mut Tunnel,
+    line: &mut Line,
+    socket: impl Fn(&Senders) -> &OwnedFd,
+) {
     if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
-        let sent = outbox.flush(&packets.sender, &destination, source, &mut tunnel.drops);
+        let sent = outbox.flush(socket(&packets.senders), &destination, bytes, &mut tunnel.drops);
         tunnel.sent.add(sent);
     } else if let (_, Some(to)) = tunnel.ends()
-        && let Ok((sender, _)) = line.sender(to.is_ipv6())
+        && let Ok((senders, _)) = line.senders(to.is_ipv6())
     {
-        let sent = outbox.flush(sender, &Destination::from(to), source, &mut tunnel.drops);
+        let sent = outbox.flush(socket(senders), &Destination::from(to), bytes, &mut tunnel.drops);
         tunnel.sent.add(sent);
     }
     outbox.clear();
@@ -469,7 +618,7 @@ fn take_in(
         tunnel.drops.count(reason);
         return;
     }
-    if let Some(clamp) = tunnel.clamp {
+    if let Some(clamp) = tunnel.path.force.clamp {
         clamp.apply(link, bytes);
     }
     delivery.push(slot, tunnel, buffer, inner);

@@ -66,6 +66,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// What was added last leaves first.
+    pub fn turn_round(&mut self) {
+        self.messages.reverse();
+    }
+
     /// Sends all that was added. One that the kernel refuses does not hold up the others; when its
     /// queue is full the rest is lost, as in any full queue. Returns the inner packets that have gone
     /// whole.

@@ -7,10 +7,9 @@ use super::line::Line;
 use super::outbox::Outbox;
 use super::tunnel::{Inside, Tunnel};
 use super::udp::{Datagrams, Flow};
-use super::wireguard::OVERHEAD;
+use super::wireguard::{OVERHEAD, WireGuard};
 use std::time::Instant;
-use tsumugi_core::tunnel::{DropReason, Outer};
-use tsumugi_core::wire::ip::protocol;
+use tsumugi_core::tunnel::DropReason;
 use tsumugi_core::wire::udp;
 
 /// The largest datagram, its header included.
@@ -18,7 +17,7 @@ const ROOM: usize = 65_536;
 
 pub struct Sealer {
     datagrams: Datagrams,
-    /// One that has to be cut.
+    /// One with its UDP header.
     whole: Vec<u8>,
 }
 
@@ -43,62 +42,65 @@ impl Sealer {
         inner: &[u8],
         traffic_class: u8,
     ) -> Result<(), DropReason> {
-        let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return Ok(()) };
+        let Inside::WireGuard(wireguard) = &tunnel.inside else { return Ok(()) };
         let flow = wireguard.flow(traffic_class)?;
-        let outer = Outer::new(flow.from, flow.to.ip(), protocol::UDP, tunnel.plan.path_mtu)
-            .ok_or(DropReason::NoRemote)?
-            .with_traffic_class(traffic_class);
-        if wireguard.socket.is_some() && outer.fits(udp::HEADER_LEN + OVERHEAD + inner.len()) {
-            if !outbox.is_empty() {
-                send_pieces(outbox, &[], tunnel, line);
-            }
-            if self.datagrams.is_full() {
-                self.flush(tunnel);
-            }
-            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return Ok(()) };
+        let outer = tunnel.outer(flow.from, flow.to.ip())?.with_traffic_class(traffic_class);
+        let goes_whole = wireguard.socket.is_some() && outer.fits(udp::HEADER_LEN + OVERHEAD + inner.len());
+        if goes_whole && !outbox.is_empty() {
+            send_pieces((outbox, &[]), tunnel, line, |senders| &senders.bulk);
+        }
+        if self.datagrams.is_full() || !goes_whole {
+            self.flush(tunnel);
+        }
+        let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return Ok(()) };
+        if goes_whole {
             let len = wireguard.seal(now, inner, self.datagrams.room())?;
             self.datagrams.push(flow, wireguard.in_one, len, inner.len());
             return Ok(());
         }
-        let len = wireguard.seal(now, inner, &mut self.whole[udp::HEADER_LEN..])?;
-        let header = wireguard.header(&flow, len);
-        let datagram = &mut self.whole[..header.buffer_len()];
-        header.emit(datagram, flow.from, flow.to.ip())?;
-        if !self.datagrams.is_empty() {
-            self.flush(tunnel);
-        }
-        let (_, numbers) = line.sender(flow.to.is_ipv6())?;
-        outbox.push(&outer, numbers, &self.whole[..header.buffer_len()], &(0..0), inner.len())
+        let (_, numbers) = line.senders(flow.to.is_ipv6())?;
+        let datagram = self.seal(now, wireguard, &flow, inner)?;
+        outbox.push(&outer, numbers, datagram, &(0..0), inner.len())
     }
 
     /// Sends the datagrams that fit the path.
     pub fn flush(&mut self, tunnel: &mut Tunnel) {
         let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
-        let Some(socket) = &wireguard.socket else { return };
+        let Some(socket) = wireguard.socket.as_ref().filter(|_| !self.datagrams.is_empty()) else { return };
         let sent = self.datagrams.flush(socket, &mut wireguard.in_one, &mut tunnel.drops);
         tunnel.sent.add(sent);
     }
 
-    /// Sends a message of the protocol's own.
-    pub fn send(&mut self, tunnel: &mut Tunnel, flow: Flow, message: &[u8]) {
-        self.datagrams.room()[..message.len()].copy_from_slice(message);
-        self.datagrams.push(flow, false, message.len(), 0);
-        self.flush(tunnel);
+    /// One inner packet as a datagram with its header, for who sends it by itself.
+    ///
+    /// # Errors
+    /// As [`WireGuard::seal`].
+    pub fn seal(
+        &mut self,
+        now: Instant,
+        wireguard: &mut WireGuard,
+        flow: &Flow,
+        inner: &[u8],
+    ) -> Result<&[u8], DropReason> {
+        let len = wireguard.seal(now, inner, &mut self.whole[udp::HEADER_LEN..])?;
+        self.head(wireguard, flow, len)
     }
 
-    /// Sends what the tunnel owes because of the time: keepalives, handshakes.
-    pub fn on_time(&mut self, now: Instant, tunnel: &mut Tunnel) {
-        let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
-        if wireguard.socket.is_none() {
-            return;
-        }
-        let Some(len) = wireguard.on_time(now, self.datagrams.room()) else { return };
-        match wireguard.flow(0) {
-            Ok(flow) => {
-                self.datagrams.push(flow, false, len, 0);
-                self.flush(tunnel);
-            }
-            Err(reason) => tunnel.drops.count(reason),
-        }
+    /// The same for a message of the protocol's own.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn wrap(&mut self, wireguard: &WireGuard, flow: &Flow, message: &[u8]) -> Result<&[u8], DropReason> {
+        let room = self.whole.get_mut(udp::HEADER_LEN..udp::HEADER_LEN + message.len());
+        room.ok_or(DropReason::TooLarge)?.copy_from_slice(message);
+        self.head(wireguard, flow, message.len())
+    }
+
+    /// Writes the UDP header in front of the `len` bytes that stand behind its room.
+    fn head(&mut self, wireguard: &WireGuard, flow: &Flow, len: usize) -> Result<&[u8], DropReason> {
+        let header = wireguard.header(flow, len);
+        let datagram = &mut self.whole[..header.buffer_len()];
+        header.emit(datagram, flow.from, flow.to.ip())?;
+        Ok(datagram)
     }
 }

@@ -21,7 +21,7 @@ use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
 use tsumugi_core::router_plan::{
-    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+    Encapsulation, Engine, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{Limits, Outer, Reassembly};
@@ -57,6 +57,7 @@ pub fn tunnel(name: &str, encapsulation: Encapsulation, outside: Outside, path_m
         mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, 1])),
         clamp: TunnelClamp::Auto,
         accept_reversed: false,
+        keepalive: Keepalive::Nobody,
     }
 }
 
@@ -197,6 +198,36 @@ impl Bench {
             let far = far.display();
             ip(&format!("link add eth1 mtu {mtu} type veth peer name eth1 mtu {mtu} netns {far}"));
         });
+        self.address_underlays();
+    }
+
+    /// The wire again, through a bridge that may drop what it likes: it stands in alpha's initial namespace.
+    pub fn wire_through_the_middle(&self) {
+        self.machines[0].in_plane("underlay", || ip("link del eth1"));
+        let ends = [0, 1].map(|end| self.machines[end].plane("underlay"));
+        let mtu = self.path_mtu;
+        self.in_the_middle(|| {
+            ip("link add br0 type bridge");
+            ip("link set br0 addrgenmode none up");
+            for (end, plane) in ends.iter().enumerate() {
+                let plane = plane.display();
+                ip(&format!("link add m{end} mtu {mtu} type veth peer name eth1 mtu {mtu} netns {plane}"));
+                ip(&format!("link set m{end} addrgenmode none master br0 up"));
+            }
+        });
+        self.address_underlays();
+    }
+
+    /// Runs `work` where the bridge stands.
+    pub fn in_the_middle<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        on_thread(|| {
+            setns(&self.machines[0].initial, CloneFlags::CLONE_NEWNET)?;
+            Ok(work())
+        })
+        .unwrap()
+    }
+
+    fn address_underlays(&self) {
         for machine in &self.machines {
             let (id, far) = (machine.id, 3 - machine.id);
             machine.in_plane("underlay", || {
