@@ -22,12 +22,14 @@ mod outbox;
 mod outside;
 mod path;
 mod probing;
+mod sealing;
 mod socket;
 mod stack;
 mod status;
 mod table;
 mod trouble;
 mod tunnel;
+mod udp;
 mod wireguard;
 
 use crate::kernel::next_hop::HopWatch;
@@ -213,7 +215,7 @@ impl Datapath {
                 self.forwarding.on_time(now);
                 due.timers = now + wireguard::TIMERS;
             }
-            let timers = self.has_timers().then_some(due.timers);
+            let timers = self.forwarding.has_timers.then_some(due.timers);
             let until = [
                 timers,
                 due.hops,
