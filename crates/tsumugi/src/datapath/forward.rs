@@ -81,6 +81,14 @@ impl Forwarding {
         }
     }
 
+    /// Gives a tunnel a slot.
+    pub fn add(&mut self, tunnel: Tunnel) {
+        match self.tunnels.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(tunnel),
+            None => self.tunnels.push(Some(tunnel)),
+        }
+    }
+
     /// Sends what the fabric has put into a tunnel's device.
     pub fn on_device(&mut self, now: Instant, slot: usize) -> Health {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Health::Well };

@@ -12,6 +12,7 @@ use crate::observe::{logging, words};
 use std::io;
 use std::time::Instant;
 use tsumugi_core::desired::ALIAS_TAG;
+use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::{self, Encapsulation, Engine, RouterPlan};
 use tsumugi_plan::explain::Lang;
 
@@ -45,15 +46,16 @@ impl Datapath {
 
     /// Adds, removes and changes tunnels; those that stay the same are not touched.
     fn apply(&mut self, plan: &RouterPlan) {
-        let slots = self.forwarding.tunnels.len();
-        for slot in 0..slots {
+        for slot in 0..self.forwarding.tunnels.len() {
             let Some(running) = &self.forwarding.tunnels[slot] else { continue };
-            let wanted = plan.tunnels.iter().find(|wanted| wanted.name == running.plan.name);
-            let keys = wanted.and_then(|wanted| self.keys(wanted).ok().flatten());
-            let keep = wanted.is_some_and(|wanted| is_same(running, wanted, keys.as_ref()));
-            if !keep {
-                tracing::info!(tunnel = %running.plan.name, changed = wanted.is_some(), "tunnel taken down");
+            let Some(wanted) = plan.tunnels.iter().find(|wanted| wanted.name == running.plan.name) else {
+                tracing::info!(tunnel = %running.plan.name, "tunnel taken down");
                 self.forwarding.tunnels[slot] = None;
+                continue;
+            };
+            let keys = self.keys(wanted).ok().flatten();
+            if !is_same(running, wanted, keys.as_ref()) {
+                self.change(slot, wanted);
             }
         }
         for wanted in &plan.tunnels {
@@ -61,16 +63,31 @@ impl Datapath {
             if self.forwarding.tunnels.iter().flatten().any(runs) {
                 continue;
             }
-            if let Err(error) = self.add(wanted) {
-                tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be made");
+            match self.make(wanted) {
+                Ok(tunnel) => self.forwarding.add(tunnel),
+                Err(error) => {
+                    tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be made")
+                }
             }
         }
         self.remove_strays(plan);
         self.rebuild_table();
     }
 
-    fn add(&mut self, wanted: &router_plan::Tunnel) -> io::Result<()> {
-        let line = self.line(wanted);
+    /// Has the tunnel be what the plan wants now, on the device that it has if that is of the right kind.
+    fn change(&mut self, slot: usize, wanted: &router_plan::Tunnel) {
+        let Some(before) = self.forwarding.tunnels[slot].take() else { return };
+        match self.make(wanted) {
+            Ok(mut tunnel) => {
+                tunnel.inherit(before);
+                self.forwarding.tunnels[slot] = Some(tunnel);
+            }
+            Err(error) => tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be changed"),
+        }
+    }
+
+    fn make(&mut self, wanted: &router_plan::Tunnel) -> io::Result<Tunnel> {
+        let line = self.line(&wanted.uplink);
         let keys = self.keys(wanted)?;
         let chosen = match never_the_kernel(wanted) {
             Some(why) => Chosen::Userspace(why),
@@ -92,17 +109,11 @@ impl Datapath {
             }
         };
         tracing::info!(tunnel = %wanted.name, engine = words::engine(&chosen, Lang::En), "tunnel taken up");
-        let tunnel = Tunnel::new(wanted.clone(), keys, chosen, inside, line);
-        let tunnels = &mut self.forwarding.tunnels;
-        match tunnels.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => *slot = Some(tunnel),
-            None => tunnels.push(Some(tunnel)),
-        }
-        Ok(())
+        Ok(Tunnel::new(wanted.clone(), keys, chosen, inside, line))
     }
 
     /// The keys of a WireGuard tunnel; `None` for others.
-    fn keys(&self, wanted: &router_plan::Tunnel) -> io::Result<Option<Keys>> {
+    pub(super) fn keys(&self, wanted: &router_plan::Tunnel) -> io::Result<Option<Keys>> {
         let Encapsulation::WireGuard { local_key, remote_key, .. } = &wanted.encapsulation else {
             return Ok(None);
         };
@@ -111,13 +122,13 @@ impl Datapath {
         Ok(Some(Keys { private, public }))
     }
 
-    /// The slot of the tunnel's line.
-    fn line(&mut self, wanted: &router_plan::Tunnel) -> usize {
+    /// The slot of a line.
+    pub(super) fn line(&mut self, name: &IfName) -> usize {
         let lines = &mut self.forwarding.lines;
-        if let Some(slot) = lines.iter().position(|line| line.name == wanted.uplink) {
+        if let Some(slot) = lines.iter().position(|line| line.name == *name) {
             return slot;
         }
-        lines.push(Line::new(wanted.uplink.clone()));
+        lines.push(Line::new(name.clone()));
         lines.len() - 1
     }
 
@@ -253,7 +264,7 @@ impl Datapath {
         match token {
             Token::Device(slot) => {
                 if let Some(Some(tunnel)) = self.forwarding.tunnels.get_mut(slot) {
-                    tunnel.device = None;
+                    tunnel.lose_device();
                 }
             }
             Token::Datagrams(slot) => {

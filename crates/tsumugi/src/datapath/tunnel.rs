@@ -44,6 +44,8 @@ pub struct Tunnel {
     pub device: Option<OwnedFd>,
     /// What the device does for us.
     pub offloads: Offloads,
+    /// Whether the interface has been made what the plan says.
+    pub is_set_up: bool,
     /// The MSS of TCP that fits one outer packet.
     pub fits: Clamp,
     /// What TCP is told to fit one outer packet; `None`: it does anyway.
@@ -86,6 +88,7 @@ impl Tunnel {
             next_hop: None,
             device: None,
             offloads: Offloads { udp: false },
+            is_set_up: false,
             kernel_device_is_there: false,
             kernel_peer: None,
             received: Traffic::default(),
@@ -94,6 +97,29 @@ impl Tunnel {
             last_heard: None,
             device_trouble: Trouble::default(),
             outer_trouble: Trouble::default(),
+        }
+    }
+
+    /// Goes on where the tunnel of the same name stood before a change of plan: on its device if that is
+    /// of the same kind, so that the interface stays; with WireGuard's session between the same keys.
+    pub fn inherit(&mut self, before: Tunnel) {
+        let by_us = |tunnel: &Tunnel| !matches!(tunnel.inside, Inside::Kernel);
+        if !by_us(self) || !by_us(&before) {
+            return;
+        }
+        self.received = before.received;
+        self.sent = before.sent;
+        self.drops = before.drops;
+        self.last_heard = before.last_heard;
+        if self.carries_ethernet() == before.carries_ethernet() {
+            self.device = before.device;
+            self.offloads = before.offloads;
+        }
+        if let (Inside::WireGuard(now), Inside::WireGuard(session)) = (&mut self.inside, before.inside)
+            && self.keys == before.keys
+        {
+            let place = |plan: &router_plan::Tunnel| (plan.uplink.clone(), plan.local, plan.outer_ipv6);
+            now.inherit(*session, place(&self.plan) == place(&before.plan));
         }
     }
 
@@ -152,7 +178,7 @@ impl Tunnel {
     }
 
     /// Attaches to the device if it is not attached yet, and sets it up as the plan says; for the
-    /// kernel's own device, sees to it that it is there. True if a descriptor was opened.
+    /// kernel's own device, sees to it that it is there. True if that was to be done for a descriptor of ours.
     ///
     /// # Errors
     /// As the kernel says.
@@ -165,15 +191,24 @@ impl Tunnel {
             }
             return Ok(false);
         }
-        if self.device.is_some() {
+        if self.device.is_some() && self.is_set_up {
             return Ok(false);
         }
-        let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
-        let (device, offloads) = attach_offloading(&sides.fabric, &self.plan.name, kind)?;
+        if self.device.is_none() {
+            let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
+            let (device, offloads) = attach_offloading(&sides.fabric, &self.plan.name, kind)?;
+            self.offloads = offloads;
+            self.device = Some(device);
+        }
         set_up(&self.plan, &mut sides.fabric_netlink)?;
-        self.offloads = offloads;
-        self.device = Some(device);
+        self.is_set_up = true;
         Ok(true)
+    }
+
+    /// Lets go of a device that is broken.
+    pub fn lose_device(&mut self) {
+        self.device = None;
+        self.is_set_up = false;
     }
 
     /// Whether an interface of the tunnel's name is of the right kind, or else in its way.

@@ -102,6 +102,24 @@ impl WireGuard {
         })
     }
 
+    /// Goes on with a session between the same keys after a change of plan, and on its socket if that is
+    /// bound to the same place but perhaps for the port. Whether the far end's place is stated decides who
+    /// keeps the way open, and stays with a session.
+    pub fn inherit(&mut self, before: WireGuard, same_place: bool) {
+        if self.remote_is_stated != before.remote_is_stated {
+            return;
+        }
+        if same_place && self.local_port == before.local_port {
+            self.socket = before.socket;
+        }
+        self.local = self.local.or(before.local);
+        self.remote = self.remote.or(before.remote);
+        self.tunn = before.tunn;
+        self.last_attempt = before.last_attempt;
+        self.last_heard = before.last_heard;
+        self.last_sent = before.last_sent;
+    }
+
     pub fn has_session(&self) -> bool {
         self.tunn.time_since_last_handshake().is_some()
     }

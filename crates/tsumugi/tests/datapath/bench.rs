@@ -367,10 +367,7 @@ impl Bench {
 
     /// The status document of one machine's process.
     pub fn status(&self, machine: usize) -> serde_json::Value {
-        let mut text = String::new();
-        let asked = UnixStream::connect(self.machines[machine].state.join("datapath.sock"))
-            .and_then(|mut stream| stream.read_to_string(&mut text));
-        asked.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
+        self.machines[machine].status()
     }
 
     /// Sees what passes alpha's end of the wire from now on.
@@ -425,6 +422,30 @@ impl Machine {
                 .spawn()
         });
         *self.process.lock().unwrap() = Some(child.unwrap());
+    }
+
+    /// Has the process take a plan with these tunnels, and waits until it has.
+    #[track_caller]
+    pub fn reload(&self, tunnels: &[Tunnel]) {
+        self.write_plan(tunnels.to_vec());
+        let plan: RouterPlan =
+            serde_json::from_slice(&fs::read(self.state.join("plan.json")).unwrap()).unwrap();
+        self.signal(Signal::SIGHUP);
+        self.wait_for("the plan is taken", || self.status()["plan"]["hash"] == plan.hash.as_str());
+    }
+
+    /// The index of an interface of the fabric; `None` if there is none of the name.
+    pub fn index_of(&self, name: &str) -> Option<u32> {
+        let shown = self.in_plane("fabric", || run("ip", &format!("-o link show dev {name}")))?;
+        shown.split(':').next()?.parse().ok()
+    }
+
+    /// The status document of the process.
+    pub fn status(&self) -> serde_json::Value {
+        let mut text = String::new();
+        let asked = UnixStream::connect(self.state.join("datapath.sock"))
+            .and_then(|mut stream| stream.read_to_string(&mut text));
+        asked.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -11,7 +11,9 @@
 
 mod bench;
 mod bulk;
+mod live;
 mod paths;
+mod stream;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use libtest_mimic::{Arguments, Trial};
@@ -377,6 +379,8 @@ fn main() -> ExitCode {
         trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
         trial("a_line_may_go_down_and_up", paths::a_line_may_go_down_and_up),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
+        trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),
+        trial("a_device_stays_while_its_kind_does", live::a_device_stays_while_its_kind_does),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
