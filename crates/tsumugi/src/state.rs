@@ -8,6 +8,7 @@
 //! planes/underlay        network namespaces, bind-mounted
 //! planes/fabric
 //! router.sock, datapath.sock, management.sock
+//! handover.sock          where the datapath lets its successor in, mode 0600
 //! ```
 
 use crate::kernel::Namespace;

@@ -161,6 +161,11 @@ impl Identifications {
         Identifications(seed)
     }
 
+    /// The number that was taken last, to go on from elsewhere.
+    pub fn last(&self) -> u32 {
+        self.0
+    }
+
     /// The next number. Its low half is never zero: a kernel that is handed an IPv4 header fills in
     /// a zero by itself, for each fragment another.
     pub fn take(&mut self) -> u32 {

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Instant;
+use tsumugi_core::id::IfName;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
@@ -39,6 +40,8 @@ pub struct Forwarding {
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
     opened: Vec<u8>,
+    /// Messages of WireGuard for sessions of another process; `None`: there is no other.
+    pub for_another: Option<Vec<Foreign>>,
     /// What the time of reassembly counts from.
     started: Instant,
 }
@@ -53,6 +56,20 @@ struct Buffers {
     sealed: Vec<u8>,
     outbox: Outbox,
 }
+
+/// A message of WireGuard that came here and is for another process.
+pub struct Foreign {
+    /// The tunnel's.
+    pub slot: usize,
+    pub arrival: Arrival,
+    pub message: Vec<u8>,
+}
+
+/// Messages for another process that may wait; those beyond are dropped.
+const FOREIGN: usize = 4096;
+
+/// The pieces of a datagram leave one after the other; one that comes so much later will not come.
+const ON_THEIR_WAY: time::Duration = time::Duration::from_millis(20);
 
 /// What happened to a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +94,13 @@ impl Forwarding {
             inbox: Inbox::new(),
             delivery: Delivery::default(),
             opened: vec![0; BATCH * ROOM],
+            for_another: None,
             started: Instant::now(),
         }
+    }
+
+    pub fn slot_of(&self, name: &IfName) -> Option<usize> {
+        self.tunnels.iter().position(|tunnel| tunnel.as_ref().is_some_and(|tunnel| tunnel.plan.name == *name))
     }
 
     /// Gives a tunnel a slot.
@@ -282,38 +304,18 @@ impl Forwarding {
     pub fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
             let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
-            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
-            let Some(socket) = &wireguard.socket else { break };
+            let Some(socket) = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref()) else {
+                break;
+            };
             let count = match self.inbox.receive(socket.as_fd()) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
             let mut end = 0;
             for at in 0..count {
-                let Some(arrival) = self.inbox.arrival(at) else {
-                    tunnel.drops.count(DropReason::TooLarge);
-                    continue;
-                };
-                let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
-                let datagram = &self.inbox.buffer[arrival.at.clone()];
-                // Each of the batch has room: nothing that is opened is larger than it was.
-                let room = &mut self.opened[end..];
-                match wireguard.open(now, &arrival, datagram, room) {
-                    Ok(Opened::Packet(inner)) => {
-                        let inner = end + inner.start..end + inner.end;
-                        end = inner.end;
-                        let class = arrival.traffic_class;
-                        take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
-                    }
-                    Ok(Opened::Answer(answer)) => {
-                        tunnel.last_heard = Some(now);
-                        let message = &self.opened[end + answer.at.start..end + answer.at.end];
-                        if let Some(line) = self.lines.get_mut(tunnel.line) {
-                            self.buffers.send(tunnel, line, (answer.from, answer.to), message);
-                        }
-                    }
-                    Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
-                    Err(reason) => tunnel.drops.count(reason),
+                match self.inbox.arrival(at) {
+                    Some(arrival) => end = self.open(now, slot, &arrival, end),
+                    None => self.count(slot, DropReason::TooLarge),
                 }
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
@@ -322,6 +324,66 @@ impl Forwarding {
             }
         }
         Health::Well
+    }
+
+    fn count(&mut self, slot: usize, reason: DropReason) {
+        if let Some(Some(tunnel)) = self.tunnels.get_mut(slot) {
+            tunnel.drops.count(reason);
+        }
+    }
+
+    /// Takes in one message of WireGuard that another process has received.
+    pub fn on_passed(&mut self, now: Instant, slot: usize, mut arrival: Arrival, message: &[u8]) {
+        if message.len() > Inbox::room(0).len() {
+            return;
+        }
+        arrival.at = 0..message.len();
+        self.inbox.buffer[arrival.at.clone()].copy_from_slice(message);
+        self.open(now, slot, &arrival, 0);
+        self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
+    }
+
+    /// Opens a message of WireGuard that stands in the inbox. What is inside goes behind `end`, where the
+    /// next one may go behind the place that is returned.
+    fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: usize) -> usize {
+        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return end };
+        let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return end };
+        let datagram = &self.inbox.buffer[arrival.at.clone()];
+        if let Some(waiting) = &mut self.for_another
+            && wireguard.is_of_another(datagram)
+        {
+            if waiting.len() < FOREIGN {
+                waiting.push(Foreign { slot, arrival: arrival.clone(), message: datagram.to_vec() });
+            }
+            return end;
+        }
+        // Each of the batch has room: nothing that is opened is larger than it was.
+        match wireguard.open(now, arrival, datagram, &mut self.opened[end..]) {
+            Ok(Opened::Packet(inner)) => {
+                let inner = end + inner.start..end + inner.end;
+                let class = arrival.traffic_class;
+                take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner.clone());
+                return inner.end;
+            }
+            Ok(Opened::Answer(answer)) => {
+                tunnel.last_heard = Some(now);
+                let message = &self.opened[end + answer.at.start..end + answer.at.end];
+                if let Some(line) = self.lines.get_mut(tunnel.line) {
+                    self.buffers.send(tunnel, line, (answer.from, answer.to), message);
+                }
+            }
+            Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
+            Err(reason) => tunnel.drops.count(reason),
+        }
+        end
+    }
+
+    /// Whether no datagram has come in pieces of which others are on their way: those that are waited for
+    /// longer than that are lost.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        let now = core_time(self.started, now);
+        let settled = |began: time::Instant| now.since(began) >= ON_THEIR_WAY;
+        self.lines.iter().all(|line| line.reassembly.youngest().is_none_or(settled))
     }
 
     /// Sends what WireGuard owes because of the time.

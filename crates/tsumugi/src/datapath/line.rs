@@ -1,5 +1,6 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
+use super::handover::message::{LineState, counted, named};
 use super::socket;
 use super::trouble::Trouble;
 use crate::kernel::Namespace;
@@ -61,6 +62,54 @@ impl Line {
             drops: Counters::default(),
             trouble: Trouble::default(),
         }
+    }
+
+    /// What another process needs to go on with this line; its descriptors are [`Line::descriptors`].
+    pub fn state(&self) -> LineState {
+        LineState {
+            name: self.name.clone(),
+            index: self.index,
+            path: self.path.clone(),
+            packets: self.packets.is_some(),
+            senders: self.senders.each_ref().map(Option::is_some),
+            receivers: self.receivers.iter().map(|known| (known.ipv6, known.protocol)).collect(),
+            identification: self.identifications.last(),
+            drops: named(&self.drops),
+        }
+    }
+
+    /// In the order in which [`Line::adopt`] takes them.
+    pub fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        let packets = self.packets.iter().flat_map(|packets| [&packets.sender, &packets.receiver]);
+        let receivers = self.receivers.iter().map(|receiver| &receiver.socket);
+        packets.chain(self.senders.iter().flatten()).chain(receivers)
+    }
+
+    /// A line that another process has opened. `None` if it is not what it says.
+    pub fn adopt(state: &LineState, descriptors: Vec<OwnedFd>) -> Option<Line> {
+        let mut descriptors = descriptors.into_iter();
+        let mut line = Line::new(state.name.clone());
+        line.index = state.index;
+        line.path = state.path.clone();
+        if state.packets {
+            line.packets = Some(Packets { sender: descriptors.next()?, receiver: descriptors.next()? });
+        }
+        for (sender, is_there) in line.senders.iter_mut().zip(state.senders) {
+            if is_there {
+                *sender = Some(descriptors.next()?);
+            }
+        }
+        for &(ipv6, protocol) in &state.receivers {
+            line.receivers.push(Receiver { ipv6, protocol, socket: descriptors.next()? });
+        }
+        line.go_on(state);
+        descriptors.next().is_none().then_some(line)
+    }
+
+    /// Goes on numbering and counting where another process stands now.
+    pub fn go_on(&mut self, state: &LineState) {
+        self.identifications = Identifications::new(state.identification);
+        self.drops = counted(&state.drops);
     }
 
     pub fn is_open(&self) -> bool {

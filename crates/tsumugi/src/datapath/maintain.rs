@@ -6,14 +6,14 @@ use super::table::{Ends, Table};
 use super::trouble::Trouble;
 use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
 use super::wireguard::{Keys, WireGuard};
-use super::{Datapath, Token, watch};
+use super::{Datapath, Token, unwatch, watch};
 use crate::observe::status::{Chosen, LinePath, Missing, WhyRaw, WhyUserspace};
 use crate::observe::{logging, words};
 use std::io;
 use std::time::Instant;
 use tsumugi_core::desired::ALIAS_TAG;
 use tsumugi_core::id::IfName;
-use tsumugi_core::router_plan::{self, Encapsulation, Engine, RouterPlan};
+use tsumugi_core::router_plan::{self, Engine, RouterPlan};
 use tsumugi_plan::explain::Lang;
 
 impl Datapath {
@@ -53,7 +53,7 @@ impl Datapath {
                 self.forwarding.tunnels[slot] = None;
                 continue;
             };
-            let keys = self.keys(wanted).ok().flatten();
+            let keys = Keys::of(wanted, &self.state).ok().flatten();
             if !is_same(running, wanted, keys.as_ref()) {
                 self.change(slot, wanted);
             }
@@ -88,7 +88,7 @@ impl Datapath {
 
     fn make(&mut self, wanted: &router_plan::Tunnel) -> io::Result<Tunnel> {
         let line = self.line(&wanted.uplink);
-        let keys = self.keys(wanted)?;
+        let keys = Keys::of(wanted, &self.state)?;
         let chosen = match never_the_kernel(wanted) {
             Some(why) => Chosen::Userspace(why),
             None => match engine::ensure(wanted, keys.as_ref(), &mut self.sides) {
@@ -112,18 +112,8 @@ impl Datapath {
         Ok(Tunnel::new(wanted.clone(), keys, chosen, inside, line))
     }
 
-    /// The keys of a WireGuard tunnel; `None` for others.
-    pub(super) fn keys(&self, wanted: &router_plan::Tunnel) -> io::Result<Option<Keys>> {
-        let Encapsulation::WireGuard { local_key, remote_key, .. } = &wanted.encapsulation else {
-            return Ok(None);
-        };
-        let private = self.state.private_key(local_key)?;
-        let public = self.state.keyring()?.public_key(remote_key)?;
-        Ok(Some(Keys { private, public }))
-    }
-
     /// The slot of a line.
-    pub(super) fn line(&mut self, name: &IfName) -> usize {
+    fn line(&mut self, name: &IfName) -> usize {
         let lines = &mut self.forwarding.lines;
         if let Some(slot) = lines.iter().position(|line| line.name == *name) {
             return slot;
@@ -233,7 +223,7 @@ impl Datapath {
     }
 
     /// Has the loop woken by every descriptor there is.
-    fn watch_all(&self) {
+    pub(super) fn watch_all(&self) {
         let result = (|| {
             for (slot, line) in self.forwarding.lines.iter().enumerate() {
                 if let Some(packets) = &line.packets {
@@ -256,6 +246,24 @@ impl Datapath {
         })();
         if let Err(error) = result {
             tracing::error!(reason = %error, "a descriptor cannot be watched");
+        }
+    }
+
+    /// Is no longer woken by packets: another process reads them now.
+    pub(super) fn stop_reading(&self) {
+        for line in &self.forwarding.lines {
+            for receiver in &line.receivers {
+                unwatch(&self.epoll, &receiver.socket);
+            }
+            if let Some(packets) = &line.packets {
+                unwatch(&self.epoll, &packets.receiver);
+            }
+        }
+        for tunnel in self.forwarding.tunnels.iter().flatten() {
+            let socket = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref());
+            for descriptor in tunnel.device.iter().chain(socket) {
+                unwatch(&self.epoll, descriptor);
+            }
         }
     }
 
@@ -284,7 +292,7 @@ impl Datapath {
                     line.lose_packets();
                 }
             }
-            Token::Signal | Token::Status | Token::Underlay | Token::Hops => {}
+            _ => {}
         }
     }
 

@@ -12,6 +12,7 @@ mod batch;
 mod delivery;
 mod engine;
 mod forward;
+mod handover;
 mod line;
 mod maintain;
 mod next_hops;
@@ -29,9 +30,11 @@ use crate::kernel::next_hop::HopWatch;
 use crate::kernel::plane::Keeper;
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
+use crate::observe::status::TakenOver;
 use crate::state::{PlanRefused, StateDir};
 use engine::Sides;
 use forward::{Forwarding, Health};
+use handover::{Begun, Giver, Predecessor, Step, Taking};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -49,6 +52,8 @@ use tsumugi_core::router_plan::RouterPlan;
 const MAINTENANCE: Duration = Duration::from_secs(1);
 /// How long what is said of routes and neighbours is gathered before next hops are read anew.
 const HOPS: Duration = Duration::from_millis(20);
+/// How soon what came for a predecessor's sessions is passed back at the latest.
+const PASSING: Duration = Duration::from_millis(50);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 64;
 
@@ -65,7 +70,9 @@ pub fn run(directory: &Path) -> io::Result<()> {
     signals.thread_block()?;
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     logging::init("datapath");
-    Datapath::new(StateDir::open(directory)?)?.run(&signals)
+    let state = StateDir::open(directory)?;
+    let begun = handover::begin(&state)?;
+    Datapath::new(state, begun)?.run(&signals)
 }
 
 /// Who an event of the loop is for.
@@ -85,6 +92,10 @@ enum Token {
     Packets(usize),
     /// Routes and neighbours of the underlay.
     Hops,
+    /// A process that wants to take over.
+    Knock,
+    /// The one that was let in.
+    Partner,
 }
 
 impl Token {
@@ -98,6 +109,8 @@ impl Token {
             Token::Line(slot, place) => (4, slot, place),
             Token::Packets(slot) => (6, slot, 0),
             Token::Hops => (7, 0, 0),
+            Token::Knock => (8, 0, 0),
+            Token::Partner => (9, 0, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
     }
@@ -114,6 +127,8 @@ impl Token {
             5 => Token::Underlay,
             6 => Token::Packets(slot),
             7 => Token::Hops,
+            8 => Token::Knock,
+            9 => Token::Partner,
             _ => return None,
         })
     }
@@ -126,6 +141,15 @@ struct Datapath {
     keeper: Keeper,
     epoll: Epoll,
     status: StatusSocket,
+    /// Where a successor is let in.
+    giver: Giver,
+    /// The process that opens what comes for its sessions still.
+    predecessor: Option<Predecessor>,
+    taken_over: Option<TakenOver>,
+    /// A plan came while another process was about to take over.
+    plan_waits: bool,
+    /// From whom this process takes over.
+    taking: Option<Taking>,
     /// `None` before the first one that was understood.
     plan: Option<RouterPlan>,
     refused: Option<PlanRefused>,
@@ -138,7 +162,7 @@ struct Datapath {
 }
 
 impl Datapath {
-    fn new(state: StateDir) -> io::Result<Datapath> {
+    fn new(state: StateDir, begun: Begun) -> io::Result<Datapath> {
         let underlay = state.plane(Plane::Underlay)?;
         let fabric = state.plane(Plane::Fabric)?;
         Ok(Datapath {
@@ -152,11 +176,16 @@ impl Datapath {
             sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
+            giver: Giver::new(&state)?,
+            predecessor: None,
+            taken_over: None,
+            plan_waits: false,
+            taking: begun.taking,
             state,
             plan: None,
             refused: None,
-            forwarding: Forwarding::new(),
-            stack: Stack::default(),
+            forwarding: begun.forwarding,
+            stack: begun.stack,
             stack_refused: None,
             started: Instant::now(),
         })
@@ -167,16 +196,24 @@ impl Datapath {
         watch(&self.epoll, &self.status, Token::Status)?;
         watch(&self.epoll, &self.keeper, Token::Underlay)?;
         watch(&self.epoll, &self.hops, Token::Hops)?;
+        watch(&self.epoll, &self.giver, Token::Knock)?;
+        if let Some(taking) = self.taking.take() {
+            self.take_over(taking)?;
+            self.watch_all();
+        }
         self.take_plan();
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut due = Due { maintenance: Instant::now(), timers: Instant::now(), hops: None };
         loop {
             let now = Instant::now();
+            let holds = self.giver.holds();
             if self.keeper.next_timeout().is_some_and(|due| due <= now) && self.keep_underlay(now) {
                 due.maintenance = now;
             }
             if now >= due.maintenance {
-                self.maintain();
+                if !holds {
+                    self.maintain();
+                }
                 due.maintenance = now + MAINTENANCE;
             }
             if due.hops.is_some_and(|due| due <= now) {
@@ -184,11 +221,14 @@ impl Datapath {
                 due.hops = None;
             }
             if now >= due.timers {
-                self.forwarding.on_time(now);
+                if !holds {
+                    self.forwarding.on_time(now);
+                }
                 due.timers = now + wireguard::TIMERS;
             }
             let timers = self.has_timers().then_some(due.timers);
-            let until = [timers, due.hops, self.keeper.next_timeout()]
+            let passing = self.predecessor.is_some().then_some(now + PASSING);
+            let until = [timers, due.hops, self.keeper.next_timeout(), self.giver.next_timeout(now), passing]
                 .into_iter()
                 .flatten()
                 .fold(due.maintenance, Instant::min);
@@ -215,6 +255,8 @@ impl Datapath {
                             keeper: &self.keeper,
                             plan: self.plan.as_ref(),
                             refused: self.refused.as_ref(),
+                            taken_over: self.taken_over.as_ref(),
+                            handovers_refused: self.giver.refused(),
                         };
                         self.status.serve(|| view.document());
                     }
@@ -223,6 +265,8 @@ impl Datapath {
                             due.maintenance = now;
                         }
                     }
+                    Token::Knock => self.on_knock(now),
+                    Token::Partner => {}
                     Token::Hops => {
                         if self.hops.heard() {
                             due.hops = due.hops.or(Some(now + HOPS));
@@ -235,6 +279,11 @@ impl Datapath {
                         }
                     }
                 }
+            }
+            self.pass_back(now);
+            if self.hand_over(now) == Step::Linger {
+                self.linger(signals);
+                return Ok(());
             }
         }
     }
@@ -250,7 +299,7 @@ impl Datapath {
             Token::Datagrams(slot) => self.forwarding.on_datagrams(now, slot),
             Token::Line(slot, place) => self.forwarding.on_line(now, slot, place),
             Token::Packets(slot) => self.forwarding.on_packets(now, slot),
-            Token::Signal | Token::Status | Token::Underlay | Token::Hops => Health::Well,
+            _ => Health::Well,
         }
     }
 
@@ -260,6 +309,10 @@ impl Datapath {
             if i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32) {
                 tracing::info!(seconds = self.started.elapsed().as_secs(), "ended");
                 return Signalled::End;
+            }
+            if self.giver.holds() {
+                self.plan_waits = true;
+                continue;
             }
             self.take_plan();
             signalled = Signalled::PlanTaken;
@@ -292,6 +345,11 @@ fn watch(epoll: &Epoll, descriptor: &impl AsFd, token: Token) -> io::Result<()> 
     }
 }
 
+/// A second call does nothing.
+fn unwatch(epoll: &Epoll, descriptor: &impl AsFd) {
+    let _ = epoll.delete(descriptor);
+}
+
 /// Rounded up, so that the loop does not wake a moment too early.
 fn timeout(until: Instant) -> EpollTimeout {
     let left = until.saturating_duration_since(Instant::now());
@@ -313,6 +371,8 @@ mod tests {
             Token::Line(5, 3),
             Token::Packets(9),
             Token::Hops,
+            Token::Knock,
+            Token::Partner,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -2,12 +2,13 @@
 
 use super::Datapath;
 use super::forward::Forwarding;
+use super::handover::message::named;
 use super::line::Line;
 use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
 use crate::kernel::wireguard;
 use crate::observe::status::{
-    DatapathStatus, LineStatus, PlanStatus, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
+    DatapathStatus, LineStatus, PlanStatus, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
 };
 use crate::state::PlanRefused;
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct View<'a> {
     pub keeper: &'a Keeper,
     pub plan: Option<&'a RouterPlan>,
     pub refused: Option<&'a PlanRefused>,
+    pub taken_over: Option<&'a TakenOver>,
+    pub handovers_refused: &'a BTreeMap<String, u64>,
 }
 
 impl View<'_> {
@@ -35,6 +38,8 @@ impl View<'_> {
             pid: std::process::id(),
             uptime_ms: milliseconds(self.now.saturating_duration_since(self.started)),
             plan: PlanStatus::of(self.plan, self.refused),
+            taken_over: self.taken_over.cloned(),
+            handovers_refused: self.handovers_refused.clone(),
             tunnels: running().map(|tunnel| of_tunnel(self.now, self.forwarding, tunnel)).collect(),
             unmade: planned.filter(|plan| !made(plan)).map(|plan| plan.name.clone()).collect(),
             lines: self.forwarding.lines.iter().map(of_line).collect(),
@@ -54,14 +59,8 @@ fn of_line(line: &Line) -> LineStatus {
         open: line.is_open(),
         path: Some(line.path.clone()),
         trouble: line.trouble.get().cloned(),
-        drops: counts(&line.drops),
+        drops: named(&line.drops),
     }
-}
-
-/// Those that ever applied.
-fn counts(counters: &Counters) -> BTreeMap<String, u64> {
-    let all = DropReason::ALL.iter().map(|reason| (reason.counter().to_owned(), counters.get(*reason)));
-    all.filter(|(_, count)| *count != 0).collect()
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -117,7 +116,7 @@ fn of_tunnel(now: Instant, forwarding: &Forwarding, tunnel: &Tunnel) -> TunnelSt
         mtu: tunnel.plan.mtu,
         received: tunnel.received,
         sent: tunnel.sent,
-        drops: counts(&tunnel.drops),
+        drops: named(&tunnel.drops),
         last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
         session_age: tunnel.session_age().map(|age| age.as_secs()),
     }

@@ -139,6 +139,13 @@ impl Tunnel {
         }
     }
 
+    /// Asks for a new session of WireGuard soon.
+    pub fn renew(&mut self) {
+        if let Inside::WireGuard(wireguard) = &mut self.inside {
+            wireguard.renew();
+        }
+    }
+
     pub fn carries_ethernet(&self) -> bool {
         matches!(self.inside, Inside::Shim(shim) if shim.carries_ethernet())
     }

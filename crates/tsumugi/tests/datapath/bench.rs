@@ -454,6 +454,23 @@ impl Machine {
         }
     }
 
+    pub fn pid(&self) -> Option<u32> {
+        self.process.lock().unwrap().as_ref().map(Child::id)
+    }
+
+    /// Starts the process once more, beside the one that runs, and waits until that one has ended.
+    #[track_caller]
+    pub fn succeed(&self) {
+        let mut before = self.process.lock().unwrap().take().unwrap();
+        self.start();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while before.try_wait().unwrap().is_none() {
+            let log = || fs::read_to_string(self.state.join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the old process does not end\n{}", log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&self) {
         if let Some(mut child) = self.process.lock().unwrap().take() {
@@ -467,7 +484,7 @@ impl Machine {
         self.enter(plane, || Ok(work())).unwrap()
     }
 
-    fn enter<T: Send>(&self, plane: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    pub fn enter<T: Send>(&self, plane: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         let file = File::open(self.plane(plane))?;
         on_thread(|| {
             setns(&file, CloneFlags::CLONE_NEWNET)?;

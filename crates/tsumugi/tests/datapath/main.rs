@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod handover;
 mod live;
 mod paths;
 mod stream;
@@ -381,6 +382,9 @@ fn main() -> ExitCode {
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
         trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),
         trial("a_device_stays_while_its_kind_does", live::a_device_stays_while_its_kind_does),
+        trial("a_planned_restart_loses_nothing", handover::a_planned_restart_loses_nothing),
+        trial("who_does_not_take_over_changes_nothing", handover::who_does_not_take_over_changes_nothing),
+        trial("a_process_that_hangs_is_replaced", handover::a_process_that_hangs_is_replaced),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

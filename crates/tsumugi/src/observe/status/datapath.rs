@@ -14,11 +14,63 @@ pub struct DatapathStatus {
     pub pid: u32,
     pub uptime_ms: u64,
     pub plan: PlanStatus,
+    /// `None`: the process began anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
+    /// How often another process was not handed over to, by the name of the reason
+    /// ([`HandoverRefused::counter`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub handovers_refused: BTreeMap<String, u64>,
     pub tunnels: Vec<TunnelStatus>,
     /// Tunnels of the plan that could not be made; the log says why.
     pub unmade: Vec<IfName>,
     pub lines: Vec<LineStatus>,
     pub underlay: UnderlayStatus,
+}
+
+/// What a process was handed over by the one before it, so that nothing was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOver {
+    pub pid: i32,
+    /// Name and version.
+    pub program: String,
+    pub tunnels: u32,
+    pub lines: u32,
+}
+
+/// Why a process that runs does not hand over to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum HandoverRefused {
+    /// It is another user's.
+    NotAllowed,
+    /// It speaks another version of the handover.
+    Version { found: u32, known: u32 },
+    /// Another one is taking over already.
+    Busy,
+    /// What it said is not of a handover, or not at its time.
+    NotUnderstood,
+    /// It said nothing any more.
+    Silent,
+    /// It was gone before the end.
+    Gone,
+    /// The system refused, in its own words.
+    System { error: String },
+}
+
+impl HandoverRefused {
+    /// The name of its counter.
+    pub fn counter(&self) -> &'static str {
+        match self {
+            HandoverRefused::NotAllowed => "not-allowed",
+            HandoverRefused::Version { .. } => "version",
+            HandoverRefused::Busy => "busy",
+            HandoverRefused::NotUnderstood => "not-understood",
+            HandoverRefused::Silent => "silent",
+            HandoverRefused::Gone => "gone",
+            HandoverRefused::System { .. } => "system",
+        }
+    }
 }
 
 /// As an operator speaks of it.
