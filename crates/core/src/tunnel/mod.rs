@@ -14,6 +14,7 @@ mod reassembly;
 mod samples;
 mod segment;
 mod shim;
+pub mod signal;
 mod vnet;
 
 pub use clamp::Clamp;
