@@ -145,56 +145,108 @@ impl Forwarding {
     /// Takes in what has come by one of a line's raw sockets.
     pub fn on_line(&mut self, now: Instant, slot: usize, receiver: usize) -> Health {
         for _ in 0..BATCHES {
-            let Some(line) = self.lines.get(slot) else { break };
-            let Some(receiver) = line.receivers.get(receiver) else { break };
-            let count = match self.inbox.receive(receiver.socket.as_fd()) {
-                Ok(count) => count,
+            match self.batch_of_line(now, slot, receiver) {
+                Ok(BATCH) => {}
+                Ok(_) => break,
                 Err(_) => return Health::Broken,
-            };
-            let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
-            for at in 0..count {
-                let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
-                    let outer =
-                        if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
-                    self.find(slot, protocol, &outer).map(Some)
-                });
-                self.settle(slot, found);
-            }
-            self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
-            if count < BATCH {
-                break;
             }
         }
         Health::Well
     }
 
+    fn batch_of_line(&mut self, now: Instant, slot: usize, receiver: usize) -> nix::Result<usize> {
+        let Some(line) = self.lines.get(slot) else { return Ok(0) };
+        let Some(receiver) = line.receivers.get(receiver) else { return Ok(0) };
+        let count = self.inbox.receive(receiver.socket.as_fd())?;
+        let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
+        for at in 0..count {
+            let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
+                let outer =
+                    if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
+                self.find(slot, protocol, &outer).map(Some)
+            });
+            self.settle(slot, found);
+        }
+        self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
+        Ok(count)
+    }
+
     /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
     pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
-            let Some(line) = self.lines.get(slot) else { break };
-            let Some(packets) = &line.packets else { break };
-            let count = match self.inbox.receive(packets.receiver.as_fd()) {
-                Ok(count) => count,
-                // Told once; the socket hears again when the interface is up again.
-                Err(Errno::ENETDOWN) => return Health::Well,
+            match self.batch_of_packets(now, slot) {
+                Ok(BATCH) => {}
+                // The interface is down: told once; the socket hears again when it is up again.
+                Ok(_) | Err(Errno::ENETDOWN) => break,
                 Err(_) => return Health::Broken,
-            };
-            let mut at = 0;
-            while at < count {
-                let (taken, outer) = self.piece(now, slot, at, count);
-                at += taken;
-                let found = outer.and_then(|outer| match outer {
-                    Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
-                    None => Ok(None),
-                });
-                self.settle(slot, found);
-            }
-            self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
-            if count < BATCH {
-                break;
             }
         }
         Health::Well
+    }
+
+    fn batch_of_packets(&mut self, now: Instant, slot: usize) -> nix::Result<usize> {
+        let Some(line) = self.lines.get(slot) else { return Ok(0) };
+        let Some(packets) = &line.packets else { return Ok(0) };
+        let learns = line.learns;
+        let count = self.inbox.receive(packets.receiver.as_fd())?;
+        let mut at = 0;
+        while at < count {
+            let (taken, outer) = self.piece(now, slot, at, count);
+            at += taken;
+            if learns {
+                continue;
+            }
+            let found = outer.and_then(|outer| match outer {
+                Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
+                None => Ok(None),
+            });
+            self.settle(slot, found);
+        }
+        self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
+        Ok(count)
+    }
+
+    /// Has packets come by the packet socket alone, on lines that have learned which datagrams are half here.
+    /// What it has heard of until this moment the raw sockets have heard as well, and they take it. True
+    /// if there was such a line.
+    pub fn leave_stack(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for slot in 0..self.lines.len() {
+            if !self.lines[slot].leaves_stack() {
+                continue;
+            }
+            any = true;
+            self.lines[slot].learns = true;
+            while self.batch_of_packets(now, slot).is_ok_and(|count| count > 0) {}
+            if let Err(error) = self.lines[slot].deafen_receivers() {
+                tracing::error!(line = %self.lines[slot].name, reason = %error, "raw sockets cannot be emptied");
+            } else {
+                for receiver in 0..self.lines[slot].receivers.len() {
+                    while self.batch_of_line(now, slot, receiver).is_ok_and(|count| count > 0) {}
+                }
+            }
+            self.lines[slot].receivers.clear();
+        }
+        any
+    }
+
+    /// Has packets come by the raw sockets alone, on lines whose packets the stack has again. True if there
+    /// was such a line.
+    pub fn join_stack(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for slot in 0..self.lines.len() {
+            if !self.lines[slot].joins_stack() {
+                continue;
+            }
+            any = true;
+            if let Err(error) = self.lines[slot].deafen_packets() {
+                tracing::error!(line = %self.lines[slot].name, reason = %error, "packet socket cannot be emptied");
+            } else {
+                while self.batch_of_packets(now, slot).is_ok_and(|count| count > 0) {}
+            }
+            self.lines[slot].lose_packets();
+        }
+        any
     }
 
     /// Looks at the packet `at` of a batch of `count`, and at the next one if they are the two pieces of

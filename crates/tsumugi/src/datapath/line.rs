@@ -3,7 +3,7 @@
 use super::handover::message::{LineState, counted, named};
 use super::socket;
 use super::trouble::Trouble;
-use crate::kernel::Namespace;
+use crate::kernel::{Namespace, packet};
 use crate::observe::status::{LinePath, Missing, WhyRaw};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -35,8 +35,10 @@ pub struct Packets {
 pub struct Line {
     pub name: IfName,
     pub path: LinePath,
-    /// While the path is past the stack.
+    /// While the path is past the stack, and shortly before and after.
     pub packets: Option<Packets>,
+    /// What comes past the stack is only put together, not taken yet: raw sockets take it still.
+    pub learns: bool,
     pub reassembly: Reassembly,
     /// The interface that the sockets are bound to; `None` while there is none.
     index: Option<u32>,
@@ -54,6 +56,7 @@ impl Line {
             name,
             path: LinePath::Raw(WhyRaw::NotNeeded),
             packets: None,
+            learns: false,
             reassembly: Reassembly::new(Limits::default()),
             index: None,
             senders: [None, None],
@@ -154,38 +157,73 @@ impl Line {
         }
     }
 
-    /// Opens or closes the packet sockets. Where they are refused it is raw sockets again.
+    /// Opens the packet sockets where they are wanted; where they are refused it is raw sockets again. A
+    /// line that has been raw learns first which datagrams are half here, until it is maintained again.
     fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath) -> bool {
-        let had = self.packets.is_some();
-        self.path = path;
-        if self.path != LinePath::Packet {
-            self.packets = None;
-        } else if !had {
-            let opened = socket::packet_receiver(underlay, interface)
+        let mut opened = false;
+        if path == LinePath::Packet && self.packets.is_none() {
+            let sockets = socket::packet_receiver(underlay, interface)
                 .and_then(|receiver| Ok(Packets { sender: socket::packet_sender(underlay)?, receiver }));
-            match opened {
+            match sockets {
                 Ok(packets) => self.packets = Some(packets),
-                Err(error) => self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() }),
+                Err(error) => {
+                    self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() });
+                    return false;
+                }
             }
+            self.learns = !self.receivers.is_empty();
+            if self.learns {
+                return true;
+            }
+            opened = true;
         }
-        had != self.packets.is_some()
+        self.path = path;
+        opened
+    }
+
+    /// Whether raw sockets give way to packet sockets now.
+    pub fn leaves_stack(&self) -> bool {
+        self.path == LinePath::Packet && self.packets.is_some() && !self.receivers.is_empty()
+    }
+
+    /// Whether packet sockets give way to raw sockets, once the stack has the packets again.
+    pub fn joins_stack(&self) -> bool {
+        self.path != LinePath::Packet && self.packets.is_some() && !self.learns
+    }
+
+    /// Raw sockets hear nothing any more; what they have heard can still be read.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn deafen_receivers(&mut self) -> io::Result<()> {
+        self.learns = false;
+        self.receivers.iter().try_for_each(|receiver| packet::deafen(&receiver.socket))
+    }
+
+    /// The other way round.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn deafen_packets(&mut self) -> io::Result<()> {
+        self.receivers.iter().try_for_each(|receiver| packet::detach(&receiver.socket))?;
+        self.packets.iter().try_for_each(|packets| packet::deafen(&packets.receiver))
     }
 
     fn open(&mut self, underlay: &Namespace, needs: &[Need]) -> io::Result<bool> {
         let mut opened = false;
-        if self.packets.is_some() {
-            opened = !self.receivers.is_empty();
-            self.receivers.clear();
-        }
         for need in needs {
             let sender = &mut self.senders[usize::from(need.ipv6)];
             if sender.is_none() {
                 *sender = Some(socket::sender(underlay, &self.name, need.ipv6)?);
             }
-            let Some(protocol) = need.protocol.filter(|_| self.packets.is_none()) else { continue };
+            let Some(protocol) = need.protocol.filter(|_| self.path != LinePath::Packet) else { continue };
             let there = |known: &Receiver| known.ipv6 == need.ipv6 && known.protocol == protocol;
             if !self.receivers.iter().any(there) {
                 let socket = socket::receiver(underlay, &self.name, need.ipv6, protocol)?;
+                // The packet socket takes them until the stack has them again.
+                if self.packets.is_some() && !self.learns {
+                    packet::deafen(&socket)?;
+                }
                 self.receivers.push(Receiver { ipv6: need.ipv6, protocol, socket });
                 opened = true;
             }
@@ -199,6 +237,7 @@ impl Line {
     /// Lets go of the packet sockets: the interface went down, or went.
     pub fn lose_packets(&mut self) {
         self.packets = None;
+        self.learns = false;
     }
 
     /// Lets go of a receiver that is broken.
@@ -212,7 +251,7 @@ impl Line {
         self.index = None;
         self.senders = [None, None];
         self.receivers.clear();
-        self.packets = None;
+        self.lose_packets();
     }
 
     /// What packets of one family are sent by, and the numbers that they get.

@@ -202,8 +202,10 @@ impl Datapath {
                 tracing::warn!(line = %line.name, reason, "line not usable yet");
             }
         }
+        let now = Instant::now();
+        changed |= self.forwarding.leave_stack(now);
         self.keep_stack_away(changed);
-        changed
+        changed | self.forwarding.join_stack(now)
     }
 
     /// What the tunnels over a line ask of it.

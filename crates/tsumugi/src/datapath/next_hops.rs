@@ -45,7 +45,7 @@ impl Datapath {
     pub(super) fn keep_stack_away(&mut self, anew: bool) {
         let mut all = BTreeMap::new();
         for (slot, line) in self.forwarding.lines.iter().enumerate() {
-            if line.packets.is_some() {
+            if line.path == LinePath::Packet && line.packets.is_some() {
                 let mut taken: Vec<Taken> = self.on_line(slot).filter_map(taken).collect();
                 taken.sort_unstable();
                 taken.dedup();

@@ -440,6 +440,13 @@ impl Machine {
         shown.split(':').next()?.parse().ok()
     }
 
+    /// All that stands in the fabric: links, addresses, routes.
+    pub fn fabric(&self) -> String {
+        self.in_plane("fabric", || {
+            ["-o link show", "-o address show", "-4 -o route show", "-6 -o route show"].map(ip).concat()
+        })
+    }
+
     /// The status document of the process.
     pub fn status(&self) -> serde_json::Value {
         let mut text = String::new();

@@ -1,7 +1,8 @@
 //! A process takes over from the one that runs.
 
-use crate::bench::{Bench, Machine, Outside, ip, key_name, tunnel};
+use crate::bench::{Bench, Machine, Outside, tunnel};
 use crate::stream::Streams;
+use crate::wireguard;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -12,15 +13,6 @@ use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
 
 /// Datagrams that pass before and after each restart.
 const BETWEEN: u32 = 600;
-
-fn wireguard() -> Encapsulation {
-    Encapsulation::WireGuard {
-        local_key: key_name(1),
-        remote_key: key_name(2),
-        local_port: 20008,
-        remote_port: 20004,
-    }
-}
 
 /// What the kernel says of the fabric's links, addresses and routes while this lives.
 struct Watcher(Child);
@@ -43,13 +35,6 @@ impl Watcher {
         let _ = self.0.wait();
         said
     }
-}
-
-/// All that stands in the fabric. Counters and timers are left out.
-fn fabric(machine: &Machine) -> String {
-    machine.in_plane("fabric", || {
-        ["-o link show", "-o address show", "-4 -o route show", "-6 -o route show"].map(ip).concat()
-    })
 }
 
 /// Restarts of both ends while streams pass: nothing is lost, nothing in the fabric is seen to change,
@@ -79,7 +64,7 @@ pub fn a_planned_restart_loses_nothing() {
                 let tunnels = status["tunnels"].as_array().unwrap().clone();
                 tunnels.into_iter().find(|tunnel| tunnel["name"] == "a-x").unwrap()
             };
-            let (before, stood) = (machine.status(), fabric(machine));
+            let (before, stood) = (machine.status(), machine.fabric());
             let watcher = Watcher::start(machine);
             machine.succeed();
             machine.wait_for("the new one answers", || machine.status()["pid"] == machine.pid().unwrap());
@@ -90,7 +75,7 @@ pub fn a_planned_restart_loses_nothing() {
                 let count = |status: &Value| of_a(status)[way]["packets"].as_u64().unwrap();
                 assert!(count(&after) >= count(&before), "{before} {after}");
             }
-            assert_eq!(fabric(machine), stood);
+            assert_eq!(machine.fabric(), stood);
             streams.pass(BETWEEN);
             assert_eq!(watcher.finish(), "", "{what}");
             let path = |status: &Value| status["lines"][0]["path"].clone();
@@ -141,7 +126,7 @@ pub fn who_does_not_take_over_changes_nothing() {
     bench.reachable(Duration::from_secs(10));
     let alpha = &bench.machines[0];
     let pid = alpha.status()["pid"].clone();
-    let stood = fabric(alpha);
+    let stood = alpha.fabric();
     let refused = |reason: &str| alpha.status()["handovers_refused"][reason].as_u64().unwrap_or(0);
     let streams = Streams::start(&bench);
     streams.pass(BETWEEN);
@@ -193,7 +178,7 @@ pub fn who_does_not_take_over_changes_nothing() {
     assert!(said.is_err(), "it cannot begin any more");
     bench.reachable(Duration::from_secs(5));
     assert_eq!(alpha.status()["pid"], pid);
-    assert_eq!(fabric(alpha).replace("mtu 2300", "mtu 2400"), stood);
+    assert_eq!(alpha.fabric().replace("mtu 2300", "mtu 2400"), stood);
 
     // And the right one still can.
     alpha.succeed();

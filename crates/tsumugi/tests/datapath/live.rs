@@ -102,6 +102,31 @@ pub fn no_change_of_one_tunnel_is_felt_by_another() {
     }
 }
 
+/// A line's packets go past the stack and through it in turn, because a tunnel of the kernel's between the
+/// same ends comes and goes. Where both ways are open for a moment, a datagram may come twice, as any may on
+/// the Internet.
+pub fn a_line_changes_its_way_without_loss() {
+    let bench = Bench::new("ways", 1500);
+    let a = tunnel("a-x", Encapsulation::EtherIp, Outside::V4, 1500, 2400);
+    let b = tunnel("b-x", gre(78), Outside::V4, 1500, 1400);
+    let kernel = Tunnel { engine: Engine::Kernel, ..tunnel("k-x", gre(77), Outside::V4, 1500, 1400) };
+    bench.start(&a);
+    let alpha = &bench.machines[0];
+    let path = || alpha.status()["lines"][0]["path"].clone();
+    bench.reachable(Duration::from_secs(10));
+    let streams = Streams::start(&bench);
+    const TURNS: usize = 3;
+    for _ in 0..TURNS {
+        alpha.reload(&[a.clone(), b.clone(), kernel.clone()]);
+        alpha.wait_for("through the stack", || path() == "raw");
+        streams.pass(BETWEEN);
+        alpha.reload(std::slice::from_ref(&a));
+        alpha.wait_for("past the stack", || path() == "packet");
+        streams.pass(BETWEEN);
+    }
+    streams.finish_with(2 * TURNS, "ways", &bench);
+}
+
 /// The interface of B, and with it what stands on it, is there through every change that does not ask for
 /// another kind of device; what it counted goes on.
 pub fn a_device_stays_while_its_kind_does() {

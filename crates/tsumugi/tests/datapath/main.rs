@@ -381,6 +381,7 @@ fn main() -> ExitCode {
         trial("a_line_may_go_down_and_up", paths::a_line_may_go_down_and_up),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
         trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),
+        trial("a_line_changes_its_way_without_loss", live::a_line_changes_its_way_without_loss),
         trial("a_device_stays_while_its_kind_does", live::a_device_stays_while_its_kind_does),
         trial("a_planned_restart_loses_nothing", handover::a_planned_restart_loses_nothing),
         trial("who_does_not_take_over_changes_nothing", handover::who_does_not_take_over_changes_nothing),

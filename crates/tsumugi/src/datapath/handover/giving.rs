@@ -177,7 +177,7 @@ impl Datapath {
             Stage::Taken if late => {
                 // What it says from now on it cannot send, so that both know the same.
                 giving.partner.hang_up();
-                while let Some(received) = next(giving)? {
+                while let Ok(Some(received)) = giving.partner.next() {
                     if received.message == Message::Taken {
                         return Ok(Step::Linger);
                     }

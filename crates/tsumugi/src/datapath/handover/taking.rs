@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const HANDSHAKES: Duration = Duration::from_secs(3);
 /// How long an old one that does not hand over may take to end, first asked to, then made to.
 const ENDING: [(Signal, Duration); 2] =
-    [(Signal::SIGTERM, Duration::from_secs(3)), (Signal::SIGKILL, Duration::from_secs(2))];
+    [(Signal::SIGTERM, Duration::from_secs(1)), (Signal::SIGKILL, Duration::from_secs(2))];
 /// After so long without a message for the old one's sessions there will be no more, once every far end
 /// has used ours.
 const QUIET: Duration = Duration::from_millis(500);
