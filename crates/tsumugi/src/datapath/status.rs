@@ -8,10 +8,10 @@ use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
 use crate::kernel::wireguard;
 use crate::observe::status::{
-    DatapathStatus, LineStatus, PlanStatus, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
+    DatapathStatus, HandoversRefused, LineStatus, PlanStatus, TakenOver, Traffic, TunnelState, TunnelStatus,
+    UnderlayStatus,
 };
 use crate::state::PlanRefused;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tsumugi_core::router_plan::{self, RouterPlan};
 use tsumugi_core::tunnel::{Counters, DropReason};
@@ -25,7 +25,7 @@ pub struct View<'a> {
     pub plan: Option<&'a RouterPlan>,
     pub refused: Option<&'a PlanRefused>,
     pub taken_over: Option<&'a TakenOver>,
-    pub handovers_refused: &'a BTreeMap<String, u64>,
+    pub handovers_refused: &'a [HandoversRefused],
 }
 
 impl View<'_> {
@@ -39,7 +39,7 @@ impl View<'_> {
             uptime_ms: milliseconds(self.now.saturating_duration_since(self.started)),
             plan: PlanStatus::of(self.plan, self.refused),
             taken_over: self.taken_over.cloned(),
-            handovers_refused: self.handovers_refused.clone(),
+            handovers_refused: self.handovers_refused.to_vec(),
             tunnels: running().map(|tunnel| of_tunnel(self.now, self.forwarding, tunnel)).collect(),
             unmade: planned.filter(|plan| !made(plan)).map(|plan| plan.name.clone()).collect(),
             lines: self.forwarding.lines.iter().map(of_line).collect(),

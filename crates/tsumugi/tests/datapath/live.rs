@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Outside, ip, key_name, tunnel};
 use crate::stream::Streams;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tsumugi_core::id::{IfName, Mac};
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel, TunnelClamp};
 
@@ -91,8 +91,12 @@ pub fn no_change_of_one_tunnel_is_felt_by_another() {
         bench.reachable(Duration::from_secs(10));
         let index = alpha.index_of("a-x");
         let streams = Streams::start(&bench);
-        for (_, b, _) in changes() {
+        for (change, b, _) in changes() {
+            let start = Instant::now();
             alpha.reload(&[&always[..], &[b]].concat());
+            if start.elapsed() > Duration::from_millis(200) {
+                println!("{what}: {change} took {:?}", start.elapsed());
+            }
             streams.pass(BETWEEN);
         }
         alpha.reload(&always);

@@ -6,14 +6,14 @@ use crate::datapath::batch::Arrival;
 use crate::datapath::{Datapath, Token, wireguard};
 use crate::kernel::channel::Door;
 use crate::observe::serve::StatusSocket;
-use crate::observe::status::HandoverRefused;
+use crate::observe::status::{HandoverRefused, HandoversRefused};
 use crate::observe::words;
 use crate::state::StateDir;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use std::collections::BTreeMap;
 use std::io;
+use std::mem::discriminant;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 use tsumugi_plan::explain::Lang;
@@ -34,8 +34,7 @@ const LINGER: Duration = Duration::from_secs(15);
 pub struct Giver {
     door: Door,
     giving: Option<Giving>,
-    /// By the name of the reason.
-    refused: BTreeMap<String, u64>,
+    refused: Vec<HandoversRefused>,
 }
 
 struct Giving {
@@ -67,10 +66,10 @@ impl Giver {
     /// # Errors
     /// As the kernel says.
     pub fn new(state: &StateDir) -> io::Result<Giver> {
-        Ok(Giver { door: Door::bind(&state.socket("handover"))?, giving: None, refused: BTreeMap::new() })
+        Ok(Giver { door: Door::bind(&state.socket("handover"))?, giving: None, refused: Vec::new() })
     }
 
-    pub fn refused(&self) -> &BTreeMap<String, u64> {
+    pub fn refused(&self) -> &[HandoversRefused] {
         &self.refused
     }
 
@@ -88,7 +87,11 @@ impl Giver {
     }
 
     fn count(&mut self, why: &HandoverRefused, pid: Option<i32>) {
-        *self.refused.entry(why.counter().into()).or_default() += 1;
+        let same = |known: &&mut HandoversRefused| discriminant(&known.why) == discriminant(why);
+        match self.refused.iter_mut().find(same) {
+            Some(known) => *known = HandoversRefused { why: why.clone(), count: known.count + 1 },
+            None => self.refused.push(HandoversRefused { why: why.clone(), count: 1 }),
+        }
         let reason = words::handover_refused(why, Lang::En);
         tracing::warn!(pid, reason, "not handed over, going on");
     }
@@ -234,7 +237,7 @@ impl Datapath {
         }
         for tunnel in self.forwarding.tunnels.iter().flatten() {
             let descriptors = copies(&mut state::descriptors(tunnel)).map_err(refused)?;
-            partner.give(&Message::Tunnel(state::of(tunnel, now)), &[], descriptors);
+            partner.give(&Message::Tunnel(Box::new(state::of(tunnel, now))), &[], descriptors);
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ pub enum Message {
     /// The old one: a line, with its descriptors; without them: how far it is now.
     Line(LineState),
     /// A tunnel, the same way.
-    Tunnel(TunnelState),
+    Tunnel(Box<TunnelState>),
     /// The old one: that was all.
     All { program: String, plan_hash: String, stack: Option<String> },
     /// The new one: it can begin.

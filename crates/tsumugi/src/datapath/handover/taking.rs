@@ -120,7 +120,7 @@ fn collect(state: &StateDir, mut partner: Partner, pid: i32) -> Result<Begun, Fa
                     tracing::warn!(tunnel = %of.plan.name, "this tunnel cannot be taken over");
                     continue;
                 };
-                if of.wireguard.is_some_and(|wireguard| wireguard.has_session) {
+                if of.wireguard.as_ref().is_some_and(|wireguard| wireguard.has_session) {
                     sessions.push(forwarding.tunnels.len());
                 }
                 forwarding.add(tunnel);

@@ -17,10 +17,9 @@ pub struct DatapathStatus {
     /// `None`: the process began anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<TakenOver>,
-    /// How often another process was not handed over to, by the name of the reason
-    /// ([`HandoverRefused::counter`]).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub handovers_refused: BTreeMap<String, u64>,
+    /// Other processes that were not handed over to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers_refused: Vec<HandoversRefused>,
     pub tunnels: Vec<TunnelStatus>,
     /// Tunnels of the plan that could not be made; the log says why.
     pub unmade: Vec<IfName>,
@@ -58,19 +57,12 @@ pub enum HandoverRefused {
     System { error: String },
 }
 
-impl HandoverRefused {
-    /// The name of its counter.
-    pub fn counter(&self) -> &'static str {
-        match self {
-            HandoverRefused::NotAllowed => "not-allowed",
-            HandoverRefused::Version { .. } => "version",
-            HandoverRefused::Busy => "busy",
-            HandoverRefused::NotUnderstood => "not-understood",
-            HandoverRefused::Silent => "silent",
-            HandoverRefused::Gone => "gone",
-            HandoverRefused::System { .. } => "system",
-        }
-    }
+/// A reason and how often it applied; of several of its kind the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandoversRefused {
+    #[serde(flatten)]
+    pub why: HandoverRefused,
+    pub count: u64,
 }
 
 /// As an operator speaks of it.

@@ -10,8 +10,8 @@ mod rpki;
 mod segments;
 
 pub use datapath::{
-    Chosen, DatapathStatus, HandoverRefused, LinePath, LineStatus, Missing, TakenOver, Traffic, TunnelState,
-    TunnelStatus, UnderlayStatus, WhyRaw, WhyUserspace,
+    Chosen, DatapathStatus, HandoverRefused, HandoversRefused, LinePath, LineStatus, Missing, TakenOver,
+    Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyRaw, WhyUserspace,
 };
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
