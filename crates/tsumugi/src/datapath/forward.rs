@@ -1,5 +1,6 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
+use super::Token;
 use super::batch::{Arrival, BATCH, Destination, Inbox};
 use super::delivery::Delivery;
 use super::line::Line;
@@ -111,8 +112,19 @@ impl Forwarding {
         }
     }
 
+    /// Takes the packets that wait at a descriptor.
+    pub fn on(&mut self, now: Instant, token: Token) -> Health {
+        match token {
+            Token::Device(slot) => self.on_device(now, slot),
+            Token::Datagrams(slot) => self.on_datagrams(now, slot),
+            Token::Line(slot, place) => self.on_line(now, slot, place),
+            Token::Packets(slot) => self.on_packets(now, slot),
+            _ => Health::Well,
+        }
+    }
+
     /// Sends what the fabric has put into a tunnel's device.
-    pub fn on_device(&mut self, now: Instant, slot: usize) -> Health {
+    fn on_device(&mut self, now: Instant, slot: usize) -> Health {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Health::Well };
         let Some(line) = self.lines.get_mut(tunnel.line) else { return Health::Well };
         let buffers = &mut self.buffers;
@@ -143,7 +155,7 @@ impl Forwarding {
     }
 
     /// Takes in what has come by one of a line's raw sockets.
-    pub fn on_line(&mut self, now: Instant, slot: usize, receiver: usize) -> Health {
+    fn on_line(&mut self, now: Instant, slot: usize, receiver: usize) -> Health {
         for _ in 0..BATCHES {
             match self.batch_of_line(now, slot, receiver) {
                 Ok(BATCH) => {}
@@ -172,7 +184,7 @@ impl Forwarding {
     }
 
     /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
-    pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
+    fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
             match self.batch_of_packets(now, slot) {
                 Ok(BATCH) => {}
@@ -353,7 +365,7 @@ impl Forwarding {
     }
 
     /// Takes in what has come by a tunnel's own UDP socket.
-    pub fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
+    fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
             let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
             let Some(socket) = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref()) else {

@@ -2,6 +2,7 @@
 
 use super::engine::{self, never_the_kernel};
 use super::line::{Line, Need};
+use super::meanwhile::meanwhile;
 use super::table::{Ends, Table};
 use super::trouble::Trouble;
 use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
@@ -39,7 +40,7 @@ impl Datapath {
             tracing::error!(reason = %error, "the underlay cannot be watched");
         }
         self.plan = Some(plan);
-        self.keeper.turn(Instant::now());
+        self.keep_underlay(Instant::now());
         self.maintain();
         self.forwarding.on_time(Instant::now());
     }
@@ -91,7 +92,7 @@ impl Datapath {
         let keys = Keys::of(wanted, &self.state)?;
         let chosen = match never_the_kernel(wanted) {
             Some(why) => Chosen::Userspace(why),
-            None => match engine::ensure(wanted, keys.as_ref(), &mut self.sides) {
+            None => match self.ensure(wanted, keys.as_ref()) {
                 Err(error) if wanted.engine == Engine::Auto => {
                     Chosen::Userspace(WhyUserspace::Refused { error: error.to_string() })
                 }
@@ -110,6 +111,12 @@ impl Datapath {
         };
         tracing::info!(tunnel = %wanted.name, engine = words::engine(&chosen, Lang::En), "tunnel taken up");
         Ok(Tunnel::new(wanted.clone(), keys, chosen, inside, line))
+    }
+
+    /// Asks the kernel for its own device.
+    fn ensure(&mut self, wanted: &router_plan::Tunnel, keys: Option<&Keys>) -> io::Result<()> {
+        let Datapath { sides, .. } = self;
+        meanwhile(&self.epoll, &mut self.forwarding, || engine::ensure(wanted, keys, sides))
     }
 
     /// The slot of a line.
@@ -142,7 +149,8 @@ impl Datapath {
             if !ours || right.unwrap_or(planned) {
                 continue;
             }
-            match self.sides.fabric_netlink.delete_link(link.index) {
+            let netlink = &mut self.sides.fabric_netlink;
+            match meanwhile(&self.epoll, &mut self.forwarding, || netlink.delete_link(link.index)) {
                 Ok(()) => tracing::info!(tunnel = %link.name, "tunnel device removed"),
                 Err(error) => {
                     tracing::error!(tunnel = %link.name, reason = %error, "device cannot be removed")
@@ -151,7 +159,7 @@ impl Datapath {
         }
     }
 
-    fn rebuild_table(&mut self) {
+    pub(super) fn rebuild_table(&mut self) {
         let mut table = Table::default();
         for (slot, tunnel) in self.forwarding.tunnels.iter().enumerate() {
             let Some(tunnel) = tunnel else { continue };
@@ -169,8 +177,12 @@ impl Datapath {
         let mut changed = self.maintain_lines();
         self.follow_next_hops();
         self.forwarding.expire();
-        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
-            let attached = tunnel.maintain_device(&mut self.sides);
+        for slot in 0..self.forwarding.tunnels.len() {
+            let work = self.forwarding.tunnels[slot].as_ref().and_then(Tunnel::device_work);
+            let Datapath { sides, .. } = self;
+            let done = work.map(|work| meanwhile(&self.epoll, &mut self.forwarding, move || work.run(sides)));
+            let Some(tunnel) = &mut self.forwarding.tunnels[slot] else { continue };
+            let attached = done.map_or(Ok(false), |done| tunnel.take_device(done));
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
             if let Inside::WireGuard(wireguard) = &mut tunnel.inside {
                 let opened = wireguard.maintain(&self.sides.underlay, &tunnel.plan);

@@ -15,6 +15,7 @@ mod forward;
 mod handover;
 mod line;
 mod maintain;
+mod meanwhile;
 mod next_hops;
 mod options;
 mod outbox;
@@ -35,6 +36,7 @@ use crate::state::{PlanRefused, StateDir};
 use engine::Sides;
 use forward::{Forwarding, Health};
 use handover::{Begun, Giver, Predecessor, Step, Taking};
+use meanwhile::meanwhile;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -113,6 +115,11 @@ impl Token {
             Token::Partner => (9, 0, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
+    }
+
+    /// Whether it is packets that wait.
+    fn is_packets(self) -> bool {
+        matches!(self, Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_))
     }
 
     fn decode(value: u64) -> Option<Token> {
@@ -201,7 +208,9 @@ impl Datapath {
             self.take_over(taking)?;
             self.watch_all();
         }
-        self.take_plan();
+        if self.plan.is_none() {
+            self.take_plan();
+        }
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut due = Due { maintenance: Instant::now(), timers: Instant::now(), hops: None };
         loop {
@@ -273,7 +282,7 @@ impl Datapath {
                         }
                     }
                     Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_) => {
-                        if self.on_packets(now, token) == Health::Broken {
+                        if self.forwarding.on(now, token) == Health::Broken {
                             self.release(token);
                             due.maintenance = now;
                         }
@@ -290,17 +299,9 @@ impl Datapath {
 
     /// True if an interface of the underlay is other than it was.
     fn keep_underlay(&mut self, now: Instant) -> bool {
-        !self.keeper.turn(now).links.is_empty()
-    }
-
-    fn on_packets(&mut self, now: Instant, token: Token) -> Health {
-        match token {
-            Token::Device(slot) => self.forwarding.on_device(now, slot),
-            Token::Datagrams(slot) => self.forwarding.on_datagrams(now, slot),
-            Token::Line(slot, place) => self.forwarding.on_line(now, slot, place),
-            Token::Packets(slot) => self.forwarding.on_packets(now, slot),
-            _ => Health::Well,
-        }
+        let Datapath { keeper, .. } = self;
+        let turn = meanwhile(&self.epoll, &mut self.forwarding, || keeper.turn(now));
+        !turn.links.is_empty()
     }
 
     fn on_signals(&mut self, signals: &SignalFd) -> Signalled {

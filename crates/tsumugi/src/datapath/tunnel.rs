@@ -184,30 +184,31 @@ impl Tunnel {
         Outer::new(from, to, self.protocol(), self.plan.path_mtu).ok_or(DropReason::NoRemote)
     }
 
-    /// Attaches to the device if it is not attached yet, and sets it up as the plan says; for the
-    /// kernel's own device, sees to it that it is there. True if that was to be done for a descriptor of ours.
+    /// What is to be done for the device; `None`: it is attached and as the plan says.
+    pub fn device_work(&self) -> Option<DeviceWork> {
+        let plan = self.plan.clone();
+        if matches!(self.inside, Inside::Kernel) {
+            let keys = self.keys.clone();
+            return Some(DeviceWork::Kernel { plan, keys, is_there: self.kernel_device_is_there });
+        }
+        let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
+        let attach = self.device.is_none().then_some(kind);
+        (attach.is_some() || !self.is_set_up).then_some(DeviceWork::Own { plan, attach })
+    }
+
+    /// Takes what [`DeviceWork::run`] has brought. True if it was to be done for a descriptor of ours.
     ///
     /// # Errors
-    /// As the kernel says.
-    pub fn maintain_device(&mut self, sides: &mut Sides) -> io::Result<bool> {
+    /// Those that it brought.
+    pub fn take_device(&mut self, done: io::Result<Option<(OwnedFd, Offloads)>>) -> io::Result<bool> {
         if matches!(self.inside, Inside::Kernel) {
-            if !self.kernel_device_is_there || sides.fabric_netlink.link(&self.plan.name)?.is_none() {
-                self.kernel_device_is_there = false;
-                engine::ensure(&self.plan, self.keys.as_ref(), sides)?;
-                self.kernel_device_is_there = true;
-            }
-            return Ok(false);
+            self.kernel_device_is_there = done.is_ok();
+            return done.map(|_| false);
         }
-        if self.device.is_some() && self.is_set_up {
-            return Ok(false);
-        }
-        if self.device.is_none() {
-            let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
-            let (device, offloads) = attach_offloading(&sides.fabric, &self.plan.name, kind)?;
-            self.offloads = offloads;
+        if let Some((device, offloads)) = done? {
             self.device = Some(device);
+            self.offloads = offloads;
         }
-        set_up(&self.plan, &mut sides.fabric_netlink)?;
         self.is_set_up = true;
         Ok(true)
     }
@@ -224,6 +225,39 @@ impl Tunnel {
             Inside::Kernel => true,
             Inside::Shim(_) | Inside::WireGuard(_) => {
                 link.kind == "tun" && link.mac.is_some() == self.carries_ethernet()
+            }
+        }
+    }
+}
+
+/// What is to be done for a tunnel's device, apart from the tunnel, whose packets pass meanwhile.
+pub enum DeviceWork {
+    /// Sees to it that the kernel's own device is there.
+    Kernel { plan: router_plan::Tunnel, keys: Option<Keys>, is_there: bool },
+    /// Attaches to a device of this kind if it is not attached yet, and sets it up as the plan says.
+    Own { plan: router_plan::Tunnel, attach: Option<TunKind> },
+}
+
+impl DeviceWork {
+    /// The descriptor, if one was opened.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn run(self, sides: &mut Sides) -> io::Result<Option<(OwnedFd, Offloads)>> {
+        match self {
+            DeviceWork::Kernel { plan, keys, is_there } => {
+                if !is_there || sides.fabric_netlink.link(&plan.name)?.is_none() {
+                    engine::ensure(&plan, keys.as_ref(), sides)?;
+                }
+                Ok(None)
+            }
+            DeviceWork::Own { plan, attach } => {
+                let attached = match attach {
+                    Some(kind) => Some(attach_offloading(&sides.fabric, &plan.name, kind)?),
+                    None => None,
+                };
+                set_up(&plan, &mut sides.fabric_netlink)?;
+                Ok(attached)
             }
         }
     }

@@ -410,6 +410,11 @@ impl Machine {
 
     /// Starts the process as its own machine would: in its initial namespace.
     pub fn start(&self) {
+        *self.process.lock().unwrap() = Some(self.start_beside());
+    }
+
+    /// Starts one that is not the machine's.
+    pub fn start_beside(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.state.join("log")).unwrap();
         let child = on_thread(|| {
             setns(&self.initial, CloneFlags::CLONE_NEWNET)?;
@@ -421,7 +426,7 @@ impl Machine {
                 .stderr(log)
                 .spawn()
         });
-        *self.process.lock().unwrap() = Some(child.unwrap());
+        child.unwrap()
     }
 
     /// Has the process take a plan with these tunnels, and waits until it has.
@@ -440,11 +445,14 @@ impl Machine {
         shown.split(':').next()?.parse().ok()
     }
 
-    /// All that stands in the fabric: links, addresses, routes.
+    /// All that stands in the fabric: links, addresses, routes. What the kernel says of carriers is left out.
     pub fn fabric(&self) -> String {
-        self.in_plane("fabric", || {
+        let shown = self.in_plane("fabric", || {
             ["-o link show", "-o address show", "-4 -o route show", "-6 -o route show"].map(ip).concat()
-        })
+        });
+        let mut words: Vec<&str> = shown.split(' ').filter(|word| !word.starts_with('<')).collect();
+        words.retain(|word| !["linkdown", "UP", "DOWN", "UNKNOWN", ""].contains(&word.trim()));
+        words.join(" ")
     }
 
     /// The status document of the process.

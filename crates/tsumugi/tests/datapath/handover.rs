@@ -168,6 +168,11 @@ pub fn who_does_not_take_over_changes_nothing() {
     dying.hear("yours");
     drop(dying);
     alpha.wait_for("it is noticed", || refused("gone") == 2);
+    // One that does not understand the plan does not begin.
+    let plan = std::fs::read(alpha.state.join("plan.json")).unwrap();
+    std::fs::write(alpha.state.join("plan.json"), r#"{"schema": 99}"#).unwrap();
+    assert!(!alpha.start_beside().wait().unwrap().success());
+    std::fs::write(alpha.state.join("plan.json"), plan).unwrap();
     streams.pass(BETWEEN);
     streams.finish("strangers", &bench);
 

@@ -68,13 +68,17 @@ pub struct Predecessor {
 /// hands nothing over is ended, as for any other restart.
 ///
 /// # Errors
-/// Another one takes over already, or the old one does not end.
+/// Another one takes over already, the plan is refused, or the old one does not end.
 pub fn begin(state: &StateDir) -> io::Result<Begun> {
     let Ok(channel) = Channel::connect(&state.socket("handover")) else { return Ok(Begun::from_nothing()) };
     let mut partner = Partner::new(channel);
     let peer = partner.peer()?;
     if peer.uid != nix::unistd::geteuid().as_raw() {
         return Err(io::Error::new(ErrorKind::PermissionDenied, "the datapath of another user runs here"));
+    }
+    // Whoever does not understand the plan could not keep what runs.
+    if let Err(refused) = state.plan() {
+        return Err(io::Error::other(words::plan_refused(&refused, Lang::En)));
     }
     partner.tell(&Message::Hello { version: VERSION, program: PROGRAM.into() });
     let why = match collect(state, partner, peer.pid) {
@@ -228,13 +232,17 @@ impl Datapath {
     /// It does not want to any more, and goes on itself.
     pub(in crate::datapath) fn take_over(&mut self, taking: Taking) -> io::Result<()> {
         let Taking { mut partner, pid, program, plan_hash } = taking;
-        // While the old one forwards: looking at the underlay takes long, changing nothing.
+        // What takes long is done while the old one forwards. Another plan than its is taken afterwards.
         if let Ok(plan) = self.state.plan()
             && plan.hash == plan_hash
+            && plan.tunnels.iter().all(|tunnel| self.forwarding.slot_of(&tunnel.name).is_some())
         {
-            self.keeper.set_desired(plan.underlay)?;
+            self.keeper.set_desired(plan.underlay.clone())?;
             self.keeper.turn(Instant::now());
+            self.plan = Some(plan);
         }
+        self.rebuild_table();
+        self.follow_next_hops();
         partner.tell(&Message::Ready);
         let alive = match self.await_yours(&mut partner) {
             Ok(None) => true,
