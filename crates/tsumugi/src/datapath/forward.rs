@@ -3,23 +3,27 @@
 use super::Token;
 use super::batch::{Arrival, BATCH, Destination, Inbox};
 use super::delivery::Delivery;
+use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
+use super::outside::Outside;
+use super::probing::Heard;
+use super::socket::Senders;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
 use super::wireguard::Opened;
 use nix::errno::Errno;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 use tsumugi_core::id::IfName;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
-    decapsulate, ecn, header,
+    decapsulate, ecn, header, signal,
 };
-use tsumugi_core::wire::{ip, ipv4};
+use tsumugi_core::wire::ip;
 
 /// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
@@ -36,7 +40,7 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
-    buffers: Buffers,
+    pub buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
@@ -48,14 +52,16 @@ pub struct Forwarding {
 }
 
 /// What packets pass through on the way out.
-struct Buffers {
+pub struct Buffers {
     /// As the device gave them.
-    packets: Vec<u8>,
+    pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
     /// What WireGuard makes of a packet.
-    sealed: Vec<u8>,
-    outbox: Outbox,
+    pub sealed: Vec<u8>,
+    pub outbox: Outbox,
+    /// What has come of measurements and was not looked at yet.
+    pub heard: Vec<Heard>,
 }
 
 /// A message of WireGuard that came here and is for another process.
@@ -91,6 +97,7 @@ impl Forwarding {
                 whole: vec![0; ROOM],
                 sealed: vec![0; ROOM],
                 outbox: Outbox::default(),
+                heard: Vec::new(),
             },
             inbox: Inbox::new(),
             delivery: Delivery::default(),
@@ -98,6 +105,11 @@ impl Forwarding {
             for_another: None,
             started: Instant::now(),
         }
+    }
+
+    /// A moment as the core counts it.
+    pub fn core_now(&self, now: Instant) -> time::Instant {
+        core_time(self.started, now)
     }
 
     pub fn slot_of(&self, name: &IfName) -> Option<usize> {
@@ -118,7 +130,9 @@ impl Forwarding {
             Token::Device(slot) => self.on_device(now, slot),
             Token::Datagrams(slot) => self.on_datagrams(now, slot),
             Token::Line(slot, place) => self.on_line(now, slot, place),
-            Token::Packets(slot) => self.on_packets(now, slot),
+            Token::Packets(slot) => self.on_packets(now, slot, false),
+            Token::Control(slot) => self.on_packets(now, slot, true),
+            Token::Signals(slot) => self.on_signals(now, slot),
             _ => Health::Well,
         }
     }
@@ -173,20 +187,23 @@ impl Forwarding {
         let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
         for at in 0..count {
             let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
-                let outer =
-                    if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
+                let outer = if ipv6 {
+                    Outside::of_v6(&arrival)
+                } else {
+                    Outside::of_v4(&self.inbox.buffer, arrival.at)
+                }?;
                 self.find(slot, protocol, &outer).map(Some)
             });
-            self.settle(slot, found);
+            self.settle(now, slot, found);
         }
         self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
         Ok(count)
     }
 
-    /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
-    fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
+    /// Takes in what has come by one of a line's packet sockets, past the stack: whole packets and pieces.
+    fn on_packets(&mut self, now: Instant, slot: usize, control: bool) -> Health {
         for _ in 0..BATCHES {
-            match self.batch_of_packets(now, slot) {
+            match self.batch_of_packets(now, slot, control) {
                 Ok(BATCH) => {}
                 // The interface is down: told once; the socket hears again when it is up again.
                 Ok(_) | Err(Errno::ENETDOWN) => break,
@@ -196,11 +213,12 @@ impl Forwarding {
         Health::Well
     }
 
-    fn batch_of_packets(&mut self, now: Instant, slot: usize) -> nix::Result<usize> {
+    fn batch_of_packets(&mut self, now: Instant, slot: usize, control: bool) -> nix::Result<usize> {
         let Some(line) = self.lines.get(slot) else { return Ok(0) };
         let Some(packets) = &line.packets else { return Ok(0) };
         let learns = line.learns;
-        let count = self.inbox.receive(packets.receiver.as_fd())?;
+        let socket = if control { &packets.control } else { &packets.receiver };
+        let count = self.inbox.receive(socket.as_fd())?;
         let mut at = 0;
         while at < count {
             let (taken, outer) = self.piece(now, slot, at, count);
@@ -212,10 +230,17 @@ impl Forwarding {
                 Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
                 None => Ok(None),
             });
-            self.settle(slot, found);
+            self.settle(now, slot, found);
         }
         self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
         Ok(count)
+    }
+
+    /// Reads all that a line's packet sockets have heard.
+    fn empty_packets(&mut self, now: Instant, slot: usize) {
+        for control in [true, false] {
+            while self.batch_of_packets(now, slot, control).is_ok_and(|count| count > 0) {}
+        }
     }
 
     /// Has packets come by the packet socket alone, on lines that have learned which datagrams are half here.
@@ -229,7 +254,7 @@ impl Forwarding {
             }
             any = true;
             self.lines[slot].learns = true;
-            while self.batch_of_packets(now, slot).is_ok_and(|count| count > 0) {}
+            self.empty_packets(now, slot);
             if let Err(error) = self.lines[slot].deafen_receivers() {
                 tracing::error!(line = %self.lines[slot].name, reason = %error, "raw sockets cannot be emptied");
             } else {
@@ -254,7 +279,7 @@ impl Forwarding {
             if let Err(error) = self.lines[slot].deafen_packets() {
                 tracing::error!(line = %self.lines[slot].name, reason = %error, "packet socket cannot be emptied");
             } else {
-                while self.batch_of_packets(now, slot).is_ok_and(|count| count > 0) {}
+                self.empty_packets(now, slot);
             }
             self.lines[slot].lose_packets();
         }
@@ -263,7 +288,7 @@ impl Forwarding {
 
     /// Looks at the packet `at` of a batch of `count`, and at the next one if they are the two pieces of
     /// a datagram, which most are that come in pieces. Says how many packets were looked at, and where
-    /// in the buffer the datagram stands if it is whole.
+    /// in the buffer the datagram stands if it is whole and may be a tunnel's.
     fn piece(
         &mut self,
         now: Instant,
@@ -288,6 +313,9 @@ impl Forwarding {
             traffic_class: class,
             payload,
         };
+        if !part.may_be_of_a_tunnel() {
+            return (1, Ok(None));
+        }
         if part.is_whole() {
             return (1, Ok(Some((part.protocol, outside(part.traffic_class, part.payload.clone())))));
         }
@@ -295,23 +323,22 @@ impl Forwarding {
         if !self.table.knows(Ends { line: slot, local: part.destination, remote: part.source }) {
             return (1, Err(DropReason::UnknownSource));
         }
+        let since = core_time(self.started, now);
         let next = if at + 1 < count { parse(at + 1).ok() } else { None };
-        if let Some(next) = next.filter(|next| part.is_completed_by(next))
-            && !line.reassembly.holds(&part)
-            && part.payload.end + next.payload.len() <= Inbox::room(at).end
+        if let Some(next) = next.filter(|next| part.payload.end + next.payload.len() <= Inbox::room(at).end)
+            && let Some(class) = line.reassembly.join(since, &part, &next)
         {
             let whole = part.payload.start..part.payload.end + next.payload.len();
             self.inbox.buffer.copy_within(next.payload.clone(), part.payload.end);
-            // A congestion mark on any piece is on the whole (RFC 3168 5.3).
-            let class = if next.traffic_class & 3 == 3 { part.traffic_class | 3 } else { part.traffic_class };
-            let behind = part.look_behind(&self.inbox.buffer[whole.clone()]);
-            let found = behind
-                .map(|(protocol, offset)| Some((protocol, outside(class, whole.start + offset..whole.end))));
+            let found = class.and_then(|class| {
+                let (protocol, offset) = part.look_behind(&self.inbox.buffer[whole.clone()])?;
+                Ok(Some((protocol, outside(class, whole.start + offset..whole.end))))
+            });
+            line.reassembly.count_lost(&mut line.drops);
             return (2, found);
         }
-        let since = core_time(self.started, now);
         let added = line.reassembly.add(since, &part, &self.inbox.buffer[part.payload.clone()]);
-        line.reassembly.count_evicted(&mut line.drops);
+        line.reassembly.count_lost(&mut line.drops);
         let found = added.map(|whole| {
             let whole = whole?;
             let room = Inbox::room(at);
@@ -324,8 +351,12 @@ impl Forwarding {
 
     /// The tunnel of an outer packet, and where its inner packet stands.
     fn find(&self, line: usize, protocol: u8, outer: &Outside) -> Result<Found, DropReason> {
-        let read = decapsulate(protocol, &self.inbox.buffer[outer.payload.clone()])?;
         let ends = Ends { line, local: outer.destination, remote: outer.source };
+        // What a stranger sends is not even read.
+        if !self.table.knows(ends) {
+            return Err(DropReason::UnknownSource);
+        }
+        let read = decapsulate(protocol, &self.inbox.buffer[outer.payload.clone()])?;
         Ok(Found {
             slot: self.table.find(ends, read.shim)?,
             class: outer.traffic_class,
@@ -335,7 +366,7 @@ impl Forwarding {
     }
 
     /// Takes in what was found, or counts why nothing was.
-    fn settle(&mut self, line: usize, found: Result<Option<Found>, DropReason>) {
+    fn settle(&mut self, now: Instant, line: usize, found: Result<Option<Found>, DropReason>) {
         match found {
             Ok(None) => {}
             Ok(Some(found)) => {
@@ -345,6 +376,10 @@ impl Forwarding {
                     return;
                 }
                 let Found { slot, class, inner, .. } = found;
+                let frame = &self.inbox.buffer[inner.clone()];
+                if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                    return;
+                }
                 take_in(&mut self.delivery, slot, tunnel, class, &mut self.inbox.buffer, inner);
             }
             Err(reason) => {
@@ -359,8 +394,8 @@ impl Forwarding {
     pub fn expire(&mut self) {
         let now = core_time(self.started, Instant::now());
         for line in &mut self.lines {
-            let late = line.reassembly.expire(now);
-            line.drops.add(DropReason::FragmentsMissing, late);
+            line.reassembly.expire(now);
+            line.reassembly.count_lost(&mut line.drops);
         }
     }
 
@@ -425,18 +460,21 @@ impl Forwarding {
         match wireguard.open(now, arrival, datagram, &mut self.opened[end..]) {
             Ok(Opened::Packet(inner)) => {
                 let inner = end + inner.start..end + inner.end;
-                let class = arrival.traffic_class;
-                take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner.clone());
+                let frame = &self.opened[inner.clone()];
+                if !self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                    let class = arrival.traffic_class;
+                    take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner.clone());
+                }
                 return inner.end;
             }
             Ok(Opened::Answer(answer)) => {
-                tunnel.last_heard = Some(now);
+                tunnel.hear(now);
                 let message = &self.opened[end + answer.at.start..end + answer.at.end];
                 if let Some(line) = self.lines.get_mut(tunnel.line) {
                     self.buffers.send(tunnel, line, (answer.from, answer.to), message);
                 }
             }
-            Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
+            Ok(Opened::Nothing) => tunnel.hear(now),
             Err(reason) => tunnel.drops.count(reason),
         }
         end
@@ -448,6 +486,34 @@ impl Forwarding {
         let now = core_time(self.started, now);
         let settled = |began: time::Instant| now.since(began) >= ON_THEIR_WAY;
         self.lines.iter().all(|line| line.reassembly.youngest().is_none_or(settled))
+    }
+
+    /// Asks the far ends that are silent.
+    pub fn ask(&mut self, now: Instant) {
+        let mut question = [0; SIGNAL_ROOM];
+        for tunnel in self.tunnels.iter_mut().flatten() {
+            let Some(keeping) = &mut tunnel.keeping else { continue };
+            let Some(len) = keeping.poll(now, &mut question) else { continue };
+            if let Some(line) = self.lines.get_mut(tunnel.line)
+                && let Err(reason) = self.buffers.speak(now, tunnel, line, &question[..len])
+            {
+                tunnel.drops.count(reason);
+            }
+        }
+    }
+
+    /// Takes in what the kernel's own device of a tunnel has brought of signals.
+    fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
+        let mut frame = [0; SIGNAL_ROOM];
+        for _ in 0..BATCH {
+            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
+            let Some(len) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.receive(&mut frame))
+            else {
+                break;
+            };
+            self.buffers.attend(now, (slot, tunnel), &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
+        }
+        Health::Well
     }
 
     /// Sends what WireGuard owes because of the time.
@@ -475,17 +541,14 @@ impl Buffers {
         let link = Link::from(tunnel.carries_ethernet());
         let vnet = VnetHeader::parse(&self.packets[read.clone()])?;
         let frame = read.start + VnetHeader::LEN..read.end;
-        let class = match link {
-            Link::Ip => ecn::outer_class(&self.packets[frame.clone()]),
-            Link::Ethernet => 0,
-        };
-        let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
+        let class = ecn::outer_class(link, &self.packets[frame.clone()]);
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         if vnet.cut.is_some() {
             return self.cut(now, tunnel, numbers, (link, vnet, class), frame);
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
-        if let Some(clamp) = tunnel.clamp {
+        if let Some(clamp) = tunnel.path.force.clamp {
             clamp.apply(link, bytes);
         }
         match &mut tunnel.inside {
@@ -533,9 +596,10 @@ impl Buffers {
                     let len = headers_len + payload.len();
                     self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
                     let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
-                    let outer = Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.plan.path_mtu)
-                        .ok_or(DropReason::NoRemote)?
-                        .with_traffic_class(class);
+                    let outer =
+                        Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.path.force.path_mtu)
+                            .ok_or(DropReason::NoRemote)?
+                            .with_traffic_class(class);
                     self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
                 }
             }
@@ -545,15 +609,20 @@ impl Buffers {
     }
 
     /// Sends what is in the outbox: all of it is one tunnel's.
-    fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+    pub fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+        self.flush_by(tunnel, line, |senders| &senders.bulk);
+    }
+
+    fn flush_by(&mut self, tunnel: &mut Tunnel, line: &mut Line, socket: impl Fn(&Senders) -> &OwnedFd) {
+        let drops = &mut tunnel.drops;
         if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
-            let sent = self.outbox.flush(&packets.sender, &destination, &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
+            let socket = socket(&packets.senders);
+            tunnel.sent.add(self.outbox.flush(socket, &destination, &self.packets, drops));
         } else if let (_, Some(to)) = tunnel.ends()
-            && let Ok((sender, _)) = line.sender(to.is_ipv6())
+            && let Ok((senders, _)) = line.senders(to.is_ipv6())
         {
-            let destination = Destination::from(to);
-            let sent = self.outbox.flush(sender, &destination, &self.packets, &mut tunnel.drops);
+            let sent =
+                self.outbox.flush(socket(senders), &Destination::from(to), &self.packets, &mut tunnel.drops);
             tunnel.sent.add(sent);
         }
         self.outbox.clear();
@@ -562,14 +631,81 @@ impl Buffers {
     /// Sends a message of WireGuard's own.
     fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, (from, to): (IpAddr, IpAddr), message: &[u8]) {
         let result = tunnel.outer(from, to).and_then(|outer| {
-            let (sender, numbers) = line.sender(to.is_ipv6())?;
+            let (senders, numbers) = line.senders(to.is_ipv6())?;
             self.outbox.push(&outer, numbers, message, &(0..0), 0)?;
-            self.outbox.flush(sender, &Destination::from(to), &[], &mut tunnel.drops);
+            self.outbox.flush(&senders.urgent, &Destination::from(to), &[], &mut tunnel.drops);
             Ok(())
         });
         if let Err(reason) = result {
             tunnel.drops.count(reason);
         }
+    }
+
+    /// Sends an inner packet of the datapath's own: at once, marked as network control (CS6), by a socket
+    /// that no bulk waits in. It is not counted as sent.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub fn speak(
+        &mut self,
+        now: Instant,
+        tunnel: &mut Tunnel,
+        line: &mut Line,
+        inner: &[u8],
+    ) -> Result<(), DropReason> {
+        if let Inside::Kernel = tunnel.inside {
+            let keeping = tunnel.keeping.as_ref().ok_or(DropReason::DeviceFailed)?;
+            return keeping.kernel.send(inner).map_err(|_| DropReason::DeviceFailed);
+        }
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
+        match &mut tunnel.inside {
+            &mut Inside::Shim(shim) => {
+                let shim = header(shim, inner)?;
+                let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                let start = shim.bytes().len();
+                let whole = &mut self.whole[..start + inner.len()];
+                whole[..start].copy_from_slice(shim.bytes());
+                whole[start..].copy_from_slice(inner);
+                self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
+            }
+            Inside::WireGuard(wireguard) => {
+                let message = wireguard.seal(now, inner, &mut self.sealed)?;
+                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), 0)?;
+            }
+            Inside::Kernel => {}
+        }
+        self.flush_by(tunnel, line, |senders| &senders.urgent);
+        Ok(())
+    }
+
+    /// Whether an inner packet that came was for the datapath itself; a question is answered.
+    fn attend(
+        &mut self,
+        now: Instant,
+        (slot, tunnel): (usize, &mut Tunnel),
+        lines: &mut [Line],
+        frame: &[u8],
+    ) -> bool {
+        let Some(keeping) = &mut tunnel.keeping else { return false };
+        let mut answer = [0; SIGNAL_ROOM];
+        let len = match keeping.take(now, frame, &mut answer) {
+            Came::Packet => return false,
+            Came::Signal => 0,
+            Came::Measured(said) => {
+                self.heard.push(Heard { slot, at: now, said });
+                0
+            }
+            Came::Question(len) => len,
+        };
+        tunnel.hear(now);
+        if len > 0
+            && let Some(line) = lines.get_mut(tunnel.line)
+            && let Err(reason) = self.speak(now, tunnel, line, &answer[..len])
+        {
+            tunnel.drops.count(reason);
+        }
+        true
     }
 }
 
@@ -593,13 +729,11 @@ fn take_in(
     }
     let link = Link::from(tunnel.carries_ethernet());
     let bytes = &mut buffer[inner.clone()];
-    if link == Link::Ip
-        && let Err(reason) = ecn::carry_in(class, bytes)
-    {
+    if let Err(reason) = ecn::carry_in(link, class, bytes) {
         tunnel.drops.count(reason);
         return;
     }
-    if let Some(clamp) = tunnel.clamp {
+    if let Some(clamp) = tunnel.path.force.clamp {
         clamp.apply(link, bytes);
     }
     delivery.push(slot, tunnel, buffer, inner);
@@ -618,34 +752,4 @@ struct Found {
 fn core_time(start: Instant, now: Instant) -> time::Instant {
     let passed = now.saturating_duration_since(start).as_nanos();
     time::Instant(u64::try_from(passed).unwrap_or(u64::MAX))
-}
-
-/// An outer packet.
-struct Outside {
-    source: IpAddr,
-    destination: IpAddr,
-    traffic_class: u8,
-    /// Where in the buffer.
-    payload: Range<usize>,
-}
-
-/// Raw IPv4 sockets give the packet with its header.
-fn locate_v4(buffer: &[u8], at: Range<usize>) -> Result<Outside, DropReason> {
-    let packet = ipv4::Packet::new_checked(&buffer[at.clone()])?;
-    Ok(Outside {
-        source: packet.source().into(),
-        destination: packet.destination().into(),
-        traffic_class: packet.traffic_class(),
-        payload: at.start + packet.header_len()..at.start + packet.total_len(),
-    })
-}
-
-/// Raw IPv6 sockets give what follows the headers, and tell the rest beside it.
-fn locate_v6(arrival: &Arrival) -> Result<Outside, DropReason> {
-    Ok(Outside {
-        source: arrival.source.ip(),
-        destination: arrival.destination.ok_or(DropReason::UnknownSource)?,
-        traffic_class: arrival.traffic_class,
-        payload: arrival.at.clone(),
-    })
 }

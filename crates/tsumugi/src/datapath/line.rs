@@ -1,7 +1,7 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
 use super::handover::message::{LineState, counted, named};
-use super::socket;
+use super::socket::{self, Senders};
 use super::trouble::Trouble;
 use crate::kernel::{Namespace, packet};
 use crate::observe::status::{LinePath, Missing, WhyRaw};
@@ -28,8 +28,11 @@ pub struct Need {
 
 /// How packets pass the stack by.
 pub struct Packets {
-    pub sender: OwnedFd,
+    pub senders: Senders,
+    /// Of all but network control.
     pub receiver: OwnedFd,
+    /// Of network control, which does not wait behind the rest.
+    pub control: OwnedFd,
 }
 
 pub struct Line {
@@ -42,7 +45,7 @@ pub struct Line {
     pub reassembly: Reassembly,
     /// The interface that the sockets are bound to; `None` while there is none.
     index: Option<u32>,
-    senders: [Option<OwnedFd>; 2],
+    senders: [Option<Senders>; 2],
     pub receivers: Vec<Receiver>,
     identifications: Identifications,
     /// What came by this line and belongs to none of its tunnels.
@@ -76,16 +79,19 @@ impl Line {
             packets: self.packets.is_some(),
             senders: self.senders.each_ref().map(Option::is_some),
             receivers: self.receivers.iter().map(|known| (known.ipv6, known.protocol)).collect(),
-            identification: self.identifications.last(),
             drops: named(&self.drops),
         }
     }
 
     /// In the order in which [`Line::adopt`] takes them.
     pub fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
-        let packets = self.packets.iter().flat_map(|packets| [&packets.sender, &packets.receiver]);
+        let packets = self.packets.iter().flat_map(|packets| {
+            let Senders { bulk, urgent } = &packets.senders;
+            [bulk, urgent, &packets.receiver, &packets.control]
+        });
+        let senders = self.senders.iter().flatten().flat_map(|Senders { bulk, urgent }| [bulk, urgent]);
         let receivers = self.receivers.iter().map(|receiver| &receiver.socket);
-        packets.chain(self.senders.iter().flatten()).chain(receivers)
+        packets.chain(senders).chain(receivers)
     }
 
     /// A line that another process has opened. `None` if it is not what it says.
@@ -95,11 +101,15 @@ impl Line {
         line.index = state.index;
         line.path = state.path.clone();
         if state.packets {
-            line.packets = Some(Packets { sender: descriptors.next()?, receiver: descriptors.next()? });
+            line.packets = Some(Packets {
+                senders: Senders { bulk: descriptors.next()?, urgent: descriptors.next()? },
+                receiver: descriptors.next()?,
+                control: descriptors.next()?,
+            });
         }
         for (sender, is_there) in line.senders.iter_mut().zip(state.senders) {
             if is_there {
-                *sender = Some(descriptors.next()?);
+                *sender = Some(Senders { bulk: descriptors.next()?, urgent: descriptors.next()? });
             }
         }
         for &(ipv6, protocol) in &state.receivers {
@@ -109,9 +119,9 @@ impl Line {
         descriptors.next().is_none().then_some(line)
     }
 
-    /// Goes on numbering and counting where another process stands now.
+    /// Goes on counting where another process stands now. Numbers of datagrams begin anew: those of the other
+    /// one that are under way are few.
     pub fn go_on(&mut self, state: &LineState) {
-        self.identifications = Identifications::new(state.identification);
         self.drops = counted(&state.drops);
     }
 
@@ -162,9 +172,14 @@ impl Line {
     fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath) -> bool {
         let mut opened = false;
         if path == LinePath::Packet && self.packets.is_none() {
-            let sockets = socket::packet_receiver(underlay, interface)
-                .and_then(|receiver| Ok(Packets { sender: socket::packet_sender(underlay)?, receiver }));
-            match sockets {
+            let open = || {
+                io::Result::Ok(Packets {
+                    senders: socket::packet_senders(underlay)?,
+                    receiver: socket::packet_receiver(underlay, interface, false)?,
+                    control: socket::packet_receiver(underlay, interface, true)?,
+                })
+            };
+            match open() {
                 Ok(packets) => self.packets = Some(packets),
                 Err(error) => {
                     self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() });
@@ -206,15 +221,16 @@ impl Line {
     /// As the kernel says.
     pub fn deafen_packets(&mut self) -> io::Result<()> {
         self.receivers.iter().try_for_each(|receiver| packet::detach(&receiver.socket))?;
-        self.packets.iter().try_for_each(|packets| packet::deafen(&packets.receiver))
+        let all = self.packets.iter().flat_map(|packets| [&packets.receiver, &packets.control]);
+        all.into_iter().try_for_each(packet::deafen)
     }
 
     fn open(&mut self, underlay: &Namespace, needs: &[Need]) -> io::Result<bool> {
         let mut opened = false;
         for need in needs {
-            let sender = &mut self.senders[usize::from(need.ipv6)];
-            if sender.is_none() {
-                *sender = Some(socket::sender(underlay, &self.name, need.ipv6)?);
+            let senders = &mut self.senders[usize::from(need.ipv6)];
+            if senders.is_none() {
+                *senders = Some(socket::senders(underlay, &self.name, need.ipv6)?);
             }
             let Some(protocol) = need.protocol.filter(|_| self.path != LinePath::Packet) else { continue };
             let there = |known: &Receiver| known.ipv6 == need.ipv6 && known.protocol == protocol;
@@ -258,8 +274,8 @@ impl Line {
     ///
     /// # Errors
     /// `NoLine` while it is not open.
-    pub fn sender(&mut self, ipv6: bool) -> Result<(&OwnedFd, &mut Identifications), DropReason> {
-        let sender = self.senders[usize::from(ipv6)].as_ref().ok_or(DropReason::NoLine)?;
-        Ok((sender, &mut self.identifications))
+    pub fn senders(&mut self, ipv6: bool) -> Result<(&Senders, &mut Identifications), DropReason> {
+        let senders = self.senders[usize::from(ipv6)].as_ref().ok_or(DropReason::NoLine)?;
+        Ok((senders, &mut self.identifications))
     }
 }

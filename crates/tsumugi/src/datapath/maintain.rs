@@ -110,7 +110,9 @@ impl Datapath {
             }
         };
         tracing::info!(tunnel = %wanted.name, engine = words::engine(&chosen, Lang::En), "tunnel taken up");
-        Ok(Tunnel::new(wanted.clone(), keys, chosen, inside, line))
+        let mut tunnel = Tunnel::new(wanted.clone(), keys, chosen, inside, line);
+        tunnel.follow_path(&self.state);
+        Ok(tunnel)
     }
 
     /// Asks the kernel for its own device.
@@ -178,11 +180,14 @@ impl Datapath {
         self.follow_next_hops();
         self.forwarding.expire();
         for slot in 0..self.forwarding.tunnels.len() {
+            if let Some(tunnel) = &mut self.forwarding.tunnels[slot] {
+                tunnel.follow_path(&self.state);
+            }
             let work = self.forwarding.tunnels[slot].as_ref().and_then(Tunnel::device_work);
             let Datapath { sides, .. } = self;
             let done = work.map(|work| meanwhile(&self.epoll, &mut self.forwarding, move || work.run(sides)));
             let Some(tunnel) = &mut self.forwarding.tunnels[slot] else { continue };
-            let attached = done.map_or(Ok(false), |done| tunnel.take_device(done));
+            let attached = done.map_or(Ok(false), |done| tunnel.take_device(done, &self.sides.fabric));
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
             if let Inside::WireGuard(wireguard) = &mut tunnel.inside {
                 let opened = wireguard.maintain(&self.sides.underlay, &tunnel.plan);
@@ -242,6 +247,7 @@ impl Datapath {
             for (slot, line) in self.forwarding.lines.iter().enumerate() {
                 if let Some(packets) = &line.packets {
                     watch(&self.epoll, &packets.receiver, Token::Packets(slot))?;
+                    watch(&self.epoll, &packets.control, Token::Control(slot))?;
                 }
                 for (place, receiver) in line.receivers.iter().enumerate() {
                     watch(&self.epoll, &receiver.socket, Token::Line(slot, place))?;
@@ -251,6 +257,9 @@ impl Datapath {
                 let Some(tunnel) = tunnel else { continue };
                 if let Some(device) = &tunnel.device {
                     watch(&self.epoll, device, Token::Device(slot))?;
+                }
+                if let Some(socket) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.socket()) {
+                    watch(&self.epoll, socket, Token::Signals(slot))?;
                 }
                 if let Some(socket) = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref()) {
                     watch(&self.epoll, socket, Token::Datagrams(slot))?;
@@ -271,9 +280,13 @@ impl Datapath {
             }
             if let Some(packets) = &line.packets {
                 unwatch(&self.epoll, &packets.receiver);
+                unwatch(&self.epoll, &packets.control);
             }
         }
         for tunnel in self.forwarding.tunnels.iter().flatten() {
+            if let Some(socket) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.socket()) {
+                unwatch(&self.epoll, socket);
+            }
             let socket = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref());
             for descriptor in tunnel.device.iter().chain(socket) {
                 unwatch(&self.epoll, descriptor);
@@ -301,7 +314,7 @@ impl Datapath {
                     line.lose(place);
                 }
             }
-            Token::Packets(slot) => {
+            Token::Packets(slot) | Token::Control(slot) => {
                 if let Some(line) = self.forwarding.lines.get_mut(slot) {
                     line.lose_packets();
                 }
@@ -313,6 +326,38 @@ impl Datapath {
     /// Whether a tunnel has timers of its own.
     pub(super) fn has_timers(&self) -> bool {
         self.forwarding.tunnels.iter().flatten().any(|tunnel| tunnel.wireguard().is_some())
+    }
+}
+
+impl Datapath {
+    /// Asks far ends that are silent, and has interfaces follow what is known of them. To be called when all
+    /// that has come was taken in.
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        if self.forwarding.next_question().is_some_and(|due| due <= now) {
+            self.ask_devices();
+            self.forwarding.ask(now);
+        }
+        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            if let Err(error) = tunnel.settle_carrier(now, &mut self.sides.fabric_netlink) {
+                tracing::debug!(tunnel = %tunnel.plan.name, %error, "carrier not set yet");
+            }
+        }
+    }
+
+    /// Hears of what the kernel's own devices have received meanwhile, where a far end is about to be asked.
+    fn ask_devices(&mut self) {
+        let now = Instant::now();
+        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            let Some(keeping) = &mut tunnel.keeping else { continue };
+            if !matches!(tunnel.inside, Inside::Kernel) || keeping.next_timeout() > now {
+                continue;
+            }
+            let Ok(Some(traffic)) = self.sides.fabric_netlink.traffic(&tunnel.plan.name) else { continue };
+            let before = keeping.kernel.received.replace(traffic.received_packets);
+            if before.is_some_and(|before| before != traffic.received_packets) {
+                tunnel.hear(now);
+            }
+        }
     }
 }
 

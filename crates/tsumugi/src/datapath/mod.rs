@@ -13,12 +13,17 @@ mod delivery;
 mod engine;
 mod forward;
 mod handover;
+mod keepalive;
+mod kernel_signals;
 mod line;
 mod maintain;
 mod meanwhile;
 mod next_hops;
 mod options;
 mod outbox;
+mod outside;
+mod path;
+mod probing;
 mod socket;
 mod stack;
 mod status;
@@ -41,6 +46,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use probing::Probing;
 use stack::Stack;
 use std::io;
 use std::os::fd::AsFd;
@@ -92,15 +98,34 @@ enum Token {
     Line(usize, usize),
     /// A line's packet socket.
     Packets(usize),
+    /// A line's packet socket of network control.
+    Control(usize),
+    /// The socket on a kernel's device of a tunnel.
+    Signals(usize),
     /// Routes and neighbours of the underlay.
     Hops,
     /// A process that wants to take over.
     Knock,
     /// The one that was let in.
     Partner,
+    /// Who asks for a path to be measured.
+    Askers,
 }
 
 impl Token {
+    /// Whether it may wait until others have had their turn.
+    fn is_bulk(self) -> bool {
+        matches!(
+            self,
+            Token::Device(_)
+                | Token::Datagrams(_)
+                | Token::Line(..)
+                | Token::Packets(_)
+                | Token::Control(_)
+                | Token::Signals(_)
+        )
+    }
+
     fn encode(self) -> u64 {
         let (kind, slot, place) = match self {
             Token::Signal => (0, 0, 0),
@@ -111,8 +136,11 @@ impl Token {
             Token::Line(slot, place) => (4, slot, place),
             Token::Packets(slot) => (6, slot, 0),
             Token::Hops => (7, 0, 0),
-            Token::Knock => (8, 0, 0),
-            Token::Partner => (9, 0, 0),
+            Token::Askers => (10, 0, 0),
+            Token::Control(slot) => (8, slot, 0),
+            Token::Signals(slot) => (9, slot, 0),
+            Token::Knock => (11, 0, 0),
+            Token::Partner => (12, 0, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
     }
@@ -134,8 +162,11 @@ impl Token {
             5 => Token::Underlay,
             6 => Token::Packets(slot),
             7 => Token::Hops,
-            8 => Token::Knock,
-            9 => Token::Partner,
+            10 => Token::Askers,
+            8 => Token::Control(slot),
+            9 => Token::Signals(slot),
+            11 => Token::Knock,
+            12 => Token::Partner,
             _ => return None,
         })
     }
@@ -157,6 +188,7 @@ struct Datapath {
     plan_waits: bool,
     /// From whom this process takes over.
     taking: Option<Taking>,
+    probing: Probing,
     /// `None` before the first one that was understood.
     plan: Option<RouterPlan>,
     refused: Option<PlanRefused>,
@@ -188,6 +220,7 @@ impl Datapath {
             taken_over: None,
             plan_waits: false,
             taking: begun.taking,
+            probing: Probing::new(&state)?,
             state,
             plan: None,
             refused: None,
@@ -201,6 +234,7 @@ impl Datapath {
     fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
         watch(&self.epoll, signals, Token::Signal)?;
         watch(&self.epoll, &self.status, Token::Status)?;
+        watch(&self.epoll, &self.probing.socket, Token::Askers)?;
         watch(&self.epoll, &self.keeper, Token::Underlay)?;
         watch(&self.epoll, &self.hops, Token::Hops)?;
         watch(&self.epoll, &self.giver, Token::Knock)?;
@@ -237,18 +271,28 @@ impl Datapath {
             }
             let timers = self.has_timers().then_some(due.timers);
             let passing = self.predecessor.is_some().then_some(now + PASSING);
-            let until = [timers, due.hops, self.keeper.next_timeout(), self.giver.next_timeout(now), passing]
-                .into_iter()
-                .flatten()
-                .fold(due.maintenance, Instant::min);
+            let until = [
+                timers,
+                due.hops,
+                self.keeper.next_timeout(),
+                self.forwarding.next_question(),
+                self.next_trial(now),
+                self.giver.next_timeout(now),
+                passing,
+            ]
+            .into_iter()
+            .flatten()
+            .fold(due.maintenance, Instant::min);
             let count = match self.epoll.wait(&mut events, timeout(until)) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),
             };
             let now = Instant::now();
-            for event in &events[..count] {
-                let Some(token) = Token::decode(event.data()) else { continue };
+            let mut tokens: Vec<Token> =
+                events[..count].iter().filter_map(|event| Token::decode(event.data())).collect();
+            tokens.sort_by_key(|token| token.is_bulk());
+            for token in tokens {
                 match token {
                     Token::Signal => match self.on_signals(signals) {
                         Signalled::Nothing => {}
@@ -261,6 +305,7 @@ impl Datapath {
                             now,
                             started: self.started,
                             forwarding: &self.forwarding,
+                            probing: &self.probing,
                             keeper: &self.keeper,
                             plan: self.plan.as_ref(),
                             refused: self.refused.as_ref(),
@@ -276,18 +321,28 @@ impl Datapath {
                     }
                     Token::Knock => self.on_knock(now),
                     Token::Partner => {}
+                    Token::Askers => self.on_askers(now),
                     Token::Hops => {
                         if self.hops.heard() {
                             due.hops = due.hops.or(Some(now + HOPS));
                         }
                     }
-                    Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_) => {
+                    Token::Device(_)
+                    | Token::Datagrams(_)
+                    | Token::Line(..)
+                    | Token::Packets(_)
+                    | Token::Control(_)
+                    | Token::Signals(_) => {
                         if self.forwarding.on(now, token) == Health::Broken {
                             self.release(token);
                             due.maintenance = now;
                         }
                     }
                 }
+            }
+            if !self.giver.has_stopped() {
+                self.keep_alive(Instant::now());
+                self.probe(Instant::now());
             }
             self.pass_back(now);
             if self.hand_over(now) == Step::Linger {
@@ -371,9 +426,12 @@ mod tests {
             Token::Datagrams(70_000),
             Token::Line(5, 3),
             Token::Packets(9),
+            Token::Control(9),
+            Token::Signals(1),
             Token::Hops,
             Token::Knock,
             Token::Partner,
+            Token::Askers,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -15,24 +15,42 @@ use tsumugi_core::id::IfName;
 const RECEIVE_BUFFER: usize = 4 << 20;
 const SEND_BUFFER: usize = 4 << 20;
 
+/// SO_PRIORITY of what shall not wait (TC_PRIO_INTERACTIVE): the first band of the kernel's usual queue.
+pub const URGENT: i32 = 6;
+
+/// What packets are sent by: bulk has a socket of its own, so that nothing else waits in its room.
+pub struct Senders {
+    pub bulk: OwnedFd,
+    pub urgent: OwnedFd,
+}
+
 /// What every packet of one family is sent by.
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn sender(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<OwnedFd> {
-    let socket = bound(underlay, line, ipv6, Type::RAW, libc::IPPROTO_RAW)?;
-    if !ipv6 {
-        options::leave_fragments(&socket)?;
-    }
-    give_room(&socket);
-    // It receives nothing: IPPROTO_RAW is for sending only.
-    Ok(socket.into())
+pub fn senders(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<Senders> {
+    let open = || {
+        // It receives nothing: IPPROTO_RAW is for sending only.
+        let socket = bound(underlay, line, ipv6, Type::RAW, libc::IPPROTO_RAW)?;
+        if !ipv6 {
+            options::leave_fragments(&socket)?;
+        }
+        Ok(socket)
+    };
+    one_for_each(open)
+}
+
+fn one_for_each(open: impl Fn() -> io::Result<Socket>) -> io::Result<Senders> {
+    let (bulk, urgent) = (open()?, open()?);
+    give_room(&bulk);
+    setsockopt(&urgent, sockopt::Priority, &URGENT)?;
+    Ok(Senders { bulk: bulk.into(), urgent: urgent.into() })
 }
 
 /// Where the packets of one IP protocol and family come in.
 ///
 /// # Errors
-/// As [`sender`].
+/// As [`senders`].
 pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -> io::Result<OwnedFd> {
     let socket = bound(underlay, line, ipv6, Type::RAW, i32::from(protocol))?;
     enlarge(&socket);
@@ -46,7 +64,7 @@ pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -
 /// need not be there yet.
 ///
 /// # Errors
-/// As [`sender`]; EADDRINUSE if the port is another's.
+/// As [`senders`]; EADDRINUSE if the port is another's.
 pub fn datagrams(
     underlay: &Namespace,
     line: &IfName,
@@ -72,20 +90,21 @@ pub fn datagrams(
 ///
 /// # Errors
 /// EPERM without CAP_NET_RAW.
-pub fn packet_sender(underlay: &Namespace) -> io::Result<OwnedFd> {
-    let socket = packet(underlay)?;
-    give_room(&socket);
-    Ok(socket.into())
+pub fn packet_senders(underlay: &Namespace) -> io::Result<Senders> {
+    one_for_each(|| packet(underlay))
 }
 
-/// Where the packets of tunnels come in before the stack has seen them, in pieces.
+/// Where the packets of tunnels come in before the stack has seen them, in pieces: those of network control,
+/// or all others.
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn packet_receiver(underlay: &Namespace, interface: u32) -> io::Result<OwnedFd> {
+pub fn packet_receiver(underlay: &Namespace, interface: u32, control: bool) -> io::Result<OwnedFd> {
     let socket = packet(underlay)?;
-    enlarge(&socket);
-    options::take_tunnels_from(&socket, interface)?;
+    if !control {
+        enlarge(&socket);
+    }
+    options::take_tunnels_from(&socket, interface, control)?;
     Ok(socket.into())
 }
 

@@ -2,20 +2,21 @@
 
 use super::batch::Destination;
 use super::engine::{self, Sides};
+use super::keepalive::Keeping;
+use super::path::PathKnown;
 use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
-use crate::kernel::tun::{Offloads, TunKind, attach_offloading};
+use crate::kernel::tun::{Offloads, TunKind, attach_offloading, set_carrier};
 use crate::kernel::wireguard::WireGuardPeerInfo;
-use crate::kernel::{LinkInfo, Netlink};
+use crate::kernel::{LinkInfo, Namespace, Netlink};
 use crate::observe::status::{Chosen, Traffic};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::ALIAS_TAG;
-use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{self, Encapsulation, TunnelClamp};
-use tsumugi_core::tunnel::{Clamp, Counters, DropReason, Outer, Shim};
+use tsumugi_core::router_plan::{self, Encapsulation};
+use tsumugi_core::tunnel::{Counters, DropReason, Outer, Shim};
 use tsumugi_core::wire::ip::protocol;
 
 /// The kernel's words for the devices that this process makes in the fabric.
@@ -46,10 +47,8 @@ pub struct Tunnel {
     pub offloads: Offloads,
     /// Whether the interface has been made what the plan says.
     pub is_set_up: bool,
-    /// The MSS of TCP that fits one outer packet.
-    pub fits: Clamp,
-    /// What TCP is told to fit one outer packet; `None`: it does anyway.
-    pub clamp: Option<Clamp>,
+    /// How large outer packets may be and what TCP is told, and why.
+    pub path: PathKnown,
     pub kernel_device_is_there: bool,
     /// The far end as the kernel's WireGuard knew it when it was last asked.
     pub kernel_peer: Option<WireGuardPeerInfo>,
@@ -57,6 +56,8 @@ pub struct Tunnel {
     pub sent: Traffic,
     pub drops: Counters,
     pub last_heard: Option<Instant>,
+    /// `None`: the far end is not asked whether it lives.
+    pub keeping: Option<Keeping>,
     /// With the device.
     pub device_trouble: Trouble,
     /// With the outer side.
@@ -71,15 +72,9 @@ impl Tunnel {
         inside: Inside,
         line: usize,
     ) -> Tunnel {
-        let way = Way {
-            wrapping: Wrapping::from(&plan.encapsulation),
-            outer: Ip::of_ipv6(plan.outer_ipv6),
-            path_mtu: plan.path_mtu.into(),
-            mtu: plan.mtu.into(),
-        };
         Tunnel {
-            fits: Clamp::fitting(&way),
-            clamp: (plan.clamp == TunnelClamp::Auto).then(|| Clamp::of(&way)).flatten(),
+            path: PathKnown::new(&plan),
+            keeping: Keeping::new(&plan),
             plan,
             keys,
             chosen,
@@ -111,9 +106,14 @@ impl Tunnel {
         self.sent = before.sent;
         self.drops = before.drops;
         self.last_heard = before.last_heard;
-        if self.carries_ethernet() == before.carries_ethernet() {
+        let same_device = self.carries_ethernet() == before.carries_ethernet();
+        if same_device {
             self.device = before.device;
             self.offloads = before.offloads;
+        }
+        let asked = |plan: &router_plan::Tunnel| (plan.keepalive.clone(), plan.mac, plan.remote);
+        if same_device && asked(&self.plan) == asked(&before.plan) {
+            self.keeping = before.keeping;
         }
         if let (Inside::WireGuard(now), Inside::WireGuard(session)) = (&mut self.inside, before.inside)
             && self.keys == before.keys
@@ -121,6 +121,36 @@ impl Tunnel {
             let place = |plan: &router_plan::Tunnel| (plan.uplink.clone(), plan.local, plan.outer_ipv6);
             now.inherit(*session, place(&self.plan) == place(&before.plan));
         }
+    }
+
+    /// Notes that the far end has said something that was its own.
+    pub fn hear(&mut self, now: Instant) {
+        self.last_heard = Some(now);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.heard(now);
+        }
+    }
+
+    /// Gives the interface the carrier that it should have, if it was last told another one.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn settle_carrier(&mut self, now: Instant, fabric: &mut Netlink) -> io::Result<()> {
+        let Some(keeping) = &mut self.keeping else { return Ok(()) };
+        let carrier = keeping.carrier(now, &self.plan);
+        if keeping.told == Some(carrier) {
+            return Ok(());
+        }
+        match (&self.inside, &self.device) {
+            (Inside::Kernel, _) if self.kernel_device_is_there => {
+                let index = fabric.index(&self.plan.name)?;
+                fabric.set_dormant(index, !carrier)?;
+            }
+            (Inside::Shim(_) | Inside::WireGuard(_), Some(device)) => set_carrier(device, carrier)?,
+            _ => return Ok(()),
+        }
+        keeping.told = Some(carrier);
+        Ok(())
     }
 
     /// The IP protocol of the outer packets.
@@ -181,7 +211,7 @@ impl Tunnel {
     /// # Errors
     /// `NoRemote` if the two are not of one family.
     pub fn outer(&self, from: IpAddr, to: IpAddr) -> Result<Outer, DropReason> {
-        Outer::new(from, to, self.protocol(), self.plan.path_mtu).ok_or(DropReason::NoRemote)
+        Outer::new(from, to, self.protocol(), self.path.force.path_mtu).ok_or(DropReason::NoRemote)
     }
 
     /// What is to be done for the device; `None`: it is attached and as the plan says.
@@ -200,14 +230,27 @@ impl Tunnel {
     ///
     /// # Errors
     /// Those that it brought.
-    pub fn take_device(&mut self, done: io::Result<Option<(OwnedFd, Offloads)>>) -> io::Result<bool> {
-        if matches!(self.inside, Inside::Kernel) {
-            self.kernel_device_is_there = done.is_ok();
-            return done.map(|_| false);
-        }
-        if let Some((device, offloads)) = done? {
-            self.device = Some(device);
-            self.offloads = offloads;
+    pub fn take_device(&mut self, done: io::Result<DeviceDone>, fabric: &Namespace) -> io::Result<bool> {
+        match done {
+            Ok(DeviceDone::Kernel(link)) => {
+                self.kernel_device_is_there = true;
+                let (Some(keeping), Some(link)) = (&mut self.keeping, link) else { return Ok(false) };
+                // The kernel forgets what it was told when the device goes down and up.
+                keeping.told = Some(link.carrier);
+                return keeping.kernel.follow(fabric, link.index);
+            }
+            Ok(DeviceDone::Attached(device, offloads)) => {
+                if let Some(keeping) = &mut self.keeping {
+                    keeping.told = None;
+                }
+                self.device = Some(device);
+                self.offloads = offloads;
+            }
+            Ok(DeviceDone::SetUp) => {}
+            Err(error) => {
+                self.kernel_device_is_there = false;
+                return Err(error);
+            }
         }
         self.is_set_up = true;
         Ok(true)
@@ -238,18 +281,26 @@ pub enum DeviceWork {
     Own { plan: router_plan::Tunnel, attach: Option<TunKind> },
 }
 
+/// What was done.
+pub enum DeviceDone {
+    /// The kernel's own device as it is.
+    Kernel(Option<LinkInfo>),
+    Attached(OwnedFd, Offloads),
+    SetUp,
+}
+
 impl DeviceWork {
-    /// The descriptor, if one was opened.
-    ///
     /// # Errors
     /// As the kernel says.
-    pub fn run(self, sides: &mut Sides) -> io::Result<Option<(OwnedFd, Offloads)>> {
+    pub fn run(self, sides: &mut Sides) -> io::Result<DeviceDone> {
         match self {
             DeviceWork::Kernel { plan, keys, is_there } => {
-                if !is_there || sides.fabric_netlink.link(&plan.name)?.is_none() {
+                let mut link = sides.fabric_netlink.link(&plan.name)?;
+                if !is_there || link.is_none() {
                     engine::ensure(&plan, keys.as_ref(), sides)?;
+                    link = sides.fabric_netlink.link(&plan.name)?;
                 }
-                Ok(None)
+                Ok(DeviceDone::Kernel(link))
             }
             DeviceWork::Own { plan, attach } => {
                 let attached = match attach {
@@ -257,7 +308,10 @@ impl DeviceWork {
                     None => None,
                 };
                 set_up(&plan, &mut sides.fabric_netlink)?;
-                Ok(attached)
+                Ok(match attached {
+                    Some((device, offloads)) => DeviceDone::Attached(device, offloads),
+                    None => DeviceDone::SetUp,
+                })
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::message::{Message, Partner, Received, VERSION};
 use super::{PROGRAM, state};
 use crate::datapath::batch::Arrival;
+use crate::datapath::probing::Probing;
 use crate::datapath::{Datapath, Token, wireguard};
 use crate::kernel::channel::Door;
 use crate::observe::serve::StatusSocket;
@@ -76,6 +77,11 @@ impl Giver {
     /// Whether descriptors have been shown to another process: nothing is opened or closed meanwhile.
     pub fn holds(&self) -> bool {
         self.giving.as_ref().is_some_and(|giving| giving.stage != Stage::Hello)
+    }
+
+    /// Whether nothing is read any more, because the other one may read.
+    pub fn has_stopped(&self) -> bool {
+        self.giving.as_ref().is_some_and(|giving| giving.stage == Stage::Taken)
     }
 
     pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
@@ -266,7 +272,9 @@ impl Datapath {
     fn take_names(&mut self) -> io::Result<()> {
         self.status = StatusSocket::bind(&self.state.socket("datapath"))?;
         self.giver.door = Door::bind(&self.state.socket("handover"))?;
+        self.probing = Probing::new(&self.state)?;
         super::super::watch(&self.epoll, &self.status, Token::Status)?;
+        super::super::watch(&self.epoll, &self.probing.socket, Token::Askers)?;
         super::super::watch(&self.epoll, &self.giver, Token::Knock)
     }
 

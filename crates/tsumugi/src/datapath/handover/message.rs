@@ -52,7 +52,6 @@ pub struct LineState {
     pub senders: [bool; 2],
     /// IPv6 or not, and the protocol.
     pub receivers: Vec<(bool, u8)>,
-    pub identification: u32,
     pub drops: BTreeMap<String, u64>,
 }
 
@@ -67,6 +66,9 @@ pub struct TunnelState {
     pub sent: Traffic,
     pub drops: BTreeMap<String, u64>,
     pub last_heard_ms: Option<u64>,
+    /// Whether the far end lives; `None`: not asked, or not known.
+    #[serde(default)]
+    pub lives: Option<bool>,
     pub wireguard: Option<WireGuardState>,
 }
 

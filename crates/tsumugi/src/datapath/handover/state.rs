@@ -1,6 +1,7 @@
 //! A tunnel as one process describes it to the other.
 
 use super::message::{TunnelState, counted, named};
+use crate::datapath::keepalive::Keeping;
 use crate::datapath::tunnel::{Inside, Tunnel, shim_of};
 use crate::datapath::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::Offloads;
@@ -20,6 +21,7 @@ pub fn of(tunnel: &Tunnel, now: Instant) -> TunnelState {
         sent: tunnel.sent,
         drops: named(&tunnel.drops),
         last_heard_ms: tunnel.last_heard.map(|heard| u64::try_from(since(heard)).unwrap_or(u64::MAX)),
+        lives: tunnel.keeping.as_ref().and_then(Keeping::lives),
         wireguard: tunnel.wireguard().map(WireGuard::state),
     }
 }
@@ -70,5 +72,8 @@ pub fn go_on(tunnel: &mut Tunnel, state: &TunnelState, now: Instant) {
     tunnel.received = state.received;
     tunnel.sent = state.sent;
     tunnel.drops = counted(&state.drops);
+    if let Some(keeping) = &mut tunnel.keeping {
+        keeping.go_on(now, state.lives);
+    }
     tunnel.last_heard = state.last_heard_ms.and_then(|since| now.checked_sub(Duration::from_millis(since)));
 }

@@ -112,18 +112,19 @@ fn collect(state: &StateDir, mut partner: Partner, pid: i32) -> Result<Begun, Fa
     let (program, plan_hash, stack) = loop {
         let Received { message, descriptors, .. } = receive(&mut partner, Instant::now() + PATIENCE)?;
         match message {
-            Message::Line(state) => {
-                let line = Line::adopt(&state, descriptors).ok_or(io::Error::from(ErrorKind::InvalidData))?;
+            Message::Line(of) => {
+                let line = Line::adopt(&of, descriptors).ok_or(io::Error::from(ErrorKind::InvalidData))?;
                 forwarding.lines.push(line);
             }
             Message::Tunnel(of) => {
                 let keys = Keys::of(&of.plan, state).ok().flatten();
                 let line = forwarding.lines.iter().position(|line| line.name == of.plan.uplink);
                 let line = line.ok_or(io::Error::from(ErrorKind::InvalidData))?;
-                let Some(tunnel) = state::adopt(&of, keys, line, descriptors, Instant::now()) else {
+                let Some(mut tunnel) = state::adopt(&of, keys, line, descriptors, Instant::now()) else {
                     tracing::warn!(tunnel = %of.plan.name, "this tunnel cannot be taken over");
                     continue;
                 };
+                tunnel.follow_path(state);
                 if of.wireguard.as_ref().is_some_and(|wireguard| wireguard.has_session) {
                     sessions.push(forwarding.tunnels.len());
                 }
