@@ -12,7 +12,7 @@ use std::ptr;
 pub const BATCH: usize = 64;
 /// Room for one packet: the largest there is, with whatever stands in front of it.
 const STRIDE: usize = 65_536 + 256;
-/// Room for the control messages of one packet: packet information and traffic class.
+/// Room for the control messages of one packet: packet information, traffic class, segment size.
 const CONTROL_LEN: usize = 128;
 
 /// Where packets are sent to.
@@ -121,6 +121,22 @@ pub struct Arrival {
     pub destination: Option<IpAddr>,
     /// DSCP and ECN, where told.
     pub traffic_class: u8,
+    /// Bytes of each of several datagrams that the kernel has merged; the last one may have fewer.
+    segment: Option<usize>,
+}
+
+impl Arrival {
+    /// Of one datagram, which stands nowhere yet.
+    pub fn of(source: SocketAddr, destination: Option<IpAddr>, traffic_class: u8) -> Arrival {
+        Arrival { at: 0..0, source, destination, traffic_class, segment: None }
+    }
+
+    /// Where in the buffer each datagram stands; none if it is empty.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> {
+        let Range { start, end } = self.at;
+        let step = self.segment.unwrap_or(end - start).max(1);
+        (start..end).step_by(step).map(move |at| at..(at + step).min(end))
+    }
 }
 
 /// What the kernel is to say of each packet beside its bytes.
@@ -219,6 +235,7 @@ impl Inbox {
             source: address_of(self.names.get(at)?)?,
             destination: None,
             traffic_class: 0,
+            segment: None,
         };
         let header = &message.msg_hdr;
         // SAFETY: the kernel has filled the control buffer, which `self` owns, and said its length in
@@ -244,6 +261,10 @@ impl Inbox {
                     (libc::IPPROTO_IP, libc::IP_TOS) => arrival.traffic_class = data.read(),
                     (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                         arrival.traffic_class = data.cast::<libc::c_int>().read_unaligned() as u8;
+                    }
+                    (libc::SOL_UDP, libc::UDP_GRO) => {
+                        let size = data.cast::<libc::c_int>().read_unaligned();
+                        arrival.segment = usize::try_from(size).ok();
                     }
                     _ => {}
                 }
