@@ -315,8 +315,9 @@ fn link() -> impl Strategy<Value = Said<Link>> {
         maybe(1u8..=32),
         maybe(any::<bool>()),
         maybe(engine),
+        maybe(any::<bool>()),
     )
-        .prop_map(|(between, by, over, ports, cost, cleartext, engine)| Link {
+        .prop_map(|(between, by, over, ports, cost, cleartext, engine, keepalive)| Link {
             between,
             by,
             over,
@@ -324,32 +325,28 @@ fn link() -> impl Strategy<Value = Said<Link>> {
             cost,
             cleartext,
             engine,
+            keepalive,
         });
     said(link)
 }
 
 fn peer() -> impl Strategy<Value = Peer> {
     let by = vec![PeerBy::EtherIp, PeerBy::Gretap, PeerBy::Ethernet];
-    let at = (
-        said(name()),
-        said(prop::sample::select(by)),
-        maybe(name()),
-        maybe(port()),
-        maybe(1280u16..=9000),
-        maybe(address().prop_map(|one| one.addr())),
-        list(address()),
-        list(address().prop_map(|one| one.addr())),
-    )
-        .prop_map(|(router, by, over, port, mtu, remote, addresses, neighbours)| PeerAt {
-            router,
-            by,
-            over,
-            port,
-            mtu,
-            remote,
-            addresses,
-            neighbours,
-        });
+    let at =
+        (
+            said(name()),
+            said(prop::sample::select(by)),
+            maybe(name()),
+            maybe(port()),
+            maybe(1280u16..=9000),
+            maybe(address().prop_map(|one| one.addr())),
+            list(address()),
+            list(address().prop_map(|one| one.addr())),
+            maybe(asked()),
+        )
+            .prop_map(|(router, by, over, port, mtu, remote, addresses, neighbours, keepalive)| {
+                PeerAt { router, by, over, port, mtu, remote, addresses, neighbours, keepalive }
+            });
     (
         said(name()),
         said((1u32..=4_294_967_294).prop_map(Asn)),
@@ -398,6 +395,10 @@ fn peer() -> impl Strategy<Value = Peer> {
         )
 }
 
+fn asked() -> impl Strategy<Value = AskedFarEnd> {
+    prop_oneof![Just(AskedFarEnd::Nobody), address().prop_map(|one| AskedFarEnd::Host(one.addr()))]
+}
+
 fn reach() -> impl Strategy<Value = Reach> {
     prop_oneof![
         prop::sample::select(vec![Reach::Mail, Reach::Segments, Reach::Network, Reach::Outside]),
@@ -417,14 +418,16 @@ fn segment(port_ref: impl Strategy<Value = PortRef> + Clone) -> impl Strategy<Va
     let port = (said(port_ref.clone()), maybe(1u16..=4094), attached()).prop_map(
         |(at, vlan, (lan, standby, storm_limit))| SegmentPort { at, vlan, lan, standby, storm_limit },
     );
-    let end = (said(name()), said(name()), said(address().prop_map(|one| one.addr())), attached()).prop_map(
-        |(router, over, remote, (lan, standby, storm_limit))| EtherIpEnd {
+    let remote = address().prop_map(|one| one.addr());
+    let end = (said(name()), said(name()), said(remote), attached(), maybe(asked())).prop_map(
+        |(router, over, remote, (lan, standby, storm_limit), keepalive)| EtherIpEnd {
             router,
             over,
             remote,
             lan,
             standby,
             storm_limit,
+            keepalive,
         },
     );
     let range = (any::<u32>(), any::<u32>())

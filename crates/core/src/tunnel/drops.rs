@@ -78,6 +78,10 @@ drop_reasons! {
     BadOffload = "bad-offload",
     /// Too many datagrams were under way in pieces.
     ReassemblyFull = "reassembly-full",
+    /// A measurement of the far end asks more often than is answered.
+    QuestionTooMany = "question-too-many",
+    /// A measurement of the far end asks for a reply that no path needs.
+    QuestionShape = "question-shape",
 }
 
 impl From<Malformed> for DropReason {

@@ -8,9 +8,12 @@ mod drops;
 pub mod ecn;
 mod identification;
 mod inside;
+pub mod keepalive;
 pub mod merge;
+pub mod neighbour;
 mod outer;
 mod part;
+pub mod path;
 mod reassembly;
 #[cfg(test)]
 mod samples;

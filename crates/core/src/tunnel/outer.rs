@@ -21,6 +21,8 @@ pub struct Outer {
     path_mtu: u16,
     /// DSCP and ECN of the packets.
     traffic_class: u8,
+    /// No router may cut what leaves whole.
+    dont_fragment: bool,
 }
 
 impl Outer {
@@ -31,12 +33,18 @@ impl Outer {
             (IpAddr::V6(source), IpAddr::V6(destination)) => Ends::V6 { source, destination },
             _ => return None,
         };
-        Some(Outer { ends, protocol, path_mtu, traffic_class: 0 })
+        Some(Outer { ends, protocol, path_mtu, traffic_class: 0, dont_fragment: false })
     }
 
     #[must_use]
     pub fn with_traffic_class(self, traffic_class: u8) -> Outer {
         Outer { traffic_class, ..self }
+    }
+
+    /// Whatever leaves whole arrives whole or not at all: DF is set in IPv4 (in IPv6 it always is so).
+    #[must_use]
+    pub fn with_dont_fragment(self) -> Outer {
+        Outer { dont_fragment: true, ..self }
     }
 
     pub fn source(&self) -> IpAddr {
@@ -66,8 +74,8 @@ impl Outer {
     /// kernel cuts the same way. `identification` must not come again between the two ends while
     /// fragments that bear it may be under way; IPv4 takes its low 16 bits.
     ///
-    /// DF is not set in IPv4: a smaller path than the plan says costs a third packet, not the link. So every
-    /// packet needs a number (RFC 6864 4.1), one that leaves whole too.
+    /// DF is not set in IPv4 unless asked for: a smaller path than the plan says costs a third packet, not
+    /// the link. So every packet needs a number (RFC 6864 4.1), one that leaves whole too.
     ///
     /// # Errors
     /// `TooLarge` if the payload is more than one IP packet can hold, `PathTooSmall` if no eight
@@ -94,13 +102,13 @@ impl Outer {
         Ok(Pieces { outer: *self, len, identification, offset: 0, piece, last })
     }
 
-    /// Whether a payload of `len` bytes does not leave whole.
-    pub fn is_cut(&self, len: usize) -> bool {
+    /// Whether a payload of `len` bytes leaves as one packet.
+    pub fn fits(&self, len: usize) -> bool {
         let header = match self.ends {
             Ends::V4 { .. } => ipv4::HEADER_LEN,
             Ends::V6 { .. } => ipv6::HEADER_LEN,
         };
-        header + len > usize::from(self.path_mtu)
+        header + len <= usize::from(self.path_mtu)
     }
 
     pub fn protocol(&self) -> u8 {
@@ -119,7 +127,7 @@ impl Outer {
                     hop_limit: HOP_LIMIT,
                     traffic_class: self.traffic_class,
                     identification: cut.identification as u16,
-                    dont_fragment: false,
+                    dont_fragment: self.dont_fragment && !cut.more && cut.offset == 0,
                     more_fragments: cut.more,
                     fragment_offset: cut.offset,
                     payload_len,
@@ -338,6 +346,18 @@ mod tests {
         let packets = packets(true, 1280, &[1; 1240]);
         assert_eq!((packets.len(), packets[0].len()), (1, 1280));
         assert_eq!(packets[0][6], protocol::GRE);
+    }
+
+    #[test]
+    fn dont_fragment_is_for_what_is_whole() {
+        let (source, destination) = ends(false);
+        let outer = Outer::new(source, destination, 47, 1280).unwrap();
+        let bits = |outer: Outer, len: usize| -> Vec<u8> {
+            outer.pieces(len, 7).unwrap().map(|piece| piece.header()[6] & 0xe0).collect()
+        };
+        assert_eq!(bits(outer, 1260), [0]);
+        assert_eq!(bits(outer.with_dont_fragment(), 1260), [0x40]);
+        assert_eq!(bits(outer.with_dont_fragment(), 1261), [0x20, 0]);
     }
 
     #[test]

@@ -33,7 +33,11 @@ pub enum Kind {
     Ask,
     /// Brings a question's number, sequence and stamp back.
     Answer,
-    /// Of another part of the datapath, or of a newer one.
+    /// A trial of a measurement of the path ([`super::path::Question`]).
+    Trial,
+    /// What it is replied ([`super::path::Reply`]).
+    Reply,
+    /// Of a newer datapath.
     Other(u8),
 }
 
@@ -42,6 +46,8 @@ impl From<u8> for Kind {
         match code {
             1 => Kind::Ask,
             2 => Kind::Answer,
+            3 => Kind::Trial,
+            4 => Kind::Reply,
             other => Kind::Other(other),
         }
     }
@@ -52,6 +58,8 @@ impl From<Kind> for u8 {
         match kind {
             Kind::Ask => 1,
             Kind::Answer => 2,
+            Kind::Trial => 3,
+            Kind::Reply => 4,
             Kind::Other(code) => code,
         }
     }

@@ -366,6 +366,7 @@ impl Reader {
             cost: self.optional(f, "cost"),
             cleartext: self.optional(f, "cleartext"),
             engine: self.optional(f, "engine"),
+            keepalive: self.optional(f, "keepalive"),
         }
     }
 
@@ -407,6 +408,7 @@ impl Reader {
                         lan: self.optional(&f, "lan"),
                         standby: self.optional(&f, "standby"),
                         storm_limit: self.optional(&f, "storm-limit"),
+                        keepalive: self.optional(&f, "keepalive"),
                     };
                     self.said(end, span)
                 })
@@ -450,6 +452,7 @@ impl Reader {
             remote: self.optional(f, "remote"),
             addresses: self.required(f, "addresses"),
             neighbours: self.required(f, "neighbours"),
+            keepalive: self.optional(f, "keepalive"),
         }
     }
 }

@@ -1,24 +1,28 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
-use super::batch::{BATCH, Destination, Inbox};
+use super::batch::{Arrival, BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
+use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
 use super::outside::Outside;
+use super::probing::Heard;
+use super::sealing::Sealer;
+use super::socket::Senders;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
+use super::udp::Flow;
 use super::wireguard::Opened;
 use nix::errno::Errno;
-use std::net::IpAddr;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
+use tsumugi_core::router_plan::TunnelClamp;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
-    DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
-    decapsulate, ecn, header,
+    DropReason, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader, decapsulate, ecn, header,
+    signal,
 };
-use tsumugi_core::wire::ip;
 
 /// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
@@ -35,7 +39,9 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
-    buffers: Buffers,
+    /// Whether a tunnel has timers of its own.
+    pub has_timers: bool,
+    pub buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
@@ -45,14 +51,15 @@ pub struct Forwarding {
 }
 
 /// What packets pass through on the way out.
-struct Buffers {
+pub struct Buffers {
     /// As the device gave them.
-    packets: Vec<u8>,
+    pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
-    /// What WireGuard makes of a packet.
-    sealed: Vec<u8>,
-    outbox: Outbox,
+    pub sealer: Sealer,
+    pub outbox: Outbox,
+    /// What has come of measurements and was not looked at yet.
+    pub heard: Vec<Heard>,
 }
 
 /// What happened to a descriptor.
@@ -69,17 +76,24 @@ impl Forwarding {
             lines: Vec::new(),
             tunnels: Vec::new(),
             table: Table::default(),
+            has_timers: false,
             buffers: Buffers {
                 packets: vec![0; ROOMS * ROOM],
                 whole: vec![0; ROOM],
-                sealed: vec![0; ROOM],
+                sealer: Sealer::new(),
                 outbox: Outbox::default(),
+                heard: Vec::new(),
             },
             inbox: Inbox::new(),
             delivery: Delivery::default(),
             opened: vec![0; BATCH * ROOM],
             started: Instant::now(),
         }
+    }
+
+    /// A moment as the core counts it.
+    pub fn core_now(&self, now: Instant) -> time::Instant {
+        core_time(self.started, now)
     }
 
     /// Sends what the fabric has put into a tunnel's device.
@@ -90,7 +104,7 @@ impl Forwarding {
         let mut end = 0;
         let mut health = Health::Well;
         for _ in 0..BURST {
-            if buffers.outbox.is_full() || buffers.packets.len() - end < ROOM {
+            if buffers.outbox.is_full() || buffers.sealer.is_full() || buffers.packets.len() - end < ROOM {
                 buffers.flush(tunnel, line);
                 end = 0;
             }
@@ -118,7 +132,7 @@ impl Forwarding {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(receiver) = line.receivers.get(receiver) else { break };
-            let count = match self.inbox.receive(receiver.socket.as_fd()) {
+            let count = match self.inbox.receive(receiver.socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
@@ -132,7 +146,7 @@ impl Forwarding {
                     }?;
                     self.find(slot, protocol, &outer).map(Some)
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -142,12 +156,13 @@ impl Forwarding {
         Health::Well
     }
 
-    /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
-    pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
+    /// Takes in what has come by one of a line's packet sockets, past the stack: whole packets and pieces.
+    pub fn on_packets(&mut self, now: Instant, slot: usize, control: bool) -> Health {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(packets) = &line.packets else { break };
-            let count = match self.inbox.receive(packets.receiver.as_fd()) {
+            let socket = if control { &packets.control } else { &packets.receiver };
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Nothing) {
                 Ok(count) => count,
                 // Told once; the socket hears again when the interface is up again.
                 Err(Errno::ENETDOWN) => return Health::Well,
@@ -161,7 +176,7 @@ impl Forwarding {
                     Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
                     None => Ok(None),
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -251,7 +266,7 @@ impl Forwarding {
     }
 
     /// Takes in what was found, or counts why nothing was.
-    fn settle(&mut self, line: usize, found: Result<Option<Found>, DropReason>) {
+    fn settle(&mut self, now: Instant, line: usize, found: Result<Option<Found>, DropReason>) {
         match found {
             Ok(None) => {}
             Ok(Some(found)) => {
@@ -261,6 +276,10 @@ impl Forwarding {
                     return;
                 }
                 let Found { slot, class, inner, .. } = found;
+                let frame = &self.inbox.buffer[inner.clone()];
+                if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                    return;
+                }
                 take_in(&mut self.delivery, slot, tunnel, class, &mut self.inbox.buffer, inner);
             }
             Err(reason) => {
@@ -283,39 +302,18 @@ impl Forwarding {
     /// Takes in what has come by a tunnel's own UDP socket.
     pub fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
-            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
-            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
+            let Some(Some(tunnel)) = self.tunnels.get(slot) else { break };
+            let Inside::WireGuard(wireguard) = &tunnel.inside else { break };
             let Some(socket) = &wireguard.socket else { break };
-            let count = match self.inbox.receive(socket.as_fd()) {
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
             let mut end = 0;
             for at in 0..count {
-                let Some(arrival) = self.inbox.arrival(at) else {
-                    tunnel.drops.count(DropReason::TooLarge);
-                    continue;
-                };
-                let Inside::WireGuard(wireguard) = &mut tunnel.inside else { break };
-                let datagram = &self.inbox.buffer[arrival.at.clone()];
-                // Each of the batch has room: nothing that is opened is larger than it was.
-                let room = &mut self.opened[end..];
-                match wireguard.open(now, &arrival, datagram, room) {
-                    Ok(Opened::Packet(inner)) => {
-                        let inner = end + inner.start..end + inner.end;
-                        end = inner.end;
-                        let class = arrival.traffic_class;
-                        take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
-                    }
-                    Ok(Opened::Answer(answer)) => {
-                        tunnel.last_heard = Some(now);
-                        let message = &self.opened[end + answer.at.start..end + answer.at.end];
-                        if let Some(line) = self.lines.get_mut(tunnel.line) {
-                            self.buffers.send(tunnel, line, (answer.from, answer.to), message);
-                        }
-                    }
-                    Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
-                    Err(reason) => tunnel.drops.count(reason),
+                match self.inbox.arrival(at) {
+                    Some(arrival) => self.open(now, slot, &arrival, &mut end),
+                    None => self.count_on_line(slot, DropReason::TooLarge),
                 }
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
@@ -326,14 +324,90 @@ impl Forwarding {
         Health::Well
     }
 
+    /// Opens the datagrams of one arrival. What is opened stands in `opened` from `end` on, which moves
+    /// behind it: there is room, as nothing that is opened is larger than it was.
+    fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: &mut usize) {
+        if arrival.at.is_empty() {
+            self.count_on_line(slot, DropReason::Malformed);
+        }
+        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
+        for at in arrival.datagrams() {
+            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
+            let datagram = &self.inbox.buffer[at];
+            match wireguard.open(now, arrival, datagram, &mut self.opened[*end..]) {
+                Ok(Opened::Packet(inner)) => {
+                    let inner = *end + inner.start..*end + inner.end;
+                    *end = inner.end;
+                    let class = arrival.traffic_class;
+                    let frame = &self.opened[inner.clone()];
+                    if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                        continue;
+                    }
+                    take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
+                }
+                Ok(Opened::Answer(answer, flow)) => {
+                    tunnel.hear(now);
+                    let message = &self.opened[*end + answer.start..*end + answer.end];
+                    if let Some(line) = self.lines.get_mut(tunnel.line) {
+                        self.buffers.send(tunnel, line, &flow, message);
+                    }
+                }
+                Ok(Opened::Nothing) => tunnel.hear(now),
+                Err(reason) => {
+                    // A stranger is nobody's in particular.
+                    let of_far_end = wireguard.is_from_far_end(arrival.source.ip());
+                    let line = self.lines.get_mut(tunnel.line).filter(|_| !of_far_end);
+                    line.map_or(&mut tunnel.drops, |line| &mut line.drops).count(reason);
+                }
+            }
+        }
+    }
+
+    /// Counts what came by a tunnel's socket, and of which nothing is known.
+    fn count_on_line(&mut self, slot: usize, reason: DropReason) {
+        let Some(Some(tunnel)) = self.tunnels.get(slot) else { return };
+        if let Some(line) = self.lines.get_mut(tunnel.line) {
+            line.drops.count(reason);
+        }
+    }
+
+    /// Asks the far ends that are silent.
+    pub fn ask(&mut self, now: Instant) {
+        let mut question = [0; SIGNAL_ROOM];
+        for tunnel in self.tunnels.iter_mut().flatten() {
+            let Some(keeping) = &mut tunnel.keeping else { continue };
+            let Some(len) = keeping.poll(now, &mut question) else { continue };
+            if let Some(line) = self.lines.get_mut(tunnel.line)
+                && let Err(reason) = self.buffers.speak(now, tunnel, line, &question[..len])
+            {
+                tunnel.drops.count(reason);
+            }
+        }
+    }
+
+    /// Takes in what the kernel's own device of a tunnel has brought of signals.
+    pub fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
+        let mut frame = [0; SIGNAL_ROOM];
+        for _ in 0..BATCH {
+            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
+            let Some(len) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.receive(&mut frame))
+            else {
+                break;
+            };
+            self.buffers.attend(now, (slot, tunnel), &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
+        }
+        Health::Well
+    }
+
     /// Sends what WireGuard owes because of the time.
     pub fn on_time(&mut self, now: Instant) {
         for tunnel in self.tunnels.iter_mut().flatten() {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { continue };
-            let Some(message) = wireguard.on_time(now, &mut self.opened) else { continue };
-            if let Some(line) = self.lines.get_mut(tunnel.line) {
-                let bytes = &self.opened[message.at.clone()];
-                self.buffers.send(tunnel, line, (message.from, message.to), bytes);
+            let Some(len) = wireguard.on_time(now, &mut self.opened) else { continue };
+            match (wireguard.flow(0), self.lines.get_mut(tunnel.line)) {
+                (Ok(flow), Some(line)) => self.buffers.send(tunnel, line, &flow, &self.opened[..len]),
+                (Err(reason), _) => tunnel.drops.count(reason),
+                (Ok(_), None) => {}
             }
         }
     }
@@ -352,25 +426,23 @@ impl Buffers {
         let vnet = VnetHeader::parse(&self.packets[read.clone()])?;
         let frame = read.start + VnetHeader::LEN..read.end;
         let class = ecn::outer_class(link, &self.packets[frame.clone()]);
-        let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
         if vnet.cut.is_some() {
-            return self.cut(now, tunnel, numbers, (link, vnet, class), frame);
+            return self.cut(now, tunnel, line, (link, vnet, class), frame);
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
-        if let Some(clamp) = tunnel.clamp {
+        if let Some(clamp) = tunnel.path.force.clamp {
             clamp.apply(link, bytes);
         }
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
+                let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
                 self.outbox.push(&outer, numbers, shim.bytes(), &frame, frame.len())
             }
-            Inside::WireGuard(wireguard) => {
-                let message = wireguard.seal(now, bytes, &mut self.sealed)?;
-                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(class);
-                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), frame.len())
+            Inside::WireGuard(_) => {
+                self.sealer.push(now, (tunnel, line, &mut self.outbox), &self.packets[frame], class)
             }
             Inside::Kernel => Ok(()),
         }
@@ -381,17 +453,21 @@ impl Buffers {
         &mut self,
         now: Instant,
         tunnel: &mut Tunnel,
-        numbers: &mut Identifications,
+        line: &mut Line,
         (link, vnet, class): (Link, VnetHeader, u8),
         frame: Range<usize>,
     ) -> Result<(), DropReason> {
         let bytes = &self.packets[frame.clone()];
         let mut segments = Segments::new(link, &vnet, bytes)?;
+        if tunnel.plan.clamp == TunnelClamp::Recut {
+            segments = segments.fitting(tunnel.path.force.fits);
+        }
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
+                let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
                 let mut head = [0; MAX_SHIM_LEN + MAX_HEADERS];
                 let shim_len = shim.bytes().len();
                 head[..shim_len].copy_from_slice(shim.bytes());
@@ -401,15 +477,12 @@ impl Buffers {
                     self.outbox.push(&outer, numbers, &head[..shim_len + headers_len], &body, inner_len)?;
                 }
             }
-            Inside::WireGuard(wireguard) => {
+            Inside::WireGuard(_) => {
                 while let Some(payload) = segments.next(&mut self.whole) {
                     let len = headers_len + payload.len();
                     self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
-                    let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
-                    let outer = Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.plan.path_mtu)
-                        .ok_or(DropReason::NoRemote)?
-                        .with_traffic_class(class);
-                    self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
+                    let outside = (&mut *tunnel, &mut *line, &mut self.outbox);
+                    self.sealer.push(now, outside, &self.whole[..len], class)?;
                 }
             }
             Inside::Kernel => {}
@@ -418,32 +491,114 @@ impl Buffers {
     }
 
     /// Sends what is in the outbox: all of it is one tunnel's.
-    fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
-        if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
-            let sent = self.outbox.flush(&packets.sender, &destination, &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
-        } else if let (_, Some(to)) = tunnel.ends()
-            && let Ok((sender, _)) = line.sender(to.is_ipv6())
-        {
-            let destination = Destination::from(to);
-            let sent = self.outbox.flush(sender, &destination, &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
-        }
-        self.outbox.clear();
+    pub fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+        self.sealer.flush(tunnel);
+        send_pieces((&mut self.outbox, &self.packets), tunnel, line, |senders| &senders.bulk);
     }
 
     /// Sends a message of WireGuard's own.
-    fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, (from, to): (IpAddr, IpAddr), message: &[u8]) {
-        let result = tunnel.outer(from, to).and_then(|outer| {
-            let (sender, numbers) = line.sender(to.is_ipv6())?;
-            self.outbox.push(&outer, numbers, message, &(0..0), 0)?;
-            self.outbox.flush(sender, &Destination::from(to), &[], &mut tunnel.drops);
+    fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, flow: &Flow, message: &[u8]) {
+        let to = flow.to.ip();
+        let result = tunnel.outer(flow.from, to).and_then(|outer| {
+            let Inside::WireGuard(wireguard) = &tunnel.inside else { return Ok(()) };
+            let (senders, numbers) = line.senders(to.is_ipv6())?;
+            let datagram = self.sealer.wrap(wireguard, flow, message)?;
+            self.outbox.push(&outer, numbers, datagram, &(0..0), 0)?;
+            self.outbox.flush(&senders.urgent, &Destination::from(to), &[], &mut tunnel.drops);
             Ok(())
         });
         if let Err(reason) = result {
             tunnel.drops.count(reason);
         }
     }
+
+    /// Sends an inner packet of the datapath's own: at once, marked as network control (CS6), by a socket
+    /// that no bulk waits in. It is not counted as sent.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub fn speak(
+        &mut self,
+        now: Instant,
+        tunnel: &mut Tunnel,
+        line: &mut Line,
+        inner: &[u8],
+    ) -> Result<(), DropReason> {
+        if let Inside::Kernel = tunnel.inside {
+            let keeping = tunnel.keeping.as_ref().ok_or(DropReason::DeviceFailed)?;
+            return keeping.kernel.send(inner).map_err(|_| DropReason::DeviceFailed);
+        }
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
+        match &mut tunnel.inside {
+            &mut Inside::Shim(shim) => {
+                let shim = header(shim, inner)?;
+                let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                let start = shim.bytes().len();
+                let whole = &mut self.whole[..start + inner.len()];
+                whole[..start].copy_from_slice(shim.bytes());
+                whole[start..].copy_from_slice(inner);
+                self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
+            }
+            Inside::WireGuard(wireguard) => {
+                let flow = wireguard.flow(signal::TRAFFIC_CLASS)?;
+                let datagram = self.sealer.seal(now, wireguard, &flow, inner)?;
+                let outer = tunnel.outer(flow.from, flow.to.ip())?.with_traffic_class(flow.traffic_class);
+                self.outbox.push(&outer, numbers, datagram, &(0..0), 0)?;
+            }
+            Inside::Kernel => {}
+        }
+        send_pieces((&mut self.outbox, &self.packets), tunnel, line, |senders| &senders.urgent);
+        Ok(())
+    }
+
+    /// Whether an inner packet that came was for the datapath itself; a question is answered.
+    fn attend(
+        &mut self,
+        now: Instant,
+        (slot, tunnel): (usize, &mut Tunnel),
+        lines: &mut [Line],
+        frame: &[u8],
+    ) -> bool {
+        let Some(keeping) = &mut tunnel.keeping else { return false };
+        let mut answer = [0; SIGNAL_ROOM];
+        let len = match keeping.take(now, frame, &mut answer) {
+            Came::Packet => return false,
+            Came::Signal => 0,
+            Came::Measured(said) => {
+                self.heard.push(Heard { slot, at: now, said });
+                0
+            }
+            Came::Question(len) => len,
+        };
+        tunnel.hear(now);
+        if len > 0
+            && let Some(line) = lines.get_mut(tunnel.line)
+            && let Err(reason) = self.speak(now, tunnel, line, &answer[..len])
+        {
+            tunnel.drops.count(reason);
+        }
+        true
+    }
+}
+
+/// Sends what is in the outbox, which is all of one tunnel's: past the stack where the next hop is known,
+/// else through it. The bytes are those that the outbox has ranges of.
+pub fn send_pieces(
+    (outbox, bytes): (&mut Outbox, &[u8]),
+    tunnel: &mut Tunnel,
+    line: &mut Line,
+    socket: impl Fn(&Senders) -> &OwnedFd,
+) {
+    if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
+        let sent = outbox.flush(socket(&packets.senders), &destination, bytes, &mut tunnel.drops);
+        tunnel.sent.add(sent);
+    } else if let (_, Some(to)) = tunnel.ends()
+        && let Ok((senders, _)) = line.senders(to.is_ipv6())
+    {
+        let sent = outbox.flush(socket(senders), &Destination::from(to), bytes, &mut tunnel.drops);
+        tunnel.sent.add(sent);
+    }
+    outbox.clear();
 }
 
 /// The outer packets of a tunnel whose ends the plan says.
@@ -470,7 +625,7 @@ fn take_in(
         tunnel.drops.count(reason);
         return;
     }
-    if let Some(clamp) = tunnel.clamp {
+    if let Some(clamp) = tunnel.path.force.clamp {
         clamp.apply(link, bytes);
     }
     delivery.push(slot, tunnel, buffer, inner);

@@ -1,6 +1,6 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
-use super::socket;
+use super::socket::{self, Senders};
 use super::trouble::Trouble;
 use crate::kernel::Namespace;
 use crate::observe::status::{LinePath, Missing, WhyRaw};
@@ -27,8 +27,11 @@ pub struct Need {
 
 /// How packets pass the stack by.
 pub struct Packets {
-    pub sender: OwnedFd,
+    pub senders: Senders,
+    /// Of all but network control.
     pub receiver: OwnedFd,
+    /// Of network control, which does not wait behind the rest.
+    pub control: OwnedFd,
 }
 
 pub struct Line {
@@ -39,7 +42,7 @@ pub struct Line {
     pub reassembly: Reassembly,
     /// The interface that the sockets are bound to; `None` while there is none.
     index: Option<u32>,
-    senders: [Option<OwnedFd>; 2],
+    senders: [Option<Senders>; 2],
     pub receivers: Vec<Receiver>,
     identifications: Identifications,
     /// What came by this line and belongs to none of its tunnels.
@@ -112,11 +115,19 @@ impl Line {
         if self.path != LinePath::Packet {
             self.packets = None;
         } else if !had {
-            let opened = socket::packet_receiver(underlay, interface)
-                .and_then(|receiver| Ok(Packets { sender: socket::packet_sender(underlay)?, receiver }));
-            match opened {
+            let open = || {
+                Ok(Packets {
+                    senders: socket::packet_senders(underlay)?,
+                    receiver: socket::packet_receiver(underlay, interface, false)?,
+                    control: socket::packet_receiver(underlay, interface, true)?,
+                })
+            };
+            match open() {
                 Ok(packets) => self.packets = Some(packets),
-                Err(error) => self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() }),
+                Err(error) => {
+                    let error: io::Error = error;
+                    self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() });
+                }
             }
         }
         had != self.packets.is_some()
@@ -129,9 +140,9 @@ impl Line {
             self.receivers.clear();
         }
         for need in needs {
-            let sender = &mut self.senders[usize::from(need.ipv6)];
-            if sender.is_none() {
-                *sender = Some(socket::sender(underlay, &self.name, need.ipv6)?);
+            let senders = &mut self.senders[usize::from(need.ipv6)];
+            if senders.is_none() {
+                *senders = Some(socket::senders(underlay, &self.name, need.ipv6)?);
             }
             let Some(protocol) = need.protocol.filter(|_| self.packets.is_none()) else { continue };
             let there = |known: &Receiver| known.ipv6 == need.ipv6 && known.protocol == protocol;
@@ -170,8 +181,8 @@ impl Line {
     ///
     /// # Errors
     /// `NoLine` while it is not open.
-    pub fn sender(&mut self, ipv6: bool) -> Result<(&OwnedFd, &mut Identifications), DropReason> {
-        let sender = self.senders[usize::from(ipv6)].as_ref().ok_or(DropReason::NoLine)?;
-        Ok((sender, &mut self.identifications))
+    pub fn senders(&mut self, ipv6: bool) -> Result<(&Senders, &mut Identifications), DropReason> {
+        let senders = self.senders[usize::from(ipv6)].as_ref().ok_or(DropReason::NoLine)?;
+        Ok((senders, &mut self.identifications))
     }
 }

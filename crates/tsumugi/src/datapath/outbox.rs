@@ -25,6 +25,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// Whether it is time to send.
     pub fn is_full(&self) -> bool {
         self.messages.len() >= BATCH
@@ -60,6 +64,11 @@ impl Outbox {
             });
         }
         Ok(())
+    }
+
+    /// What was added last leaves first.
+    pub fn turn_round(&mut self) {
+        self.messages.reverse();
     }
 
     /// Sends all that was added. One that the kernel refuses does not hold up the others; when its

@@ -10,29 +10,48 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
+use tsumugi_core::tunnel::HOP_LIMIT;
 
 /// Bytes that a burst may wait in before we come to read it, or before the line has taken it.
 const RECEIVE_BUFFER: usize = 4 << 20;
 const SEND_BUFFER: usize = 4 << 20;
 
+/// SO_PRIORITY of what shall not wait (TC_PRIO_INTERACTIVE): the first band of the kernel's usual queue.
+pub const URGENT: i32 = 6;
+
+/// What packets are sent by: bulk has a socket of its own, so that nothing else waits in its room.
+pub struct Senders {
+    pub bulk: OwnedFd,
+    pub urgent: OwnedFd,
+}
+
 /// What every packet of one family is sent by.
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn sender(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<OwnedFd> {
-    let socket = bound(underlay, line, ipv6, Type::RAW, libc::IPPROTO_RAW)?;
-    if !ipv6 {
-        options::leave_fragments(&socket)?;
-    }
-    give_room(&socket);
-    // It receives nothing: IPPROTO_RAW is for sending only.
-    Ok(socket.into())
+pub fn senders(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<Senders> {
+    let open = || {
+        // It receives nothing: IPPROTO_RAW is for sending only.
+        let socket = bound(underlay, line, ipv6, Type::RAW, libc::IPPROTO_RAW)?;
+        if !ipv6 {
+            options::leave_fragments(&socket)?;
+        }
+        Ok(socket)
+    };
+    one_for_each(open)
+}
+
+fn one_for_each(open: impl Fn() -> io::Result<Socket>) -> io::Result<Senders> {
+    let (bulk, urgent) = (open()?, open()?);
+    give_room(&bulk);
+    setsockopt(&urgent, sockopt::Priority, &URGENT)?;
+    Ok(Senders { bulk: bulk.into(), urgent: urgent.into() })
 }
 
 /// Where the packets of one IP protocol and family come in.
 ///
 /// # Errors
-/// As [`sender`].
+/// As [`senders`].
 pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -> io::Result<OwnedFd> {
     let socket = bound(underlay, line, ipv6, Type::RAW, i32::from(protocol))?;
     enlarge(&socket);
@@ -42,11 +61,11 @@ pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -
     Ok(socket.into())
 }
 
-/// Where datagrams to `port` come in, at `address` or whatever addresses the line has. The address
-/// need not be there yet.
+/// What datagrams leave by from `port`, and come in by, at `address` or whatever addresses the line has.
+/// The address need not be there yet.
 ///
 /// # Errors
-/// As [`sender`]; EADDRINUSE if the port is another's.
+/// As [`senders`]; EADDRINUSE if the port is another's.
 pub fn datagrams(
     underlay: &Namespace,
     line: &IfName,
@@ -56,13 +75,19 @@ pub fn datagrams(
 ) -> io::Result<OwnedFd> {
     let socket = bound(underlay, line, ipv6, Type::DGRAM, libc::IPPROTO_UDP)?;
     enlarge(&socket);
+    give_room(&socket);
     if ipv6 {
         socket.set_only_v6(true)?;
         socket.set_freebind_v6(true)?;
+        socket.set_unicast_hops_v6(HOP_LIMIT.into())?;
     } else {
         socket.set_freebind_v4(true)?;
+        socket.set_ttl_v4(HOP_LIMIT.into())?;
     }
+    options::let_be_cut(&socket, ipv6)?;
     tell_where(&socket, ipv6)?;
+    // Several as one, where the kernel does that.
+    let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
     let any = if ipv6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
     socket.bind(&SockAddr::from(SocketAddr::new(address.unwrap_or(any), port)))?;
     Ok(socket.into())
@@ -72,20 +97,21 @@ pub fn datagrams(
 ///
 /// # Errors
 /// EPERM without CAP_NET_RAW.
-pub fn packet_sender(underlay: &Namespace) -> io::Result<OwnedFd> {
-    let socket = packet(underlay)?;
-    give_room(&socket);
-    Ok(socket.into())
+pub fn packet_senders(underlay: &Namespace) -> io::Result<Senders> {
+    one_for_each(|| packet(underlay))
 }
 
-/// Where the packets of tunnels come in before the stack has seen them, in pieces.
+/// Where the packets of tunnels come in before the stack has seen them, in pieces: those of network control,
+/// or all others.
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn packet_receiver(underlay: &Namespace, interface: u32) -> io::Result<OwnedFd> {
+pub fn packet_receiver(underlay: &Namespace, interface: u32, control: bool) -> io::Result<OwnedFd> {
     let socket = packet(underlay)?;
-    enlarge(&socket);
-    options::take_tunnels_from(&socket, interface)?;
+    if !control {
+        enlarge(&socket);
+    }
+    options::take_tunnels_from(&socket, interface, control)?;
     Ok(socket.into())
 }
 

@@ -11,7 +11,7 @@ use nix::sys::socket::{
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -23,7 +23,7 @@ use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
 use tsumugi_core::router_plan::{
-    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+    Encapsulation, Engine, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{Limits, Outer, Reassembly};
@@ -59,6 +59,7 @@ pub fn tunnel(name: &str, encapsulation: Encapsulation, outside: Outside, path_m
         mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, 1])),
         clamp: TunnelClamp::Auto,
         accept_reversed: false,
+        keepalive: Keepalive::Nobody,
     }
 }
 
@@ -199,6 +200,36 @@ impl Bench {
             let far = far.display();
             ip(&format!("link add eth1 mtu {mtu} type veth peer name eth1 mtu {mtu} netns {far}"));
         });
+        self.address_underlays();
+    }
+
+    /// The wire again, through a bridge that may drop what it likes: it stands in alpha's initial namespace.
+    pub fn wire_through_the_middle(&self) {
+        self.machines[0].in_plane("underlay", || ip("link del eth1"));
+        let ends = [0, 1].map(|end| self.machines[end].plane("underlay"));
+        let mtu = self.path_mtu;
+        self.in_the_middle(|| {
+            ip("link add br0 type bridge");
+            ip("link set br0 addrgenmode none up");
+            for (end, plane) in ends.iter().enumerate() {
+                let plane = plane.display();
+                ip(&format!("link add m{end} mtu {mtu} type veth peer name eth1 mtu {mtu} netns {plane}"));
+                ip(&format!("link set m{end} addrgenmode none master br0 up"));
+            }
+        });
+        self.address_underlays();
+    }
+
+    /// Runs `work` where the bridge stands.
+    pub fn in_the_middle<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        on_thread(|| {
+            setns(&self.machines[0].initial, CloneFlags::CLONE_NEWNET)?;
+            Ok(work())
+        })
+        .unwrap()
+    }
+
+    fn address_underlays(&self) {
         for machine in &self.machines {
             let (id, far) = (machine.id, 3 - machine.id);
             machine.in_plane("underlay", || {
@@ -302,7 +333,8 @@ impl Bench {
 
     pub fn try_ping(&self, ipv6: bool, len: usize, count: usize) -> bool {
         let (address, headers) = if ipv6 { ("2001:db8:f::2", 48) } else { ("198.18.0.2", 28) };
-        let arguments = format!("-n -q -i 0.05 -W 1 -c {count} -M do -s {} {address}", len - headers);
+        // Once one is answered ping waits no longer for the last one than its interval, or twice the slowest.
+        let arguments = format!("-n -q -i 0.2 -W 1 -c {count} -M do -s {} {address}", len - headers);
         self.machines[0]
             .in_plane("fabric", || run("ping", &arguments))
             .is_some_and(|text| text.contains(&format!("{count} received")))
@@ -463,10 +495,15 @@ impl Machine {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, done: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        self.wait_within(Duration::from_secs(10), what, done);
+    }
+
+    #[track_caller]
+    pub fn wait_within(&self, patience: Duration, what: &str, done: impl Fn() -> bool) {
+        let deadline = Instant::now() + patience;
         while !done() {
             let log = || fs::read_to_string(self.state.join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "waited 10 s until {what}\n{}", log());
+            assert!(Instant::now() < deadline, "waited {patience:?} until {what}\n{}", log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -508,6 +545,13 @@ pub fn ip(arguments: &str) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Many commands of `ip`, one a line.
+pub fn batch(commands: &str) {
+    let mut child = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "ip -batch");
 }
 
 /// A datagram of the tunnel's as the wire saw it.

@@ -152,6 +152,14 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
         ),
         TunnelDrop::ReassemblyFull => lang
             .pick("too many packets were under way in fragments", "組み立て中のフラグメントが多すぎたもの"),
+        TunnelDrop::QuestionTooMany => lang.pick(
+            "the far end measures the path and asks more often than is answered",
+            "相手の経路測定で、答える回数の上限を超えたもの",
+        ),
+        TunnelDrop::QuestionShape => lang.pick(
+            "the far end measures the path and asks for a reply that no path needs",
+            "相手の経路測定で、測定に要らない形の返答を求めたもの",
+        ),
     }
 }
 
