@@ -134,6 +134,15 @@ impl Arrival {
     }
 }
 
+/// What the kernel is to say of each packet beside its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// The bytes say all.
+    Nothing,
+    /// Where it came from, and whatever the socket was asked to tell.
+    Ends,
+}
+
 /// Room for a batch, and what the kernel says of each packet. Pages that no packet has touched cost
 /// no memory.
 pub struct Inbox {
@@ -161,7 +170,7 @@ impl Inbox {
     ///
     /// # Errors
     /// As the kernel says; ENETDOWN while the line is down.
-    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> nix::Result<usize> {
+    pub fn receive(&mut self, socket: BorrowedFd<'_>, beside: Beside) -> nix::Result<usize> {
         self.parts.clear();
         self.messages.clear();
         for room in self.buffer.chunks_exact_mut(STRIDE) {
@@ -170,21 +179,24 @@ impl Inbox {
         for ((part, name), control) in self.parts.iter_mut().zip(&mut self.names).zip(&mut self.controls) {
             // SAFETY: plain data for which all zeros is a value.
             let mut message: libc::mmsghdr = unsafe { mem::zeroed() };
-            message.msg_hdr.msg_name = ptr::from_mut(name).cast();
-            message.msg_hdr.msg_namelen = size_of_val(name) as libc::socklen_t;
             message.msg_hdr.msg_iov = part;
             message.msg_hdr.msg_iovlen = 1;
-            message.msg_hdr.msg_control = control.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = size_of_val(control) as _;
+            if beside == Beside::Ends {
+                message.msg_hdr.msg_name = ptr::from_mut(name).cast();
+                message.msg_hdr.msg_namelen = size_of_val(name) as libc::socklen_t;
+                message.msg_hdr.msg_control = control.as_mut_ptr().cast();
+                message.msg_hdr.msg_controllen = size_of_val(control) as _;
+            }
             self.messages.push(message);
         }
-        // SAFETY: each of the `BATCH` messages points to a part, a name and a control buffer of its
-        // own, all owned by `self`, of the lengths that it says; nothing else touches them meanwhile.
+        // SAFETY: each of the messages points to a part of its own, and to a name and a control buffer
+        // of its own or to none, all owned by `self`, of the lengths that it says; nothing else touches
+        // them meanwhile.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.messages.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                self.messages.len() as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
@@ -209,9 +221,10 @@ impl Inbox {
         at * STRIDE..(at + 1) * STRIDE
     }
 
-    /// One of the packets that [`Inbox::receive`] took; `None` if it was cut or has no address.
+    /// One of the packets that [`Inbox::receive`] took; `None` if it was cut or nothing was to be said
+    /// beside it.
     pub fn arrival(&self, at: usize) -> Option<Arrival> {
-        let message = self.messages.get(at)?;
+        let message = self.messages.get(at).filter(|message| !message.msg_hdr.msg_name.is_null())?;
         let mut arrival = Arrival {
             at: self.place(at)?,
             source: address_of(self.names.get(at)?)?,
@@ -310,14 +323,14 @@ mod tests {
             let sent = Sender::default().send(&sender, &destination, 5, |at| [&heads[at], b"tail"]);
             assert_eq!(sent, Ok(5));
             let mut inbox = Inbox::new();
-            assert_eq!(inbox.receive(receiver.as_fd()), Ok(5));
+            assert_eq!(inbox.receive(receiver.as_fd(), Beside::Ends), Ok(5));
             for (at, head) in heads.iter().enumerate() {
                 let arrival = inbox.arrival(at).unwrap();
                 assert_eq!(inbox.buffer[arrival.at], [&head[..], b"tail"].concat());
                 assert_eq!(arrival.source, sender.local_addr().unwrap());
                 assert_eq!(arrival.destination, Some(host));
             }
-            assert_eq!(inbox.receive(receiver.as_fd()), Ok(0));
+            assert_eq!(inbox.receive(receiver.as_fd(), Beside::Ends), Ok(0));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
-use super::batch::{Arrival, BATCH, Destination, Inbox};
+use super::batch::{Arrival, BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
 use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
+use super::outside::Outside;
 use super::probing::Heard;
 use super::sealing::Sealer;
 use super::socket::Senders;
@@ -13,16 +14,15 @@ use super::tunnel::{Inside, Tunnel};
 use super::udp::Flow;
 use super::wireguard::Opened;
 use nix::errno::Errno;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
+use tsumugi_core::router_plan::TunnelClamp;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader, decapsulate, ecn, header,
     signal,
 };
-use tsumugi_core::wire::ipv4;
 
 /// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
@@ -132,15 +132,18 @@ impl Forwarding {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(receiver) = line.receivers.get(receiver) else { break };
-            let count = match self.inbox.receive(receiver.socket.as_fd()) {
+            let count = match self.inbox.receive(receiver.socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
             let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
             for at in 0..count {
                 let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
-                    let outer =
-                        if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
+                    let outer = if ipv6 {
+                        Outside::of_v6(&arrival)
+                    } else {
+                        Outside::of_v4(&self.inbox.buffer, arrival.at)
+                    }?;
                     self.find(slot, protocol, &outer).map(Some)
                 });
                 self.settle(now, slot, found);
@@ -159,7 +162,7 @@ impl Forwarding {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(packets) = &line.packets else { break };
             let socket = if control { &packets.control } else { &packets.receiver };
-            let count = match self.inbox.receive(socket.as_fd()) {
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Nothing) {
                 Ok(count) => count,
                 // Told once; the socket hears again when the interface is up again.
                 Err(Errno::ENETDOWN) => return Health::Well,
@@ -185,7 +188,7 @@ impl Forwarding {
 
     /// Looks at the packet `at` of a batch of `count`, and at the next one if they are the two pieces of
     /// a datagram, which most are that come in pieces. Says how many packets were looked at, and where
-    /// in the buffer the datagram stands if it is whole.
+    /// in the buffer the datagram stands if it is whole and may be a tunnel's.
     fn piece(
         &mut self,
         now: Instant,
@@ -210,6 +213,9 @@ impl Forwarding {
             traffic_class: class,
             payload,
         };
+        if !part.may_be_of_a_tunnel() {
+            return (1, Ok(None));
+        }
         if part.is_whole() {
             return (1, Ok(Some((part.protocol, outside(part.traffic_class, part.payload.clone())))));
         }
@@ -217,23 +223,22 @@ impl Forwarding {
         if !self.table.knows(Ends { line: slot, local: part.destination, remote: part.source }) {
             return (1, Err(DropReason::UnknownSource));
         }
+        let since = core_time(self.started, now);
         let next = if at + 1 < count { parse(at + 1).ok() } else { None };
-        if let Some(next) = next.filter(|next| part.is_completed_by(next))
-            && !line.reassembly.holds(&part)
-            && part.payload.end + next.payload.len() <= Inbox::room(at).end
+        if let Some(next) = next.filter(|next| part.payload.end + next.payload.len() <= Inbox::room(at).end)
+            && let Some(class) = line.reassembly.join(since, &part, &next)
         {
             let whole = part.payload.start..part.payload.end + next.payload.len();
             self.inbox.buffer.copy_within(next.payload.clone(), part.payload.end);
-            // A congestion mark on any piece is on the whole (RFC 3168 5.3).
-            let class = if next.traffic_class & 3 == 3 { part.traffic_class | 3 } else { part.traffic_class };
-            let behind = part.look_behind(&self.inbox.buffer[whole.clone()]);
-            let found = behind
-                .map(|(protocol, offset)| Some((protocol, outside(class, whole.start + offset..whole.end))));
+            let found = class.and_then(|class| {
+                let (protocol, offset) = part.look_behind(&self.inbox.buffer[whole.clone()])?;
+                Ok(Some((protocol, outside(class, whole.start + offset..whole.end))))
+            });
+            line.reassembly.count_lost(&mut line.drops);
             return (2, found);
         }
-        let since = core_time(self.started, now);
         let added = line.reassembly.add(since, &part, &self.inbox.buffer[part.payload.clone()]);
-        line.reassembly.count_evicted(&mut line.drops);
+        line.reassembly.count_lost(&mut line.drops);
         let found = added.map(|whole| {
             let whole = whole?;
             let room = Inbox::room(at);
@@ -246,8 +251,12 @@ impl Forwarding {
 
     /// The tunnel of an outer packet, and where its inner packet stands.
     fn find(&self, line: usize, protocol: u8, outer: &Outside) -> Result<Found, DropReason> {
-        let read = decapsulate(protocol, &self.inbox.buffer[outer.payload.clone()])?;
         let ends = Ends { line, local: outer.destination, remote: outer.source };
+        // What a stranger sends is not even read.
+        if !self.table.knows(ends) {
+            return Err(DropReason::UnknownSource);
+        }
+        let read = decapsulate(protocol, &self.inbox.buffer[outer.payload.clone()])?;
         Ok(Found {
             slot: self.table.find(ends, read.shim)?,
             class: outer.traffic_class,
@@ -285,8 +294,8 @@ impl Forwarding {
     pub fn expire(&mut self) {
         let now = core_time(self.started, Instant::now());
         for line in &mut self.lines {
-            let late = line.reassembly.expire(now);
-            line.drops.add(DropReason::FragmentsMissing, late);
+            line.reassembly.expire(now);
+            line.reassembly.count_lost(&mut line.drops);
         }
     }
 
@@ -296,7 +305,7 @@ impl Forwarding {
             let Some(Some(tunnel)) = self.tunnels.get(slot) else { break };
             let Inside::WireGuard(wireguard) = &tunnel.inside else { break };
             let Some(socket) = &wireguard.socket else { break };
-            let count = match self.inbox.receive(socket.as_fd()) {
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
@@ -416,10 +425,7 @@ impl Buffers {
         let link = Link::from(tunnel.carries_ethernet());
         let vnet = VnetHeader::parse(&self.packets[read.clone()])?;
         let frame = read.start + VnetHeader::LEN..read.end;
-        let class = match link {
-            Link::Ip => ecn::outer_class(&self.packets[frame.clone()]),
-            Link::Ethernet => 0,
-        };
+        let class = ecn::outer_class(link, &self.packets[frame.clone()]);
         if vnet.cut.is_some() {
             return self.cut(now, tunnel, line, (link, vnet, class), frame);
         }
@@ -453,6 +459,9 @@ impl Buffers {
     ) -> Result<(), DropReason> {
         let bytes = &self.packets[frame.clone()];
         let mut segments = Segments::new(link, &vnet, bytes)?;
+        if tunnel.plan.clamp == TunnelClamp::Recut {
+            segments = segments.fitting(tunnel.path.force.fits);
+        }
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
@@ -612,9 +621,7 @@ fn take_in(
     }
     let link = Link::from(tunnel.carries_ethernet());
     let bytes = &mut buffer[inner.clone()];
-    if link == Link::Ip
-        && let Err(reason) = ecn::carry_in(class, bytes)
-    {
+    if let Err(reason) = ecn::carry_in(link, class, bytes) {
         tunnel.drops.count(reason);
         return;
     }
@@ -637,34 +644,4 @@ struct Found {
 fn core_time(start: Instant, now: Instant) -> time::Instant {
     let passed = now.saturating_duration_since(start).as_nanos();
     time::Instant(u64::try_from(passed).unwrap_or(u64::MAX))
-}
-
-/// An outer packet.
-struct Outside {
-    source: IpAddr,
-    destination: IpAddr,
-    traffic_class: u8,
-    /// Where in the buffer.
-    payload: Range<usize>,
-}
-
-/// Raw IPv4 sockets give the packet with its header.
-fn locate_v4(buffer: &[u8], at: Range<usize>) -> Result<Outside, DropReason> {
-    let packet = ipv4::Packet::new_checked(&buffer[at.clone()])?;
-    Ok(Outside {
-        source: packet.source().into(),
-        destination: packet.destination().into(),
-        traffic_class: packet.traffic_class(),
-        payload: at.start + packet.header_len()..at.start + packet.total_len(),
-    })
-}
-
-/// Raw IPv6 sockets give what follows the headers, and tell the rest beside it.
-fn locate_v6(arrival: &Arrival) -> Result<Outside, DropReason> {
-    Ok(Outside {
-        source: arrival.source.ip(),
-        destination: arrival.destination.ok_or(DropReason::UnknownSource)?,
-        traffic_class: arrival.traffic_class,
-        payload: arrival.at.clone(),
-    })
 }

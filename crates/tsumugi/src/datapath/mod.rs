@@ -19,6 +19,7 @@ mod maintain;
 mod next_hops;
 mod options;
 mod outbox;
+mod outside;
 mod path;
 mod probing;
 mod sealing;

@@ -48,7 +48,7 @@ impl Outbox {
         inner_len: usize,
     ) -> Result<(), DropReason> {
         let len = head.len() + body.len();
-        let number = if outer.is_numbered(len) { identifications.take() } else { 0 };
+        let number = identifications.take(outer, len);
         for piece in outer.pieces(len, number)? {
             let start = self.own.len();
             self.own.extend_from_slice(piece.header());

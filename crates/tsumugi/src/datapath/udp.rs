@@ -262,7 +262,7 @@ fn append<T>(control: &mut [u64; CONTROL_LEN / 8], at: &mut usize, level: i32, k
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::Inbox;
+    use super::super::batch::{Beside, Inbox};
     use super::*;
     use nix::sys::socket::{setsockopt, sockopt};
     use std::net::UdpSocket;
@@ -328,7 +328,7 @@ mod tests {
                 assert_eq!((sent, drops.total()), (Traffic { packets: 6, bytes: 3420 }, 0));
                 assert!(datagrams.is_empty());
                 let mut inbox = Inbox::new();
-                let count = inbox.receive(receiver.as_fd()).unwrap();
+                let count = inbox.receive(receiver.as_fd(), Beside::Ends).unwrap();
                 let mut seen = Vec::new();
                 for at in 0..count {
                     let arrival = inbox.arrival(at).unwrap();
@@ -367,6 +367,6 @@ mod tests {
         let sent = datagrams.flush(&sender, &mut in_one, &mut drops);
         assert_eq!((in_one, sent.packets, drops.total()), (false, 4, 0));
         let mut inbox = Inbox::new();
-        assert_eq!(inbox.receive(receiver.as_fd()), Ok(4));
+        assert_eq!(inbox.receive(receiver.as_fd(), Beside::Ends), Ok(4));
     }
 }

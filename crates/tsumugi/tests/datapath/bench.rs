@@ -5,12 +5,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use boringtun::x25519::{PublicKey, StaticSecret};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, recv, sendto, socket,
+};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -369,14 +371,19 @@ impl Bench {
         self.forge_packets(&packets);
     }
 
-    /// Sends IPv4 packets as they are to alpha from beta's place.
+    /// Sends packets of either family as they are to alpha from beta's place.
     pub fn forge_packets(&self, packets: &[Vec<u8>]) {
         let send = || {
-            let flags = SockFlag::SOCK_CLOEXEC;
-            let socket = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)?;
-            let to = nix::sys::socket::SockaddrIn::new(192, 0, 2, 1, 0);
+            let raw = |family| socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw);
+            let (four, six) = (raw(AddressFamily::Inet)?, raw(AddressFamily::Inet6)?);
+            let to_four = SockaddrIn::new(192, 0, 2, 1, 0);
+            let to_six: SockaddrIn6 = "[2001:db8:101::1]:0".parse::<SocketAddrV6>().unwrap().into();
             for packet in packets {
-                nix::sys::socket::sendto(socket.as_raw_fd(), packet, &to, MsgFlags::empty())?;
+                if packet[0] >> 4 == 4 {
+                    sendto(four.as_raw_fd(), packet, &to_four, MsgFlags::empty())?;
+                } else {
+                    sendto(six.as_raw_fd(), packet, &to_six, MsgFlags::empty())?;
+                }
             }
             Ok(())
         };

@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod hostile;
 mod keepalive;
 mod many;
 mod paths;
@@ -373,12 +374,15 @@ fn main() -> ExitCode {
         trial("engines_may_change", engines_may_change),
         trial("bulk_passes_every_kind_of_tunnel_unharmed", bulk::bulk_passes_every_kind_of_tunnel_unharmed),
         trial("tcp_is_told_to_fit_one_packet", bulk::tcp_is_told_to_fit_one_packet),
+        trial("segments_are_cut_anew_to_fit_one_packet", bulk::segments_are_cut_anew_to_fit_one_packet),
         trial("etherip_is_strict", bulk::etherip_is_strict),
         trial("hundreds_share_a_line", many::hundreds_share_a_line),
         trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
         trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
+        trial("floods_hurt_nobody_else", hostile::floods_hurt_nobody_else),
+        trial("congestion_outside_is_told_inside", hostile::congestion_outside_is_told_inside),
         trial("a_line_may_go_down_and_up", paths::a_line_may_go_down_and_up),
         trial(
             "a_far_end_that_hangs_takes_the_carrier_with_it",
