@@ -66,7 +66,7 @@ impl Identifications {
 
     /// The number of the next datagram with a payload of `len` bytes. Zero where it needs none: whole in IPv6.
     pub fn take(&mut self, outer: &Outer, len: usize) -> u32 {
-        let cut = outer.is_cut(len);
+        let cut = !outer.fits(len);
         let v6 = outer.source().is_ipv6();
         if v6 && !cut {
             return 0;

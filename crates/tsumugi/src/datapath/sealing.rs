@@ -45,8 +45,7 @@ impl Sealer {
         let Inside::WireGuard(wireguard) = &tunnel.inside else { return Ok(()) };
         let flow = wireguard.flow(traffic_class)?;
         let outer = tunnel.outer(flow.from, flow.to.ip())?.with_traffic_class(traffic_class);
-        let goes_whole =
-            wireguard.socket.is_some() && !outer.is_cut(udp::HEADER_LEN + OVERHEAD + inner.len());
+        let goes_whole = wireguard.socket.is_some() && outer.fits(udp::HEADER_LEN + OVERHEAD + inner.len());
         if goes_whole && !outbox.is_empty() {
             send_pieces((outbox, &[]), tunnel, line, |senders| &senders.bulk);
         }
