@@ -59,6 +59,8 @@ unwire() {
     for pid in "${started[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
     for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
     started=()
+    # Of a run that was broken off; else it has ended by itself.
+    if [ -s "$scratch/server" ]; then kill "$(tr -d '\0' <"$scratch/server")" 2>/dev/null || true; fi
     for mount in "$scratch"/[12]/planes/*; do umount "$mount" 2>/dev/null || true; done
     for space in under1 under2 fabric1 fabric2; do ip netns del "$id$space" 2>/dev/null || true; done
 }
