@@ -16,7 +16,7 @@ const CORE: Arrows = &[
     ("time", &[]),
     ("wire", &["id"]),
     ("mtu", &[]),
-    ("tunnel", &["wire", "mtu", "time"]),
+    ("tunnel", &["wire", "mtu", "id", "time"]),
     ("desired", &["id"]),
     ("reconcile", &["desired", "id"]),
     ("rpki", &["id", "time"]),

@@ -2,7 +2,6 @@
 
 use super::batch::{Arrival, BATCH, Destination, Inbox};
 use super::delivery::Delivery;
-use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
 use super::probing::Heard;
@@ -18,7 +17,7 @@ use std::time::Instant;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
-    decapsulate, ecn, header, signal,
+    decapsulate, ecn, header,
 };
 use tsumugi_core::wire::{ip, ipv4};
 
@@ -51,7 +50,7 @@ pub struct Buffers {
     /// As the device gave them.
     pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
-    whole: Vec<u8>,
+    pub whole: Vec<u8>,
     /// What WireGuard makes of a packet.
     pub sealed: Vec<u8>,
     pub outbox: Outbox,
@@ -336,34 +335,6 @@ impl Forwarding {
         Health::Well
     }
 
-    /// Asks the far ends that are silent.
-    pub fn ask(&mut self, now: Instant) {
-        let mut question = [0; SIGNAL_ROOM];
-        for tunnel in self.tunnels.iter_mut().flatten() {
-            let Some(keeping) = &mut tunnel.keeping else { continue };
-            let Some(len) = keeping.poll(now, &mut question) else { continue };
-            if let Some(line) = self.lines.get_mut(tunnel.line)
-                && let Err(reason) = self.buffers.speak(now, tunnel, line, &question[..len])
-            {
-                tunnel.drops.count(reason);
-            }
-        }
-    }
-
-    /// Takes in what the kernel's own device of a tunnel has brought of signals.
-    pub fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
-        let mut frame = [0; SIGNAL_ROOM];
-        for _ in 0..BATCH {
-            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
-            let Some(len) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.receive(&mut frame))
-            else {
-                break;
-            };
-            self.buffers.attend(now, (slot, tunnel), &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
-        }
-        Health::Well
-    }
-
     /// Sends what WireGuard owes because of the time.
     pub fn on_time(&mut self, now: Instant) {
         for tunnel in self.tunnels.iter_mut().flatten() {
@@ -464,7 +435,7 @@ impl Buffers {
         self.flush_by(tunnel, line, |senders| &senders.bulk);
     }
 
-    fn flush_by(&mut self, tunnel: &mut Tunnel, line: &mut Line, socket: impl Fn(&Senders) -> &OwnedFd) {
+    pub fn flush_by(&mut self, tunnel: &mut Tunnel, line: &mut Line, socket: impl Fn(&Senders) -> &OwnedFd) {
         let drops = &mut tunnel.drops;
         if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
             let socket = socket(&packets.senders);
@@ -491,77 +462,10 @@ impl Buffers {
             tunnel.drops.count(reason);
         }
     }
-
-    /// Sends an inner packet of the datapath's own: at once, marked as network control (CS6), by a socket
-    /// that no bulk waits in. It is not counted as sent.
-    ///
-    /// # Errors
-    /// Why it could not be.
-    pub fn speak(
-        &mut self,
-        now: Instant,
-        tunnel: &mut Tunnel,
-        line: &mut Line,
-        inner: &[u8],
-    ) -> Result<(), DropReason> {
-        if let Inside::Kernel = tunnel.inside {
-            let keeping = tunnel.keeping.as_ref().ok_or(DropReason::DeviceFailed)?;
-            return keeping.kernel.send(inner).map_err(|_| DropReason::DeviceFailed);
-        }
-        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
-        match &mut tunnel.inside {
-            &mut Inside::Shim(shim) => {
-                let shim = header(shim, inner)?;
-                let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
-                let start = shim.bytes().len();
-                let whole = &mut self.whole[..start + inner.len()];
-                whole[..start].copy_from_slice(shim.bytes());
-                whole[start..].copy_from_slice(inner);
-                self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
-            }
-            Inside::WireGuard(wireguard) => {
-                let message = wireguard.seal(now, inner, &mut self.sealed)?;
-                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(signal::TRAFFIC_CLASS);
-                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), 0)?;
-            }
-            Inside::Kernel => {}
-        }
-        self.flush_by(tunnel, line, |senders| &senders.urgent);
-        Ok(())
-    }
-
-    /// Whether an inner packet that came was for the datapath itself; a question is answered.
-    fn attend(
-        &mut self,
-        now: Instant,
-        (slot, tunnel): (usize, &mut Tunnel),
-        lines: &mut [Line],
-        frame: &[u8],
-    ) -> bool {
-        let Some(keeping) = &mut tunnel.keeping else { return false };
-        let mut answer = [0; SIGNAL_ROOM];
-        let len = match keeping.take(now, frame, &mut answer) {
-            Came::Packet => return false,
-            Came::Signal => 0,
-            Came::Measured(said) => {
-                self.heard.push(Heard { slot, at: now, said });
-                0
-            }
-            Came::Question(len) => len,
-        };
-        tunnel.hear(now);
-        if len > 0
-            && let Some(line) = lines.get_mut(tunnel.line)
-            && let Err(reason) = self.speak(now, tunnel, line, &answer[..len])
-        {
-            tunnel.drops.count(reason);
-        }
-        true
-    }
 }
 
 /// The outer packets of a tunnel whose ends the plan says.
-fn planned(tunnel: &Tunnel) -> Result<Outer, DropReason> {
+pub fn planned(tunnel: &Tunnel) -> Result<Outer, DropReason> {
     let (Some(from), Some(to)) = tunnel.ends() else { return Err(DropReason::NoRemote) };
     tunnel.outer(from, to)
 }

@@ -1,6 +1,5 @@
 //! Asking far ends whether they live, and the carrier of a tunnel's interface that follows from it.
 
-use super::forward::Forwarding;
 use super::kernel_signals::KernelSignals;
 use super::probing::Said;
 use crate::observe::status::{FarEnd, KeepaliveStatus, WhyDead, WhyUnasked};
@@ -248,12 +247,4 @@ fn say(
     let len = ends.signal_len(size_of_val(&silence));
     ends.emit(&Signal { body: &silence.to_be_bytes(), ..*signal }, &mut buffer[..len]);
     len
-}
-
-impl Forwarding {
-    /// When the next far end is to be judged or asked.
-    pub fn next_question(&self) -> Option<Instant> {
-        let keeping = self.tunnels.iter().flatten().filter_map(|tunnel| tunnel.keeping.as_ref());
-        keeping.map(Keeping::next_timeout).min()
-    }
 }

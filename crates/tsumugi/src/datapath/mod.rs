@@ -21,6 +21,7 @@ mod options;
 mod outbox;
 mod path;
 mod probing;
+mod signals;
 mod socket;
 mod stack;
 mod status;
@@ -229,10 +230,10 @@ impl Datapath {
                 Err(error) => return Err(error.into()),
             };
             let now = Instant::now();
-            let mut tokens: Vec<Token> =
-                events[..count].iter().filter_map(|event| Token::decode(event.data())).collect();
-            tokens.sort_by_key(|token| token.is_bulk());
-            for token in tokens {
+            events[..count]
+                .sort_unstable_by_key(|event| Token::decode(event.data()).is_none_or(Token::is_bulk));
+            for event in &events[..count] {
+                let Some(token) = Token::decode(event.data()) else { continue };
                 match token {
                     Token::Signal => match self.on_signals(signals) {
                         Signalled::Nothing => {}
