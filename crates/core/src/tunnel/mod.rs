@@ -6,11 +6,13 @@
 mod clamp;
 mod drops;
 pub mod ecn;
+mod identification;
 mod inside;
 pub mod keepalive;
 pub mod merge;
 pub mod neighbour;
 mod outer;
+mod part;
 pub mod path;
 mod reassembly;
 #[cfg(test)]
@@ -22,9 +24,11 @@ mod vnet;
 
 pub use clamp::Clamp;
 pub use drops::{Counters, DropReason};
+pub use identification::Identifications;
 pub use inside::Link;
-pub use outer::{Fragment, Fragments, Identifications, Outer, Piece, Pieces};
-pub use reassembly::{Datagram, Limits, Part, Reassembly};
+pub use outer::{Fragment, Fragments, Outer, Piece, Pieces};
+pub use part::Part;
+pub use reassembly::{Datagram, Limits, Reassembly};
 pub use segment::{MAX_HEADERS, Segments};
 pub use shim::{Decapsulated, MAX_SHIM_LEN, Shim, ShimHeader, decapsulate, encapsulate, header};
 pub use vnet::VnetHeader;

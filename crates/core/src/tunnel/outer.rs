@@ -75,7 +75,7 @@ impl Outer {
     /// fragments that bear it may be under way; IPv4 takes its low 16 bits.
     ///
     /// DF is not set in IPv4 unless asked for: a smaller path than the plan says costs a third packet, not
-    /// the link.
+    /// the link. So every packet needs a number (RFC 6864 4.1), one that leaves whole too.
     ///
     /// # Errors
     /// `TooLarge` if the payload is more than one IP packet can hold, `PathTooSmall` if no eight
@@ -102,13 +102,17 @@ impl Outer {
         Ok(Pieces { outer: *self, len, identification, offset: 0, piece, last })
     }
 
-    /// Whether a payload of `len` bytes leaves under a number of its own: in IPv6 only fragments do;
-    /// in IPv4 a router on the way may make some.
-    pub fn is_numbered(&self, len: usize) -> bool {
-        match self.ends {
-            Ends::V4 { .. } => true,
-            Ends::V6 { .. } => ipv6::HEADER_LEN + len > usize::from(self.path_mtu),
-        }
+    /// Whether a payload of `len` bytes leaves as one packet.
+    pub fn fits(&self, len: usize) -> bool {
+        let header = match self.ends {
+            Ends::V4 { .. } => ipv4::HEADER_LEN,
+            Ends::V6 { .. } => ipv6::HEADER_LEN,
+        };
+        header + len <= usize::from(self.path_mtu)
+    }
+
+    pub fn protocol(&self) -> u8 {
+        self.protocol
     }
 
     /// The header of a packet with `payload_len` bytes of the payload from `offset` on.
@@ -155,29 +159,6 @@ impl Outer {
             }
         };
         Header { bytes, len }
-    }
-}
-
-/// Numbers for the datagrams that leave one machine, so that the far end puts the right pieces
-/// together. One counter serves all tunnels of a line: in IPv6 a number must not come again between
-/// two ends whatever the protocol (RFC 8200 4.5).
-#[derive(Debug, Clone)]
-pub struct Identifications(u32);
-
-impl Identifications {
-    /// Begins at `seed`, which should be random: strangers shall not guess the numbers (RFC 7739).
-    pub fn new(seed: u32) -> Identifications {
-        Identifications(seed)
-    }
-
-    /// The next number. Its low half is never zero: a kernel that is handed an IPv4 header fills in
-    /// a zero by itself, for each fragment another.
-    pub fn take(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(1);
-        if self.0 as u16 == 0 {
-            self.0 = self.0.wrapping_add(1);
-        }
-        self.0
     }
 }
 
@@ -377,14 +358,6 @@ mod tests {
         assert_eq!(bits(outer, 1260), [0]);
         assert_eq!(bits(outer.with_dont_fragment(), 1260), [0x40]);
         assert_eq!(bits(outer.with_dont_fragment(), 1261), [0x20, 0]);
-    }
-
-    #[test]
-    fn numbers_never_have_a_low_half_of_zero() {
-        let mut numbers = Identifications::new(0xffff_fffe);
-        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0xffff_ffff, 1, 2]);
-        let mut numbers = Identifications::new(0xffff);
-        assert_eq!(numbers.take(), 0x1_0001);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Asking far ends whether they live, and the carrier of a tunnel's interface that follows from it.
 
+use super::forward::Forwarding;
 use super::kernel_signals::KernelSignals;
 use super::probing::Said;
 use crate::observe::status::{FarEnd, KeepaliveStatus, WhyDead, WhyUnasked};
@@ -139,6 +140,28 @@ impl Keeping {
         }
     }
 
+    /// Whether the far end lives; `None`: that it can answer is not known yet.
+    pub fn lives(&self) -> Option<bool> {
+        match self.keepalive.verdict() {
+            Verdict::Unproven => None,
+            Verdict::Alive => Some(true),
+            Verdict::Dead(_) => Some(false),
+        }
+    }
+
+    /// Goes on where another process stands, which has told the device its carrier.
+    pub fn go_on(&mut self, now: Instant, lives: Option<bool>) {
+        let verdict = match lives {
+            None => Verdict::Unproven,
+            Some(true) => Verdict::Alive,
+            // One that is deaf says so again.
+            Some(false) => Verdict::Dead(Cause::Silent),
+        };
+        self.keepalive.go_on(self.time(now), verdict);
+        self.last = verdict;
+        self.told = Some(lives != Some(false));
+    }
+
     /// When the far end is to be judged or asked.
     pub fn next_timeout(&self) -> Instant {
         self.started + Duration::from_nanos(self.keepalive.next_timeout().0)
@@ -247,4 +270,12 @@ fn say(
     let len = ends.signal_len(size_of_val(&silence));
     ends.emit(&Signal { body: &silence.to_be_bytes(), ..*signal }, &mut buffer[..len]);
     len
+}
+
+impl Forwarding {
+    /// When the next far end is to be judged or asked.
+    pub fn next_question(&self) -> Option<Instant> {
+        let keeping = self.tunnels.iter().flatten().filter_map(|tunnel| tunnel.keeping.as_ref());
+        keeping.map(Keeping::next_timeout).min()
+    }
 }

@@ -25,6 +25,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// Whether it is time to send.
     pub fn is_full(&self) -> bool {
         self.messages.len() >= BATCH
@@ -44,7 +48,7 @@ impl Outbox {
         inner_len: usize,
     ) -> Result<(), DropReason> {
         let len = head.len() + body.len();
-        let number = if outer.is_numbered(len) { identifications.take() } else { 0 };
+        let number = identifications.take(outer, len);
         for piece in outer.pieces(len, number)? {
             let start = self.own.len();
             self.own.extend_from_slice(piece.header());

@@ -5,12 +5,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use boringtun::x25519::{PublicKey, StaticSecret};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, recv, sendto, socket,
+};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::net::IpAddr;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -331,7 +333,8 @@ impl Bench {
 
     pub fn try_ping(&self, ipv6: bool, len: usize, count: usize) -> bool {
         let (address, headers) = if ipv6 { ("2001:db8:f::2", 48) } else { ("198.18.0.2", 28) };
-        let arguments = format!("-n -q -i 0.05 -W 1 -c {count} -M do -s {} {address}", len - headers);
+        // Once one is answered ping waits no longer for the last one than its interval, or twice the slowest.
+        let arguments = format!("-n -q -i 0.2 -W 1 -c {count} -M do -s {} {address}", len - headers);
         self.machines[0]
             .in_plane("fabric", || run("ping", &arguments))
             .is_some_and(|text| text.contains(&format!("{count} received")))
@@ -368,14 +371,19 @@ impl Bench {
         self.forge_packets(&packets);
     }
 
-    /// Sends IPv4 packets as they are to alpha from beta's place.
+    /// Sends packets of either family as they are to alpha from beta's place.
     pub fn forge_packets(&self, packets: &[Vec<u8>]) {
         let send = || {
-            let flags = SockFlag::SOCK_CLOEXEC;
-            let socket = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)?;
-            let to = nix::sys::socket::SockaddrIn::new(192, 0, 2, 1, 0);
+            let raw = |family| socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw);
+            let (four, six) = (raw(AddressFamily::Inet)?, raw(AddressFamily::Inet6)?);
+            let to_four = SockaddrIn::new(192, 0, 2, 1, 0);
+            let to_six: SockaddrIn6 = "[2001:db8:101::1]:0".parse::<SocketAddrV6>().unwrap().into();
             for packet in packets {
-                nix::sys::socket::sendto(socket.as_raw_fd(), packet, &to, MsgFlags::empty())?;
+                if packet[0] >> 4 == 4 {
+                    sendto(four.as_raw_fd(), packet, &to_four, MsgFlags::empty())?;
+                } else {
+                    sendto(six.as_raw_fd(), packet, &to_six, MsgFlags::empty())?;
+                }
             }
             Ok(())
         };
@@ -398,10 +406,7 @@ impl Bench {
 
     /// The status document of one machine's process.
     pub fn status(&self, machine: usize) -> serde_json::Value {
-        let mut text = String::new();
-        let asked = UnixStream::connect(self.machines[machine].state.join("datapath.sock"))
-            .and_then(|mut stream| stream.read_to_string(&mut text));
-        asked.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
+        self.machines[machine].status()
     }
 
     /// Sees what passes alpha's end of the wire from now on.
@@ -444,6 +449,11 @@ impl Machine {
 
     /// Starts the process as its own machine would: in its initial namespace.
     pub fn start(&self) {
+        *self.process.lock().unwrap() = Some(self.start_beside());
+    }
+
+    /// Starts one that is not the machine's.
+    pub fn start_beside(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.state.join("log")).unwrap();
         let child = on_thread(|| {
             setns(&self.initial, CloneFlags::CLONE_NEWNET)?;
@@ -455,12 +465,63 @@ impl Machine {
                 .stderr(log)
                 .spawn()
         });
-        *self.process.lock().unwrap() = Some(child.unwrap());
+        child.unwrap()
+    }
+
+    /// Has the process take a plan with these tunnels, and waits until it has.
+    #[track_caller]
+    pub fn reload(&self, tunnels: &[Tunnel]) {
+        self.write_plan(tunnels.to_vec());
+        let plan: RouterPlan =
+            serde_json::from_slice(&fs::read(self.state.join("plan.json")).unwrap()).unwrap();
+        self.signal(Signal::SIGHUP);
+        self.wait_for("the plan is taken", || self.status()["plan"]["hash"] == plan.hash.as_str());
+    }
+
+    /// The index of an interface of the fabric; `None` if there is none of the name.
+    pub fn index_of(&self, name: &str) -> Option<u32> {
+        let shown = self.in_plane("fabric", || run("ip", &format!("-o link show dev {name}")))?;
+        shown.split(':').next()?.parse().ok()
+    }
+
+    /// All that stands in the fabric: links, addresses, routes. What the kernel says of carriers is left out.
+    pub fn fabric(&self) -> String {
+        let shown = self.in_plane("fabric", || {
+            ["-o link show", "-o address show", "-4 -o route show", "-6 -o route show"].map(ip).concat()
+        });
+        let mut words: Vec<&str> = shown.split(' ').filter(|word| !word.starts_with('<')).collect();
+        words.retain(|word| !["linkdown", "UP", "DOWN", "UNKNOWN", ""].contains(&word.trim()));
+        words.join(" ")
+    }
+
+    /// The status document of the process.
+    pub fn status(&self) -> serde_json::Value {
+        let mut text = String::new();
+        let asked = UnixStream::connect(self.state.join("datapath.sock"))
+            .and_then(|mut stream| stream.read_to_string(&mut text));
+        asked.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
     pub fn signal(&self, signal: Signal) {
         if let Some(child) = &*self.process.lock().unwrap() {
             kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        }
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.process.lock().unwrap().as_ref().map(Child::id)
+    }
+
+    /// Starts the process once more, beside the one that runs, and waits until that one has ended.
+    #[track_caller]
+    pub fn succeed(&self) {
+        let mut before = self.process.lock().unwrap().take().unwrap();
+        self.start();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while before.try_wait().unwrap().is_none() {
+            let log = || fs::read_to_string(self.state.join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the old process does not end\n{}", log());
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -477,7 +538,7 @@ impl Machine {
         self.enter(plane, || Ok(work())).unwrap()
     }
 
-    fn enter<T: Send>(&self, plane: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    pub fn enter<T: Send>(&self, plane: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         let file = File::open(self.plane(plane))?;
         on_thread(|| {
             setns(&file, CloneFlags::CLONE_NEWNET)?;
@@ -487,10 +548,15 @@ impl Machine {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, done: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        self.wait_within(Duration::from_secs(10), what, done);
+    }
+
+    #[track_caller]
+    pub fn wait_within(&self, patience: Duration, what: &str, done: impl Fn() -> bool) {
+        let deadline = Instant::now() + patience;
         while !done() {
             let log = || fs::read_to_string(self.state.join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "waited 10 s until {what}\n{}", log());
+            assert!(Instant::now() < deadline, "waited {patience:?} until {what}\n{}", log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -532,6 +598,13 @@ pub fn ip(arguments: &str) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Many commands of `ip`, one a line.
+pub fn batch(commands: &str) {
+    let mut child = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "ip -batch");
 }
 
 /// A datagram of the tunnel's as the wire saw it.
