@@ -54,7 +54,8 @@ pub fn a_far_end_that_hangs_takes_the_carrier_with_it() {
             wait_until(&bench, machine, "alive");
             assert!(has_carrier(&bench, machine, name));
         }
-        assert!(keepalive(&bench, 0)["rtt_us"].is_u64(), "{}", keepalive(&bench, 0));
+        // The first question may have been lost; the next is not far.
+        bench.machines[0].wait_for("the round trip is known", || keepalive(&bench, 0)["rtt_us"].is_u64());
         bench.machines[1].signal(Signal::SIGSTOP);
         let stopped = Instant::now();
         wait_for_carrier(&bench, 0, name, false);

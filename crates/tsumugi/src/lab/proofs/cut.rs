@@ -1,8 +1,8 @@
 //! The outer packets of each tunnel are dropped silently in the underlay, both ways, one link after
 //! another: everything still reaches everything, or the file shows no second way.
 //!
-//! Every pair of routers is asked in both families all the time. The link's own carrier never changes:
-//! only its silence tells the routers. That it is silent is seen by captures at both of its ends.
+//! Every pair of routers is asked in both families all the time. No wire's carrier changes: only its silence
+//! tells the datapaths, which take the tunnel's down. That it is silent is seen by captures at both of its ends.
 
 use super::Context;
 use super::graph::Graph;
@@ -22,7 +22,8 @@ use tsumugi_core::id::Plane;
 
 /// How often a pair is asked.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// By then the last hold timer (3 s) has told of the silence, and who had to go elsewhere has.
+/// By then the keepalive (2 s), or else the last hold timer (3 s), has told of the silence, and who had to go
+/// elsewhere has.
 const SILENCE: Duration = Duration::from_millis(3_200);
 /// How long all must have been well to be called healed.
 const WELL: Duration = Duration::from_millis(600);
