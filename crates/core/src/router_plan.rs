@@ -98,6 +98,9 @@ pub enum TunnelClamp {
     /// Its MSS is lowered until it fits, in what enters the tunnel and what leaves it.
     #[default]
     Auto,
+    /// Segments that the stack hands over many at once are cut anew until each fits; what comes alone leaves
+    /// in two. MSS stays, and segments are not of the size that their sender thought.
+    Recut,
     /// It leaves in two.
     Off,
 }

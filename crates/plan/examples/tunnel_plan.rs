@@ -1,6 +1,7 @@
-//! The plan of one end of a single tunnel, for `bench/datapath`: nothing but the tunnel is in it.
+//! The plan of one end of a tunnel, for `bench/datapath/run`: nothing but the tunnel is in it, or several of GRE
+//! that their keys tell apart.
 //!
-//! `tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|off 1|2`
+//! `tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS`
 
 use std::env;
 use std::net::IpAddr;
@@ -13,8 +14,10 @@ use tsumugi_core::router_plan::{
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
-    let [by, family, path_mtu, mtu, clamp, end] = words.as_slice() else {
-        return Err("tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|off 1|2".into());
+    let [by, family, path_mtu, mtu, clamp, end, tunnels] = words.as_slice() else {
+        return Err(
+            "tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS".into()
+        );
     };
     let (near, far) = if end == "1" { (1, 2) } else { (2, 1) };
     let outer_ipv6 = family == "6";
@@ -47,9 +50,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         outer_ipv6,
         path_mtu: path_mtu.parse()?,
         mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, near as u8])),
-        clamp: if clamp == "off" { TunnelClamp::Off } else { TunnelClamp::Auto },
+        clamp: match clamp.as_str() {
+            "off" => TunnelClamp::Off,
+            "recut" => TunnelClamp::Recut,
+            _ => TunnelClamp::Auto,
+        },
         accept_reversed: false,
         keepalive: Keepalive::Nobody,
+    };
+    let numbered = |number: u32| -> Result<Tunnel, Box<dyn std::error::Error>> {
+        let encapsulation = match tunnel.encapsulation {
+            Encapsulation::Gre { .. } => Encapsulation::Gre { key: Some(number) },
+            _ => return Err("several tunnels are several keys of GRE".into()),
+        };
+        Ok(Tunnel { name: IfName::new(&format!("bench{number}"))?, encapsulation, ..tunnel.clone() })
+    };
+    let tunnels = match tunnels.parse()? {
+        1 => vec![tunnel],
+        count => (0..count).map(numbered).collect::<Result<_, _>>()?,
     };
     let overlay = Overlay {
         device: IfName::new("mgmt")?,
@@ -71,7 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         management: ManagementPlan { desired: Desired::default(), overlay },
         underlay: Desired::default(),
         fabric: Desired::default(),
-        tunnels: vec![tunnel],
+        tunnels,
         speaker: None,
         rpki: None,
         evpn: EvpnConfig::default(),

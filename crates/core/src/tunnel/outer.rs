@@ -102,13 +102,13 @@ impl Outer {
         Ok(Pieces { outer: *self, len, identification, offset: 0, piece, last })
     }
 
-    /// Whether a payload of `len` bytes does not leave whole.
-    pub fn is_cut(&self, len: usize) -> bool {
+    /// Whether a payload of `len` bytes leaves as one packet.
+    pub fn fits(&self, len: usize) -> bool {
         let header = match self.ends {
             Ends::V4 { .. } => ipv4::HEADER_LEN,
             Ends::V6 { .. } => ipv6::HEADER_LEN,
         };
-        header + len > usize::from(self.path_mtu)
+        header + len <= usize::from(self.path_mtu)
     }
 
     pub fn protocol(&self) -> u8 {

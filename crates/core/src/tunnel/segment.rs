@@ -3,9 +3,9 @@
 //! TCP (RFC 9293): sequence numbers go on; FIN and PSH are the last segment's alone, CWR the first's
 //! (RFC 3168 6.1.2). IPv4 identifications count up from the first, as the kernel's own cutting does.
 
-use super::DropReason;
 use super::inside::{Link, Located, locate};
 use super::vnet::{Cut, VnetHeader, never_zero};
+use super::{Clamp, DropReason};
 use crate::wire::checksum::Checksum;
 use crate::wire::ip::{self, protocol};
 use crate::wire::{ipv4, ipv6, tcp, udp};
@@ -56,6 +56,25 @@ impl<'a> Segments<'a> {
             at: headers,
             count: 0,
         })
+    }
+
+    /// Makes TCP's segments small enough for one outer packet each, where they would be larger. IPv4
+    /// without DF stays as it is: more segments than the sender knows of would take the identifications of
+    /// those that follow (RFC 6864 4).
+    #[must_use]
+    pub fn fitting(mut self, fits: Clamp) -> Segments<'a> {
+        let Located { ip, ipv6, .. } = self.located;
+        let numbered = !ipv6 && self.packet[ip + 6] & 0x40 == 0;
+        if self.cut == Cut::Udp || numbered {
+            return self;
+        }
+        let (limit, plain) = if ipv6 { (fits.ipv6, ipv6::HEADER_LEN) } else { (fits.ipv4, ipv4::HEADER_LEN) };
+        let options = self.headers - ip - plain - tcp::HEADER_LEN;
+        let room = usize::from(limit).saturating_sub(self.located.tags_len() + options);
+        if room > 0 {
+            self.size = self.size.min(room);
+        }
+        self
     }
 
     /// Bytes of headers in front of each segment's payload.
@@ -195,6 +214,30 @@ mod tests {
             ]
         );
         assert_eq!(segments[1].len(), 41);
+    }
+
+    #[test]
+    fn segments_are_made_to_fit_one_outer_packet() {
+        let fits = Clamp { ipv4: 1000, ipv6: 900 };
+        let sizes = |sample: &Sample, size| {
+            let packet = sample.build();
+            let vnet = sample.vnet(size);
+            let mut segments = Segments::new(sample.link(), &vnet, &packet).unwrap().fitting(fits);
+            let mut headers = [0; MAX_HEADERS];
+            let mut all = Vec::new();
+            while let Some(payload) = segments.next(&mut headers) {
+                all.push(payload.len());
+            }
+            all
+        };
+        let sample = Sample { payload: [0; 2500].to_vec(), ..Sample::default() };
+        assert_eq!(sizes(&sample, 1460), [1000, 1000, 500]);
+        assert_eq!(sizes(&sample, 800), [800, 800, 800, 100], "never made larger");
+        assert_eq!(sizes(&Sample { options: [1; 12].to_vec(), ..sample.clone() }, 1448), [988, 988, 524]);
+        assert_eq!(sizes(&Sample { tags: Some(1), ..sample.clone() }, 1460), [996, 996, 508]);
+        assert_eq!(sizes(&Sample { ipv6: true, ..sample.clone() }, 1440), [900, 900, 700]);
+        assert_eq!(sizes(&Sample { dont_fragment: false, ..sample.clone() }, 1460), [1460, 1040]);
+        assert_eq!(sizes(&Sample { udp: true, ..sample }, 1460), [1460, 1040]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::ptr;
 pub const BATCH: usize = 64;
 /// Room for one packet: the largest there is, with whatever stands in front of it.
 const STRIDE: usize = 65_536 + 256;
-/// Room for the control messages of one packet: packet information and traffic class.
+/// Room for the control messages of one packet: packet information, traffic class, segment size.
 const CONTROL_LEN: usize = 128;
 
 /// Where packets are sent to.
@@ -121,6 +121,31 @@ pub struct Arrival {
     pub destination: Option<IpAddr>,
     /// DSCP and ECN, where told.
     pub traffic_class: u8,
+    /// Bytes of each of several datagrams that the kernel has merged; the last one may have fewer.
+    segment: Option<usize>,
+}
+
+impl Arrival {
+    /// Of one datagram, which stands nowhere yet.
+    pub fn of(source: SocketAddr, destination: Option<IpAddr>, traffic_class: u8) -> Arrival {
+        Arrival { at: 0..0, source, destination, traffic_class, segment: None }
+    }
+
+    /// Where in the buffer each datagram stands; none if it is empty.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> {
+        let Range { start, end } = self.at;
+        let step = self.segment.unwrap_or(end - start).max(1);
+        (start..end).step_by(step).map(move |at| at..(at + step).min(end))
+    }
+}
+
+/// What the kernel is to say of each packet beside its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// The bytes say all.
+    Nothing,
+    /// Where it came from, and whatever the socket was asked to tell.
+    Ends,
 }
 
 /// Room for a batch, and what the kernel says of each packet. Pages that no packet has touched cost
@@ -150,7 +175,7 @@ impl Inbox {
     ///
     /// # Errors
     /// As the kernel says; ENETDOWN while the line is down.
-    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> nix::Result<usize> {
+    pub fn receive(&mut self, socket: BorrowedFd<'_>, beside: Beside) -> nix::Result<usize> {
         self.parts.clear();
         self.messages.clear();
         for room in self.buffer.chunks_exact_mut(STRIDE) {
@@ -159,21 +184,24 @@ impl Inbox {
         for ((part, name), control) in self.parts.iter_mut().zip(&mut self.names).zip(&mut self.controls) {
             // SAFETY: plain data for which all zeros is a value.
             let mut message: libc::mmsghdr = unsafe { mem::zeroed() };
-            message.msg_hdr.msg_name = ptr::from_mut(name).cast();
-            message.msg_hdr.msg_namelen = size_of_val(name) as libc::socklen_t;
             message.msg_hdr.msg_iov = part;
             message.msg_hdr.msg_iovlen = 1;
-            message.msg_hdr.msg_control = control.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = size_of_val(control) as _;
+            if beside == Beside::Ends {
+                message.msg_hdr.msg_name = ptr::from_mut(name).cast();
+                message.msg_hdr.msg_namelen = size_of_val(name) as libc::socklen_t;
+                message.msg_hdr.msg_control = control.as_mut_ptr().cast();
+                message.msg_hdr.msg_controllen = size_of_val(control) as _;
+            }
             self.messages.push(message);
         }
-        // SAFETY: each of the `BATCH` messages points to a part, a name and a control buffer of its
-        // own, all owned by `self`, of the lengths that it says; nothing else touches them meanwhile.
+        // SAFETY: each of the messages points to a part of its own, and to a name and a control buffer
+        // of its own or to none, all owned by `self`, of the lengths that it says; nothing else touches
+        // them meanwhile.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.messages.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                self.messages.len() as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
@@ -198,14 +226,16 @@ impl Inbox {
         at * STRIDE..(at + 1) * STRIDE
     }
 
-    /// One of the packets that [`Inbox::receive`] took; `None` if it was cut or has no address.
+    /// One of the packets that [`Inbox::receive`] took; `None` if it was cut or nothing was to be said
+    /// beside it.
     pub fn arrival(&self, at: usize) -> Option<Arrival> {
-        let message = self.messages.get(at)?;
+        let message = self.messages.get(at).filter(|message| !message.msg_hdr.msg_name.is_null())?;
         let mut arrival = Arrival {
             at: self.place(at)?,
             source: address_of(self.names.get(at)?)?,
             destination: None,
             traffic_class: 0,
+            segment: None,
         };
         let header = &message.msg_hdr;
         // SAFETY: the kernel has filled the control buffer, which `self` owns, and said its length in
@@ -231,6 +261,10 @@ impl Inbox {
                     (libc::IPPROTO_IP, libc::IP_TOS) => arrival.traffic_class = data.read(),
                     (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                         arrival.traffic_class = data.cast::<libc::c_int>().read_unaligned() as u8;
+                    }
+                    (libc::SOL_UDP, libc::UDP_GRO) => {
+                        let size = data.cast::<libc::c_int>().read_unaligned();
+                        arrival.segment = usize::try_from(size).ok();
                     }
                     _ => {}
                 }
@@ -294,14 +328,14 @@ mod tests {
             let sent = Sender::default().send(&sender, &destination, 5, |at| [&heads[at], b"tail"]);
             assert_eq!(sent, Ok(5));
             let mut inbox = Inbox::new();
-            assert_eq!(inbox.receive(receiver.as_fd()), Ok(5));
+            assert_eq!(inbox.receive(receiver.as_fd(), Beside::Ends), Ok(5));
             for (at, head) in heads.iter().enumerate() {
                 let arrival = inbox.arrival(at).unwrap();
                 assert_eq!(inbox.buffer[arrival.at], [&head[..], b"tail"].concat());
                 assert_eq!(arrival.source, sender.local_addr().unwrap());
                 assert_eq!(arrival.destination, Some(host));
             }
-            assert_eq!(inbox.receive(receiver.as_fd()), Ok(0));
+            assert_eq!(inbox.receive(receiver.as_fd(), Beside::Ends), Ok(0));
         }
     }
 }

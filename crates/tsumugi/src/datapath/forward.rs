@@ -1,29 +1,30 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
 use super::Token;
-use super::batch::{Arrival, BATCH, Destination, Inbox};
+use super::batch::{Arrival, BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
 use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
 use super::line::Line;
 use super::outbox::Outbox;
 use super::outside::Outside;
 use super::probing::Heard;
+use super::sealing::Sealer;
 use super::socket::Senders;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
+use super::udp::Flow;
 use super::wireguard::Opened;
 use nix::errno::Errno;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 use tsumugi_core::id::IfName;
+use tsumugi_core::router_plan::TunnelClamp;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
-    DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
-    decapsulate, ecn, header, signal,
+    DropReason, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader, decapsulate, ecn, header,
+    signal,
 };
-use tsumugi_core::wire::ip;
 
 /// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
@@ -40,6 +41,8 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
+    /// Whether a tunnel has timers of its own.
+    pub has_timers: bool,
     pub buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
@@ -57,8 +60,7 @@ pub struct Buffers {
     pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
-    /// What WireGuard makes of a packet.
-    pub sealed: Vec<u8>,
+    pub sealer: Sealer,
     pub outbox: Outbox,
     /// What has come of measurements and was not looked at yet.
     pub heard: Vec<Heard>,
@@ -92,10 +94,11 @@ impl Forwarding {
             lines: Vec::new(),
             tunnels: Vec::new(),
             table: Table::default(),
+            has_timers: false,
             buffers: Buffers {
                 packets: vec![0; ROOMS * ROOM],
                 whole: vec![0; ROOM],
-                sealed: vec![0; ROOM],
+                sealer: Sealer::new(),
                 outbox: Outbox::default(),
                 heard: Vec::new(),
             },
@@ -145,7 +148,7 @@ impl Forwarding {
         let mut end = 0;
         let mut health = Health::Well;
         for _ in 0..BURST {
-            if buffers.outbox.is_full() || buffers.packets.len() - end < ROOM {
+            if buffers.outbox.is_full() || buffers.sealer.is_full() || buffers.packets.len() - end < ROOM {
                 buffers.flush(tunnel, line);
                 end = 0;
             }
@@ -183,7 +186,7 @@ impl Forwarding {
     fn batch_of_line(&mut self, now: Instant, slot: usize, receiver: usize) -> nix::Result<usize> {
         let Some(line) = self.lines.get(slot) else { return Ok(0) };
         let Some(receiver) = line.receivers.get(receiver) else { return Ok(0) };
-        let count = self.inbox.receive(receiver.socket.as_fd())?;
+        let count = self.inbox.receive(receiver.socket.as_fd(), Beside::Ends)?;
         let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
         for at in 0..count {
             let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
@@ -218,7 +221,7 @@ impl Forwarding {
         let Some(packets) = &line.packets else { return Ok(0) };
         let learns = line.learns;
         let socket = if control { &packets.control } else { &packets.receiver };
-        let count = self.inbox.receive(socket.as_fd())?;
+        let count = self.inbox.receive(socket.as_fd(), Beside::Nothing)?;
         let mut at = 0;
         while at < count {
             let (taken, outer) = self.piece(now, slot, at, count);
@@ -402,19 +405,18 @@ impl Forwarding {
     /// Takes in what has come by a tunnel's own UDP socket.
     fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
-            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
-            let Some(socket) = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref()) else {
-                break;
-            };
-            let count = match self.inbox.receive(socket.as_fd()) {
+            let Some(Some(tunnel)) = self.tunnels.get(slot) else { break };
+            let Inside::WireGuard(wireguard) = &tunnel.inside else { break };
+            let Some(socket) = &wireguard.socket else { break };
+            let count = match self.inbox.receive(socket.as_fd(), Beside::Ends) {
                 Ok(count) => count,
                 Err(_) => return Health::Broken,
             };
             let mut end = 0;
             for at in 0..count {
                 match self.inbox.arrival(at) {
-                    Some(arrival) => end = self.open(now, slot, &arrival, end),
-                    None => self.count(slot, DropReason::TooLarge),
+                    Some(arrival) => self.open(now, slot, &arrival, &mut end),
+                    None => self.count_on_line(slot, DropReason::TooLarge),
                 }
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
@@ -425,9 +427,58 @@ impl Forwarding {
         Health::Well
     }
 
-    fn count(&mut self, slot: usize, reason: DropReason) {
-        if let Some(Some(tunnel)) = self.tunnels.get_mut(slot) {
-            tunnel.drops.count(reason);
+    /// Opens the datagrams of one arrival. What is opened stands in `opened` from `end` on, which moves
+    /// behind it: there is room, as nothing that is opened is larger than it was.
+    fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: &mut usize) {
+        if arrival.at.is_empty() {
+            self.count_on_line(slot, DropReason::Malformed);
+        }
+        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
+        for at in arrival.datagrams() {
+            let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
+            let datagram = &self.inbox.buffer[at];
+            if let Some(waiting) = &mut self.for_another
+                && wireguard.is_of_another(datagram)
+            {
+                if waiting.len() < FOREIGN {
+                    waiting.push(Foreign { slot, arrival: arrival.clone(), message: datagram.to_vec() });
+                }
+                continue;
+            }
+            match wireguard.open(now, arrival, datagram, &mut self.opened[*end..]) {
+                Ok(Opened::Packet(inner)) => {
+                    let inner = *end + inner.start..*end + inner.end;
+                    *end = inner.end;
+                    let class = arrival.traffic_class;
+                    let frame = &self.opened[inner.clone()];
+                    if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                        continue;
+                    }
+                    take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
+                }
+                Ok(Opened::Answer(answer, flow)) => {
+                    tunnel.hear(now);
+                    let message = &self.opened[*end + answer.start..*end + answer.end];
+                    if let Some(line) = self.lines.get_mut(tunnel.line) {
+                        self.buffers.send(tunnel, line, &flow, message);
+                    }
+                }
+                Ok(Opened::Nothing) => tunnel.hear(now),
+                Err(reason) => {
+                    // A stranger is nobody's in particular.
+                    let of_far_end = wireguard.is_from_far_end(arrival.source.ip());
+                    let line = self.lines.get_mut(tunnel.line).filter(|_| !of_far_end);
+                    line.map_or(&mut tunnel.drops, |line| &mut line.drops).count(reason);
+                }
+            }
+        }
+    }
+
+    /// Counts what came by a tunnel's socket, and of which nothing is known.
+    fn count_on_line(&mut self, slot: usize, reason: DropReason) {
+        let Some(Some(tunnel)) = self.tunnels.get(slot) else { return };
+        if let Some(line) = self.lines.get_mut(tunnel.line) {
+            line.drops.count(reason);
         }
     }
 
@@ -438,46 +489,8 @@ impl Forwarding {
         }
         arrival.at = 0..message.len();
         self.inbox.buffer[arrival.at.clone()].copy_from_slice(message);
-        self.open(now, slot, &arrival, 0);
+        self.open(now, slot, &arrival, &mut 0);
         self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
-    }
-
-    /// Opens a message of WireGuard that stands in the inbox. What is inside goes behind `end`, where the
-    /// next one may go behind the place that is returned.
-    fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: usize) -> usize {
-        let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return end };
-        let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return end };
-        let datagram = &self.inbox.buffer[arrival.at.clone()];
-        if let Some(waiting) = &mut self.for_another
-            && wireguard.is_of_another(datagram)
-        {
-            if waiting.len() < FOREIGN {
-                waiting.push(Foreign { slot, arrival: arrival.clone(), message: datagram.to_vec() });
-            }
-            return end;
-        }
-        // Each of the batch has room: nothing that is opened is larger than it was.
-        match wireguard.open(now, arrival, datagram, &mut self.opened[end..]) {
-            Ok(Opened::Packet(inner)) => {
-                let inner = end + inner.start..end + inner.end;
-                let frame = &self.opened[inner.clone()];
-                if !self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
-                    let class = arrival.traffic_class;
-                    take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner.clone());
-                }
-                return inner.end;
-            }
-            Ok(Opened::Answer(answer)) => {
-                tunnel.hear(now);
-                let message = &self.opened[end + answer.at.start..end + answer.at.end];
-                if let Some(line) = self.lines.get_mut(tunnel.line) {
-                    self.buffers.send(tunnel, line, (answer.from, answer.to), message);
-                }
-            }
-            Ok(Opened::Nothing) => tunnel.hear(now),
-            Err(reason) => tunnel.drops.count(reason),
-        }
-        end
     }
 
     /// Whether no datagram has come in pieces of which others are on their way: those that are waited for
@@ -520,10 +533,11 @@ impl Forwarding {
     pub fn on_time(&mut self, now: Instant) {
         for tunnel in self.tunnels.iter_mut().flatten() {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { continue };
-            let Some(message) = wireguard.on_time(now, &mut self.opened) else { continue };
-            if let Some(line) = self.lines.get_mut(tunnel.line) {
-                let bytes = &self.opened[message.at.clone()];
-                self.buffers.send(tunnel, line, (message.from, message.to), bytes);
+            let Some(len) = wireguard.on_time(now, &mut self.opened) else { continue };
+            match (wireguard.flow(0), self.lines.get_mut(tunnel.line)) {
+                (Ok(flow), Some(line)) => self.buffers.send(tunnel, line, &flow, &self.opened[..len]),
+                (Err(reason), _) => tunnel.drops.count(reason),
+                (Ok(_), None) => {}
             }
         }
     }
@@ -542,9 +556,8 @@ impl Buffers {
         let vnet = VnetHeader::parse(&self.packets[read.clone()])?;
         let frame = read.start + VnetHeader::LEN..read.end;
         let class = ecn::outer_class(link, &self.packets[frame.clone()]);
-        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         if vnet.cut.is_some() {
-            return self.cut(now, tunnel, numbers, (link, vnet, class), frame);
+            return self.cut(now, tunnel, line, (link, vnet, class), frame);
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
@@ -555,12 +568,11 @@ impl Buffers {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
+                let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
                 self.outbox.push(&outer, numbers, shim.bytes(), &frame, frame.len())
             }
-            Inside::WireGuard(wireguard) => {
-                let message = wireguard.seal(now, bytes, &mut self.sealed)?;
-                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(class);
-                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), frame.len())
+            Inside::WireGuard(_) => {
+                self.sealer.push(now, (tunnel, line, &mut self.outbox), &self.packets[frame], class)
             }
             Inside::Kernel => Ok(()),
         }
@@ -571,17 +583,21 @@ impl Buffers {
         &mut self,
         now: Instant,
         tunnel: &mut Tunnel,
-        numbers: &mut Identifications,
+        line: &mut Line,
         (link, vnet, class): (Link, VnetHeader, u8),
         frame: Range<usize>,
     ) -> Result<(), DropReason> {
         let bytes = &self.packets[frame.clone()];
         let mut segments = Segments::new(link, &vnet, bytes)?;
+        if tunnel.plan.clamp == TunnelClamp::Recut {
+            segments = segments.fitting(tunnel.path.force.fits);
+        }
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
                 let shim = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
+                let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
                 let mut head = [0; MAX_SHIM_LEN + MAX_HEADERS];
                 let shim_len = shim.bytes().len();
                 head[..shim_len].copy_from_slice(shim.bytes());
@@ -591,16 +607,12 @@ impl Buffers {
                     self.outbox.push(&outer, numbers, &head[..shim_len + headers_len], &body, inner_len)?;
                 }
             }
-            Inside::WireGuard(wireguard) => {
+            Inside::WireGuard(_) => {
                 while let Some(payload) = segments.next(&mut self.whole) {
                     let len = headers_len + payload.len();
                     self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
-                    let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
-                    let outer =
-                        Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.path.force.path_mtu)
-                            .ok_or(DropReason::NoRemote)?
-                            .with_traffic_class(class);
-                    self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
+                    let outside = (&mut *tunnel, &mut *line, &mut self.outbox);
+                    self.sealer.push(now, outside, &self.whole[..len], class)?;
                 }
             }
             Inside::Kernel => {}
@@ -610,29 +622,18 @@ impl Buffers {
 
     /// Sends what is in the outbox: all of it is one tunnel's.
     pub fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
-        self.flush_by(tunnel, line, |senders| &senders.bulk);
-    }
-
-    fn flush_by(&mut self, tunnel: &mut Tunnel, line: &mut Line, socket: impl Fn(&Senders) -> &OwnedFd) {
-        let drops = &mut tunnel.drops;
-        if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
-            let socket = socket(&packets.senders);
-            tunnel.sent.add(self.outbox.flush(socket, &destination, &self.packets, drops));
-        } else if let (_, Some(to)) = tunnel.ends()
-            && let Ok((senders, _)) = line.senders(to.is_ipv6())
-        {
-            let sent =
-                self.outbox.flush(socket(senders), &Destination::from(to), &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
-        }
-        self.outbox.clear();
+        self.sealer.flush(tunnel);
+        send_pieces((&mut self.outbox, &self.packets), tunnel, line, |senders| &senders.bulk);
     }
 
     /// Sends a message of WireGuard's own.
-    fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, (from, to): (IpAddr, IpAddr), message: &[u8]) {
-        let result = tunnel.outer(from, to).and_then(|outer| {
+    fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, flow: &Flow, message: &[u8]) {
+        let to = flow.to.ip();
+        let result = tunnel.outer(flow.from, to).and_then(|outer| {
+            let Inside::WireGuard(wireguard) = &tunnel.inside else { return Ok(()) };
             let (senders, numbers) = line.senders(to.is_ipv6())?;
-            self.outbox.push(&outer, numbers, message, &(0..0), 0)?;
+            let datagram = self.sealer.wrap(wireguard, flow, message)?;
+            self.outbox.push(&outer, numbers, datagram, &(0..0), 0)?;
             self.outbox.flush(&senders.urgent, &Destination::from(to), &[], &mut tunnel.drops);
             Ok(())
         });
@@ -669,13 +670,14 @@ impl Buffers {
                 self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
             }
             Inside::WireGuard(wireguard) => {
-                let message = wireguard.seal(now, inner, &mut self.sealed)?;
-                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(signal::TRAFFIC_CLASS);
-                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), 0)?;
+                let flow = wireguard.flow(signal::TRAFFIC_CLASS)?;
+                let datagram = self.sealer.seal(now, wireguard, &flow, inner)?;
+                let outer = tunnel.outer(flow.from, flow.to.ip())?.with_traffic_class(flow.traffic_class);
+                self.outbox.push(&outer, numbers, datagram, &(0..0), 0)?;
             }
             Inside::Kernel => {}
         }
-        self.flush_by(tunnel, line, |senders| &senders.urgent);
+        send_pieces((&mut self.outbox, &self.packets), tunnel, line, |senders| &senders.urgent);
         Ok(())
     }
 
@@ -707,6 +709,26 @@ impl Buffers {
         }
         true
     }
+}
+
+/// Sends what is in the outbox, which is all of one tunnel's: past the stack where the next hop is known,
+/// else through it. The bytes are those that the outbox has ranges of.
+pub fn send_pieces(
+    (outbox, bytes): (&mut Outbox, &[u8]),
+    tunnel: &mut Tunnel,
+    line: &mut Line,
+    socket: impl Fn(&Senders) -> &OwnedFd,
+) {
+    if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
+        let sent = outbox.flush(socket(&packets.senders), &destination, bytes, &mut tunnel.drops);
+        tunnel.sent.add(sent);
+    } else if let (_, Some(to)) = tunnel.ends()
+        && let Ok((senders, _)) = line.senders(to.is_ipv6())
+    {
+        let sent = outbox.flush(socket(senders), &Destination::from(to), bytes, &mut tunnel.drops);
+        tunnel.sent.add(sent);
+    }
+    outbox.clear();
 }
 
 /// The outer packets of a tunnel whose ends the plan says.

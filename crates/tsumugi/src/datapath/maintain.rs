@@ -175,6 +175,8 @@ impl Datapath {
             }
         }
         self.forwarding.table = table;
+        self.forwarding.has_timers =
+            self.forwarding.tunnels.iter().flatten().any(|tunnel| tunnel.wireguard().is_some());
     }
 
     /// Opens what is not open, attaches what is not attached, and sees to what vanished.
@@ -324,11 +326,6 @@ impl Datapath {
             }
             _ => {}
         }
-    }
-
-    /// Whether a tunnel has timers of its own.
-    pub(super) fn has_timers(&self) -> bool {
-        self.forwarding.tunnels.iter().flatten().any(|tunnel| tunnel.wireguard().is_some())
     }
 }
 

@@ -24,12 +24,14 @@ mod outbox;
 mod outside;
 mod path;
 mod probing;
+mod sealing;
 mod socket;
 mod stack;
 mod status;
 mod table;
 mod trouble;
 mod tunnel;
+mod udp;
 mod wireguard;
 
 use crate::kernel::next_hop::HopWatch;
@@ -269,7 +271,7 @@ impl Datapath {
                 }
                 due.timers = now + wireguard::TIMERS;
             }
-            let timers = self.has_timers().then_some(due.timers);
+            let timers = self.forwarding.has_timers.then_some(due.timers);
             let passing = self.predecessor.is_some().then_some(now + PASSING);
             let until = [
                 timers,

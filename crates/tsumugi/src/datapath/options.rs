@@ -23,10 +23,26 @@ pub fn tell_traffic_class(fd: &impl AsFd) -> io::Result<()> {
     enable(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)
 }
 
+/// Has what is larger than the path cut by whoever finds it so: no DF, no path MTU that anybody may have
+/// told.
+///
+/// # Errors
+/// `fd` is no socket of the family.
+pub fn let_be_cut(fd: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    if ipv6 {
+        set(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
+    } else {
+        set(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
+    }
+}
+
 fn enable(fd: &impl AsFd, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
-    let value: libc::c_int = 1;
+    set(fd, level, option, 1)
+}
+
+fn set(fd: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: both options take one int, which `value` is and which lives across the call; the
+    // SAFETY: each of these options takes one int, which `value` is and which lives across the call; the
     // kernel only reads it.
     let result =
         unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), length) };

@@ -25,6 +25,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// Whether it is time to send.
     pub fn is_full(&self) -> bool {
         self.messages.len() >= BATCH

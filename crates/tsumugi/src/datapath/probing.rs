@@ -287,7 +287,7 @@ impl Forwarding {
         if len < ends.signal_len(signal.body.len()) {
             return Err(DropReason::QuestionShape);
         }
-        let Buffers { packets, sealed, outbox, .. } = &mut self.buffers;
+        let Buffers { packets, sealer, outbox, .. } = &mut self.buffers;
         let inner = packets.get_mut(..len).ok_or(DropReason::TooLarge)?;
         ends.emit(signal, inner);
         let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
@@ -305,9 +305,9 @@ impl Forwarding {
                 outbox.push(&outer(from, to, protocol)?, numbers, shim.bytes(), &(0..len), 0)?;
             }
             Inside::WireGuard(wireguard) => {
-                let message = wireguard.seal(now, inner, sealed)?;
-                let outer = outer(message.from, message.to, protocol)?;
-                outbox.push(&outer, numbers, &sealed[message.at], &(0..0), 0)?;
+                let flow = wireguard.flow(0)?;
+                let datagram = sealer.seal(now, wireguard, &flow, inner)?;
+                outbox.push(&outer(flow.from, flow.to.ip(), protocol)?, numbers, datagram, &(0..0), 0)?;
             }
             Inside::Kernel => return Err(DropReason::DeviceFailed),
         }

@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
+use tsumugi_core::tunnel::HOP_LIMIT;
 
 /// Bytes that a burst may wait in before we come to read it, or before the line has taken it.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -60,8 +61,8 @@ pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -
     Ok(socket.into())
 }
 
-/// Where datagrams to `port` come in, at `address` or whatever addresses the line has. The address
-/// need not be there yet.
+/// What datagrams leave by from `port`, and come in by, at `address` or whatever addresses the line has.
+/// The address need not be there yet.
 ///
 /// # Errors
 /// As [`senders`]; EADDRINUSE if the port is another's.
@@ -74,13 +75,19 @@ pub fn datagrams(
 ) -> io::Result<OwnedFd> {
     let socket = bound(underlay, line, ipv6, Type::DGRAM, libc::IPPROTO_UDP)?;
     enlarge(&socket);
+    give_room(&socket);
     if ipv6 {
         socket.set_only_v6(true)?;
         socket.set_freebind_v6(true)?;
+        socket.set_unicast_hops_v6(HOP_LIMIT.into())?;
     } else {
         socket.set_freebind_v4(true)?;
+        socket.set_ttl_v4(HOP_LIMIT.into())?;
     }
+    options::let_be_cut(&socket, ipv6)?;
     tell_where(&socket, ipv6)?;
+    // Several as one, where the kernel does that.
+    let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
     let any = if ipv6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
     socket.bind(&SockAddr::from(SocketAddr::new(address.unwrap_or(any), port)))?;
     Ok(socket.into())

@@ -3,6 +3,7 @@
 use super::batch::Arrival;
 use super::handover::message::WireGuardState;
 use super::socket;
+use super::udp::Flow;
 use crate::kernel::Namespace;
 use crate::state::{KeyBytes, StateDir};
 use boringtun::noise::errors::WireGuardError;
@@ -27,28 +28,20 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Keeps the way open through whatever stands between us and a far end that cannot call us.
 pub const KEEPALIVE_SECONDS: u16 = 25;
 /// What a WireGuard packet has beyond its content, and the largest message of a handshake.
-const OVERHEAD: usize = 32;
+pub const OVERHEAD: usize = 32;
 const LARGEST_HANDSHAKE: usize = 148;
 /// Message types (WireGuard protocol, 5.4).
 const HANDSHAKE_RESPONSE: u8 = 2;
 const COOKIE_REPLY: u8 = 3;
 pub const DATA: u8 = 4;
 
-/// A UDP datagram to send: between whom, and where in the buffer it stands with its header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToSend {
-    pub from: IpAddr,
-    pub to: IpAddr,
-    pub at: Range<usize>,
-}
-
 /// What became of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
     /// The inner packet, and where in the buffer it stands.
     Packet(Range<usize>),
-    /// A message of the protocol that wants this answer.
-    Answer(ToSend),
+    /// A message of the protocol that wants an answer: where in the buffer it stands, and who gets it.
+    Answer(Range<usize>, Flow),
     /// A message of the protocol.
     Nothing,
 }
@@ -81,12 +74,15 @@ pub struct WireGuard {
     index: u32,
     local_port: u16,
     pub socket: Option<OwnedFd>,
+    /// Whether the socket takes several datagrams as one.
+    pub in_one: bool,
     /// Our outer address, once known.
     pub local: Option<IpAddr>,
     local_is_stated: bool,
     /// Where the far end is, once known.
     pub remote: Option<SocketAddr>,
     remote_is_stated: bool,
+    has_session: bool,
     last_attempt: Option<Instant>,
     last_heard: Option<Instant>,
     last_sent: Option<Instant>,
@@ -116,10 +112,12 @@ impl WireGuard {
             index,
             local_port,
             socket: None,
+            in_one: true,
             local: plan.local,
             local_is_stated: plan.local.is_some(),
             remote: plan.remote.map(|address| SocketAddr::new(address, remote_port)),
             remote_is_stated: plan.remote.is_some(),
+            has_session: false,
             last_attempt: None,
             last_heard: None,
             last_sent: None,
@@ -182,10 +180,12 @@ impl WireGuard {
         }
         if same_place && self.local_port == before.local_port {
             self.socket = before.socket;
+            self.in_one = before.in_one;
         }
         self.local = self.local.or(before.local);
         self.remote = self.remote.or(before.remote);
         self.tunn = before.tunn;
+        self.has_session = before.has_session;
         self.index = before.index;
         self.is_confirmed = before.is_confirmed;
         self.last_attempt = before.last_attempt;
@@ -194,7 +194,31 @@ impl WireGuard {
     }
 
     pub fn has_session(&self) -> bool {
-        self.tunn.time_since_last_handshake().is_some()
+        self.has_session
+    }
+
+    /// A session comes by what is received, and goes with the time.
+    fn look_for_session(&mut self) {
+        self.has_session = self.tunn.time_since_last_handshake().is_some();
+    }
+
+    /// Whether packets from `source` are the far end's, as far as an address can say.
+    pub fn is_from_far_end(&self, source: IpAddr) -> bool {
+        self.remote.is_some_and(|remote| remote.ip() == source)
+    }
+
+    /// Between whom our datagrams travel.
+    ///
+    /// # Errors
+    /// `NoLine` or `NoRemote` while that is not known.
+    pub fn flow(&self, traffic_class: u8) -> Result<Flow, DropReason> {
+        let from = self.local.ok_or(DropReason::NoLine)?;
+        Ok(Flow { from, to: self.remote.ok_or(DropReason::NoRemote)?, traffic_class })
+    }
+
+    /// The UDP header of a message of `payload_len` bytes.
+    pub fn header(&self, flow: &Flow, payload_len: usize) -> udp::Repr {
+        udp::Repr { source_port: self.local_port, destination_port: flow.to.port(), payload_len }
     }
 
     /// Time since the session's handshake.
@@ -212,6 +236,7 @@ impl WireGuard {
             let address = self.local.filter(|_| self.local_is_stated);
             self.socket =
                 Some(socket::datagrams(underlay, &plan.uplink, plan.outer_ipv6, address, self.local_port)?);
+            self.in_one = true;
         }
         if !self.local_is_stated
             && let Some(remote) = self.remote
@@ -221,49 +246,47 @@ impl WireGuard {
         Ok(opened)
     }
 
-    /// Encrypts the inner packet into `buffer`.
+    /// Encrypts the inner packet to the start of `buffer`; says how many bytes it is then.
     ///
     /// # Errors
     /// `NoSession` while there is none: the packet is not kept for later.
-    pub fn seal(&mut self, now: Instant, inner: &[u8], buffer: &mut [u8]) -> Result<ToSend, DropReason> {
-        if !self.has_session() {
+    pub fn seal(&mut self, now: Instant, inner: &[u8], buffer: &mut [u8]) -> Result<usize, DropReason> {
+        if !self.has_session {
             return Err(DropReason::NoSession);
         }
-        if inner.len() + OVERHEAD + udp::HEADER_LEN > buffer.len() {
+        if inner.len() + OVERHEAD > buffer.len() {
             return Err(DropReason::TooLarge);
         }
-        match self.tunn.encapsulate(inner, &mut buffer[udp::HEADER_LEN..]) {
+        match self.tunn.encapsulate(inner, buffer) {
             TunnResult::WriteToNetwork(bytes) => {
-                let len = bytes.len();
                 self.last_sent = Some(now);
-                self.wrap_for_remote(len, buffer)
+                Ok(bytes.len())
             }
             _ => Err(DropReason::NoSession),
         }
     }
 
-    /// What has to be sent because of the time: keepalives, handshakes.
-    pub fn on_time(&mut self, now: Instant, buffer: &mut [u8]) -> Option<ToSend> {
-        debug_assert!(buffer.len() >= udp::HEADER_LEN + LARGEST_HANDSHAKE);
-        let due = match self.tunn.update_timers(&mut buffer[udp::HEADER_LEN..]) {
+    /// What has to be sent because of the time: keepalives, handshakes. Says how many bytes of `buffer` it
+    /// is.
+    pub fn on_time(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        debug_assert!(buffer.len() >= LARGEST_HANDSHAKE);
+        let due = match self.tunn.update_timers(buffer) {
             TunnResult::WriteToNetwork(bytes) => Some(bytes.len()),
             _ => None,
         };
-        if let Some(len) = due {
-            return self.wrap_for_remote(len, buffer).ok();
+        self.look_for_session();
+        if due.is_some() {
+            return due;
         }
         self.remote?;
         let waited = self.last_attempt.is_none_or(|attempt| now.duration_since(attempt) >= RETRY);
-        if !waited || (self.has_session() && !self.is_silent(now) && !self.renews) {
+        if !waited || (self.has_session && !self.is_silent(now) && !self.renews) {
             return None;
         }
         self.last_attempt = Some(now);
         self.renews = false;
-        match self.tunn.format_handshake_initiation(&mut buffer[udp::HEADER_LEN..], true) {
-            TunnResult::WriteToNetwork(bytes) => {
-                let len = bytes.len();
-                self.wrap_for_remote(len, buffer).ok()
-            }
+        match self.tunn.format_handshake_initiation(buffer, true) {
+            TunnResult::WriteToNetwork(bytes) => Some(bytes.len()),
             _ => None,
         }
     }
@@ -275,7 +298,7 @@ impl WireGuard {
         asked && !heard
     }
 
-    /// Takes the datagram of `arrival`. The far end's address is learned from what it has
+    /// Takes a datagram of `arrival`. The far end's address is learned from what it has
     /// authenticated, if the plan does not say it.
     ///
     /// # Errors
@@ -295,15 +318,17 @@ impl WireGuard {
         if datagram.is_empty() {
             return Err(DropReason::Malformed);
         }
-        let (opened, answer) =
-            match self.tunn.decapsulate(Some(source.ip()), datagram, &mut buffer[udp::HEADER_LEN..]) {
-                TunnResult::Done => (Opened::Nothing, None),
-                TunnResult::WriteToNetwork(bytes) => (Opened::Nothing, Some((bytes.len(), bytes[0]))),
-                TunnResult::WriteToTunnelV4(bytes, _) | TunnResult::WriteToTunnelV6(bytes, _) => {
-                    (Opened::Packet(udp::HEADER_LEN..udp::HEADER_LEN + bytes.len()), None)
-                }
-                TunnResult::Err(error) => return Err(reason(&error)),
-            };
+        let (opened, answer) = match self.tunn.decapsulate(Some(source.ip()), datagram, buffer) {
+            TunnResult::Done => (Opened::Nothing, None),
+            TunnResult::WriteToNetwork(bytes) => (Opened::Nothing, Some((bytes.len(), bytes[0]))),
+            TunnResult::WriteToTunnelV4(bytes, _) | TunnResult::WriteToTunnelV6(bytes, _) => {
+                (Opened::Packet(0..bytes.len()), None)
+            }
+            TunnResult::Err(error) => return Err(reason(&error)),
+        };
+        if !self.has_session {
+            self.look_for_session();
+        }
         // A cookie goes to whoever asks under load: it says nothing of who asked.
         if !matches!(answer, Some((_, COOKIE_REPLY))) {
             self.last_heard = Some(now);
@@ -319,29 +344,9 @@ impl WireGuard {
             None => Ok(opened),
             Some((len, _)) => {
                 let from = arrival.destination.or(self.local).ok_or(DropReason::NoLine)?;
-                self.wrap(len, from, source, buffer).map(Opened::Answer)
+                Ok(Opened::Answer(0..len, Flow { from, to: source, traffic_class: 0 }))
             }
         }
-    }
-
-    fn wrap_for_remote(&self, len: usize, buffer: &mut [u8]) -> Result<ToSend, DropReason> {
-        let from = self.local.ok_or(DropReason::NoLine)?;
-        self.wrap(len, from, self.remote.ok_or(DropReason::NoRemote)?, buffer)
-    }
-
-    /// Puts the UDP header in front of `len` bytes that stand behind room for it.
-    fn wrap(
-        &self,
-        len: usize,
-        from: IpAddr,
-        to: SocketAddr,
-        buffer: &mut [u8],
-    ) -> Result<ToSend, DropReason> {
-        let header =
-            udp::Repr { source_port: self.local_port, destination_port: to.port(), payload_len: len };
-        let end = header.buffer_len();
-        header.emit(&mut buffer[..end], from, to.ip())?;
-        Ok(ToSend { from, to: to.ip(), at: 0..end })
     }
 }
 

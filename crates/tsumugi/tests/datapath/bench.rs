@@ -11,7 +11,7 @@ use nix::sys::socket::{
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -333,7 +333,8 @@ impl Bench {
 
     pub fn try_ping(&self, ipv6: bool, len: usize, count: usize) -> bool {
         let (address, headers) = if ipv6 { ("2001:db8:f::2", 48) } else { ("198.18.0.2", 28) };
-        let arguments = format!("-n -q -i 0.05 -W 1 -c {count} -M do -s {} {address}", len - headers);
+        // Once one is answered ping waits no longer for the last one than its interval, or twice the slowest.
+        let arguments = format!("-n -q -i 0.2 -W 1 -c {count} -M do -s {} {address}", len - headers);
         self.machines[0]
             .in_plane("fabric", || run("ping", &arguments))
             .is_some_and(|text| text.contains(&format!("{count} received")))
@@ -547,10 +548,15 @@ impl Machine {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, done: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        self.wait_within(Duration::from_secs(10), what, done);
+    }
+
+    #[track_caller]
+    pub fn wait_within(&self, patience: Duration, what: &str, done: impl Fn() -> bool) {
+        let deadline = Instant::now() + patience;
         while !done() {
             let log = || fs::read_to_string(self.state.join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "waited 10 s until {what}\n{}", log());
+            assert!(Instant::now() < deadline, "waited {patience:?} until {what}\n{}", log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -592,6 +598,13 @@ pub fn ip(arguments: &str) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Many commands of `ip`, one a line.
+pub fn batch(commands: &str) {
+    let mut child = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "ip -batch");
 }
 
 /// A datagram of the tunnel's as the wire saw it.

@@ -6,7 +6,7 @@ use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
-use tsumugi_core::router_plan::{Encapsulation, Tunnel, TunnelClamp};
+use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel, TunnelClamp};
 
 /// Bytes of one stream: many of what a device hands over at once.
 const STREAM: usize = 2_000_000;
@@ -128,6 +128,37 @@ pub fn tcp_is_told_to_fit_one_packet() {
             assert_eq!(stream(&bench, true, from), six - 12);
         }
     }
+}
+
+/// MSS stays as large as the tunnel's MTU lets it be, and yet nearly all segments leave in one packet each:
+/// what the stack hands over many at once is cut anew. Those that come alone leave in two.
+pub fn segments_are_cut_anew_to_fit_one_packet() {
+    for (kind, outside) in
+        [(Encapsulation::EtherIp, Outside::V6), (Encapsulation::Gre { key: None }, Outside::V4)]
+    {
+        let bench = Bench::new("recut", 1500);
+        let plan = tunnel("recut-x", kind, outside, 1500, 2400);
+        bench.start(&Tunnel { clamp: TunnelClamp::Recut, engine: Engine::Userspace, ..plan });
+        bench.reachable(Duration::from_secs(10));
+        for ipv6 in [false, true] {
+            let sent = || bench.status(0)["tunnels"][0]["sent"]["packets"].as_u64().unwrap();
+            let (inner, outer) = (sent(), packets_on_the_line(&bench));
+            let mss = stream(&bench, ipv6, 0);
+            assert_eq!(mss, if ipv6 { 2328 } else { 2348 });
+            let (inner, outer) = (sent() - inner, packets_on_the_line(&bench) - outer);
+            assert!(inner > STREAM as u64 / 1440, "{inner} inner packets");
+            assert!(outer < inner + inner / 5, "{outer} outer packets of {inner}");
+        }
+    }
+}
+
+/// What the first machine's line has sent so far.
+fn packets_on_the_line(bench: &Bench) -> u64 {
+    let text =
+        bench.machines[0].in_plane("underlay", || std::fs::read_to_string("/proc/thread-self/net/dev"));
+    let text = text.unwrap();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("eth1:")).unwrap();
+    line.split_whitespace().nth(9).unwrap().parse().unwrap()
 }
 
 /// What is not EtherIP as RFC 3378 has it is dropped, each with a counter of its own; what old BSDs

@@ -15,6 +15,7 @@ mod handover;
 mod hostile;
 mod keepalive;
 mod live;
+mod many;
 mod paths;
 mod probe;
 mod stream;
@@ -376,7 +377,9 @@ fn main() -> ExitCode {
         trial("engines_may_change", engines_may_change),
         trial("bulk_passes_every_kind_of_tunnel_unharmed", bulk::bulk_passes_every_kind_of_tunnel_unharmed),
         trial("tcp_is_told_to_fit_one_packet", bulk::tcp_is_told_to_fit_one_packet),
+        trial("segments_are_cut_anew_to_fit_one_packet", bulk::segments_are_cut_anew_to_fit_one_packet),
         trial("etherip_is_strict", bulk::etherip_is_strict),
+        trial("hundreds_share_a_line", many::hundreds_share_a_line),
         trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),

@@ -292,7 +292,7 @@ impl Datapath {
                         if received.bytes.first() == Some(&wireguard::DATA) =>
                     {
                         let slot = self.forwarding.slot_of(&tunnel);
-                        let arrival = Arrival { at: 0..0, source, destination, traffic_class };
+                        let arrival = Arrival::of(source, destination, traffic_class);
                         if let Some(slot) = slot {
                             self.forwarding.on_passed(Instant::now(), slot, arrival, &received.bytes);
                         }

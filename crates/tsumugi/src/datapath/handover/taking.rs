@@ -173,7 +173,7 @@ fn pass_in(forwarding: &mut Forwarding, received: &Received) {
         && let Some(slot) = forwarding.slot_of(tunnel)
     {
         let (source, destination) = (*source, *destination);
-        let arrival = Arrival { at: 0..0, source, destination, traffic_class: *traffic_class };
+        let arrival = Arrival::of(source, destination, *traffic_class);
         forwarding.on_passed(Instant::now(), slot, arrival, &received.bytes);
     }
 }
