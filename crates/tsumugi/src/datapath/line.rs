@@ -252,7 +252,10 @@ impl Line {
 
     /// Lets go of the packet sockets: the interface went down, or went.
     pub fn lose_packets(&mut self) {
-        self.packets = None;
+        // The kernel waits until no processor looks at the socket any more: packets do not wait with it.
+        if let Some(packets) = self.packets.take() {
+            std::thread::spawn(move || drop(packets));
+        }
         self.learns = false;
     }
 

@@ -51,7 +51,8 @@ impl Datapath {
             let Some(running) = &self.forwarding.tunnels[slot] else { continue };
             let Some(wanted) = plan.tunnels.iter().find(|wanted| wanted.name == running.plan.name) else {
                 tracing::info!(tunnel = %running.plan.name, "tunnel taken down");
-                self.forwarding.tunnels[slot] = None;
+                let gone = self.forwarding.tunnels[slot].take().and_then(|tunnel| tunnel.device);
+                meanwhile(&self.epoll, &mut self.forwarding, || drop(gone));
                 continue;
             };
             let keys = Keys::of(wanted, &self.state).ok().flatten();
@@ -80,8 +81,9 @@ impl Datapath {
         let Some(before) = self.forwarding.tunnels[slot].take() else { return };
         match self.make(wanted) {
             Ok(mut tunnel) => {
-                tunnel.inherit(before);
+                let unused = tunnel.inherit(before);
                 self.forwarding.tunnels[slot] = Some(tunnel);
+                meanwhile(&self.epoll, &mut self.forwarding, || drop(unused));
             }
             Err(error) => tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be changed"),
         }
@@ -134,7 +136,8 @@ impl Datapath {
     /// Removes devices of tunnels that the plan no longer has, and devices of another kind than their
     /// tunnel now needs, of an earlier life's too.
     fn remove_strays(&mut self, plan: &RouterPlan) {
-        let links = match self.sides.fabric_netlink.links() {
+        let netlink = &mut self.sides.fabric_netlink;
+        let links = match meanwhile(&self.epoll, &mut self.forwarding, || netlink.links()) {
             Ok(links) => links,
             Err(error) => {
                 tracing::error!(reason = %error, "the fabric's interfaces cannot be read");

@@ -5,6 +5,7 @@ use super::forward::Forwarding;
 use super::handover::message::named;
 use super::keepalive;
 use super::line::Line;
+use super::meanwhile::meanwhile;
 use super::probing::Probing;
 use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
@@ -111,19 +112,28 @@ fn milliseconds(duration: Duration) -> u64 {
 impl Datapath {
     /// Fetches what the kernel has counted for the tunnels that it moves the packets of.
     pub(super) fn ask_the_kernel(&mut self) {
-        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
-            if !matches!(tunnel.inside, Inside::Kernel) {
+        let by_kernel = |tunnel: &Tunnel| matches!(tunnel.inside, Inside::Kernel);
+        for slot in 0..self.forwarding.tunnels.len() {
+            let tunnel = self.forwarding.tunnels[slot].as_ref().filter(|tunnel| by_kernel(tunnel));
+            let Some((name, keyed)) = tunnel.map(|tunnel| (tunnel.plan.name.clone(), tunnel.keys.is_some()))
+            else {
                 continue;
-            }
-            if let Ok(Some(traffic)) = self.sides.fabric_netlink.traffic(&tunnel.plan.name) {
+            };
+            let sides = &mut self.sides;
+            let (traffic, peer) = meanwhile(&self.epoll, &mut self.forwarding, || {
+                let peer = keyed.then(|| wireguard::peer(&sides.fabric, &name).ok().flatten());
+                (sides.fabric_netlink.traffic(&name), peer)
+            });
+            let Some(tunnel) = &mut self.forwarding.tunnels[slot] else { continue };
+            if let Ok(Some(traffic)) = traffic {
                 tunnel.received =
                     Traffic { packets: traffic.received_packets, bytes: traffic.received_bytes };
                 tunnel.sent = Traffic { packets: traffic.sent_packets, bytes: traffic.sent_bytes };
                 tunnel.drops = Counters::default();
                 tunnel.drops.add(DropReason::DeviceFailed, traffic.failed);
             }
-            if tunnel.keys.is_some() {
-                tunnel.kernel_peer = wireguard::peer(&self.sides.fabric, &tunnel.plan.name).ok().flatten();
+            if let Some(peer) = peer {
+                tunnel.kernel_peer = peer;
             }
         }
     }

@@ -97,21 +97,23 @@ impl Tunnel {
 
     /// Goes on where the tunnel of the same name stood before a change of plan: on its device if that is
     /// of the same kind, so that the interface stays; with WireGuard's session between the same keys.
-    pub fn inherit(&mut self, before: Tunnel) {
+    /// Returns a device of another kind.
+    pub fn inherit(&mut self, before: Tunnel) -> Option<OwnedFd> {
         let by_us = |tunnel: &Tunnel| !matches!(tunnel.inside, Inside::Kernel);
         if !by_us(self) || !by_us(&before) {
-            return;
+            return before.device;
         }
         self.received = before.received;
         self.sent = before.sent;
         self.drops = before.drops;
         self.last_heard = before.last_heard;
         let same_device = self.carries_ethernet() == before.carries_ethernet();
+        let mut unused = before.device;
         if same_device {
-            self.device = before.device;
+            self.device = unused.take();
             self.offloads = before.offloads;
         }
-        let asked = |plan: &router_plan::Tunnel| (plan.keepalive.clone(), plan.mac, plan.remote);
+        let asked = |plan: &router_plan::Tunnel| (plan.keepalive, plan.mac, plan.remote);
         if same_device && asked(&self.plan) == asked(&before.plan) {
             self.keeping = before.keeping;
         }
@@ -121,6 +123,7 @@ impl Tunnel {
             let place = |plan: &router_plan::Tunnel| (plan.uplink.clone(), plan.local, plan.outer_ipv6);
             now.inherit(*session, place(&self.plan) == place(&before.plan));
         }
+        unused
     }
 
     /// Notes that the far end has said something that was its own.
