@@ -111,7 +111,7 @@ impl Tunnel {
             self.device = before.device;
             self.offloads = before.offloads;
         }
-        let asked = |plan: &router_plan::Tunnel| (plan.keepalive.clone(), plan.mac, plan.remote);
+        let asked = |plan: &router_plan::Tunnel| (plan.keepalive, plan.mac, plan.remote);
         if same_device && asked(&self.plan) == asked(&before.plan) {
             self.keeping = before.keeping;
         }
