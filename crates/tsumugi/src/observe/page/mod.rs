@@ -180,6 +180,7 @@ datapath: hana of as (id 1), up 5s
     gre-a            waits for its line
       gre on line eth1, 2001:db8::1 to ?; MTU 2400 over 1500; in userspace (the kernel's GRE over IPv6 cannot fragment outside)
       received 1 packets, sent 2
+      the far end is not asked: no address there is known
       its interface is not there
       dropped packets
                4  the line was not open yet, or had no address
