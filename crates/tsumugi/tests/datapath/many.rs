@@ -310,7 +310,7 @@ fn flood(bench: &Bench) -> usize {
     };
     let before = counted();
     let outer = |source: [u8; 4], payload: &[u8], number: u32, path| {
-        let proto = if number % 2 == 0 { 47 } else { 97 };
+        let proto = if number.is_multiple_of(2) { 47 } else { 97 };
         let outer =
             tsumugi_core::tunnel::Outer::new(source.into(), [192, 0, 2, 1].into(), proto, path).unwrap();
         let first = outer.fragments(payload, number).unwrap().next().unwrap();
