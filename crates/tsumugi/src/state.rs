@@ -9,6 +9,7 @@
 //! planes/fabric
 //! paths/TUNNEL.json      what was measured of the path under a tunnel
 //! router.sock, datapath.sock, management.sock
+//! handover.sock          where the datapath lets its successor in, mode 0600
 //! probe.sock             where the datapath is asked to measure a path
 //! ```
 

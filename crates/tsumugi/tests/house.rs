@@ -16,7 +16,7 @@ const CORE: Arrows = &[
     ("time", &[]),
     ("wire", &["id"]),
     ("mtu", &[]),
-    ("tunnel", &["wire", "mtu", "time"]),
+    ("tunnel", &["wire", "id", "mtu", "time"]),
     ("desired", &["id"]),
     ("reconcile", &["desired", "id"]),
     ("rpki", &["id", "time"]),

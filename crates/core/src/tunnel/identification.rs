@@ -30,7 +30,7 @@ const SLOTS: usize = 512;
 const FIRST_OF_WHOLE: u16 = 0xc000;
 
 /// How many datagrams that are cut have different numbers.
-pub const CUT_NUMBERS: u16 = FIRST_OF_WHOLE - 1;
+const CUT_NUMBERS: u16 = FIRST_OF_WHOLE - 1;
 /// How many that leave whole.
 const WHOLE_NUMBERS: u16 = u16::MAX - FIRST_OF_WHOLE + 1;
 
@@ -52,7 +52,7 @@ pub struct Identifications {
 
 impl Identifications {
     /// `secret` should be random: whoever sees some of our numbers shall not know those of others, with which
-    /// pieces could be forged (RFC 7739 5.3).
+    /// pieces could be forged (RFC 7739 5.1).
     pub fn new(secret: u64) -> Identifications {
         let mut state = secret;
         let counters = core::array::from_fn(|_| {

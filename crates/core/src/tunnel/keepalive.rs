@@ -86,6 +86,14 @@ impl Keepalive {
         }
     }
 
+    /// Goes on where another one stands that has judged the same far end.
+    pub fn go_on(&mut self, now: Instant, verdict: Verdict) {
+        self.proven = verdict != Verdict::Unproven;
+        self.silent = matches!(verdict, Verdict::Dead(Cause::Silent));
+        self.deaf = matches!(verdict, Verdict::Dead(Cause::Deaf));
+        self.last_heard = now;
+    }
+
     pub fn verdict(&self) -> Verdict {
         match (self.proven, self.silent, self.deaf) {
             (false, ..) => Verdict::Unproven,

@@ -126,6 +126,12 @@ impl Reassembly {
         self.pending.len()
     }
 
+    /// When the youngest datagram began whose pieces are still waited for.
+    pub fn youngest(&self) -> Option<Instant> {
+        let alive = |key: &Key| self.pending.get(key).filter(|pending| !pending.dead);
+        self.order.values().rev().find_map(alive).map(|pending| pending.since)
+    }
+
     /// Forgets datagrams whose pieces are late, so that they take no room. None of them would be put
     /// together any more anyway.
     pub fn expire(&mut self, now: Instant) {

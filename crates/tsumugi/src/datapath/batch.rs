@@ -126,6 +126,11 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// Of one datagram, which stands nowhere yet.
+    pub fn of(source: SocketAddr, destination: Option<IpAddr>, traffic_class: u8) -> Arrival {
+        Arrival { at: 0..0, source, destination, traffic_class, segment: None }
+    }
+
     /// Where in the buffer each datagram stands; none if it is empty.
     pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> {
         let Range { start, end } = self.at;

@@ -70,7 +70,10 @@ pub fn ensure(plan: &Tunnel, keys: Option<&Keys>, sides: &mut Sides) -> io::Resu
         return Err(Errno::EEXIST.into());
     }
     let right = match &there {
-        Some(link) => wanted.is_already(plan, link, &mut sides.fabric_netlink)?,
+        Some(link) => {
+            wanted.is_already(plan, link, &mut sides.fabric_netlink)?
+                || wanted.change(plan, link, &mut sides.fabric_netlink)
+        }
         None => false,
     };
     if !right {
@@ -118,6 +121,18 @@ impl Device {
         match self {
             Device::Gre(wanted) => Ok(fabric.gre(&plan.name)?.as_ref() == Some(wanted)),
             Device::WireGuard(_) => Ok(link.kind == "wireguard"),
+        }
+    }
+
+    /// Whether the interface could be made what is wanted without being another one afterwards.
+    fn change(&self, plan: &Tunnel, link: &LinkInfo, fabric: &mut Netlink) -> bool {
+        match self {
+            Device::Gre(wanted) => {
+                link.kind == "gre"
+                    && fabric.change_gre(&plan.name, wanted).is_ok()
+                    && fabric.gre(&plan.name).is_ok_and(|now| now.as_ref() == Some(wanted))
+            }
+            Device::WireGuard(_) => false,
         }
     }
 

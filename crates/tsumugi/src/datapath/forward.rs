@@ -1,5 +1,6 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
+use super::Token;
 use super::batch::{Arrival, BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
 use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
@@ -17,6 +18,7 @@ use nix::errno::Errno;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
+use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::TunnelClamp;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
@@ -46,6 +48,8 @@ pub struct Forwarding {
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
     opened: Vec<u8>,
+    /// Messages of WireGuard for sessions of another process; `None`: there is no other.
+    pub for_another: Option<Vec<Foreign>>,
     /// What the time of reassembly counts from.
     started: Instant,
 }
@@ -61,6 +65,20 @@ pub struct Buffers {
     /// What has come of measurements and was not looked at yet.
     pub heard: Vec<Heard>,
 }
+
+/// A message of WireGuard that came here and is for another process.
+pub struct Foreign {
+    /// The tunnel's.
+    pub slot: usize,
+    pub arrival: Arrival,
+    pub message: Vec<u8>,
+}
+
+/// Messages for another process that may wait; those beyond are dropped.
+const FOREIGN: usize = 4096;
+
+/// The pieces of a datagram leave one after the other; one that comes so much later will not come.
+const ON_THEIR_WAY: time::Duration = time::Duration::from_millis(20);
 
 /// What happened to a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +105,7 @@ impl Forwarding {
             inbox: Inbox::new(),
             delivery: Delivery::default(),
             opened: vec![0; BATCH * ROOM],
+            for_another: None,
             started: Instant::now(),
         }
     }
@@ -96,8 +115,33 @@ impl Forwarding {
         core_time(self.started, now)
     }
 
+    pub fn slot_of(&self, name: &IfName) -> Option<usize> {
+        self.tunnels.iter().position(|tunnel| tunnel.as_ref().is_some_and(|tunnel| tunnel.plan.name == *name))
+    }
+
+    /// Gives a tunnel a slot.
+    pub fn add(&mut self, tunnel: Tunnel) {
+        match self.tunnels.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(tunnel),
+            None => self.tunnels.push(Some(tunnel)),
+        }
+    }
+
+    /// Takes the packets that wait at a descriptor.
+    pub fn on(&mut self, now: Instant, token: Token) -> Health {
+        match token {
+            Token::Device(slot) => self.on_device(now, slot),
+            Token::Datagrams(slot) => self.on_datagrams(now, slot),
+            Token::Line(slot, place) => self.on_line(now, slot, place),
+            Token::Packets(slot) => self.on_packets(now, slot, false),
+            Token::Control(slot) => self.on_packets(now, slot, true),
+            Token::Signals(slot) => self.on_signals(now, slot),
+            _ => Health::Well,
+        }
+    }
+
     /// Sends what the fabric has put into a tunnel's device.
-    pub fn on_device(&mut self, now: Instant, slot: usize) -> Health {
+    fn on_device(&mut self, now: Instant, slot: usize) -> Health {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Health::Well };
         let Some(line) = self.lines.get_mut(tunnel.line) else { return Health::Well };
         let buffers = &mut self.buffers;
@@ -128,62 +172,121 @@ impl Forwarding {
     }
 
     /// Takes in what has come by one of a line's raw sockets.
-    pub fn on_line(&mut self, now: Instant, slot: usize, receiver: usize) -> Health {
+    fn on_line(&mut self, now: Instant, slot: usize, receiver: usize) -> Health {
         for _ in 0..BATCHES {
-            let Some(line) = self.lines.get(slot) else { break };
-            let Some(receiver) = line.receivers.get(receiver) else { break };
-            let count = match self.inbox.receive(receiver.socket.as_fd(), Beside::Ends) {
-                Ok(count) => count,
+            match self.batch_of_line(now, slot, receiver) {
+                Ok(BATCH) => {}
+                Ok(_) => break,
                 Err(_) => return Health::Broken,
-            };
-            let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
-            for at in 0..count {
-                let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
-                    let outer = if ipv6 {
-                        Outside::of_v6(&arrival)
-                    } else {
-                        Outside::of_v4(&self.inbox.buffer, arrival.at)
-                    }?;
-                    self.find(slot, protocol, &outer).map(Some)
-                });
-                self.settle(now, slot, found);
-            }
-            self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
-            if count < BATCH {
-                break;
             }
         }
         Health::Well
     }
 
+    fn batch_of_line(&mut self, now: Instant, slot: usize, receiver: usize) -> nix::Result<usize> {
+        let Some(line) = self.lines.get(slot) else { return Ok(0) };
+        let Some(receiver) = line.receivers.get(receiver) else { return Ok(0) };
+        let count = self.inbox.receive(receiver.socket.as_fd(), Beside::Ends)?;
+        let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
+        for at in 0..count {
+            let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
+                let outer = if ipv6 {
+                    Outside::of_v6(&arrival)
+                } else {
+                    Outside::of_v4(&self.inbox.buffer, arrival.at)
+                }?;
+                self.find(slot, protocol, &outer).map(Some)
+            });
+            self.settle(now, slot, found);
+        }
+        self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
+        Ok(count)
+    }
+
     /// Takes in what has come by one of a line's packet sockets, past the stack: whole packets and pieces.
-    pub fn on_packets(&mut self, now: Instant, slot: usize, control: bool) -> Health {
+    fn on_packets(&mut self, now: Instant, slot: usize, control: bool) -> Health {
         for _ in 0..BATCHES {
-            let Some(line) = self.lines.get(slot) else { break };
-            let Some(packets) = &line.packets else { break };
-            let socket = if control { &packets.control } else { &packets.receiver };
-            let count = match self.inbox.receive(socket.as_fd(), Beside::Nothing) {
-                Ok(count) => count,
-                // Told once; the socket hears again when the interface is up again.
-                Err(Errno::ENETDOWN) => return Health::Well,
+            match self.batch_of_packets(now, slot, control) {
+                Ok(BATCH) => {}
+                // The interface is down: told once; the socket hears again when it is up again.
+                Ok(_) | Err(Errno::ENETDOWN) => break,
                 Err(_) => return Health::Broken,
-            };
-            let mut at = 0;
-            while at < count {
-                let (taken, outer) = self.piece(now, slot, at, count);
-                at += taken;
-                let found = outer.and_then(|outer| match outer {
-                    Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
-                    None => Ok(None),
-                });
-                self.settle(now, slot, found);
-            }
-            self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
-            if count < BATCH {
-                break;
             }
         }
         Health::Well
+    }
+
+    fn batch_of_packets(&mut self, now: Instant, slot: usize, control: bool) -> nix::Result<usize> {
+        let Some(line) = self.lines.get(slot) else { return Ok(0) };
+        let Some(packets) = &line.packets else { return Ok(0) };
+        let learns = line.learns;
+        let socket = if control { &packets.control } else { &packets.receiver };
+        let count = self.inbox.receive(socket.as_fd(), Beside::Nothing)?;
+        let mut at = 0;
+        while at < count {
+            let (taken, outer) = self.piece(now, slot, at, count);
+            at += taken;
+            if learns {
+                continue;
+            }
+            let found = outer.and_then(|outer| match outer {
+                Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
+                None => Ok(None),
+            });
+            self.settle(now, slot, found);
+        }
+        self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
+        Ok(count)
+    }
+
+    /// Reads all that a line's packet sockets have heard.
+    fn empty_packets(&mut self, now: Instant, slot: usize) {
+        for control in [true, false] {
+            while self.batch_of_packets(now, slot, control).is_ok_and(|count| count > 0) {}
+        }
+    }
+
+    /// Has packets come by the packet socket alone, on lines that have learned which datagrams are half here.
+    /// What it has heard of until this moment the raw sockets have heard as well, and they take it. True
+    /// if there was such a line.
+    pub fn leave_stack(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for slot in 0..self.lines.len() {
+            if !self.lines[slot].leaves_stack() {
+                continue;
+            }
+            any = true;
+            self.lines[slot].learns = true;
+            self.empty_packets(now, slot);
+            if let Err(error) = self.lines[slot].deafen_receivers() {
+                tracing::error!(line = %self.lines[slot].name, reason = %error, "raw sockets cannot be emptied");
+            } else {
+                for receiver in 0..self.lines[slot].receivers.len() {
+                    while self.batch_of_line(now, slot, receiver).is_ok_and(|count| count > 0) {}
+                }
+            }
+            self.lines[slot].receivers.clear();
+        }
+        any
+    }
+
+    /// Has packets come by the raw sockets alone, on lines whose packets the stack has again. True if there
+    /// was such a line.
+    pub fn join_stack(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for slot in 0..self.lines.len() {
+            if !self.lines[slot].joins_stack() {
+                continue;
+            }
+            any = true;
+            if let Err(error) = self.lines[slot].deafen_packets() {
+                tracing::error!(line = %self.lines[slot].name, reason = %error, "packet socket cannot be emptied");
+            } else {
+                self.empty_packets(now, slot);
+            }
+            self.lines[slot].lose_packets();
+        }
+        any
     }
 
     /// Looks at the packet `at` of a batch of `count`, and at the next one if they are the two pieces of
@@ -300,7 +403,7 @@ impl Forwarding {
     }
 
     /// Takes in what has come by a tunnel's own UDP socket.
-    pub fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
+    fn on_datagrams(&mut self, now: Instant, slot: usize) -> Health {
         for _ in 0..BATCHES {
             let Some(Some(tunnel)) = self.tunnels.get(slot) else { break };
             let Inside::WireGuard(wireguard) = &tunnel.inside else { break };
@@ -334,6 +437,14 @@ impl Forwarding {
         for at in arrival.datagrams() {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
             let datagram = &self.inbox.buffer[at];
+            if let Some(waiting) = &mut self.for_another
+                && wireguard.is_of_another(datagram)
+            {
+                if waiting.len() < FOREIGN {
+                    waiting.push(Foreign { slot, arrival: arrival.clone(), message: datagram.to_vec() });
+                }
+                continue;
+            }
             match wireguard.open(now, arrival, datagram, &mut self.opened[*end..]) {
                 Ok(Opened::Packet(inner)) => {
                     let inner = *end + inner.start..*end + inner.end;
@@ -371,6 +482,25 @@ impl Forwarding {
         }
     }
 
+    /// Takes in one message of WireGuard that another process has received.
+    pub fn on_passed(&mut self, now: Instant, slot: usize, mut arrival: Arrival, message: &[u8]) {
+        if message.len() > Inbox::room(0).len() {
+            return;
+        }
+        arrival.at = 0..message.len();
+        self.inbox.buffer[arrival.at.clone()].copy_from_slice(message);
+        self.open(now, slot, &arrival, &mut 0);
+        self.delivery.flush(now, &mut self.tunnels, &mut self.opened);
+    }
+
+    /// Whether no datagram has come in pieces of which others are on their way: those that are waited for
+    /// longer than that are lost.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        let now = core_time(self.started, now);
+        let settled = |began: time::Instant| now.since(began) >= ON_THEIR_WAY;
+        self.lines.iter().all(|line| line.reassembly.youngest().is_none_or(settled))
+    }
+
     /// Asks the far ends that are silent.
     pub fn ask(&mut self, now: Instant) {
         let mut question = [0; SIGNAL_ROOM];
@@ -386,7 +516,7 @@ impl Forwarding {
     }
 
     /// Takes in what the kernel's own device of a tunnel has brought of signals.
-    pub fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
+    fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
         let mut frame = [0; SIGNAL_ROOM];
         for _ in 0..BATCH {
             let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };

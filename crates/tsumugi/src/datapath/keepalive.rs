@@ -140,6 +140,28 @@ impl Keeping {
         }
     }
 
+    /// Whether the far end lives; `None`: that it can answer is not known yet.
+    pub fn lives(&self) -> Option<bool> {
+        match self.keepalive.verdict() {
+            Verdict::Unproven => None,
+            Verdict::Alive => Some(true),
+            Verdict::Dead(_) => Some(false),
+        }
+    }
+
+    /// Goes on where another process stands, which has told the device its carrier.
+    pub fn go_on(&mut self, now: Instant, lives: Option<bool>) {
+        let verdict = match lives {
+            None => Verdict::Unproven,
+            Some(true) => Verdict::Alive,
+            // One that is deaf says so again.
+            Some(false) => Verdict::Dead(Cause::Silent),
+        };
+        self.keepalive.go_on(self.time(now), verdict);
+        self.last = verdict;
+        self.told = Some(lives != Some(false));
+    }
+
     /// When the far end is to be judged or asked.
     pub fn next_timeout(&self) -> Instant {
         self.started + Duration::from_nanos(self.keepalive.next_timeout().0)

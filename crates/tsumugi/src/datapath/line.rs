@@ -1,8 +1,9 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
+use super::handover::message::{LineState, counted, named};
 use super::socket::{self, Senders};
 use super::trouble::Trouble;
-use crate::kernel::Namespace;
+use crate::kernel::{Namespace, packet};
 use crate::observe::status::{LinePath, Missing, WhyRaw};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,8 +38,10 @@ pub struct Packets {
 pub struct Line {
     pub name: IfName,
     pub path: LinePath,
-    /// While the path is past the stack.
+    /// While the path is past the stack, and shortly before and after.
     pub packets: Option<Packets>,
+    /// What comes past the stack is only put together, not taken yet: raw sockets take it still.
+    pub learns: bool,
     pub reassembly: Reassembly,
     /// The interface that the sockets are bound to; `None` while there is none.
     index: Option<u32>,
@@ -56,6 +59,7 @@ impl Line {
             name,
             path: LinePath::Raw(WhyRaw::NotNeeded),
             packets: None,
+            learns: false,
             reassembly: Reassembly::new(Limits::default()),
             index: None,
             senders: [None, None],
@@ -64,6 +68,61 @@ impl Line {
             drops: Counters::default(),
             trouble: Trouble::default(),
         }
+    }
+
+    /// What another process needs to go on with this line; its descriptors are [`Line::descriptors`].
+    pub fn state(&self) -> LineState {
+        LineState {
+            name: self.name.clone(),
+            index: self.index,
+            path: self.path.clone(),
+            packets: self.packets.is_some(),
+            senders: self.senders.each_ref().map(Option::is_some),
+            receivers: self.receivers.iter().map(|known| (known.ipv6, known.protocol)).collect(),
+            drops: named(&self.drops),
+        }
+    }
+
+    /// In the order in which [`Line::adopt`] takes them.
+    pub fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        let packets = self.packets.iter().flat_map(|packets| {
+            let Senders { bulk, urgent } = &packets.senders;
+            [bulk, urgent, &packets.receiver, &packets.control]
+        });
+        let senders = self.senders.iter().flatten().flat_map(|Senders { bulk, urgent }| [bulk, urgent]);
+        let receivers = self.receivers.iter().map(|receiver| &receiver.socket);
+        packets.chain(senders).chain(receivers)
+    }
+
+    /// A line that another process has opened. `None` if it is not what it says.
+    pub fn adopt(state: &LineState, descriptors: Vec<OwnedFd>) -> Option<Line> {
+        let mut descriptors = descriptors.into_iter();
+        let mut line = Line::new(state.name.clone());
+        line.index = state.index;
+        line.path = state.path.clone();
+        if state.packets {
+            line.packets = Some(Packets {
+                senders: Senders { bulk: descriptors.next()?, urgent: descriptors.next()? },
+                receiver: descriptors.next()?,
+                control: descriptors.next()?,
+            });
+        }
+        for (sender, is_there) in line.senders.iter_mut().zip(state.senders) {
+            if is_there {
+                *sender = Some(Senders { bulk: descriptors.next()?, urgent: descriptors.next()? });
+            }
+        }
+        for &(ipv6, protocol) in &state.receivers {
+            line.receivers.push(Receiver { ipv6, protocol, socket: descriptors.next()? });
+        }
+        line.go_on(state);
+        descriptors.next().is_none().then_some(line)
+    }
+
+    /// Goes on counting where another process stands now. Numbers of datagrams begin anew: those of the other
+    /// one that are under way are few.
+    pub fn go_on(&mut self, state: &LineState) {
+        self.drops = counted(&state.drops);
     }
 
     pub fn is_open(&self) -> bool {
@@ -108,15 +167,13 @@ impl Line {
         }
     }
 
-    /// Opens or closes the packet sockets. Where they are refused it is raw sockets again.
+    /// Opens the packet sockets where they are wanted; where they are refused it is raw sockets again. A
+    /// line that has been raw learns first which datagrams are half here, until it is maintained again.
     fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath) -> bool {
-        let had = self.packets.is_some();
-        self.path = path;
-        if self.path != LinePath::Packet {
-            self.packets = None;
-        } else if !had {
+        let mut opened = false;
+        if path == LinePath::Packet && self.packets.is_none() {
             let open = || {
-                Ok(Packets {
+                io::Result::Ok(Packets {
                     senders: socket::packet_senders(underlay)?,
                     receiver: socket::packet_receiver(underlay, interface, false)?,
                     control: socket::packet_receiver(underlay, interface, true)?,
@@ -125,29 +182,64 @@ impl Line {
             match open() {
                 Ok(packets) => self.packets = Some(packets),
                 Err(error) => {
-                    let error: io::Error = error;
                     self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() });
+                    return false;
                 }
             }
+            self.learns = !self.receivers.is_empty();
+            if self.learns {
+                return true;
+            }
+            opened = true;
         }
-        had != self.packets.is_some()
+        self.path = path;
+        opened
+    }
+
+    /// Whether raw sockets give way to packet sockets now.
+    pub fn leaves_stack(&self) -> bool {
+        self.path == LinePath::Packet && self.packets.is_some() && !self.receivers.is_empty()
+    }
+
+    /// Whether packet sockets give way to raw sockets, once the stack has the packets again.
+    pub fn joins_stack(&self) -> bool {
+        self.path != LinePath::Packet && self.packets.is_some() && !self.learns
+    }
+
+    /// Raw sockets hear nothing any more; what they have heard can still be read.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn deafen_receivers(&mut self) -> io::Result<()> {
+        self.learns = false;
+        self.receivers.iter().try_for_each(|receiver| packet::deafen(&receiver.socket))
+    }
+
+    /// The other way round.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn deafen_packets(&mut self) -> io::Result<()> {
+        self.receivers.iter().try_for_each(|receiver| packet::detach(&receiver.socket))?;
+        let all = self.packets.iter().flat_map(|packets| [&packets.receiver, &packets.control]);
+        all.into_iter().try_for_each(packet::deafen)
     }
 
     fn open(&mut self, underlay: &Namespace, needs: &[Need]) -> io::Result<bool> {
         let mut opened = false;
-        if self.packets.is_some() {
-            opened = !self.receivers.is_empty();
-            self.receivers.clear();
-        }
         for need in needs {
             let senders = &mut self.senders[usize::from(need.ipv6)];
             if senders.is_none() {
                 *senders = Some(socket::senders(underlay, &self.name, need.ipv6)?);
             }
-            let Some(protocol) = need.protocol.filter(|_| self.packets.is_none()) else { continue };
+            let Some(protocol) = need.protocol.filter(|_| self.path != LinePath::Packet) else { continue };
             let there = |known: &Receiver| known.ipv6 == need.ipv6 && known.protocol == protocol;
             if !self.receivers.iter().any(there) {
                 let socket = socket::receiver(underlay, &self.name, need.ipv6, protocol)?;
+                // The packet socket takes them until the stack has them again.
+                if self.packets.is_some() && !self.learns {
+                    packet::deafen(&socket)?;
+                }
                 self.receivers.push(Receiver { ipv6: need.ipv6, protocol, socket });
                 opened = true;
             }
@@ -161,6 +253,7 @@ impl Line {
     /// Lets go of the packet sockets: the interface went down, or went.
     pub fn lose_packets(&mut self) {
         self.packets = None;
+        self.learns = false;
     }
 
     /// Lets go of a receiver that is broken.
@@ -174,7 +267,7 @@ impl Line {
         self.index = None;
         self.senders = [None, None];
         self.receivers.clear();
-        self.packets = None;
+        self.lose_packets();
     }
 
     /// What packets of one family are sent by, and the numbers that they get.

@@ -2,17 +2,19 @@
 
 use super::engine::{self, never_the_kernel};
 use super::line::{Line, Need};
+use super::meanwhile::meanwhile;
 use super::table::{Ends, Table};
 use super::trouble::Trouble;
 use super::tunnel::{self, Inside, Tunnel, is_same, shim_of};
 use super::wireguard::{Keys, WireGuard};
-use super::{Datapath, Token, watch};
+use super::{Datapath, Token, unwatch, watch};
 use crate::observe::status::{Chosen, LinePath, Missing, WhyRaw, WhyUserspace};
 use crate::observe::{logging, words};
 use std::io;
 use std::time::Instant;
 use tsumugi_core::desired::ALIAS_TAG;
-use tsumugi_core::router_plan::{self, Encapsulation, Engine, RouterPlan};
+use tsumugi_core::id::IfName;
+use tsumugi_core::router_plan::{self, Engine, RouterPlan};
 use tsumugi_plan::explain::Lang;
 
 impl Datapath {
@@ -38,22 +40,23 @@ impl Datapath {
             tracing::error!(reason = %error, "the underlay cannot be watched");
         }
         self.plan = Some(plan);
-        self.keeper.turn(Instant::now());
+        self.keep_underlay(Instant::now());
         self.maintain();
         self.forwarding.on_time(Instant::now());
     }
 
     /// Adds, removes and changes tunnels; those that stay the same are not touched.
     fn apply(&mut self, plan: &RouterPlan) {
-        let slots = self.forwarding.tunnels.len();
-        for slot in 0..slots {
+        for slot in 0..self.forwarding.tunnels.len() {
             let Some(running) = &self.forwarding.tunnels[slot] else { continue };
-            let wanted = plan.tunnels.iter().find(|wanted| wanted.name == running.plan.name);
-            let keys = wanted.and_then(|wanted| self.keys(wanted).ok().flatten());
-            let keep = wanted.is_some_and(|wanted| is_same(running, wanted, keys.as_ref()));
-            if !keep {
-                tracing::info!(tunnel = %running.plan.name, changed = wanted.is_some(), "tunnel taken down");
+            let Some(wanted) = plan.tunnels.iter().find(|wanted| wanted.name == running.plan.name) else {
+                tracing::info!(tunnel = %running.plan.name, "tunnel taken down");
                 self.forwarding.tunnels[slot] = None;
+                continue;
+            };
+            let keys = Keys::of(wanted, &self.state).ok().flatten();
+            if !is_same(running, wanted, keys.as_ref()) {
+                self.change(slot, wanted);
             }
         }
         for wanted in &plan.tunnels {
@@ -61,20 +64,35 @@ impl Datapath {
             if self.forwarding.tunnels.iter().flatten().any(runs) {
                 continue;
             }
-            if let Err(error) = self.add(wanted) {
-                tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be made");
+            match self.make(wanted) {
+                Ok(tunnel) => self.forwarding.add(tunnel),
+                Err(error) => {
+                    tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be made")
+                }
             }
         }
         self.remove_strays(plan);
         self.rebuild_table();
     }
 
-    fn add(&mut self, wanted: &router_plan::Tunnel) -> io::Result<()> {
-        let line = self.line(wanted);
-        let keys = self.keys(wanted)?;
+    /// Has the tunnel be what the plan wants now, on the device that it has if that is of the right kind.
+    fn change(&mut self, slot: usize, wanted: &router_plan::Tunnel) {
+        let Some(before) = self.forwarding.tunnels[slot].take() else { return };
+        match self.make(wanted) {
+            Ok(mut tunnel) => {
+                tunnel.inherit(before);
+                self.forwarding.tunnels[slot] = Some(tunnel);
+            }
+            Err(error) => tracing::error!(tunnel = %wanted.name, reason = %error, "tunnel cannot be changed"),
+        }
+    }
+
+    fn make(&mut self, wanted: &router_plan::Tunnel) -> io::Result<Tunnel> {
+        let line = self.line(&wanted.uplink);
+        let keys = Keys::of(wanted, &self.state)?;
         let chosen = match never_the_kernel(wanted) {
             Some(why) => Chosen::Userspace(why),
-            None => match engine::ensure(wanted, keys.as_ref(), &mut self.sides) {
+            None => match self.ensure(wanted, keys.as_ref()) {
                 Err(error) if wanted.engine == Engine::Auto => {
                     Chosen::Userspace(WhyUserspace::Refused { error: error.to_string() })
                 }
@@ -92,32 +110,24 @@ impl Datapath {
             }
         };
         tracing::info!(tunnel = %wanted.name, engine = words::engine(&chosen, Lang::En), "tunnel taken up");
-        let tunnel = Tunnel::new(wanted.clone(), keys, chosen, inside, line);
-        let tunnels = &mut self.forwarding.tunnels;
-        match tunnels.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => *slot = Some(tunnel),
-            None => tunnels.push(Some(tunnel)),
-        }
-        Ok(())
+        let mut tunnel = Tunnel::new(wanted.clone(), keys, chosen, inside, line);
+        tunnel.follow_path(&self.state);
+        Ok(tunnel)
     }
 
-    /// The keys of a WireGuard tunnel; `None` for others.
-    fn keys(&self, wanted: &router_plan::Tunnel) -> io::Result<Option<Keys>> {
-        let Encapsulation::WireGuard { local_key, remote_key, .. } = &wanted.encapsulation else {
-            return Ok(None);
-        };
-        let private = self.state.private_key(local_key)?;
-        let public = self.state.keyring()?.public_key(remote_key)?;
-        Ok(Some(Keys { private, public }))
+    /// Asks the kernel for its own device.
+    fn ensure(&mut self, wanted: &router_plan::Tunnel, keys: Option<&Keys>) -> io::Result<()> {
+        let Datapath { sides, .. } = self;
+        meanwhile(&self.epoll, &mut self.forwarding, || engine::ensure(wanted, keys, sides))
     }
 
-    /// The slot of the tunnel's line.
-    fn line(&mut self, wanted: &router_plan::Tunnel) -> usize {
+    /// The slot of a line.
+    fn line(&mut self, name: &IfName) -> usize {
         let lines = &mut self.forwarding.lines;
-        if let Some(slot) = lines.iter().position(|line| line.name == wanted.uplink) {
+        if let Some(slot) = lines.iter().position(|line| line.name == *name) {
             return slot;
         }
-        lines.push(Line::new(wanted.uplink.clone()));
+        lines.push(Line::new(name.clone()));
         lines.len() - 1
     }
 
@@ -141,7 +151,8 @@ impl Datapath {
             if !ours || right.unwrap_or(planned) {
                 continue;
             }
-            match self.sides.fabric_netlink.delete_link(link.index) {
+            let netlink = &mut self.sides.fabric_netlink;
+            match meanwhile(&self.epoll, &mut self.forwarding, || netlink.delete_link(link.index)) {
                 Ok(()) => tracing::info!(tunnel = %link.name, "tunnel device removed"),
                 Err(error) => {
                     tracing::error!(tunnel = %link.name, reason = %error, "device cannot be removed")
@@ -150,7 +161,7 @@ impl Datapath {
         }
     }
 
-    fn rebuild_table(&mut self) {
+    pub(super) fn rebuild_table(&mut self) {
         let mut table = Table::default();
         for (slot, tunnel) in self.forwarding.tunnels.iter().enumerate() {
             let Some(tunnel) = tunnel else { continue };
@@ -170,9 +181,15 @@ impl Datapath {
         let mut changed = self.maintain_lines();
         self.follow_next_hops();
         self.forwarding.expire();
-        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
-            tunnel.follow_path(&self.state);
-            let attached = tunnel.maintain_device(&mut self.sides);
+        for slot in 0..self.forwarding.tunnels.len() {
+            if let Some(tunnel) = &mut self.forwarding.tunnels[slot] {
+                tunnel.follow_path(&self.state);
+            }
+            let work = self.forwarding.tunnels[slot].as_ref().and_then(Tunnel::device_work);
+            let Datapath { sides, .. } = self;
+            let done = work.map(|work| meanwhile(&self.epoll, &mut self.forwarding, move || work.run(sides)));
+            let Some(tunnel) = &mut self.forwarding.tunnels[slot] else { continue };
+            let attached = done.map_or(Ok(false), |done| tunnel.take_device(done, &self.sides.fabric));
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
             if let Inside::WireGuard(wireguard) = &mut tunnel.inside {
                 let opened = wireguard.maintain(&self.sides.underlay, &tunnel.plan);
@@ -204,8 +221,10 @@ impl Datapath {
                 tracing::warn!(line = %line.name, reason, "line not usable yet");
             }
         }
+        let now = Instant::now();
+        changed |= self.forwarding.leave_stack(now);
         self.keep_stack_away(changed);
-        changed
+        changed | self.forwarding.join_stack(now)
     }
 
     /// What the tunnels over a line ask of it.
@@ -225,7 +244,7 @@ impl Datapath {
     }
 
     /// Has the loop woken by every descriptor there is.
-    fn watch_all(&self) {
+    pub(super) fn watch_all(&self) {
         let result = (|| {
             for (slot, line) in self.forwarding.lines.iter().enumerate() {
                 if let Some(packets) = &line.packets {
@@ -255,12 +274,34 @@ impl Datapath {
         }
     }
 
+    /// Is no longer woken by packets: another process reads them now.
+    pub(super) fn stop_reading(&self) {
+        for line in &self.forwarding.lines {
+            for receiver in &line.receivers {
+                unwatch(&self.epoll, &receiver.socket);
+            }
+            if let Some(packets) = &line.packets {
+                unwatch(&self.epoll, &packets.receiver);
+                unwatch(&self.epoll, &packets.control);
+            }
+        }
+        for tunnel in self.forwarding.tunnels.iter().flatten() {
+            if let Some(socket) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.socket()) {
+                unwatch(&self.epoll, socket);
+            }
+            let socket = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref());
+            for descriptor in tunnel.device.iter().chain(socket) {
+                unwatch(&self.epoll, descriptor);
+            }
+        }
+    }
+
     /// Lets go of a descriptor that is broken; maintenance opens it anew.
     pub(super) fn release(&mut self, token: Token) {
         match token {
             Token::Device(slot) => {
                 if let Some(Some(tunnel)) = self.forwarding.tunnels.get_mut(slot) {
-                    tunnel.device = None;
+                    tunnel.lose_device();
                 }
             }
             Token::Datagrams(slot) => {
@@ -280,12 +321,7 @@ impl Datapath {
                     line.lose_packets();
                 }
             }
-            Token::Signal
-            | Token::Status
-            | Token::Underlay
-            | Token::Hops
-            | Token::Askers
-            | Token::Signals(_) => {}
+            _ => {}
         }
     }
 }

@@ -12,10 +12,12 @@ mod batch;
 mod delivery;
 mod engine;
 mod forward;
+mod handover;
 mod keepalive;
 mod kernel_signals;
 mod line;
 mod maintain;
+mod meanwhile;
 mod next_hops;
 mod options;
 mod outbox;
@@ -36,9 +38,12 @@ use crate::kernel::next_hop::HopWatch;
 use crate::kernel::plane::Keeper;
 use crate::observe::logging;
 use crate::observe::serve::StatusSocket;
+use crate::observe::status::TakenOver;
 use crate::state::{PlanRefused, StateDir};
 use engine::Sides;
 use forward::{Forwarding, Health};
+use handover::{Begun, Giver, Predecessor, Step, Taking};
+use meanwhile::meanwhile;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -57,6 +62,8 @@ use tsumugi_core::router_plan::RouterPlan;
 const MAINTENANCE: Duration = Duration::from_secs(1);
 /// How long what is said of routes and neighbours is gathered before next hops are read anew.
 const HOPS: Duration = Duration::from_millis(20);
+/// How soon what came for a predecessor's sessions is passed back at the latest.
+const PASSING: Duration = Duration::from_millis(50);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 64;
 
@@ -73,7 +80,9 @@ pub fn run(directory: &Path) -> io::Result<()> {
     signals.thread_block()?;
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     logging::init("datapath");
-    Datapath::new(StateDir::open(directory)?)?.run(&signals)
+    let state = StateDir::open(directory)?;
+    let begun = handover::begin(&state)?;
+    Datapath::new(state, begun)?.run(&signals)
 }
 
 /// Who an event of the loop is for.
@@ -97,6 +106,10 @@ enum Token {
     Signals(usize),
     /// Routes and neighbours of the underlay.
     Hops,
+    /// A process that wants to take over.
+    Knock,
+    /// The one that was let in.
+    Partner,
     /// Who asks for a path to be measured.
     Askers,
 }
@@ -104,7 +117,15 @@ enum Token {
 impl Token {
     /// Whether it may wait until others have had their turn.
     fn is_bulk(self) -> bool {
-        matches!(self, Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_))
+        matches!(
+            self,
+            Token::Device(_)
+                | Token::Datagrams(_)
+                | Token::Line(..)
+                | Token::Packets(_)
+                | Token::Control(_)
+                | Token::Signals(_)
+        )
     }
 
     fn encode(self) -> u64 {
@@ -120,8 +141,15 @@ impl Token {
             Token::Askers => (10, 0, 0),
             Token::Control(slot) => (8, slot, 0),
             Token::Signals(slot) => (9, slot, 0),
+            Token::Knock => (11, 0, 0),
+            Token::Partner => (12, 0, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
+    }
+
+    /// Whether it is packets that wait.
+    fn is_packets(self) -> bool {
+        matches!(self, Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_))
     }
 
     fn decode(value: u64) -> Option<Token> {
@@ -139,6 +167,8 @@ impl Token {
             10 => Token::Askers,
             8 => Token::Control(slot),
             9 => Token::Signals(slot),
+            11 => Token::Knock,
+            12 => Token::Partner,
             _ => return None,
         })
     }
@@ -151,6 +181,15 @@ struct Datapath {
     keeper: Keeper,
     epoll: Epoll,
     status: StatusSocket,
+    /// Where a successor is let in.
+    giver: Giver,
+    /// The process that opens what comes for its sessions still.
+    predecessor: Option<Predecessor>,
+    taken_over: Option<TakenOver>,
+    /// A plan came while another process was about to take over.
+    plan_waits: bool,
+    /// From whom this process takes over.
+    taking: Option<Taking>,
     probing: Probing,
     /// `None` before the first one that was understood.
     plan: Option<RouterPlan>,
@@ -164,7 +203,7 @@ struct Datapath {
 }
 
 impl Datapath {
-    fn new(state: StateDir) -> io::Result<Datapath> {
+    fn new(state: StateDir, begun: Begun) -> io::Result<Datapath> {
         let underlay = state.plane(Plane::Underlay)?;
         let fabric = state.plane(Plane::Fabric)?;
         Ok(Datapath {
@@ -178,12 +217,17 @@ impl Datapath {
             sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
+            giver: Giver::new(&state)?,
+            predecessor: None,
+            taken_over: None,
+            plan_waits: false,
+            taking: begun.taking,
             probing: Probing::new(&state)?,
             state,
             plan: None,
             refused: None,
-            forwarding: Forwarding::new(),
-            stack: Stack::default(),
+            forwarding: begun.forwarding,
+            stack: begun.stack,
             stack_refused: None,
             started: Instant::now(),
         })
@@ -195,16 +239,26 @@ impl Datapath {
         watch(&self.epoll, &self.probing.socket, Token::Askers)?;
         watch(&self.epoll, &self.keeper, Token::Underlay)?;
         watch(&self.epoll, &self.hops, Token::Hops)?;
-        self.take_plan();
+        watch(&self.epoll, &self.giver, Token::Knock)?;
+        if let Some(taking) = self.taking.take() {
+            self.take_over(taking)?;
+            self.watch_all();
+        }
+        if self.plan.is_none() {
+            self.take_plan();
+        }
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut due = Due { maintenance: Instant::now(), timers: Instant::now(), hops: None };
         loop {
             let now = Instant::now();
+            let holds = self.giver.holds();
             if self.keeper.next_timeout().is_some_and(|due| due <= now) && self.keep_underlay(now) {
                 due.maintenance = now;
             }
             if now >= due.maintenance {
-                self.maintain();
+                if !holds {
+                    self.maintain();
+                }
                 due.maintenance = now + MAINTENANCE;
             }
             if due.hops.is_some_and(|due| due <= now) {
@@ -212,16 +266,21 @@ impl Datapath {
                 due.hops = None;
             }
             if now >= due.timers {
-                self.forwarding.on_time(now);
+                if !holds {
+                    self.forwarding.on_time(now);
+                }
                 due.timers = now + wireguard::TIMERS;
             }
             let timers = self.forwarding.has_timers.then_some(due.timers);
+            let passing = self.predecessor.is_some().then_some(now + PASSING);
             let until = [
                 timers,
                 due.hops,
                 self.keeper.next_timeout(),
                 self.forwarding.next_question(),
                 self.next_trial(now),
+                self.giver.next_timeout(now),
+                passing,
             ]
             .into_iter()
             .flatten()
@@ -252,6 +311,8 @@ impl Datapath {
                             keeper: &self.keeper,
                             plan: self.plan.as_ref(),
                             refused: self.refused.as_ref(),
+                            taken_over: self.taken_over.as_ref(),
+                            handovers_refused: self.giver.refused(),
                         };
                         self.status.serve(|| view.document());
                     }
@@ -260,6 +321,8 @@ impl Datapath {
                             due.maintenance = now;
                         }
                     }
+                    Token::Knock => self.on_knock(now),
+                    Token::Partner => {}
                     Token::Askers => self.on_askers(now),
                     Token::Hops => {
                         if self.hops.heard() {
@@ -272,33 +335,30 @@ impl Datapath {
                     | Token::Packets(_)
                     | Token::Control(_)
                     | Token::Signals(_) => {
-                        if self.on_packets(now, token) == Health::Broken {
+                        if self.forwarding.on(now, token) == Health::Broken {
                             self.release(token);
                             due.maintenance = now;
                         }
                     }
                 }
             }
-            self.keep_alive(Instant::now());
-            self.probe(Instant::now());
+            if !self.giver.has_stopped() {
+                self.keep_alive(Instant::now());
+                self.probe(Instant::now());
+            }
+            self.pass_back(now);
+            if self.hand_over(now) == Step::Linger {
+                self.linger(signals);
+                return Ok(());
+            }
         }
     }
 
     /// True if an interface of the underlay is other than it was.
     fn keep_underlay(&mut self, now: Instant) -> bool {
-        !self.keeper.turn(now).links.is_empty()
-    }
-
-    fn on_packets(&mut self, now: Instant, token: Token) -> Health {
-        match token {
-            Token::Device(slot) => self.forwarding.on_device(now, slot),
-            Token::Datagrams(slot) => self.forwarding.on_datagrams(now, slot),
-            Token::Line(slot, place) => self.forwarding.on_line(now, slot, place),
-            Token::Packets(slot) => self.forwarding.on_packets(now, slot, false),
-            Token::Control(slot) => self.forwarding.on_packets(now, slot, true),
-            Token::Signals(slot) => self.forwarding.on_signals(now, slot),
-            Token::Signal | Token::Status | Token::Underlay | Token::Hops | Token::Askers => Health::Well,
-        }
+        let Datapath { keeper, .. } = self;
+        let turn = meanwhile(&self.epoll, &mut self.forwarding, || keeper.turn(now));
+        !turn.links.is_empty()
     }
 
     fn on_signals(&mut self, signals: &SignalFd) -> Signalled {
@@ -307,6 +367,10 @@ impl Datapath {
             if i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32) {
                 tracing::info!(seconds = self.started.elapsed().as_secs(), "ended");
                 return Signalled::End;
+            }
+            if self.giver.holds() {
+                self.plan_waits = true;
+                continue;
             }
             self.take_plan();
             signalled = Signalled::PlanTaken;
@@ -339,6 +403,11 @@ fn watch(epoll: &Epoll, descriptor: &impl AsFd, token: Token) -> io::Result<()> 
     }
 }
 
+/// A second call does nothing.
+fn unwatch(epoll: &Epoll, descriptor: &impl AsFd) {
+    let _ = epoll.delete(descriptor);
+}
+
 /// Rounded up, so that the loop does not wake a moment too early.
 fn timeout(until: Instant) -> EpollTimeout {
     let left = until.saturating_duration_since(Instant::now());
@@ -362,6 +431,8 @@ mod tests {
             Token::Control(9),
             Token::Signals(1),
             Token::Hops,
+            Token::Knock,
+            Token::Partner,
             Token::Askers,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));

@@ -2,6 +2,8 @@
 
 use super::Datapath;
 use super::batch::Destination;
+use super::forward::Forwarding;
+use super::meanwhile::meanwhile;
 use super::stack::Taken;
 use super::tunnel::{Inside, Tunnel};
 use crate::kernel::packet::link_name;
@@ -45,14 +47,17 @@ impl Datapath {
     pub(super) fn keep_stack_away(&mut self, anew: bool) {
         let mut all = BTreeMap::new();
         for (slot, line) in self.forwarding.lines.iter().enumerate() {
-            if line.packets.is_some() {
+            if line.path == LinePath::Packet && line.packets.is_some() {
                 let mut taken: Vec<Taken> = self.on_line(slot).filter_map(taken).collect();
                 taken.sort_unstable();
                 taken.dedup();
                 all.insert(line.name.clone(), taken);
             }
         }
-        let Err(error) = self.stack.keep_from(&self.sides.underlay, &all, anew) else { return };
+        let Datapath { stack, sides, .. } = self;
+        let kept =
+            meanwhile(&self.epoll, &mut self.forwarding, || stack.keep_from(&sides.underlay, &all, anew));
+        let Err(error) = kept else { return };
         // Without nft nothing was ever put up, and with nothing taken nothing is lost.
         if all.is_empty() {
             return;
@@ -64,25 +69,39 @@ impl Datapath {
 
     /// Asks the kernel where each tunnel's packets would go next.
     pub(super) fn follow_next_hops(&mut self) {
-        let mut known: HashMap<(u32, IpAddr, IpAddr), Option<Mac>> = HashMap::new();
-        let netlink = &mut self.sides.underlay_netlink;
-        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
-            tunnel.next_hop = None;
-            if matches!(tunnel.inside, Inside::Kernel) {
-                continue;
+        let mut hops: HashMap<(u32, IpAddr, IpAddr), Option<Mac>> = HashMap::new();
+        for tunnel in self.forwarding.tunnels.iter().flatten() {
+            if let Some(way) = self.forwarding.way_of(tunnel) {
+                hops.insert(way, None);
             }
-            let Some(line) = self.forwarding.lines.get(tunnel.line).filter(|line| line.packets.is_some())
-            else {
-                continue;
-            };
-            let (Some(link), (Some(local), Some(remote))) = (line.index(), tunnel.ends()) else { continue };
-            let mac = *known.entry((link, local, remote)).or_insert_with(|| {
-                let hop = netlink.next_hop(link, Some(local), remote).ok().flatten()?;
-                netlink.neighbour_in_use(link, hop).ok().flatten()
-            });
-            let ethertype = if remote.is_ipv4() { ethertype::IPV4 } else { ethertype::IPV6 };
-            tunnel.next_hop = mac.map(|mac| Destination::Link(link_name(link, ethertype, Some(mac.0))));
         }
+        let netlink = &mut self.sides.underlay_netlink;
+        let hops = meanwhile(&self.epoll, &mut self.forwarding, || {
+            for ((link, local, remote), mac) in &mut hops {
+                let hop = netlink.next_hop(*link, Some(*local), *remote).ok().flatten();
+                *mac = hop.and_then(|hop| netlink.neighbour_in_use(*link, hop).ok().flatten());
+            }
+            hops
+        });
+        let forwarding = &mut self.forwarding;
+        for slot in 0..forwarding.tunnels.len() {
+            let way = forwarding.tunnels[slot].as_ref().and_then(|tunnel| forwarding.way_of(tunnel));
+            let Some(tunnel) = &mut forwarding.tunnels[slot] else { continue };
+            let mac = way.and_then(|way| Some((way, hops.get(&way).copied().flatten()?)));
+            tunnel.next_hop = mac.map(|((link, _, remote), mac)| {
+                let ethertype = if remote.is_ipv4() { ethertype::IPV4 } else { ethertype::IPV6 };
+                Destination::Link(link_name(link, ethertype, Some(mac.0)))
+            });
+        }
+    }
+}
+
+impl Forwarding {
+    /// The interface and the ends between which a tunnel's packets go past the stack.
+    fn way_of(&self, tunnel: &Tunnel) -> Option<(u32, IpAddr, IpAddr)> {
+        let line = self.lines.get(tunnel.line).filter(|line| line.packets.is_some())?;
+        let (Some(local), Some(remote)) = tunnel.ends() else { return None };
+        (!matches!(tunnel.inside, Inside::Kernel)).then_some((line.index()?, local, remote))
     }
 }
 

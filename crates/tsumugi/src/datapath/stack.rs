@@ -31,6 +31,15 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// As another process has left it; `None`: not known.
+    pub fn left_by(applied: Option<String>) -> Stack {
+        Stack { applied }
+    }
+
+    pub fn applied(&self) -> Option<&String> {
+        self.applied.as_ref()
+    }
+
     /// Keeps from the stack what is taken on each line, and nothing else. An interface that went took
     /// its rules with it: `anew` puts them up again.
     ///

@@ -2,6 +2,7 @@
 
 use super::Datapath;
 use super::forward::Forwarding;
+use super::handover::message::named;
 use super::keepalive;
 use super::line::Line;
 use super::probing::Probing;
@@ -9,10 +10,10 @@ use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
 use crate::kernel::wireguard;
 use crate::observe::status::{
-    DatapathStatus, LineStatus, PlanStatus, Traffic, TunnelState, TunnelStatus, UnderlayStatus,
+    DatapathStatus, HandoversRefused, LineStatus, PlanStatus, TakenOver, Traffic, TunnelState, TunnelStatus,
+    UnderlayStatus,
 };
 use crate::state::PlanRefused;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tsumugi_core::router_plan::{self, RouterPlan};
 use tsumugi_core::tunnel::{Counters, DropReason};
@@ -26,6 +27,8 @@ pub struct View<'a> {
     pub keeper: &'a Keeper,
     pub plan: Option<&'a RouterPlan>,
     pub refused: Option<&'a PlanRefused>,
+    pub taken_over: Option<&'a TakenOver>,
+    pub handovers_refused: &'a [HandoversRefused],
 }
 
 impl View<'_> {
@@ -60,7 +63,7 @@ impl View<'_> {
             mtu: tunnel.plan.mtu,
             received: tunnel.received,
             sent: tunnel.sent,
-            drops: counts(&tunnel.drops),
+            drops: named(&tunnel.drops),
             last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
             keepalive: keepalive::status(now, &tunnel.plan, tunnel.keeping.as_ref()),
             session_age: tunnel.session_age().map(|age| age.as_secs()),
@@ -76,6 +79,8 @@ impl View<'_> {
             pid: std::process::id(),
             uptime_ms: milliseconds(self.now.saturating_duration_since(self.started)),
             plan: PlanStatus::of(self.plan, self.refused),
+            taken_over: self.taken_over.cloned(),
+            handovers_refused: self.handovers_refused.to_vec(),
             tunnels: running().map(|tunnel| self.of_tunnel(tunnel)).collect(),
             unmade: planned.filter(|plan| !made(plan)).map(|plan| plan.name.clone()).collect(),
             lines: self.forwarding.lines.iter().map(of_line).collect(),
@@ -95,14 +100,8 @@ fn of_line(line: &Line) -> LineStatus {
         open: line.is_open(),
         path: Some(line.path.clone()),
         trouble: line.trouble.get().cloned(),
-        drops: counts(&line.drops),
+        drops: named(&line.drops),
     }
-}
-
-/// Those that ever applied.
-fn counts(counters: &Counters) -> BTreeMap<String, u64> {
-    let all = DropReason::ALL.iter().map(|reason| (reason.counter().to_owned(), counters.get(*reason)));
-    all.filter(|(_, count)| *count != 0).collect()
 }
 
 fn milliseconds(duration: Duration) -> u64 {

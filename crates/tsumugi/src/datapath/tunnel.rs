@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::{Offloads, TunKind, attach_offloading, set_carrier};
 use crate::kernel::wireguard::WireGuardPeerInfo;
-use crate::kernel::{LinkInfo, Netlink};
+use crate::kernel::{LinkInfo, Namespace, Netlink};
 use crate::observe::status::{Chosen, Traffic};
 use std::io;
 use std::net::IpAddr;
@@ -45,6 +45,8 @@ pub struct Tunnel {
     pub device: Option<OwnedFd>,
     /// What the device does for us.
     pub offloads: Offloads,
+    /// Whether the interface has been made what the plan says.
+    pub is_set_up: bool,
     /// How large outer packets may be and what TCP is told, and why.
     pub path: PathKnown,
     pub kernel_device_is_there: bool,
@@ -81,6 +83,7 @@ impl Tunnel {
             next_hop: None,
             device: None,
             offloads: Offloads { udp: false },
+            is_set_up: false,
             kernel_device_is_there: false,
             kernel_peer: None,
             received: Traffic::default(),
@@ -89,6 +92,34 @@ impl Tunnel {
             last_heard: None,
             device_trouble: Trouble::default(),
             outer_trouble: Trouble::default(),
+        }
+    }
+
+    /// Goes on where the tunnel of the same name stood before a change of plan: on its device if that is
+    /// of the same kind, so that the interface stays; with WireGuard's session between the same keys.
+    pub fn inherit(&mut self, before: Tunnel) {
+        let by_us = |tunnel: &Tunnel| !matches!(tunnel.inside, Inside::Kernel);
+        if !by_us(self) || !by_us(&before) {
+            return;
+        }
+        self.received = before.received;
+        self.sent = before.sent;
+        self.drops = before.drops;
+        self.last_heard = before.last_heard;
+        let same_device = self.carries_ethernet() == before.carries_ethernet();
+        if same_device {
+            self.device = before.device;
+            self.offloads = before.offloads;
+        }
+        let asked = |plan: &router_plan::Tunnel| (plan.keepalive.clone(), plan.mac, plan.remote);
+        if same_device && asked(&self.plan) == asked(&before.plan) {
+            self.keeping = before.keeping;
+        }
+        if let (Inside::WireGuard(now), Inside::WireGuard(session)) = (&mut self.inside, before.inside)
+            && self.keys == before.keys
+        {
+            let place = |plan: &router_plan::Tunnel| (plan.uplink.clone(), plan.local, plan.outer_ipv6);
+            now.inherit(*session, place(&self.plan) == place(&before.plan));
         }
     }
 
@@ -138,6 +169,13 @@ impl Tunnel {
         }
     }
 
+    /// Asks for a new session of WireGuard soon.
+    pub fn renew(&mut self) {
+        if let Inside::WireGuard(wireguard) = &mut self.inside {
+            wireguard.renew();
+        }
+    }
+
     pub fn carries_ethernet(&self) -> bool {
         matches!(self.inside, Inside::Shim(shim) if shim.carries_ethernet())
     }
@@ -176,37 +214,52 @@ impl Tunnel {
         Outer::new(from, to, self.protocol(), self.path.force.path_mtu).ok_or(DropReason::NoRemote)
     }
 
-    /// Attaches to the device if it is not attached yet, and sets it up as the plan says; for the
-    /// kernel's own device, sees to it that it is there. True if a descriptor was opened.
-    ///
-    /// # Errors
-    /// As the kernel says.
-    pub fn maintain_device(&mut self, sides: &mut Sides) -> io::Result<bool> {
+    /// What is to be done for the device; `None`: it is attached and as the plan says.
+    pub fn device_work(&self) -> Option<DeviceWork> {
+        let plan = self.plan.clone();
         if matches!(self.inside, Inside::Kernel) {
-            let mut link = sides.fabric_netlink.link(&self.plan.name)?;
-            if !self.kernel_device_is_there || link.is_none() {
-                self.kernel_device_is_there = false;
-                engine::ensure(&self.plan, self.keys.as_ref(), sides)?;
-                self.kernel_device_is_there = true;
-                link = sides.fabric_netlink.link(&self.plan.name)?;
-            }
-            let (Some(keeping), Some(link)) = (&mut self.keeping, link) else { return Ok(false) };
-            // The kernel forgets what it was told when the device goes down and up.
-            keeping.told = Some(link.carrier);
-            return keeping.kernel.follow(&sides.fabric, link.index);
-        }
-        if self.device.is_some() {
-            return Ok(false);
+            let keys = self.keys.clone();
+            return Some(DeviceWork::Kernel { plan, keys, is_there: self.kernel_device_is_there });
         }
         let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
-        let (device, offloads) = attach_offloading(&sides.fabric, &self.plan.name, kind)?;
-        set_up(&self.plan, &mut sides.fabric_netlink)?;
-        self.offloads = offloads;
-        if let Some(keeping) = &mut self.keeping {
-            keeping.told = None;
+        let attach = self.device.is_none().then_some(kind);
+        (attach.is_some() || !self.is_set_up).then_some(DeviceWork::Own { plan, attach })
+    }
+
+    /// Takes what [`DeviceWork::run`] has brought. True if it was to be done for a descriptor of ours.
+    ///
+    /// # Errors
+    /// Those that it brought.
+    pub fn take_device(&mut self, done: io::Result<DeviceDone>, fabric: &Namespace) -> io::Result<bool> {
+        match done {
+            Ok(DeviceDone::Kernel(link)) => {
+                self.kernel_device_is_there = true;
+                let (Some(keeping), Some(link)) = (&mut self.keeping, link) else { return Ok(false) };
+                // The kernel forgets what it was told when the device goes down and up.
+                keeping.told = Some(link.carrier);
+                return keeping.kernel.follow(fabric, link.index);
+            }
+            Ok(DeviceDone::Attached(device, offloads)) => {
+                if let Some(keeping) = &mut self.keeping {
+                    keeping.told = None;
+                }
+                self.device = Some(device);
+                self.offloads = offloads;
+            }
+            Ok(DeviceDone::SetUp) => {}
+            Err(error) => {
+                self.kernel_device_is_there = false;
+                return Err(error);
+            }
         }
-        self.device = Some(device);
+        self.is_set_up = true;
         Ok(true)
+    }
+
+    /// Lets go of a device that is broken.
+    pub fn lose_device(&mut self) {
+        self.device = None;
+        self.is_set_up = false;
     }
 
     /// Whether an interface of the tunnel's name is of the right kind, or else in its way.
@@ -215,6 +268,50 @@ impl Tunnel {
             Inside::Kernel => true,
             Inside::Shim(_) | Inside::WireGuard(_) => {
                 link.kind == "tun" && link.mac.is_some() == self.carries_ethernet()
+            }
+        }
+    }
+}
+
+/// What is to be done for a tunnel's device, apart from the tunnel, whose packets pass meanwhile.
+pub enum DeviceWork {
+    /// Sees to it that the kernel's own device is there.
+    Kernel { plan: router_plan::Tunnel, keys: Option<Keys>, is_there: bool },
+    /// Attaches to a device of this kind if it is not attached yet, and sets it up as the plan says.
+    Own { plan: router_plan::Tunnel, attach: Option<TunKind> },
+}
+
+/// What was done.
+pub enum DeviceDone {
+    /// The kernel's own device as it is.
+    Kernel(Option<LinkInfo>),
+    Attached(OwnedFd, Offloads),
+    SetUp,
+}
+
+impl DeviceWork {
+    /// # Errors
+    /// As the kernel says.
+    pub fn run(self, sides: &mut Sides) -> io::Result<DeviceDone> {
+        match self {
+            DeviceWork::Kernel { plan, keys, is_there } => {
+                let mut link = sides.fabric_netlink.link(&plan.name)?;
+                if !is_there || link.is_none() {
+                    engine::ensure(&plan, keys.as_ref(), sides)?;
+                    link = sides.fabric_netlink.link(&plan.name)?;
+                }
+                Ok(DeviceDone::Kernel(link))
+            }
+            DeviceWork::Own { plan, attach } => {
+                let attached = match attach {
+                    Some(kind) => Some(attach_offloading(&sides.fabric, &plan.name, kind)?),
+                    None => None,
+                };
+                set_up(&plan, &mut sides.fabric_netlink)?;
+                Ok(match attached {
+                    Some((device, offloads)) => DeviceDone::Attached(device, offloads),
+                    None => DeviceDone::SetUp,
+                })
             }
         }
     }

@@ -1,10 +1,11 @@
 //! One WireGuard tunnel by the boringtun library: the protocol is its, the packets are ours.
 
 use super::batch::Arrival;
+use super::handover::message::WireGuardState;
 use super::socket;
 use super::udp::Flow;
 use crate::kernel::Namespace;
-use crate::state::KeyBytes;
+use crate::state::{KeyBytes, StateDir};
 use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::{Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
@@ -30,7 +31,9 @@ pub const KEEPALIVE_SECONDS: u16 = 25;
 pub const OVERHEAD: usize = 32;
 const LARGEST_HANDSHAKE: usize = 148;
 /// Message types (WireGuard protocol, 5.4).
+const HANDSHAKE_RESPONSE: u8 = 2;
 const COOKIE_REPLY: u8 = 3;
+pub const DATA: u8 = 4;
 
 /// What became of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +53,25 @@ pub struct Keys {
     pub public: KeyBytes,
 }
 
+impl Keys {
+    /// Those of a tunnel; `None` if it is not by WireGuard.
+    ///
+    /// # Errors
+    /// The machine does not have one of them.
+    pub fn of(plan: &Tunnel, state: &StateDir) -> io::Result<Option<Keys>> {
+        let Encapsulation::WireGuard { local_key, remote_key, .. } = &plan.encapsulation else {
+            return Ok(None);
+        };
+        let private = state.private_key(local_key)?;
+        let public = state.keyring()?.public_key(remote_key)?;
+        Ok(Some(Keys { private, public }))
+    }
+}
+
 pub struct WireGuard {
     tunn: Tunn,
+    /// The upper 24 bits of what the far end calls our sessions by.
+    index: u32,
     local_port: u16,
     pub socket: Option<OwnedFd>,
     /// Whether the socket takes several datagrams as one.
@@ -66,6 +86,8 @@ pub struct WireGuard {
     last_attempt: Option<Instant>,
     last_heard: Option<Instant>,
     last_sent: Option<Instant>,
+    is_confirmed: bool,
+    renews: bool,
 }
 
 impl WireGuard {
@@ -76,16 +98,18 @@ impl WireGuard {
         };
         // Whoever knows where the far end is keeps the way to it open: it may not be able to call.
         let keepalive = plan.remote.map(|_| KEEPALIVE_SECONDS);
+        let index = rand::random::<u32>() >> 8;
         let tunn = Tunn::new(
             StaticSecret::from(keys.private),
             PublicKey::from(keys.public),
             None,
             keepalive,
-            rand::random::<u32>() >> 8,
+            index,
             None,
         );
         Some(WireGuard {
             tunn,
+            index,
             local_port,
             socket: None,
             in_one: true,
@@ -97,7 +121,76 @@ impl WireGuard {
             last_attempt: None,
             last_heard: None,
             last_sent: None,
+            is_confirmed: false,
+            renews: false,
         })
+    }
+
+    /// Whether a message is for a session of another process than this one: what answers, and what was
+    /// encrypted, says for which of our sessions it is (WireGuard protocol, 5.4).
+    pub fn is_of_another(&self, message: &[u8]) -> bool {
+        let at = match message.first() {
+            Some(&HANDSHAKE_RESPONSE) => 8,
+            Some(&(COOKIE_REPLY | DATA)) => 4,
+            _ => return false,
+        };
+        let receiver = message.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        receiver.is_some_and(|bytes| u32::from_le_bytes(bytes) >> 8 != self.index)
+    }
+
+    /// Whether the far end has been heard to use our session.
+    pub fn is_confirmed(&self) -> bool {
+        self.is_confirmed
+    }
+
+    /// Asks for a new session soon, although there is one: the far end prefers another process's.
+    pub fn renew(&mut self) {
+        self.renews = true;
+    }
+
+    /// What another process needs to go on with this tunnel; keys and sessions stay.
+    pub fn state(&self) -> WireGuardState {
+        WireGuardState {
+            socket: self.socket.is_some(),
+            index: self.index,
+            local: self.local,
+            remote: self.remote,
+            has_session: self.has_session(),
+        }
+    }
+
+    /// The upper 24 bits of what the far end calls our sessions by.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Goes on where another process stands.
+    pub fn adopt(&mut self, state: &WireGuardState, socket: Option<OwnedFd>) {
+        self.socket = socket;
+        self.local = state.local;
+        self.remote = state.remote;
+    }
+
+    /// Goes on with a session between the same keys after a change of plan, and on its socket if that is
+    /// bound to the same place but perhaps for the port. Whether the far end's place is stated decides who
+    /// keeps the way open, and stays with a session.
+    pub fn inherit(&mut self, before: WireGuard, same_place: bool) {
+        if self.remote_is_stated != before.remote_is_stated {
+            return;
+        }
+        if same_place && self.local_port == before.local_port {
+            self.socket = before.socket;
+            self.in_one = before.in_one;
+        }
+        self.local = self.local.or(before.local);
+        self.remote = self.remote.or(before.remote);
+        self.tunn = before.tunn;
+        self.has_session = before.has_session;
+        self.index = before.index;
+        self.is_confirmed = before.is_confirmed;
+        self.last_attempt = before.last_attempt;
+        self.last_heard = before.last_heard;
+        self.last_sent = before.last_sent;
     }
 
     pub fn has_session(&self) -> bool {
@@ -187,10 +280,11 @@ impl WireGuard {
         }
         self.remote?;
         let waited = self.last_attempt.is_none_or(|attempt| now.duration_since(attempt) >= RETRY);
-        if !waited || (self.has_session && !self.is_silent(now)) {
+        if !waited || (self.has_session && !self.is_silent(now) && !self.renews) {
             return None;
         }
         self.last_attempt = Some(now);
+        self.renews = false;
         match self.tunn.format_handshake_initiation(buffer, true) {
             TunnResult::WriteToNetwork(bytes) => Some(bytes.len()),
             _ => None,
@@ -238,6 +332,7 @@ impl WireGuard {
         // A cookie goes to whoever asks under load: it says nothing of who asked.
         if !matches!(answer, Some((_, COOKIE_REPLY))) {
             self.last_heard = Some(now);
+            self.is_confirmed |= datagram[0] == DATA;
             if !self.remote_is_stated {
                 self.remote = Some(source);
             }

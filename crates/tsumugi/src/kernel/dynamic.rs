@@ -9,7 +9,7 @@ use super::netlink::{Answer, Netlink, NetlinkError};
 use super::route::{RouteInfo, delete_message, set_message};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
 use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Prefix};
 
@@ -22,7 +22,7 @@ pub enum RouteUpdate {
 }
 
 /// Many routes share a few ways: each way is held once.
-type Way = Rc<(RouteTarget, Option<std::net::IpAddr>)>;
+type Way = Arc<(RouteTarget, Option<std::net::IpAddr>)>;
 
 /// What is wanted, and what of it the kernel has not taken.
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl DynamicRoutes {
         // A prefix may have been changed twice: what is wanted in the end counts.
         set.retain(|prefix| self.wanted.contains_key(prefix));
         remove.retain(|route| !self.wanted.contains_key(&route.prefix));
-        self.ways.retain(|way| Rc::strong_count(way) > 1);
+        self.ways.retain(|way| Arc::strong_count(way) > 1);
         self.remove(netlink, &remove)?;
         self.set(netlink, indexes, set)
     }
@@ -127,7 +127,7 @@ impl DynamicRoutes {
             }
             RouteTarget::Discard | RouteTarget::Unreachable => source = None,
         }
-        let way = Rc::new((target, source));
+        let way = Arc::new((target, source));
         if let Some(known) = self.ways.get(&way) {
             return known.clone();
         }

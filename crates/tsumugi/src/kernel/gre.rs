@@ -30,28 +30,15 @@ impl Netlink {
     /// # Errors
     /// EOPNOTSUPP where the kernel has none; EEXIST if the name or the pair of addresses is taken.
     pub fn add_gre(&mut self, name: &IfName, gre: &GreInfo) -> Answer<()> {
-        let mut data = vec![
-            InfoGre::Local(gre.local),
-            InfoGre::Remote(gre.remote),
-            InfoGre::Ttl(gre.hop_limit),
-            InfoGre::PathMTUDiscovery(!gre.cuts),
-            InfoGre::Other(DefaultNla::new(IGNORE_DF, vec![u8::from(gre.cuts)])),
-        ];
-        if let Some(key) = gre.key {
-            let flags = GreIOFlags::Key;
-            data.extend([
-                InfoGre::IFlags(flags),
-                InfoGre::OFlags(flags),
-                InfoGre::IKey(key),
-                InfoGre::OKey(key),
-            ]);
-        }
-        let mut message = LinkMessage::default();
-        message.attributes = vec![
-            LinkAttribute::IfName(name.as_str().into()),
-            LinkAttribute::LinkInfo(vec![Info::Kind(InfoKind::GreTun), Info::Data(InfoData::GreTun(data))]),
-        ];
-        self.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+        self.request(device(name, gre), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// Makes another one of the GRE device of this name, which stays the interface that it is.
+    ///
+    /// # Errors
+    /// As the kernel says: EEXIST if the pair of addresses is taken.
+    pub fn change_gre(&mut self, name: &IfName, gre: &GreInfo) -> Answer<()> {
+        self.request(device(name, gre), 0)
     }
 
     /// What the device of this name is; `None` if it is not there or no GRE over IPv4.
@@ -68,6 +55,27 @@ impl Netlink {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What the kernel is told of a device.
+fn device(name: &IfName, gre: &GreInfo) -> RouteNetlinkMessage {
+    let mut data = vec![
+        InfoGre::Local(gre.local),
+        InfoGre::Remote(gre.remote),
+        InfoGre::Ttl(gre.hop_limit),
+        InfoGre::PathMTUDiscovery(!gre.cuts),
+        InfoGre::Other(DefaultNla::new(IGNORE_DF, vec![u8::from(gre.cuts)])),
+    ];
+    if let Some(key) = gre.key {
+        let flags = GreIOFlags::Key;
+        data.extend([InfoGre::IFlags(flags), InfoGre::OFlags(flags), InfoGre::IKey(key), InfoGre::OKey(key)]);
+    }
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(name.as_str().into()),
+        LinkAttribute::LinkInfo(vec![Info::Kind(InfoKind::GreTun), Info::Data(InfoData::GreTun(data))]),
+    ];
+    RouteNetlinkMessage::NewLink(message)
 }
 
 fn gre_of(message: &LinkMessage) -> Option<GreInfo> {

@@ -7,6 +7,7 @@ pub mod address;
 pub mod apply;
 mod bridge;
 mod bridges;
+pub mod channel;
 pub mod child;
 pub mod dynamic;
 pub mod entries;

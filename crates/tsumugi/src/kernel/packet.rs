@@ -15,6 +15,24 @@ pub fn attach(socket: &impl AsFd, filter: &[libc::sock_filter]) -> io::Result<()
     set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
+/// Takes a socket's filter away again.
+///
+/// # Errors
+/// ENOENT if it has none.
+pub fn detach(socket: &impl AsFd) -> io::Result<()> {
+    let nothing: libc::c_int = 0;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &nothing)
+}
+
+/// A socket that hears nothing from now on; what it has heard stays to be read.
+///
+/// # Errors
+/// As [`attach`].
+pub fn deafen(socket: &impl AsFd) -> io::Result<()> {
+    let nothing = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    attach(socket, &[nothing])
+}
+
 /// What leaves by the interface is not heard: what we send ourselves, and what the stack or a bridge does.
 ///
 /// # Errors

@@ -406,10 +406,7 @@ impl Bench {
 
     /// The status document of one machine's process.
     pub fn status(&self, machine: usize) -> serde_json::Value {
-        let mut text = String::new();
-        let asked = UnixStream::connect(self.machines[machine].state.join("datapath.sock"))
-            .and_then(|mut stream| stream.read_to_string(&mut text));
-        asked.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
+        self.machines[machine].status()
     }
 
     /// Sees what passes alpha's end of the wire from now on.
@@ -452,6 +449,11 @@ impl Machine {
 
     /// Starts the process as its own machine would: in its initial namespace.
     pub fn start(&self) {
+        *self.process.lock().unwrap() = Some(self.start_beside());
+    }
+
+    /// Starts one that is not the machine's.
+    pub fn start_beside(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.state.join("log")).unwrap();
         let child = on_thread(|| {
             setns(&self.initial, CloneFlags::CLONE_NEWNET)?;
@@ -463,12 +465,63 @@ impl Machine {
                 .stderr(log)
                 .spawn()
         });
-        *self.process.lock().unwrap() = Some(child.unwrap());
+        child.unwrap()
+    }
+
+    /// Has the process take a plan with these tunnels, and waits until it has.
+    #[track_caller]
+    pub fn reload(&self, tunnels: &[Tunnel]) {
+        self.write_plan(tunnels.to_vec());
+        let plan: RouterPlan =
+            serde_json::from_slice(&fs::read(self.state.join("plan.json")).unwrap()).unwrap();
+        self.signal(Signal::SIGHUP);
+        self.wait_for("the plan is taken", || self.status()["plan"]["hash"] == plan.hash.as_str());
+    }
+
+    /// The index of an interface of the fabric; `None` if there is none of the name.
+    pub fn index_of(&self, name: &str) -> Option<u32> {
+        let shown = self.in_plane("fabric", || run("ip", &format!("-o link show dev {name}")))?;
+        shown.split(':').next()?.parse().ok()
+    }
+
+    /// All that stands in the fabric: links, addresses, routes. What the kernel says of carriers is left out.
+    pub fn fabric(&self) -> String {
+        let shown = self.in_plane("fabric", || {
+            ["-o link show", "-o address show", "-4 -o route show", "-6 -o route show"].map(ip).concat()
+        });
+        let mut words: Vec<&str> = shown.split(' ').filter(|word| !word.starts_with('<')).collect();
+        words.retain(|word| !["linkdown", "UP", "DOWN", "UNKNOWN", ""].contains(&word.trim()));
+        words.join(" ")
+    }
+
+    /// The status document of the process.
+    pub fn status(&self) -> serde_json::Value {
+        let mut text = String::new();
+        let asked = UnixStream::connect(self.state.join("datapath.sock"))
+            .and_then(|mut stream| stream.read_to_string(&mut text));
+        asked.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
     pub fn signal(&self, signal: Signal) {
         if let Some(child) = &*self.process.lock().unwrap() {
             kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        }
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.process.lock().unwrap().as_ref().map(Child::id)
+    }
+
+    /// Starts the process once more, beside the one that runs, and waits until that one has ended.
+    #[track_caller]
+    pub fn succeed(&self) {
+        let mut before = self.process.lock().unwrap().take().unwrap();
+        self.start();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while before.try_wait().unwrap().is_none() {
+            let log = || fs::read_to_string(self.state.join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the old process does not end\n{}", log());
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -485,7 +538,7 @@ impl Machine {
         self.enter(plane, || Ok(work())).unwrap()
     }
 
-    fn enter<T: Send>(&self, plane: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    pub fn enter<T: Send>(&self, plane: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         let file = File::open(self.plane(plane))?;
         on_thread(|| {
             setns(&file, CloneFlags::CLONE_NEWNET)?;

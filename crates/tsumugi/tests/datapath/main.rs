@@ -11,11 +11,14 @@
 
 mod bench;
 mod bulk;
+mod handover;
 mod hostile;
 mod keepalive;
+mod live;
 mod many;
 mod paths;
 mod probe;
+mod stream;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use libtest_mimic::{Arguments, Trial};
@@ -399,6 +402,12 @@ fn main() -> ExitCode {
         ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
+        trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),
+        trial("a_line_changes_its_way_without_loss", live::a_line_changes_its_way_without_loss),
+        trial("a_device_stays_while_its_kind_does", live::a_device_stays_while_its_kind_does),
+        trial("a_planned_restart_loses_nothing", handover::a_planned_restart_loses_nothing),
+        trial("who_does_not_take_over_changes_nothing", handover::who_does_not_take_over_changes_nothing),
+        trial("a_process_that_hangs_is_replaced", handover::a_process_that_hangs_is_replaced),
         trial("a_narrow_path_is_found_kept_and_used", probe::a_narrow_path_is_found_kept_and_used),
         trial("a_path_that_drops_fragments_is_said", probe::a_path_that_drops_fragments_is_said),
         trial("pieces_out_of_order_are_told_apart", probe::pieces_out_of_order_are_told_apart),

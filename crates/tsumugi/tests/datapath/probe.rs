@@ -149,7 +149,7 @@ pub fn a_path_that_drops_fragments_is_said() {
         for words in [
             "fragments DROPPED, out of order DROPPED, 0.0 % lost",
             "TROUBLE: the path in both directions drops IP fragments",
-            "although the file says clamp off",
+            "although the plan says clamp off",
             "Ask who runs the line",
             "kept, and in force from now on",
         ] {

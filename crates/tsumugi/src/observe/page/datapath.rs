@@ -3,7 +3,8 @@
 use super::{Drops, duration, heading, line};
 use crate::observe::say::pad;
 use crate::observe::status::{
-    DatapathStatus, FarEnd, KeepaliveStatus, LineStatus, TunnelState, TunnelStatus,
+    DatapathStatus, FarEnd, HandoversRefused, KeepaliveStatus, LineStatus, TakenOver, TunnelState,
+    TunnelStatus,
 };
 use crate::observe::words;
 use std::collections::BTreeMap;
@@ -12,6 +13,21 @@ use tsumugi_plan::explain::Lang;
 
 pub fn page(status: &DatapathStatus, lang: Lang) -> String {
     let mut page = heading(&status.process, &status.plan, status.uptime_ms, lang);
+    if let Some(TakenOver { pid, program, tunnels, lines }) = &status.taken_over {
+        let said = lang.pick(
+            format!("taken over without loss from {program}, pid {pid}: {tunnels} tunnels, {lines} lines"),
+            format!("{program} (pid {pid})から損失なく引き継ぎました: トンネル {tunnels}本、回線 {lines}本"),
+        );
+        line(&mut page, 1, &said);
+    }
+    for HandoversRefused { why, count } in &status.handovers_refused {
+        let why = words::handover_refused(why, lang);
+        let said = lang.pick(
+            format!("not handed over to another process, {count} times: {why}"),
+            format!("別のプロセスに引き継がなかった ({count}回): {why}"),
+        );
+        line(&mut page, 1, &said);
+    }
     if !status.tunnels.is_empty() || !status.unmade.is_empty() {
         line(&mut page, 1, lang.pick("tunnels", "トンネル"));
     }

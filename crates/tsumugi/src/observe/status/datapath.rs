@@ -15,11 +15,55 @@ pub struct DatapathStatus {
     pub pid: u32,
     pub uptime_ms: u64,
     pub plan: PlanStatus,
+    /// `None`: the process began anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
+    /// Other processes that were not handed over to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers_refused: Vec<HandoversRefused>,
     pub tunnels: Vec<TunnelStatus>,
     /// Tunnels of the plan that could not be made; the log says why.
     pub unmade: Vec<IfName>,
     pub lines: Vec<LineStatus>,
     pub underlay: UnderlayStatus,
+}
+
+/// What a process was handed over by the one before it, so that nothing was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOver {
+    pub pid: i32,
+    /// Name and version.
+    pub program: String,
+    pub tunnels: u32,
+    pub lines: u32,
+}
+
+/// Why a process that runs does not hand over to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum HandoverRefused {
+    /// It is another user's.
+    NotAllowed,
+    /// It speaks another version of the handover.
+    Version { found: u32, known: u32 },
+    /// Another one is taking over already.
+    Busy,
+    /// What it said is not of a handover, or not at its time.
+    NotUnderstood,
+    /// It said nothing any more.
+    Silent,
+    /// It was gone before the end.
+    Gone,
+    /// The system refused, in its own words.
+    System { error: String },
+}
+
+/// A reason and how often it applied; of several of its kind the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandoversRefused {
+    #[serde(flatten)]
+    pub why: HandoverRefused,
+    pub count: u64,
 }
 
 /// As an operator speaks of it.

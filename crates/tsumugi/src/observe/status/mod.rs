@@ -11,8 +11,9 @@ mod rpki;
 mod segments;
 
 pub use datapath::{
-    Chosen, DatapathStatus, FarEnd, KeepaliveStatus, LinePath, LineStatus, Missing, Traffic, TunnelState,
-    TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked, WhyUserspace,
+    Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
+    Missing, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked,
+    WhyUserspace,
 };
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,

@@ -1,8 +1,8 @@
 //! Words for the state of what a process keeps: its plan, tunnels, lines.
 
 use crate::observe::status::{
-    Chosen, FarEnd, LinePath, ManagementTrouble, Missing, TunnelState, WhyDead, WhyRaw, WhyUnasked,
-    WhyUserspace,
+    Chosen, FarEnd, HandoverRefused, LinePath, ManagementTrouble, Missing, TunnelState, WhyDead, WhyRaw,
+    WhyUnasked, WhyUserspace,
 };
 use crate::state::PlanRefused;
 use tsumugi_plan::explain::Lang;
@@ -28,6 +28,29 @@ pub fn plan_refused(reason: &PlanRefused, lang: Lang) -> String {
             .pick("the plan is for a machine that speaks no BGP", "BGPを話さない機器のための計画です")
             .into(),
     }
+}
+
+/// Why a datapath does not hand over to another process.
+pub fn handover_refused(reason: &HandoverRefused, lang: Lang) -> String {
+    let said = match reason {
+        HandoverRefused::Version { found, known } => {
+            return lang.pick(
+                format!("it speaks version {found} of the handover, this program version {known}"),
+                format!("相手の引き継ぎ手順はバージョン{found}、このプログラムはバージョン{known}です"),
+            );
+        }
+        HandoverRefused::System { error } => return error.clone(),
+        HandoverRefused::NotAllowed => lang.pick("it is another user's", "別のユーザーのプロセスです"),
+        HandoverRefused::Busy => {
+            lang.pick("another process is taking over already", "別のプロセスがすでに引き継ぎ中です")
+        }
+        HandoverRefused::NotUnderstood => {
+            lang.pick("what it said was not understood", "相手の言うことが理解できません")
+        }
+        HandoverRefused::Silent => lang.pick("it said nothing any more", "相手の応答がなくなりました"),
+        HandoverRefused::Gone => lang.pick("it was gone before the end", "相手が途中で終了しました"),
+    };
+    said.into()
 }
 
 /// Who moves a tunnel's packets, and why.

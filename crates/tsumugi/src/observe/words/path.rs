@@ -111,9 +111,9 @@ pub fn path_trouble(trouble: &PathTrouble, lang: Lang) -> String {
         PathTrouble::PiecesDropped { affected, inner, clamped } => {
             let way = way(affected, lang);
             let tcp = match (clamped, lang) {
-                (true, Lang::En) => "TCP is made to fit although the file says clamp off, or it would hang",
+                (true, Lang::En) => "TCP is made to fit although the plan says clamp off, or it would hang",
                 (true, Lang::Ja) => {
-                    "TCPは止まらないよう、ファイルではclampがoffでも1パケットに収めています"
+                    "TCPは止まらないよう、計画ではclampがoffでも1パケットに収めています"
                 }
                 (false, Lang::En) => "TCP is made to fit",
                 (false, Lang::Ja) => "TCPは1パケットに収めています",
@@ -292,7 +292,7 @@ round trip 6.00 ms, at best 5.21 ms
 packets are cut at 1400, not at the 1500 of the file
 TCP is told MSS 1316 (IPv4) and 1296 (IPv6), so that it fits one packet
 TROUBLE: the path from the far end drops IP fragments: a packet of more than 1356 bytes inside does not arrive \
-(TCP is made to fit although the file says clamp off, or it would hang). Ask who runs the line, or the firewall \
+(TCP is made to fit although the plan says clamp off, or it would hang). Ask who runs the line, or the firewall \
 in between, to let fragments pass (IPv6 next header 44, IPv4 packets with an offset); or carry the link over \
 another line, or state mtu = 1356 if everything on it may be that small
 the path to the far end is narrower than the file says: 1400, not 1500. Write path-mtu = 1400 at the line's \
