@@ -1,12 +1,12 @@
 //! The plan of one end of a single tunnel, for `bench/datapath`: nothing but the tunnel is in it.
 //!
-//! `tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|off 1|2`
+//! `tunnel_plan etherip|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|off 1|2`
 
 use std::env;
 use std::net::IpAddr;
 use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
-use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
+use tsumugi_core::id::{Asn, IfName, KeyName, Mac, Vni};
 use tsumugi_core::router_plan::{
     Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
@@ -14,7 +14,7 @@ use tsumugi_core::router_plan::{
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
     let [by, family, path_mtu, mtu, clamp, end] = words.as_slice() else {
-        return Err("tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|off 1|2".into());
+        return Err("tunnel_plan etherip|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|off 1|2".into());
     };
     let (near, far) = if end == "1" { (1, 2) } else { (2, 1) };
     let outer_ipv6 = family == "6";
@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "etherip" => Encapsulation::EtherIp,
         "gre" => Encapsulation::Gre { key: None },
         "gretap" => Encapsulation::Gretap { key: None },
+        "geneve" => Encapsulation::Geneve { vni: Vni(1) },
         "wireguard" => Encapsulation::WireGuard {
             local_key: key(near),
             remote_key: key(far),
@@ -34,7 +35,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         other => return Err(format!("unknown kind: {other}").into()),
     };
-    let ethernet = matches!(encapsulation, Encapsulation::EtherIp | Encapsulation::Gretap { .. });
+    let ethernet = matches!(
+        encapsulation,
+        Encapsulation::EtherIp | Encapsulation::Gretap { .. } | Encapsulation::Geneve { .. }
+    );
     let tunnel = Tunnel {
         name: IfName::new("bench0")?,
         alias: "bench".into(),

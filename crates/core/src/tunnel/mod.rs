@@ -22,7 +22,10 @@ pub use inside::Link;
 pub use outer::{Fragment, Fragments, Identifications, Outer, Piece, Pieces};
 pub use reassembly::{Datagram, Limits, Part, Reassembly};
 pub use segment::{MAX_HEADERS, Segments};
-pub use shim::{Decapsulated, MAX_SHIM_LEN, Shim, ShimHeader, decapsulate, encapsulate, header};
+pub use shim::{
+    Decapsulated, MAX_SHIM_LEN, Received, Shim, ShimHeader, decapsulate, decapsulate_datagram, encapsulate,
+    header,
+};
 pub use vnet::VnetHeader;
 
 /// The hop limit of every outer packet.

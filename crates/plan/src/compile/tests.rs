@@ -312,6 +312,7 @@ fn flow(tunnel: &Tunnel) -> (Option<IpAddr>, Option<IpAddr>, u8, u32) {
     let (protocol, key) = match &tunnel.encapsulation {
         Encapsulation::Gre { key } | Encapsulation::Gretap { key } => (47, key.unwrap_or(0)),
         Encapsulation::EtherIp => (97, 0),
+        Encapsulation::Geneve { vni } => (17, vni.0 << 8),
         Encapsulation::WireGuard { local_port, .. } => (17, (*local_port).into()),
     };
     (tunnel.local, tunnel.remote, protocol, key)

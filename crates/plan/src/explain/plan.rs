@@ -88,6 +88,7 @@ fn tunnel_words(tunnel: &Tunnel, lang: Lang) -> String {
         Encapsulation::Gretap { key: None } => "GREtap".into(),
         Encapsulation::Gretap { key: Some(key) } => format!("GREtap key {key}"),
         Encapsulation::EtherIp => "EtherIP".into(),
+        Encapsulation::Geneve { vni } => format!("GENEVE VNI {}", vni.0),
         Encapsulation::WireGuard { local_port, .. } => format!("WireGuard port {local_port}"),
     };
     let sizes = way.packets(way.mtu).iter().map(u32::to_string).collect::<Vec<_>>().join(" + ");

@@ -14,8 +14,8 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
-    DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader,
-    decapsulate, ecn, header,
+    DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Received, Segments,
+    VnetHeader, decapsulate, decapsulate_datagram, ecn, header,
 };
 use tsumugi_core::wire::{ip, ipv4};
 
@@ -124,8 +124,11 @@ impl Forwarding {
             let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
             for at in 0..count {
                 let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
-                    let outer =
-                        if ipv6 { locate_v6(&arrival) } else { locate_v4(&self.inbox.buffer, arrival.at) }?;
+                    let outer = match (protocol, ipv6) {
+                        (ip::protocol::UDP, _) => locate_told(&arrival, State::Datagram),
+                        (_, true) => locate_told(&arrival, State::Unchecked),
+                        (_, false) => locate_v4(&self.inbox.buffer, arrival.at),
+                    }?;
                     self.find(slot, protocol, &outer).map(Some)
                 });
                 self.settle(slot, found);
@@ -193,9 +196,12 @@ impl Forwarding {
             destination: part.destination,
             traffic_class: class,
             payload,
+            state: State::Unchecked,
         };
         if part.is_whole() {
-            return (1, Ok(Some((part.protocol, outside(part.traffic_class, part.payload.clone())))));
+            let state = if self.inbox.is_checked(at) { State::Checked } else { State::Unchecked };
+            let whole = Outside { state, ..outside(part.traffic_class, part.payload.clone()) };
+            return (1, Ok(Some((part.protocol, whole))));
         }
         // Only far ends of ours may cost memory.
         if !self.table.knows(Ends { line: slot, local: part.destination, remote: part.source }) {
@@ -230,7 +236,17 @@ impl Forwarding {
 
     /// The tunnel of an outer packet, and where its inner packet stands.
     fn find(&self, line: usize, protocol: u8, outer: &Outside) -> Result<Found, DropReason> {
-        let read = decapsulate(protocol, &self.inbox.buffer[outer.payload.clone()])?;
+        let payload = &self.inbox.buffer[outer.payload.clone()];
+        let read = match outer.state {
+            State::Datagram => decapsulate_datagram(payload),
+            State::Unchecked | State::Checked => decapsulate(&Received {
+                protocol,
+                source: outer.source,
+                destination: outer.destination,
+                payload,
+                is_checked: outer.state == State::Checked,
+            }),
+        }?;
         let ends = Ends { line, local: outer.destination, remote: outer.source };
         Ok(Found {
             slot: self.table.find(ends, read.shim)?,
@@ -356,9 +372,10 @@ impl Buffers {
         }
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
-                let shim = header(shim, bytes)?;
+                let mut header = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
-                self.outbox.push(&outer, numbers, shim.bytes(), &frame, frame.len())
+                shim.complete(&outer, header.bytes_mut(), bytes)?;
+                self.outbox.push(&outer, numbers, header.bytes(), &frame, frame.len())
             }
             Inside::WireGuard(wireguard) => {
                 let message = wireguard.seal(now, bytes, &mut self.sealed)?;
@@ -383,15 +400,17 @@ impl Buffers {
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
-                let shim = header(shim, bytes)?;
+                let header = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
                 let mut head = [0; MAX_SHIM_LEN + MAX_HEADERS];
-                let shim_len = shim.bytes().len();
-                head[..shim_len].copy_from_slice(shim.bytes());
+                let shim_len = header.bytes().len();
+                head[..shim_len].copy_from_slice(header.bytes());
                 while let Some(payload) = segments.next(&mut head[shim_len..]) {
                     let body = frame.start + payload.start..frame.start + payload.end;
                     let inner_len = headers_len + body.len();
-                    self.outbox.push(&outer, numbers, &head[..shim_len + headers_len], &body, inner_len)?;
+                    let head = &mut head[..shim_len + headers_len];
+                    shim.complete(&outer, head, &bytes[payload])?;
+                    self.outbox.push(&outer, numbers, head, &body, inner_len)?;
                 }
             }
             Inside::WireGuard(wireguard) => {
@@ -493,6 +512,18 @@ struct Outside {
     traffic_class: u8,
     /// Where in the buffer.
     payload: Range<usize>,
+    state: State,
+}
+
+/// What the kernel has seen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing: a checksum of UDP is ours to verify.
+    Unchecked,
+    /// The checksum of UDP.
+    Checked,
+    /// All of UDP: the payload is a datagram's.
+    Datagram,
 }
 
 /// Raw IPv4 sockets give the packet with its header.
@@ -503,15 +534,17 @@ fn locate_v4(buffer: &[u8], at: Range<usize>) -> Result<Outside, DropReason> {
         destination: packet.destination().into(),
         traffic_class: packet.traffic_class(),
         payload: at.start + packet.header_len()..at.start + packet.total_len(),
+        state: State::Unchecked,
     })
 }
 
-/// Raw IPv6 sockets give what follows the headers, and tell the rest beside it.
-fn locate_v6(arrival: &Arrival) -> Result<Outside, DropReason> {
+/// Raw IPv6 sockets and those of UDP give what follows the headers, and tell the rest beside it.
+fn locate_told(arrival: &Arrival, state: State) -> Result<Outside, DropReason> {
     Ok(Outside {
         source: arrival.source.ip(),
         destination: arrival.destination.ok_or(DropReason::UnknownSource)?,
         traffic_class: arrival.traffic_class,
         payload: arrival.at.clone(),
+        state,
     })
 }

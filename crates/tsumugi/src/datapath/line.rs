@@ -1,13 +1,14 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
-use super::socket;
 use super::trouble::Trouble;
+use super::{options, socket};
 use crate::kernel::Namespace;
 use crate::observe::status::{LinePath, Missing, WhyRaw};
 use std::io;
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
 use tsumugi_core::tunnel::{Counters, DropReason, Identifications, Limits, Reassembly};
+use tsumugi_core::wire::ip::protocol;
 
 /// Where packets of one protocol and family come in.
 pub struct Receiver {
@@ -21,7 +22,7 @@ pub struct Receiver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     pub ipv6: bool,
-    /// The IP protocol that is received raw; `None`: only sending is asked for.
+    /// The IP protocol that is received, UDP for GENEVE; `None`: only sending is asked for.
     pub protocol: Option<u8>,
 }
 
@@ -29,6 +30,8 @@ pub struct Need {
 pub struct Packets {
     pub sender: OwnedFd,
     pub receiver: OwnedFd,
+    /// Whether it hears GENEVE.
+    geneve: bool,
 }
 
 pub struct Line {
@@ -91,7 +94,8 @@ impl Line {
             return changed;
         };
         self.index = index;
-        changed |= self.follow(underlay, interface, path);
+        let geneve = needs.iter().any(|need| need.protocol == Some(protocol::UDP));
+        changed |= self.follow(underlay, interface, path, geneve);
         match self.open(underlay, needs) {
             Ok(opened) => {
                 self.trouble.is_over();
@@ -106,14 +110,22 @@ impl Line {
     }
 
     /// Opens or closes the packet sockets. Where they are refused it is raw sockets again.
-    fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath) -> bool {
+    fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath, geneve: bool) -> bool {
         let had = self.packets.is_some();
         self.path = path;
         if self.path != LinePath::Packet {
             self.packets = None;
-        } else if !had {
-            let opened = socket::packet_receiver(underlay, interface)
-                .and_then(|receiver| Ok(Packets { sender: socket::packet_sender(underlay)?, receiver }));
+        } else if let Some(packets) = &mut self.packets {
+            // What refuses is opened anew with the next maintenance.
+            if packets.geneve != geneve && options::hear_tunnels(&packets.receiver, geneve).is_err() {
+                self.packets = None;
+            } else {
+                packets.geneve = geneve;
+            }
+        } else {
+            let opened = socket::packet_receiver(underlay, interface, geneve).and_then(|receiver| {
+                Ok(Packets { sender: socket::packet_sender(underlay)?, receiver, geneve })
+            });
             match opened {
                 Ok(packets) => self.packets = Some(packets),
                 Err(error) => self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() }),

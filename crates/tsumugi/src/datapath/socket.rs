@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
+use tsumugi_core::wire::{geneve, ip};
 
 /// Bytes that a burst may wait in before we come to read it, or before the line has taken it.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -29,11 +30,15 @@ pub fn sender(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<Own
     Ok(socket.into())
 }
 
-/// Where the packets of one IP protocol and family come in.
+/// Where the packets of one IP protocol and family come in: raw, but for UDP, of which others have other
+/// ports.
 ///
 /// # Errors
-/// As [`sender`].
+/// As [`sender`]; EADDRINUSE if GENEVE's port is another's.
 pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -> io::Result<OwnedFd> {
+    if protocol == ip::protocol::UDP {
+        return datagrams(underlay, line, ipv6, None, geneve::PORT);
+    }
     let socket = bound(underlay, line, ipv6, Type::RAW, i32::from(protocol))?;
     enlarge(&socket);
     if ipv6 {
@@ -78,14 +83,15 @@ pub fn packet_sender(underlay: &Namespace) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// Where the packets of tunnels come in before the stack has seen them, in pieces.
+/// Where the packets of tunnels come in before the stack has seen them, in pieces; those of `geneve` if
+/// there are such tunnels.
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn packet_receiver(underlay: &Namespace, interface: u32) -> io::Result<OwnedFd> {
+pub fn packet_receiver(underlay: &Namespace, interface: u32, geneve: bool) -> io::Result<OwnedFd> {
     let socket = packet(underlay)?;
     enlarge(&socket);
-    options::take_tunnels_from(&socket, interface)?;
+    options::take_tunnels_from(&socket, interface, geneve)?;
     Ok(socket.into())
 }
 

@@ -103,6 +103,7 @@ pub enum WireKind {
     Gre,
     Gretap,
     EtherIp,
+    Geneve,
     WireGuard,
 }
 

@@ -42,7 +42,10 @@ pub fn tunnel(name: &str, encapsulation: Encapsulation, outside: Outside, path_m
         Outside::V4 => ("192.0.2.1", "192.0.2.2"),
         Outside::V6 => ("2001:db8:101::1", "2001:db8:101::2"),
     };
-    let ethernet = matches!(encapsulation, Encapsulation::EtherIp | Encapsulation::Gretap { .. });
+    let ethernet = matches!(
+        encapsulation,
+        Encapsulation::EtherIp | Encapsulation::Gretap { .. } | Encapsulation::Geneve { .. }
+    );
     Tunnel {
         name: IfName::new(name).unwrap(),
         alias: format!("test tunnel {name}"),

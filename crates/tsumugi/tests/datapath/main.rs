@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod geneve;
 mod paths;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
@@ -19,6 +20,7 @@ use nix::sys::signal::Signal;
 use std::process::ExitCode;
 use std::time::Duration;
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
+use tsumugi_core::id::Vni;
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
 
 fn gre() -> Encapsulation {
@@ -65,6 +67,8 @@ fn ethernet_tunnels_carry_1500_and_2400() {
         (Encapsulation::EtherIp, Outside::V6, 1500),
         (Encapsulation::EtherIp, Outside::V4, 2400),
         (Encapsulation::Gretap { key: Some(1) }, Outside::V6, 1500),
+        (Encapsulation::Geneve { vni: Vni(1) }, Outside::V6, 2400),
+        (Encapsulation::Geneve { vni: Vni(0xff_ffff) }, Outside::V4, 1500),
     ] {
         let bench = Bench::new("eth", 1500);
         bench.start(&tunnel("eip-x", encapsulation, outside, 1500, mtu));
@@ -371,6 +375,11 @@ fn main() -> ExitCode {
         trial("bulk_passes_every_kind_of_tunnel_unharmed", bulk::bulk_passes_every_kind_of_tunnel_unharmed),
         trial("tcp_is_told_to_fit_one_packet", bulk::tcp_is_told_to_fit_one_packet),
         trial("etherip_is_strict", bulk::etherip_is_strict),
+        trial("geneve_is_strict", geneve::geneve_is_strict),
+        trial(
+            "geneve_beside_wireguard_leaves_datagrams_to_the_stack",
+            geneve::geneve_beside_wireguard_leaves_datagrams_to_the_stack,
+        ),
         trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),

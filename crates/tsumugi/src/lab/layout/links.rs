@@ -180,6 +180,8 @@ fn wire_end(machine: &str, tunnel: &Tunnel, own: &Line, far: &Line) -> Result<Wi
     let (protocol, ports) = match &tunnel.encapsulation {
         Encapsulation::Gre { .. } | Encapsulation::Gretap { .. } => (47, None),
         Encapsulation::EtherIp => (97, None),
+        // Its source ports are those of flows inside.
+        Encapsulation::Geneve { .. } => (17, None),
         Encapsulation::WireGuard { local_port, remote_port, .. } => {
             (17, Some((*local_port, (!far.nat).then_some(*remote_port))))
         }
@@ -197,6 +199,7 @@ fn kind_of(encapsulation: &Encapsulation) -> WireKind {
         Encapsulation::Gre { .. } => WireKind::Gre,
         Encapsulation::Gretap { .. } => WireKind::Gretap,
         Encapsulation::EtherIp => WireKind::EtherIp,
+        Encapsulation::Geneve { .. } => WireKind::Geneve,
         Encapsulation::WireGuard { .. } => WireKind::WireGuard,
     }
 }
