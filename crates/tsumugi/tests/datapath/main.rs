@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod etheripd;
 mod geneve;
 mod paths;
 
@@ -345,8 +346,8 @@ fn engines_may_change() {
 
 fn main() -> ExitCode {
     let missing = bench::missing();
-    let trial = |name: &str, test: fn()| {
-        if let Some(missing) = &missing {
+    let trial_with = |name: &str, missing: Option<&String>, test: fn()| {
+        if let Some(missing) = missing {
             eprintln!("skipped: {name}: {missing}");
         }
         let run = move || {
@@ -355,6 +356,8 @@ fn main() -> ExitCode {
         };
         Trial::test(name, run).with_ignored_flag(missing.is_some())
     };
+    let trial = |name: &str, test: fn()| trial_with(name, missing.as_ref(), test);
+    let no_etheripd = missing.clone().or_else(etheripd::missing);
     let trials = vec![
         trial("gre_over_ipv6_is_two_packets_on_every_path", gre_over_ipv6_is_two_packets_on_every_path),
         trial("gre_over_ipv4_is_two_packets_on_every_path", gre_over_ipv4_is_two_packets_on_every_path),
@@ -375,6 +378,7 @@ fn main() -> ExitCode {
         trial("bulk_passes_every_kind_of_tunnel_unharmed", bulk::bulk_passes_every_kind_of_tunnel_unharmed),
         trial("tcp_is_told_to_fit_one_packet", bulk::tcp_is_told_to_fit_one_packet),
         trial("etherip_is_strict", bulk::etherip_is_strict),
+        trial_with("etheripd_speaks_with_us", no_etheripd.as_ref(), etheripd::etheripd_speaks_with_us),
         trial("geneve_is_strict", geneve::geneve_is_strict),
         trial(
             "geneve_beside_wireguard_leaves_datagrams_to_the_stack",
