@@ -10,7 +10,7 @@ use crate::mtu::Wrapping;
 use crate::rpki::config::RpkiConfig;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// A process refuses a plan of another schema whole and keeps what it runs.
@@ -83,6 +83,9 @@ pub struct Tunnel {
     /// BSDs sent them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub accept_reversed: bool,
+    /// How it is known whether the far end lives.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keepalive: Keepalive,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -97,6 +100,23 @@ pub enum TunnelClamp {
     Auto,
     /// It leaves in two.
     Off,
+}
+
+/// Who is asked at a tunnel's far end when it is silent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "asks")]
+pub enum Keepalive {
+    /// Nobody knows an address there.
+    #[default]
+    Nobody,
+    /// The file says that it is not asked.
+    Off,
+    /// The far end's datapath, which is ours too ([`crate::tunnel::signal`]): its link-local address from
+    /// ours, and its Ethernet address where the tunnel carries Ethernet.
+    Signals { local: Ipv6Addr, remote: Ipv6Addr, remote_mac: Option<Mac> },
+    /// The holder of this address, by ARP or neighbour solicitation, which every host answers. `source` is
+    /// ours beside it; unspecified: we have none there.
+    Neighbour { address: IpAddr, source: IpAddr },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

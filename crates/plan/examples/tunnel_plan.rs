@@ -8,7 +8,7 @@ use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac, Vni};
 use tsumugi_core::router_plan::{
-    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+    Encapsulation, Engine, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, near as u8])),
         clamp: if clamp == "off" { TunnelClamp::Off } else { TunnelClamp::Auto },
         accept_reversed: false,
+        keepalive: Keepalive::Nobody,
     };
     let overlay = Overlay {
         device: IfName::new("mgmt")?,

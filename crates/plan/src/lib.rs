@@ -7,7 +7,7 @@ pub mod explain;
 pub mod hash;
 pub mod language;
 pub mod problem;
-mod suggest;
+pub mod suggest;
 
 pub use declaration::Declaration;
 pub use problem::{Problem, ProblemKind, Severity};

@@ -565,6 +565,10 @@ pub enum PeerProblem {
     NeighbourIsOurs {
         neighbour: IpAddr,
     },
+    /// Of a far end that could not answer: not beside us, or we ourselves.
+    KeepaliveNotBeside {
+        address: IpAddr,
+    },
     NeighbourTwice {
         neighbour: IpAddr,
     },

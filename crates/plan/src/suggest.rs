@@ -4,7 +4,7 @@
 const LONGEST: usize = 40;
 
 /// The candidate nearest to `word`, if one is near enough to be meant.
-pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
         return None;
     }

@@ -315,8 +315,9 @@ fn link() -> impl Strategy<Value = Said<Link>> {
         maybe(1u8..=32),
         maybe(any::<bool>()),
         maybe(engine),
+        maybe(any::<bool>()),
     )
-        .prop_map(|(between, by, over, ports, cost, cleartext, engine)| Link {
+        .prop_map(|(between, by, over, ports, cost, cleartext, engine, keepalive)| Link {
             between,
             by,
             over,
@@ -324,6 +325,7 @@ fn link() -> impl Strategy<Value = Said<Link>> {
             cost,
             cleartext,
             engine,
+            keepalive,
         });
     said(link)
 }
@@ -346,20 +348,20 @@ fn terms_of(by: TunnelBy, terms: TunnelTerms) -> TunnelTerms {
 
 fn peer() -> impl Strategy<Value = Peer> {
     let by = vec![PeerBy::EtherIp, PeerBy::Gretap, PeerBy::Geneve, PeerBy::Ethernet];
-    let at =
-        (
-            said(name()),
-            said(prop::sample::select(by)),
-            maybe(name()),
-            maybe(port()),
-            maybe(1280u16..=9000),
-            (maybe(address().prop_map(|one| one.addr())), terms()),
-            list(address()),
-            list(address().prop_map(|one| one.addr())),
-        )
-            .prop_map(|(router, by, over, port, mtu, (remote, terms), addresses, neighbours)| {
-                PeerAt { router, by, over, port, mtu, remote, terms, addresses, neighbours }
-            });
+    let at = (
+        said(name()),
+        said(prop::sample::select(by)),
+        maybe(name()),
+        maybe(port()),
+        maybe(1280u16..=9000),
+        (maybe(address().prop_map(|one| one.addr())), terms()),
+        list(address()),
+        list(address().prop_map(|one| one.addr())),
+        maybe(asked()),
+    )
+        .prop_map(|(router, by, over, port, mtu, (remote, terms), addresses, neighbours, keepalive)| {
+            PeerAt { router, by, over, port, mtu, remote, terms, addresses, neighbours, keepalive }
+        });
     (
         said(name()),
         said((1u32..=4_294_967_294).prop_map(Asn)),
@@ -408,6 +410,10 @@ fn peer() -> impl Strategy<Value = Peer> {
         )
 }
 
+fn asked() -> impl Strategy<Value = AskedFarEnd> {
+    prop_oneof![Just(AskedFarEnd::Nobody), address().prop_map(|one| AskedFarEnd::Host(one.addr()))]
+}
+
 fn reach() -> impl Strategy<Value = Reach> {
     prop_oneof![
         prop::sample::select(vec![Reach::Mail, Reach::Segments, Reach::Network, Reach::Outside]),
@@ -429,8 +435,8 @@ fn segment(port_ref: impl Strategy<Value = PortRef> + Clone) -> impl Strategy<Va
     );
     let place = (said(name()), said(name()), said(address().prop_map(|one| one.addr())));
     let by = prop::sample::select(TunnelBy::ALL.to_vec());
-    let end = (by, place, terms(), attached()).prop_map(
-        |(by, (router, over, remote), terms, (lan, standby, storm_limit))| TunnelEnd {
+    let end = (by, place, terms(), attached(), maybe(asked())).prop_map(
+        |(by, (router, over, remote), terms, (lan, standby, storm_limit), keepalive)| TunnelEnd {
             by,
             router,
             over,
@@ -439,6 +445,7 @@ fn segment(port_ref: impl Strategy<Value = PortRef> + Clone) -> impl Strategy<Va
             lan,
             standby,
             storm_limit,
+            keepalive,
         },
     );
     let range = (any::<u32>(), any::<u32>())

@@ -267,6 +267,13 @@ fn outside() -> Vec<Case> {
         "customer-prefix-not-global": ["192.31.196.0/24" => "192.168.0.0/24"] tells ["prefix-not-global"];
         "neighbour-not-on-connection": ["\"203.0.113.1\"" => "\"203.0.113.5\""] tells ["neighbour-not-on-connection"];
         "neighbour-is-ours": ["\"203.0.113.1\"" => "\"203.0.113.2\""] tells ["neighbour-is-ours"];
+        "keepalive-not-beside": ["\"2001:db8:900:1::1\"]\n" => "\"2001:db8:900:1::1\"]\nkeepalive = \"203.0.113.5\"\n"]
+            tells ["keepalive-not-beside"];
+        "keepalive-is-ours": ["\"2001:db8:900:1::1\"]\n" => "\"2001:db8:900:1::1\"]\nkeepalive = \"203.0.113.2\"\n"]
+            tells ["keepalive-not-beside"];
+        "keepalive-true": ["\"2001:db8:900:1::1\"]\n" => "\"2001:db8:900:1::1\"]\nkeepalive = true\n"] tells ["wrong-type"];
+        "keepalive-of-wire": ["neighbours = \"203.0.113.10\"\n" => "neighbours = \"203.0.113.10\"\nkeepalive = false\n"]
+            tells ["key-out-of-place"];
         "neighbour-twice": ["\"203.0.113.1\"" => "\"203.0.113.1\", \"203.0.113.1\""] tells ["neighbour-twice"];
         "address-without-neighbour": ["[\"203.0.113.1\", \"2001:db8:900:1::1\"]" => "\"2001:db8:900:1::1\""]
             tells ["address-without-neighbour"];
@@ -356,6 +363,8 @@ fn segments() -> Vec<Case> {
             tells ["tunnel-twice"];
         "geneve-without-vni": [PORTS => "geneve = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\" }]"] tells ["missing-key"];
         "gretap-reversed": [PORTS => "gretap = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", accept-reversed = true }]"] tells ["unknown-key"];
+        "keepalive-no-host": [PORTS => "etherip = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:900::9\", keepalive = \"ff02::1\" }]"]
+            tells ["keepalive-no-host"];
         "etherip-to-line": [PORTS => end!("a", "inet", "2001:db8:2::1")] tells ["remote-is-line"];
         "etherip-not-for-fabric": [PORTS => end!("b", "lte", "2001:db8:940::1")] tells ["needs-stated-address", "not-for-fabric"];
         "etherip-too-narrow": [PORTS => end!("a", "inet", "198.51.100.77"), "kind = \"datacenter\"" => "kind = \"datacenter\"\npath-mtu = 600",

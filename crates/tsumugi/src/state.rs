@@ -7,8 +7,14 @@
 //! secrets/NAME           what was agreed with a neighbour, as text, mode 0600
 //! planes/underlay        network namespaces, bind-mounted
 //! planes/fabric
+//! paths/TUNNEL.json      what was measured of the path under a tunnel
 //! router.sock, datapath.sock, management.sock
+//! probe.sock             where the datapath is asked to measure a path
 //! ```
+
+mod paths;
+
+pub use paths::{KeptPath, PathEnds};
 
 use crate::kernel::Namespace;
 use base64::Engine as _;
@@ -22,6 +28,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tsumugi_core::id::{KeyName, Plane};
 use tsumugi_core::router_plan::{RouterPlan, SCHEMA};
+
+/// The variable that says where a machine's folder is to verbs that look at its processes.
+pub const STATE_VARIABLE: &str = "TSUMUGI_STATE";
 
 /// 32 bytes of an X25519 key.
 pub type KeyBytes = [u8; 32];
@@ -249,10 +258,10 @@ mod tests {
     use tsumugi_core::id::{Asn, IfName};
     use tsumugi_core::router_plan::{ManagementPlan, Overlay};
 
-    struct Scratch(PathBuf);
+    pub struct Scratch(pub PathBuf);
 
     impl Scratch {
-        fn new(name: &str) -> Scratch {
+        pub fn new(name: &str) -> Scratch {
             let path = std::env::temp_dir().join(format!("tsumugi-state-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Scratch(path)

@@ -238,6 +238,31 @@ fn vlans_that_a_kernel_lacks_are_left_out() {
     assert!(said.contains("no VLANs (802.1Q)") != said.contains("host-work-hana ⇄"), "{said}");
 }
 
+/// The path under a tunnel is measured from within a router, by the file's word for its far end.
+fn a_path_is_measured_in_a_lab() {
+    let labs = Labs::new("path");
+    labs.up("path");
+    let probe = |arguments: &[&str]| {
+        let output = labs.run(&[&["exec", "hana", "--", TSUMUGI, "probe"], arguments].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, page) = probe(&["ren", "--lang", "en"]);
+    assert_eq!(code, Some(0), "{page}");
+    for said in [
+        "gre-ren",
+        "to the far end: 1500 bytes pass whole, fragments pass, out of order pass",
+        "packets are cut at 1500, as the file says",
+        "kept, and in force from now on",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let status = labs.run(&["exec", "hana", "--", TSUMUGI, "status", "--lang", "ja"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("1500バイトまで分割なしで通過"), "{status}");
+    let (code, _) = probe(&["rena"]);
+    assert_eq!(code, Some(2));
+}
+
 fn main() -> ExitCode {
     let missing = missing();
     let trial = |name: &str, test: fn()| {
@@ -263,6 +288,7 @@ fn main() -> ExitCode {
         trial("what_is_odd_and_legal_is_proven_like_the_rest", what_is_odd_and_legal_is_proven_like_the_rest),
         trial("vlans_that_a_kernel_lacks_are_left_out", vlans_that_a_kernel_lacks_are_left_out),
         trial("pipes_may_be_closed", pipes_may_be_closed),
+        trial("a_path_is_measured_in_a_lab", a_path_is_measured_in_a_lab),
         trial("a_lab_is_not_forgotten_by_who_cannot_see_it", a_lab_is_not_forgotten_by_who_cannot_see_it),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

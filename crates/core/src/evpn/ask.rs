@@ -8,6 +8,8 @@ use super::config::Gateway;
 use super::event::Action;
 use super::hosts::is_host_of;
 use super::machine::{Evpn, Role};
+use super::port::Port;
+use super::segment::Segment;
 use crate::id::{IfName, Mac, Prefix};
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::{self, ethertype};
@@ -21,6 +23,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const AGAIN: Duration = Duration::from_secs(1);
 /// Addresses under question at one time: a scan of a /64 must not fill the memory.
 const AT_ONCE: usize = 1024;
+/// How long a host that was withdrawn may be found by who takes its LAN over: RFC 7432 8.5's wait, and
+/// time for sessions to come back.
+const LOST: Duration = Duration::from_secs(10);
 
 impl Evpn {
     pub(super) fn host_sought(
@@ -50,6 +55,38 @@ impl Evpn {
         self.counters.hosts_asked += 1;
         let frame = question(gateway, address);
         actions.push(Action::SendFrame { link: stretch.vxlan.clone(), frame });
+    }
+}
+
+impl Segment {
+    /// A route of a host has gone.
+    pub(super) fn lose_host(&mut self, now: Instant, address: Option<IpAddr>) {
+        let (Some(address), Some(gateway)) = (address, &self.config.gateway) else { return };
+        let tables = &self.tables;
+        if is_host_of(gateway, address)
+            && !tables.hosts.is_known(&tables.macs, address)
+            && self.lost.len() < AT_ONCE
+        {
+            self.lost.insert(address, now);
+        }
+    }
+
+    /// A port that takes a LAN over looks for the hosts that were just withdrawn: most of them are behind
+    /// it now, and who wants to reach them elsewhere waits for our route.
+    pub(super) fn find_lost(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.lost.is_empty() {
+            return;
+        }
+        self.lost.retain(|_, since| now < *since + LOST);
+        let took = |port: &Port| port.config.lan.is_some() && port.takes() && now < port.since + LOST;
+        if !self.ports.values().any(took) {
+            return;
+        }
+        for address in core::mem::take(&mut self.lost).into_keys() {
+            if !self.tables.hosts.is_known(&self.tables.macs, address) {
+                actions.push(Action::AskHost { bridge: self.config.bridge.clone(), address });
+            }
+        }
     }
 }
 

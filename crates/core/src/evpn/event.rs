@@ -66,6 +66,8 @@ pub enum Action {
     SetPort { port: IfName, blocked: Option<BlockReason> },
     /// Forget what was learned on a port: its hosts may be elsewhere now.
     Flush { port: IfName },
+    /// Have the kernel look for a host on a gateway's bridge.
+    AskHost { bridge: IfName, address: IpAddr },
     /// An Ethernet frame to send out of a port or a VXLAN device, past the bridge.
     SendFrame { link: IfName, frame: Vec<u8> },
     /// For the log: once per change of state.

@@ -368,6 +368,7 @@ impl Evpn {
                 // The other end is to know at once.
                 self.next_probe = Some(now);
             }
+            segment.find_lost(now, actions);
         }
         self.send_probes(now, actions);
     }

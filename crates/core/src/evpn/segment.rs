@@ -50,6 +50,8 @@ pub(super) struct Segment {
     pub entries: Entries,
     /// When a MAC's moves are to be forgotten.
     pub due: BTreeSet<(Instant, Mac)>,
+    /// When the last route of a host was withdrawn.
+    pub lost: BTreeMap<IpAddr, Instant>,
     /// Our type 4 routes: the preference they say.
     pub candidates: BTreeMap<Esi, u16>,
 }
@@ -64,6 +66,7 @@ impl Segment {
             tables: Tables::default(),
             entries: Entries::default(),
             due: BTreeSet::new(),
+            lost: BTreeMap::new(),
             candidates: BTreeMap::new(),
         }
     }
@@ -168,6 +171,7 @@ impl Segment {
         }
         self.disturb(now, mac);
         self.settle(mac, ip, actions);
+        self.lose_host(now, ip);
     }
 
     /// Decides anew where a MAC is, and says so to the kernel and to others. `ip`: an address whose

@@ -249,6 +249,19 @@ mod tests {
         }
     }
 
+    /// What an authentication header covers must not be changed (RFC 4302 3.3.3).
+    #[test]
+    fn what_is_authenticated_is_not_touched() {
+        let sample =
+            Sample { ipv6: true, flags: flags::SYN, options: [2, 4, 5, 180].to_vec(), ..Sample::default() };
+        let mut bytes = sample.build();
+        let header = [6, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes.splice(40..40, header);
+        bytes[6] = 51;
+        bytes[5] += header.len() as u8;
+        assert!(!Clamp { ipv4: 1000, ipv6: 1000 }.apply(Link::Ip, &mut bytes));
+    }
+
     proptest! {
         #[test]
         fn never_raised_always_right(

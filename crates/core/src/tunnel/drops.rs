@@ -67,16 +67,27 @@ drop_reasons! {
     Unauthenticated = "unauthenticated",
     /// WireGuard has seen it before, or it is too old.
     Replayed = "replayed",
-    /// Fragments that overlap (RFC 5722), contradict each other or do not fit.
+    /// A fragment that fits no datagram: empty, of a size that is no multiple of 8, beyond what IP allows, or
+    /// with another within.
     BadFragment = "bad-fragment",
+    /// Fragments that overlap (RFC 5722) or contradict each other, and all others of their datagram.
+    OverlappingFragment = "overlapping-fragment",
     /// A fragment that is here already.
     DuplicateFragment = "duplicate-fragment",
+    /// Of fragments of one datagram some could be marked for congestion and others not (RFC 9601 5).
+    MixedEcn = "mixed-ecn",
+    /// An IPv6 extension header that whoever does not know it must not skip (RFC 8200 4.2, 4.4).
+    UnknownOption = "unknown-option",
     /// The other fragments of it did not come in time.
     FragmentsMissing = "fragments-missing",
     /// The kernel said of a packet that it left unfinished what cannot be.
     BadOffload = "bad-offload",
     /// Too many datagrams were under way in pieces.
     ReassemblyFull = "reassembly-full",
+    /// A measurement of the far end asks more often than is answered.
+    QuestionTooMany = "question-too-many",
+    /// A measurement of the far end asks for a reply that no path needs.
+    QuestionShape = "question-shape",
 }
 
 impl From<Malformed> for DropReason {

@@ -6,21 +6,29 @@
 mod clamp;
 mod drops;
 pub mod ecn;
+mod identification;
 mod inside;
+pub mod keepalive;
 pub mod merge;
+pub mod neighbour;
 mod outer;
+mod part;
+pub mod path;
 mod reassembly;
 #[cfg(test)]
 mod samples;
 mod segment;
 mod shim;
+pub mod signal;
 mod vnet;
 
 pub use clamp::Clamp;
 pub use drops::{Counters, DropReason};
+pub use identification::{CUT_NUMBERS, Identifications};
 pub use inside::Link;
-pub use outer::{Fragment, Fragments, Identifications, Outer, Piece, Pieces};
-pub use reassembly::{Datagram, Limits, Part, Reassembly};
+pub use outer::{Fragment, Fragments, Outer, Piece, Pieces};
+pub use part::Part;
+pub use reassembly::{Datagram, Limits, Reassembly};
 pub use segment::{MAX_HEADERS, Segments};
 pub use shim::{
     Decapsulated, MAX_SHIM_LEN, Received, Shim, ShimHeader, decapsulate, decapsulate_datagram, encapsulate,

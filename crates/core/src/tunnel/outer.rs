@@ -21,6 +21,8 @@ pub struct Outer {
     path_mtu: u16,
     /// DSCP and ECN of the packets.
     traffic_class: u8,
+    /// No router may cut what leaves whole.
+    dont_fragment: bool,
 }
 
 impl Outer {
@@ -31,12 +33,18 @@ impl Outer {
             (IpAddr::V6(source), IpAddr::V6(destination)) => Ends::V6 { source, destination },
             _ => return None,
         };
-        Some(Outer { ends, protocol, path_mtu, traffic_class: 0 })
+        Some(Outer { ends, protocol, path_mtu, traffic_class: 0, dont_fragment: false })
     }
 
     #[must_use]
     pub fn with_traffic_class(self, traffic_class: u8) -> Outer {
         Outer { traffic_class, ..self }
+    }
+
+    /// Whatever leaves whole arrives whole or not at all: DF is set in IPv4 (in IPv6 it always is so).
+    #[must_use]
+    pub fn with_dont_fragment(self) -> Outer {
+        Outer { dont_fragment: true, ..self }
     }
 
     pub fn source(&self) -> IpAddr {
@@ -66,7 +74,8 @@ impl Outer {
     /// kernel cuts the same way. `identification` must not come again between the two ends while
     /// fragments that bear it may be under way; IPv4 takes its low 16 bits.
     ///
-    /// DF is not set in IPv4: a smaller path than the plan says costs a third packet, not the link.
+    /// DF is not set in IPv4 unless asked for: a smaller path than the plan says costs a third packet, not
+    /// the link. So every packet needs a number (RFC 6864 4.1), one that leaves whole too.
     ///
     /// # Errors
     /// `TooLarge` if the payload is more than one IP packet can hold, `PathTooSmall` if no eight
@@ -93,13 +102,17 @@ impl Outer {
         Ok(Pieces { outer: *self, len, identification, offset: 0, piece, last })
     }
 
-    /// Whether a payload of `len` bytes leaves under a number of its own: in IPv6 only fragments do;
-    /// in IPv4 a router on the way may make some.
-    pub fn is_numbered(&self, len: usize) -> bool {
-        match self.ends {
-            Ends::V4 { .. } => true,
-            Ends::V6 { .. } => ipv6::HEADER_LEN + len > usize::from(self.path_mtu),
-        }
+    /// Whether a payload of `len` bytes does not leave whole.
+    pub fn is_cut(&self, len: usize) -> bool {
+        let header = match self.ends {
+            Ends::V4 { .. } => ipv4::HEADER_LEN,
+            Ends::V6 { .. } => ipv6::HEADER_LEN,
+        };
+        header + len > usize::from(self.path_mtu)
+    }
+
+    pub fn protocol(&self) -> u8 {
+        self.protocol
     }
 
     /// The header of a packet with `payload_len` bytes of the payload from `offset` on.
@@ -114,7 +127,7 @@ impl Outer {
                     hop_limit: HOP_LIMIT,
                     traffic_class: self.traffic_class,
                     identification: cut.identification as u16,
-                    dont_fragment: false,
+                    dont_fragment: self.dont_fragment && !cut.more && cut.offset == 0,
                     more_fragments: cut.more,
                     fragment_offset: cut.offset,
                     payload_len,
@@ -146,29 +159,6 @@ impl Outer {
             }
         };
         Header { bytes, len }
-    }
-}
-
-/// Numbers for the datagrams that leave one machine, so that the far end puts the right pieces
-/// together. One counter serves all tunnels of a line: in IPv6 a number must not come again between
-/// two ends whatever the protocol (RFC 8200 4.5).
-#[derive(Debug, Clone)]
-pub struct Identifications(u32);
-
-impl Identifications {
-    /// Begins at `seed`, which should be random: strangers shall not guess the numbers (RFC 7739).
-    pub fn new(seed: u32) -> Identifications {
-        Identifications(seed)
-    }
-
-    /// The next number. Its low half is never zero: a kernel that is handed an IPv4 header fills in
-    /// a zero by itself, for each fragment another.
-    pub fn take(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(1);
-        if self.0 as u16 == 0 {
-            self.0 = self.0.wrapping_add(1);
-        }
-        self.0
     }
 }
 
@@ -397,11 +387,15 @@ mod tests {
     }
 
     #[test]
-    fn numbers_never_have_a_low_half_of_zero() {
-        let mut numbers = Identifications::new(0xffff_fffe);
-        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0xffff_ffff, 1, 2]);
-        let mut numbers = Identifications::new(0xffff);
-        assert_eq!(numbers.take(), 0x1_0001);
+    fn dont_fragment_is_for_what_is_whole() {
+        let (source, destination) = ends(false);
+        let outer = Outer::new(source, destination, 47, 1280).unwrap();
+        let bits = |outer: Outer, len: usize| -> Vec<u8> {
+            outer.pieces(len, 7).unwrap().map(|piece| piece.header()[6] & 0xe0).collect()
+        };
+        assert_eq!(bits(outer, 1260), [0]);
+        assert_eq!(bits(outer.with_dont_fragment(), 1260), [0x40]);
+        assert_eq!(bits(outer.with_dont_fragment(), 1261), [0x20, 0]);
     }
 
     #[test]

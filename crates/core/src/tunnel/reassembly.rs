@@ -7,20 +7,24 @@
 
 use super::DropReason;
 use super::drops::Counters;
+use super::ecn::Marks;
+use super::part::{Key, Part, Place};
 use crate::time::{Duration, Instant};
-use crate::wire::{ip, ipv4, ipv6};
 use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use core::ops::Range;
+
+/// What keeping a piece costs beside its own bytes: its place in a map and in the heap. Without it pieces
+/// of eight bytes would take ten times what is allowed.
+const PIECE_COST: usize = 128;
 
 /// How much may be under way.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Datagrams of which some pieces are here.
     pub datagrams: usize,
-    /// Bytes of all pieces together.
+    /// Bytes of all pieces together, and what keeping them costs.
     pub bytes: usize,
     /// The same from one source.
     pub datagrams_of_source: usize,
@@ -28,9 +32,12 @@ pub struct Limits {
     /// From the first piece of a datagram to the last (RFC 8200 4.5 says 60 s; pieces that are
     /// that late serve nobody).
     pub timeout: Duration,
-    /// The same in IPv4, whose identifications come again after 65,536 datagrams: in less than a second
-    /// at full rate (RFC 4963).
+    /// The same in IPv4, whose identifications come again so soon (RFC 4963): ours after 49,151 datagrams
+    /// ([`super::Identifications`]), which nobody sends in this time.
     pub timeout_v4: Duration,
+    /// How many datagrams of a source of IPv4 may begin behind one that is still missing pieces. Whatever the
+    /// rate, its number comes again only after many more.
+    pub behind_v4: u64,
 }
 
 impl Default for Limits {
@@ -41,7 +48,8 @@ impl Default for Limits {
             datagrams_of_source: 64,
             bytes_of_source: 256 * 1024,
             timeout: Duration::from_secs(2),
-            timeout_v4: Duration::from_millis(500),
+            timeout_v4: Duration::from_millis(200),
+            behind_v4: 4096,
         }
     }
 }
@@ -52,136 +60,11 @@ pub struct Datagram<'a> {
     pub source: IpAddr,
     pub destination: IpAddr,
     pub protocol: u8,
-    /// DSCP and ECN; a congestion mark on any piece is on the whole (RFC 3168 5.3).
+    /// DSCP of the first piece; the ECN fields of all pieces make the one of the whole ([`Marks`]).
     pub traffic_class: u8,
     /// How many packets it came in.
     pub packets: usize,
     pub payload: Cow<'a, [u8]>,
-}
-
-/// RFC 791 3.2 and RFC 8200 4.5: the protocol counts in IPv4 only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    source: IpAddr,
-    destination: IpAddr,
-    protocol: Option<u8>,
-    identification: u32,
-}
-
-/// What one packet is to its datagram: the whole of it, or a piece.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    pub source: IpAddr,
-    pub destination: IpAddr,
-    /// What the payload is; of a piece in IPv6: what the fragment header says, extension headers perhaps.
-    pub protocol: u8,
-    /// DSCP and ECN.
-    pub traffic_class: u8,
-    /// Where in the packet the payload stands.
-    pub payload: Range<usize>,
-    /// Of a piece.
-    place: Option<Place>,
-}
-
-/// Where a piece belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    identification: u32,
-    offset: usize,
-    more: bool,
-}
-
-impl Part {
-    /// Looks at one IP packet of either family.
-    ///
-    /// # Errors
-    /// `Malformed`.
-    pub fn parse(packet: &[u8]) -> Result<Part, DropReason> {
-        match ip::Packet::new_checked(packet)? {
-            ip::Packet::V4(packet) => {
-                let repr = ipv4::Repr::parse(&packet)?;
-                let is_piece = repr.more_fragments || repr.fragment_offset > 0;
-                Ok(Part {
-                    source: repr.source.into(),
-                    destination: repr.destination.into(),
-                    protocol: repr.protocol,
-                    traffic_class: repr.traffic_class,
-                    payload: packet.header_len()..packet.total_len(),
-                    place: is_piece.then_some(Place {
-                        identification: repr.identification.into(),
-                        offset: repr.fragment_offset,
-                        more: repr.more_fragments,
-                    }),
-                })
-            }
-            ip::Packet::V6(packet) => {
-                let walked = packet.walk()?;
-                // An atomic fragment is a whole packet, whatever else is under way (RFC 6946).
-                let fragment = walked.fragment.filter(|fragment| fragment.more || fragment.offset > 0);
-                // Headers behind the fragment header are walked once the datagram is whole.
-                let (protocol, offset) = match &fragment {
-                    Some(fragment) => (fragment.next_header, walked.fragment_offset),
-                    None => (walked.protocol, walked.offset),
-                };
-                Ok(Part {
-                    source: packet.source().into(),
-                    destination: packet.destination().into(),
-                    protocol,
-                    traffic_class: packet.traffic_class(),
-                    payload: ipv6::HEADER_LEN + offset..packet.total_len(),
-                    place: fragment.map(|fragment| Place {
-                        identification: fragment.identification,
-                        offset: fragment.offset,
-                        more: fragment.more,
-                    }),
-                })
-            }
-        }
-    }
-
-    pub fn is_whole(&self) -> bool {
-        self.place.is_none()
-    }
-
-    /// Whether this is the first of two pieces and `next` the second: together they are the datagram.
-    pub fn is_completed_by(&self, next: &Part) -> bool {
-        let (Some(first), Some(second)) = (self.place, next.place) else { return false };
-        let len = self.payload.len();
-        first.offset == 0
-            && first.more
-            && second.offset == len
-            && len > 0
-            && !second.more
-            && !next.payload.is_empty()
-            && len + next.payload.len() <= ipv6::MAX_PAYLOAD_LEN
-            && self.key() == next.key()
-    }
-
-    /// `None` for a whole packet.
-    fn key(&self) -> Option<Key> {
-        Some(Key {
-            source: self.source,
-            destination: self.destination,
-            protocol: self.source.is_ipv4().then_some(self.protocol),
-            identification: self.place?.identification,
-        })
-    }
-
-    /// What the payload of the whole datagram is, and where in it that begins: in IPv6 extension
-    /// headers may stand behind the fragment header. `protocol` is the first piece's.
-    ///
-    /// # Errors
-    /// `Malformed`; `BadFragment` for a fragment within a fragment.
-    pub fn look_behind(&self, payload: &[u8]) -> Result<(u8, usize), DropReason> {
-        if self.source.is_ipv4() {
-            return Ok((self.protocol, 0));
-        }
-        let walked = ipv6::walk(self.protocol, payload)?;
-        if walked.fragment.is_some() {
-            return Err(DropReason::BadFragment);
-        }
-        Ok((walked.protocol, walked.offset))
-    }
 }
 
 #[derive(Debug)]
@@ -189,11 +72,14 @@ struct Pending {
     since: Instant,
     /// The order in which datagrams began.
     serial: u64,
-    traffic_class: u8,
+    /// How many of the source had begun then.
+    begun: u64,
+    marks: Marks,
     /// The first piece without its bytes, once it is here.
     first: Option<Part>,
     /// Pieces by offset, without overlap.
     pieces: BTreeMap<usize, Vec<u8>>,
+    /// Of all pieces.
     bytes: usize,
     /// The whole length, once the last piece is here.
     len: Option<usize>,
@@ -205,7 +91,9 @@ struct Pending {
 #[derive(Debug, Default)]
 struct Share {
     serials: BTreeSet<u64>,
-    bytes: usize,
+    cost: usize,
+    /// Datagrams that began while any was under way.
+    begun: u64,
 }
 
 #[derive(Debug, Default)]
@@ -215,10 +103,12 @@ pub struct Reassembly {
     /// By serial: oldest first.
     order: BTreeMap<u64, Key>,
     shares: BTreeMap<IpAddr, Share>,
-    bytes: usize,
+    cost: usize,
     serial: u64,
     /// Datagrams that had to make room.
     evicted: u64,
+    /// Datagrams whose pieces did not come in time.
+    missing: u64,
 }
 
 impl Reassembly {
@@ -226,9 +116,9 @@ impl Reassembly {
         Reassembly { limits, ..Reassembly::default() }
     }
 
-    /// Bytes that are held.
+    /// Bytes that are held, and what it costs to hold them.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.cost
     }
 
     /// Datagrams that are under way.
@@ -236,27 +126,21 @@ impl Reassembly {
         self.pending.len()
     }
 
-    /// Forgets datagrams whose pieces are late; returns how many
-    /// ([`DropReason::FragmentsMissing`]).
-    pub fn expire(&mut self, now: Instant) -> u64 {
-        let late = |key: &Key, pending: &Pending| {
-            let v4 = key.source.is_ipv4();
-            now.since(pending.since) >= if v4 { self.limits.timeout_v4 } else { self.limits.timeout }
-        };
-        let keys: Vec<Key> =
-            self.pending.iter().filter(|(key, pending)| late(key, pending)).map(|(key, _)| *key).collect();
-        let missing = keys.iter().filter_map(|key| self.forget(key)).filter(|pending| !pending.dead);
-        missing.count() as u64
+    /// Forgets datagrams whose pieces are late, so that they take no room. None of them would be put
+    /// together any more anyway.
+    pub fn expire(&mut self, now: Instant) {
+        let late = |(key, pending): &(&Key, &Pending)| self.is_late(now, key, pending);
+        let keys: Vec<Key> = self.pending.iter().filter(late).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.give_up(&key);
+        }
     }
 
-    /// Counts the datagrams that had to make room for others since the last time.
-    pub fn count_evicted(&mut self, drops: &mut Counters) {
+    /// Counts the datagrams that were given up since the last time: [`DropReason::ReassemblyFull`] and
+    /// [`DropReason::FragmentsMissing`].
+    pub fn count_lost(&mut self, drops: &mut Counters) {
         drops.add(DropReason::ReassemblyFull, core::mem::take(&mut self.evicted));
-    }
-
-    /// Whether pieces of the same datagram are here.
-    pub fn holds(&self, part: &Part) -> bool {
-        !self.pending.is_empty() && part.key().is_some_and(|key| self.pending.contains_key(&key))
+        drops.add(DropReason::FragmentsMissing, core::mem::take(&mut self.missing));
     }
 
     /// Takes one IP packet of either family. Returns the datagram if it is whole now, `None` if
@@ -284,12 +168,34 @@ impl Reassembly {
         }))
     }
 
+    /// The two pieces of a datagram that came one after the other, as most do that come in pieces: nothing
+    /// has to be kept. Returns the traffic class of the whole, whose payload is theirs one after the other.
+    /// `None`: they are no such two, or of a datagram that is under way, and have to be added.
+    ///
+    /// # Errors
+    /// `MixedEcn`. What is behind the pieces is for the caller to look at ([`Part::look_behind`]).
+    pub fn join(&mut self, now: Instant, first: &Part, second: &Part) -> Option<Result<u8, DropReason>> {
+        if !first.is_completed_by(second) {
+            return None;
+        }
+        if !self.pending.is_empty() {
+            let key = first.key()?;
+            self.give_up_if_late(now, &key);
+            if self.pending.contains_key(&key) {
+                return None;
+            }
+            self.begin(first.source);
+        }
+        Some(Marks::of(first.traffic_class).with(second.traffic_class).whole(first.traffic_class))
+    }
+
     /// Takes a piece whose bytes are `payload`. Returns the datagram if it is whole now.
     ///
     /// # Errors
-    /// `BadFragment` for one that does not fit, which is dropped alone, and for one that overlaps or
-    /// contradicts others: they are dropped with it, and so are those still to come.
-    /// `DuplicateFragment`; `ReassemblyFull` if it alone is more than may be held.
+    /// `BadFragment` for one that does not fit, which is dropped alone. `OverlappingFragment` for one that
+    /// overlaps or contradicts others: they are dropped with it, and so are those still to come.
+    /// `DuplicateFragment`; `ReassemblyFull` if it alone is more than may be held. Of the whole: `MixedEcn`,
+    /// and as [`Part::look_behind`].
     pub fn add(
         &mut self,
         now: Instant,
@@ -299,98 +205,132 @@ impl Reassembly {
         let (Some(key), Some(place)) = (part.key(), part.place) else { return Err(DropReason::BadFragment) };
         let end = place.offset + payload.len();
         // RFC 8200 4.5: each of these is discarded by itself.
-        if payload.is_empty()
-            || end > ipv6::MAX_PAYLOAD_LEN
-            || (place.more && !payload.len().is_multiple_of(8))
-        {
+        if payload.is_empty() || end > place.most || (place.more && !payload.len().is_multiple_of(8)) {
             return Err(DropReason::BadFragment);
         }
+        self.give_up_if_late(now, &key);
         if let Some(known) = self.pending.get(&key) {
             if known.dead {
-                return Err(DropReason::BadFragment);
+                return Err(DropReason::OverlappingFragment);
             }
-            if known.pieces.get(&place.offset).is_some_and(|bytes| bytes == payload) {
+            if known.has(place, payload) {
                 return Err(DropReason::DuplicateFragment);
             }
             if !known.agrees(place, end) {
                 self.bury(&key);
-                return Err(DropReason::BadFragment);
+                return Err(DropReason::OverlappingFragment);
             }
         }
-        self.make_room(&key, payload.len())?;
-        let serial = self.serial;
-        let pending = self.pending.entry(key).or_insert_with(|| Pending {
-            since: now,
-            serial,
-            traffic_class: part.traffic_class,
-            first: None,
-            pieces: BTreeMap::new(),
-            bytes: 0,
-            len: None,
-            dead: false,
-        });
-        let share = self.shares.entry(key.source).or_default();
-        if pending.serial == serial {
-            self.order.insert(serial, key);
-            share.serials.insert(serial);
-            self.serial += 1;
-        }
-        if !place.more {
-            pending.len = Some(end);
-        }
-        if place.offset == 0 {
-            pending.first = Some(part.clone());
-        }
-        if part.traffic_class & 3 == 3 {
-            pending.traffic_class |= 3;
-        }
-        pending.pieces.insert(place.offset, payload.to_vec());
-        pending.bytes += payload.len();
-        share.bytes += payload.len();
-        self.bytes += payload.len();
-        if pending.len != Some(pending.bytes) {
+        self.make_room(&key, payload.len() + PIECE_COST)?;
+        if !self.keep(now, key, part, place, payload) {
             return Ok(None);
         }
-        // Without overlap, as many bytes as the whole has are the whole.
         let Some(done) = self.forget(&key) else { return Ok(None) };
         let packets = done.pieces.len();
         let mut payload: Vec<u8> = done.pieces.into_values().flatten().collect();
         let first = done.first.ok_or(DropReason::BadFragment)?;
+        // The header of the whole is the first piece's.
+        if first.place.is_some_and(|place| payload.len() > place.most) {
+            return Err(DropReason::BadFragment);
+        }
+        let traffic_class = done.marks.whole(first.traffic_class)?;
         let (protocol, start) = first.look_behind(&payload)?;
         payload.drain(..start);
         Ok(Some(Datagram {
             source: key.source,
             destination: key.destination,
             protocol,
-            traffic_class: done.traffic_class,
+            traffic_class,
             packets,
             payload: Cow::Owned(payload),
         }))
     }
 
-    /// Sees to it that `len` more bytes of a datagram may be held: the oldest make room, those of the
-    /// same source where its own share is used up.
-    fn make_room(&mut self, key: &Key, len: usize) -> Result<(), DropReason> {
+    /// Keeps a piece for which there is room. True if its datagram is whole now.
+    fn keep(&mut self, now: Instant, key: Key, part: &Part, place: Place, payload: &[u8]) -> bool {
+        if !self.pending.contains_key(&key) {
+            let serial = self.serial;
+            self.serial += 1;
+            self.order.insert(serial, key);
+            self.shares.entry(key.source).or_default().serials.insert(serial);
+            let pending = Pending {
+                since: now,
+                serial,
+                begun: self.shares.get(&key.source).map_or(0, |share| share.begun) + 1,
+                marks: Marks::default(),
+                first: None,
+                pieces: BTreeMap::new(),
+                bytes: 0,
+                len: None,
+                dead: false,
+            };
+            self.pending.insert(key, pending);
+            self.begin(key.source);
+        }
+        let Some(pending) = self.pending.get_mut(&key) else { return false };
+        if !place.more {
+            pending.len = Some(place.offset + payload.len());
+        }
+        if place.offset == 0 {
+            pending.first = Some(part.clone());
+        }
+        pending.marks = pending.marks.with(part.traffic_class);
+        pending.pieces.insert(place.offset, payload.to_vec());
+        pending.bytes += payload.len();
+        let cost = payload.len() + PIECE_COST;
+        self.shares.entry(key.source).or_default().cost += cost;
+        self.cost += cost;
+        // Without overlap, as many bytes as the whole has are the whole.
+        pending.len == Some(pending.bytes)
+    }
+
+    /// Notes that another datagram of a source has begun. Those of IPv4 that are too far behind are given up:
+    /// their numbers may come again.
+    fn begin(&mut self, source: IpAddr) {
+        let Some(share) = self.shares.get_mut(&source) else { return };
+        share.begun += 1;
+        let begun = share.begun;
+        while source.is_ipv4()
+            && let Some(serial) = self.shares.get(&source).and_then(|share| share.serials.first())
+            && let Some(key) = self.order.get(serial).copied()
+            && let Some(oldest) = self.pending.get(&key)
+            && begun - oldest.begun > self.limits.behind_v4
+        {
+            self.give_up(&key);
+        }
+    }
+
+    /// Sees to it that `cost` more may be held of a datagram: the oldest make room, those of the same source
+    /// where its own share is used up, else those of whoever holds most. So no flood costs anybody anything
+    /// who holds less.
+    fn make_room(&mut self, key: &Key, cost: usize) -> Result<(), DropReason> {
         let own = self.pending.get(key).map(|pending| pending.serial);
         let new = usize::from(own.is_none());
         let Limits { datagrams, bytes, datagrams_of_source, bytes_of_source, .. } = self.limits;
         loop {
             let (count, held) =
-                self.shares.get(&key.source).map_or((0, 0), |share| (share.serials.len(), share.bytes));
-            let of_source = count + new > datagrams_of_source || held + len > bytes_of_source;
-            let of_all = self.pending.len() + new > datagrams || self.bytes + len > bytes;
+                self.shares.get(&key.source).map_or((0, 0), |share| (share.serials.len(), share.cost));
+            let of_source = count + new > datagrams_of_source || held + cost > bytes_of_source;
+            let too_many = self.pending.len() + new > datagrams;
             let oldest = if of_source {
-                let serials = self.shares.get(&key.source).map(|share| &share.serials);
-                serials.and_then(|serials| serials.iter().copied().find(|serial| Some(*serial) != own))
-            } else if of_all {
-                self.order.keys().copied().find(|serial| Some(*serial) != own)
+                self.shares.get(&key.source).and_then(|share| share.oldest_but(own))
+            } else if too_many || self.cost + cost > bytes {
+                let size = |share: &Share| if too_many { share.serials.len() } else { share.cost };
+                let oldest = |share: &Share| Some((size(share), share.oldest_but(own)?));
+                // Of equal ones whose oldest is older.
+                let largest = self
+                    .shares
+                    .values()
+                    .filter_map(oldest)
+                    .max_by_key(|&(size, serial)| (size, core::cmp::Reverse(serial)));
+                largest.map(|(_, serial)| serial)
             } else {
                 return Ok(());
             };
             match oldest.and_then(|serial| self.order.get(&serial).copied()) {
                 Some(oldest) => {
-                    self.forget(&oldest);
-                    self.evicted += 1;
+                    let evicted = self.forget(&oldest).filter(|pending| !pending.dead);
+                    self.evicted += u64::from(evicted.is_some());
                 }
                 None => {
                     self.forget(key);
@@ -400,12 +340,29 @@ impl Reassembly {
         }
     }
 
+    fn is_late(&self, now: Instant, key: &Key, pending: &Pending) -> bool {
+        let v4 = key.source.is_ipv4();
+        now.since(pending.since) >= if v4 { self.limits.timeout_v4 } else { self.limits.timeout }
+    }
+
+    fn give_up_if_late(&mut self, now: Instant, key: &Key) {
+        if self.pending.get(key).is_some_and(|pending| self.is_late(now, key, pending)) {
+            self.give_up(key);
+        }
+    }
+
+    /// Forgets a datagram whose pieces did not come in time.
+    fn give_up(&mut self, key: &Key) {
+        let missing = self.forget(key).filter(|pending| !pending.dead);
+        self.missing += u64::from(missing.is_some());
+    }
+
     fn forget(&mut self, key: &Key) -> Option<Pending> {
         let pending = self.pending.remove(key)?;
         self.order.remove(&pending.serial);
-        self.bytes -= pending.bytes;
+        self.cost -= pending.cost();
         if let Some(share) = self.shares.get_mut(&key.source) {
-            share.bytes -= pending.bytes;
+            share.cost -= pending.cost();
             share.serials.remove(&pending.serial);
             if share.serials.is_empty() {
                 self.shares.remove(&key.source);
@@ -417,17 +374,35 @@ impl Reassembly {
     /// Lets go of a datagram's bytes, and remembers until its time is over that it is dead.
     fn bury(&mut self, key: &Key) {
         let Some(pending) = self.pending.get_mut(key) else { return };
-        let bytes = core::mem::take(&mut pending.bytes);
+        let cost = pending.cost();
         pending.pieces.clear();
+        pending.bytes = 0;
         pending.dead = true;
-        self.bytes -= bytes;
+        self.cost -= cost;
         if let Some(share) = self.shares.get_mut(&key.source) {
-            share.bytes -= bytes;
+            share.cost -= cost;
         }
     }
 }
 
+impl Share {
+    /// The oldest datagram that is not `own`.
+    fn oldest_but(&self, own: Option<u64>) -> Option<u64> {
+        self.serials.iter().copied().find(|serial| Some(*serial) != own)
+    }
+}
+
 impl Pending {
+    fn cost(&self) -> usize {
+        self.bytes + self.pieces.len() * PIECE_COST
+    }
+
+    /// Whether this very piece is here.
+    fn has(&self, place: Place, payload: &[u8]) -> bool {
+        let is_last = self.len == Some(place.offset + payload.len());
+        is_last != place.more && self.pieces.get(&place.offset).is_some_and(|bytes| bytes == payload)
+    }
+
     /// Whether a piece overlaps no other and does not contradict where the datagram ends.
     fn agrees(&self, place: Place, end: usize) -> bool {
         let before = self.pieces.range(..=place.offset).next_back().map_or(0, |(at, bytes)| at + bytes.len());
@@ -444,300 +419,4 @@ impl Pending {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tunnel::Outer;
-    use proptest::prelude::*;
-
-    const NOW: Instant = Instant(0);
-
-    fn cut(six: bool, identification: u32, payload: &[u8]) -> Vec<Vec<u8>> {
-        let (source, destination) =
-            if six { ("2001:db8::1", "2001:db8::2") } else { ("192.0.2.1", "192.0.2.2") };
-        let outer = Outer::new(source.parse().unwrap(), destination.parse().unwrap(), 47, 1280).unwrap();
-        let fragments = outer.fragments(payload, identification).unwrap();
-        fragments.map(|fragment| [fragment.header(), fragment.payload].concat()).collect()
-    }
-
-    fn payload(len: usize) -> Vec<u8> {
-        (0..len).map(|at| (at / 7) as u8).collect()
-    }
-
-    #[test]
-    fn in_any_order_of_both_families() {
-        for six in [false, true] {
-            let payload = payload(5000);
-            let mut packets = cut(six, 7, &payload);
-            packets.rotate_left(2);
-            let mut reassembly = Reassembly::new(Limits::default());
-            let last = packets.pop().unwrap();
-            for packet in &packets {
-                assert_eq!(reassembly.receive(NOW, packet), Ok(None));
-            }
-            let whole = reassembly.receive(NOW, &last).unwrap().unwrap();
-            assert_eq!(
-                (whole.protocol, whole.packets, &whole.payload[..]),
-                (47, packets.len() + 1, &payload[..])
-            );
-            assert_eq!(reassembly.bytes(), 0);
-        }
-    }
-
-    #[test]
-    fn what_is_whole_passes_without_a_copy() {
-        let packets = cut(true, 7, &[1; 100]);
-        let mut reassembly = Reassembly::new(Limits::default());
-        let whole = reassembly.receive(NOW, &packets[0]).unwrap().unwrap();
-        assert!(matches!(whole.payload, Cow::Borrowed(bytes) if bytes == [1; 100]));
-        assert_eq!(whole.packets, 1);
-    }
-
-    #[test]
-    fn a_congestion_mark_on_one_piece_is_on_the_whole() {
-        let mut packets = cut(true, 7, &payload(2404));
-        ipv6::set_traffic_class(&mut packets[1], 3);
-        let mut reassembly = Reassembly::new(Limits::default());
-        reassembly.receive(NOW, &packets[0]).unwrap();
-        assert_eq!(reassembly.receive(NOW, &packets[1]).unwrap().unwrap().traffic_class, 3);
-    }
-
-    /// The two pieces of a datagram, the second moved by `by` bytes.
-    fn moved(six: bool, by: isize) -> [Vec<u8>; 2] {
-        let [first, mut second] = <[Vec<u8>; 2]>::try_from(cut(six, 7, &payload(2404))).unwrap();
-        if six {
-            let offset = isize::from(i16::from_be_bytes([second[42], second[43]]) & -8) + by;
-            second[42..44].copy_from_slice(&(offset as u16).to_be_bytes());
-        } else {
-            let offset = isize::from(u16::from_be_bytes([second[6], second[7]]) as i16) + by / 8;
-            second[6..8].copy_from_slice(&(offset as u16).to_be_bytes());
-            second[10..12].fill(0);
-            let sum = crate::wire::checksum::Checksum::new().bytes(&second[..20]).finish();
-            second[10..12].copy_from_slice(&sum.to_be_bytes());
-        }
-        [first, second]
-    }
-
-    #[test]
-    fn overlap_ends_the_datagram_for_good() {
-        for six in [false, true] {
-            let packets = cut(six, 7, &payload(2404));
-            let [_, overlapping] = moved(six, -8);
-            let mut reassembly = Reassembly::new(Limits::default());
-            assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
-            assert_eq!(reassembly.receive(NOW, &overlapping), Err(DropReason::BadFragment));
-            assert_eq!(reassembly.bytes(), 0);
-            for packet in &packets {
-                assert_eq!(reassembly.receive(NOW, packet), Err(DropReason::BadFragment));
-            }
-            // Its time is over: the number may be another datagram's.
-            assert_eq!(reassembly.expire(NOW + Duration::from_secs(2)), 0);
-            assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
-            assert!(reassembly.receive(NOW, &packets[1]).unwrap().is_some());
-        }
-    }
-
-    #[test]
-    fn a_duplicate_is_dropped_alone() {
-        for six in [false, true] {
-            let packets = cut(six, 7, &payload(2404));
-            let mut reassembly = Reassembly::new(Limits::default());
-            assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
-            assert_eq!(reassembly.receive(NOW, &packets[0]), Err(DropReason::DuplicateFragment));
-            assert!(reassembly.receive(NOW, &packets[1]).unwrap().is_some());
-            // The same bytes but one are no duplicate.
-            let mut other = packets[0].clone();
-            *other.last_mut().unwrap() ^= 1;
-            assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
-            assert_eq!(reassembly.receive(NOW, &other), Err(DropReason::BadFragment));
-        }
-    }
-
-    #[test]
-    fn a_gap_is_waited_for() {
-        for six in [false, true] {
-            let [first, second] = moved(six, 8);
-            let mut reassembly = Reassembly::new(Limits::default());
-            assert_eq!(reassembly.receive(NOW, &first), Ok(None));
-            assert_eq!(reassembly.receive(NOW, &second), Ok(None));
-        }
-    }
-
-    #[test]
-    fn a_first_piece_of_eight_bytes() {
-        let (source, destination) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
-        let payload = payload(40);
-        let outer = Outer::new(source, destination, 97, 56).unwrap();
-        let packets: Vec<Vec<u8>> = outer
-            .fragments(&payload, 1)
-            .unwrap()
-            .map(|fragment| [fragment.header(), fragment.payload].concat())
-            .collect();
-        assert_eq!(packets.len(), 5);
-        let mut reassembly = Reassembly::new(Limits::default());
-        let results: Vec<_> = packets.iter().map(|packet| reassembly.receive(NOW, packet).unwrap()).collect();
-        assert_eq!(results[4].as_ref().unwrap().payload[..], payload);
-    }
-
-    #[test]
-    fn two_pieces_in_order_are_known() {
-        for six in [false, true] {
-            let packets = cut(six, 7, &payload(2404));
-            let other = cut(six, 8, &payload(2404));
-            let parts: Vec<Part> = packets.iter().map(|packet| Part::parse(packet).unwrap()).collect();
-            assert!(parts[0].is_completed_by(&parts[1]));
-            assert!(!parts[1].is_completed_by(&parts[0]));
-            assert!(!parts[0].is_completed_by(&Part::parse(&other[1]).unwrap()));
-            assert!(!parts[0].is_completed_by(&Part::parse(&moved(six, 8)[1]).unwrap()));
-            let three = cut(six, 7, &payload(3000));
-            assert!(!parts[0].is_completed_by(&Part::parse(&three[1]).unwrap()));
-        }
-    }
-
-    #[test]
-    fn late_pieces() {
-        for (six, timeout) in [(true, 2000), (false, 500)] {
-            let mut reassembly = Reassembly::new(Limits::default());
-            for identification in 0..2 {
-                let packets = cut(six, identification, &payload(2404));
-                assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
-            }
-            assert_eq!(reassembly.expire(NOW + Duration::from_millis(timeout - 1)), 0);
-            assert_eq!(reassembly.expire(NOW + Duration::from_millis(timeout)), 2);
-            assert_eq!((reassembly.bytes(), reassembly.datagrams()), (0, 0));
-        }
-    }
-
-    #[test]
-    fn a_flood_of_first_pieces_costs_the_oldest() {
-        let limits = Limits { datagrams: 4, datagrams_of_source: 2, ..Limits::default() };
-        let mut reassembly = Reassembly::new(limits);
-        let pieces = |identification| cut(true, identification, &payload(2404));
-        for identification in 0..5 {
-            assert_eq!(reassembly.receive(NOW, &pieces(identification)[0]), Ok(None));
-            assert!(reassembly.datagrams() <= 2);
-        }
-        // The two youngest are there still.
-        assert_eq!(reassembly.receive(NOW, &pieces(2)[1]), Ok(None));
-        assert!(reassembly.receive(NOW, &pieces(4)[1]).unwrap().is_some());
-        let mut drops = Counters::default();
-        reassembly.count_evicted(&mut drops);
-        assert_eq!(drops.get(DropReason::ReassemblyFull), 4);
-        // Another source is not hurt by it.
-        assert_eq!(reassembly.receive(NOW, &cut(false, 1, &payload(2404))[0]), Ok(None));
-        for identification in 10..20 {
-            let _ = reassembly.receive(NOW, &pieces(identification)[0]);
-        }
-        assert!(reassembly.receive(NOW, &cut(false, 1, &payload(2404))[1]).unwrap().is_some());
-    }
-
-    #[test]
-    fn one_that_is_more_than_all_room() {
-        let limits = Limits { bytes_of_source: 2000, ..Limits::default() };
-        let mut reassembly = Reassembly::new(limits);
-        let packets = cut(true, 1, &payload(3000));
-        assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
-        assert_eq!(reassembly.receive(NOW, &packets[1]), Err(DropReason::ReassemblyFull));
-        assert_eq!((reassembly.bytes(), reassembly.datagrams()), (0, 0));
-    }
-
-    #[test]
-    fn a_datagram_cannot_be_larger_than_ip_allows() {
-        for offset in [0xfff8u16, 0xfff0] {
-            let mut packet = cut(true, 7, &payload(2404)).remove(1);
-            packet[42..44].copy_from_slice(&offset.to_be_bytes());
-            let mut reassembly = Reassembly::new(Limits::default());
-            assert_eq!(reassembly.receive(NOW, &packet), Err(DropReason::BadFragment));
-            assert_eq!(reassembly.datagrams(), 0);
-        }
-    }
-
-    #[test]
-    fn pieces_that_end_at_the_very_limit() {
-        // 65,535 bytes, the last seven at offset 65,528.
-        let whole = payload(65_535);
-        let mut reassembly = Reassembly::new(Limits::default());
-        let packets = cut(true, 7, &whole);
-        let (last, others) = packets.split_last().unwrap();
-        for packet in others {
-            assert_eq!(reassembly.receive(NOW, packet), Ok(None));
-        }
-        assert_eq!(reassembly.receive(NOW, last).unwrap().unwrap().payload[..], whole);
-    }
-
-    #[test]
-    fn a_size_that_is_no_multiple_of_eight() {
-        let mut packets = cut(true, 7, &payload(2404));
-        let len = u16::from_be_bytes([packets[0][4], packets[0][5]]) - 1;
-        let whole = packets[0].clone();
-        packets[0][4..6].copy_from_slice(&len.to_be_bytes());
-        let mut reassembly = Reassembly::new(Limits::default());
-        assert_eq!(reassembly.receive(NOW, &packets[1]), Ok(None));
-        assert_eq!(reassembly.receive(NOW, &packets[0]), Err(DropReason::BadFragment));
-        // It was dropped alone.
-        assert!(reassembly.receive(NOW, &whole).unwrap().is_some());
-    }
-
-    #[test]
-    fn an_atomic_fragment_is_a_whole_packet() {
-        let pieces = cut(true, 7, &payload(2404));
-        let mut atomic = pieces[0][..40 + 8 + 16].to_vec();
-        atomic[4..6].copy_from_slice(&24u16.to_be_bytes());
-        atomic[42..44].fill(0);
-        let mut reassembly = Reassembly::new(Limits::default());
-        assert_eq!(reassembly.receive(NOW, &pieces[0]), Ok(None));
-        let whole = reassembly.receive(NOW, &atomic).unwrap().unwrap();
-        assert_eq!((whole.protocol, whole.payload.len()), (47, 16));
-        assert!(reassembly.receive(NOW, &pieces[1]).unwrap().is_some(), "with the same number");
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_cut_comes_together(len in 1300usize..9000, six: bool, order: u64, twice: bool) {
-            let payload = payload(len);
-            let mut packets = cut(six, 9, &payload);
-            let count = packets.len();
-            for at in 0..count {
-                packets.swap(at, (order.rotate_left(at as u32) as usize) % count);
-            }
-            let mut reassembly = Reassembly::new(Limits::default());
-            let mut whole = None;
-            for packet in &packets {
-                prop_assert!(whole.is_none());
-                whole = reassembly.receive(NOW, packet).unwrap();
-            }
-            prop_assert_eq!(&whole.unwrap().payload[..], &payload[..]);
-            if twice {
-                prop_assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
-            }
-        }
-
-        /// Mutated fragments never panic, and what is held stays within the limits.
-        #[test]
-        fn strangers_cost_bounded_memory(
-            six: bool,
-            mutations in proptest::collection::vec((0usize..64, any::<u8>(), 0u32..4, 0usize..2), 0..200)
-        ) {
-            let limits = Limits { datagrams: 3, bytes: 5000, ..Limits::default() };
-            let mut reassembly = Reassembly::new(limits);
-            for (at, value, identification, which) in mutations {
-                let mut packet = cut(six, identification, &payload(2404)).swap_remove(which);
-                packet[at] = value;
-                let _ = reassembly.receive(NOW, &packet);
-                prop_assert!(reassembly.bytes() <= limits.bytes && reassembly.pending.len() <= limits.datagrams);
-                let held: usize = reassembly.pending.values().map(|pending| pending.bytes).sum();
-                prop_assert_eq!(held, reassembly.bytes());
-                let shares: usize = reassembly.shares.values().map(|share| share.bytes).sum();
-                prop_assert_eq!(shares, held);
-                prop_assert_eq!(reassembly.order.len(), reassembly.pending.len());
-            }
-        }
-
-        #[test]
-        fn random_bytes_never_panic(packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..20)) {
-            let mut reassembly = Reassembly::new(Limits::default());
-            for packet in &packets {
-                let _ = reassembly.receive(NOW, packet);
-            }
-        }
-    }
-}
+mod tests;

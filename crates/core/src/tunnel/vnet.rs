@@ -115,6 +115,10 @@ impl From<bool> for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunnel::inside::locate;
+    use crate::tunnel::samples;
+    use crate::tunnel::segment::pseudo;
+    use alloc::vec;
     use proptest::prelude::*;
 
     #[test]
@@ -140,6 +144,22 @@ mod tests {
     }
 
     proptest! {
+        /// What holds the pseudo-header's sum alone becomes what its sender would have sent, behind VLAN tags
+        /// and deep inside another packet too.
+        #[test]
+        fn what_is_completed_is_right(sample in samples::any(), before in 0usize..100) {
+            let right = sample.build();
+            let located = locate(sample.link(), &right).unwrap();
+            let partial = sample.vnet(0).checksum.unwrap();
+            let at = partial.start + partial.offset;
+            let mut open = [vec![0xee; before], right.clone()].concat();
+            let sum = pseudo(&located, &right, located.end - located.transport).partial();
+            open[before + at..before + at + 2].copy_from_slice(&sum.to_be_bytes());
+            let partial = Partial { start: before + partial.start, ..partial };
+            VnetHeader { checksum: Some(partial), ..VnetHeader::default() }.complete(&mut open).unwrap();
+            prop_assert_eq!(&open[before..], &right[..]);
+        }
+
         #[test]
         fn any_header_over_any_packet(bytes: [u8; 10], mut packet in proptest::collection::vec(any::<u8>(), 0..100)) {
             if let Ok(header) = VnetHeader::parse(&bytes) {

@@ -14,6 +14,8 @@ pub mod protocol {
     pub const GRE: u8 = 47;
     pub const AUTHENTICATION: u8 = 51;
     pub const ICMPV6: u8 = 58;
+    /// What follows is nobody's (RFC 8200 4.7).
+    pub const NO_NEXT_HEADER: u8 = 59;
     pub const DESTINATION_OPTIONS: u8 = 60;
     pub const ETHERIP: u8 = 97;
 }

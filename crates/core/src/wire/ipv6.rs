@@ -103,26 +103,26 @@ pub struct Walked {
     pub fragment: Option<FragmentRepr>,
     /// Where the bytes that the fragment header speaks of begin; as `offset` without one.
     pub fragment_offset: usize,
+    /// The packet is to be discarded by whoever it is sent to, if it has no use for the headers: an option
+    /// says so (RFC 8200 4.2), or a routing header that is not yet at its end (4.4; RFC 5095).
+    pub must_discard: bool,
 }
 
 /// Walks the chain that begins with `next_header` at the start of `payload`. The kernel's own ip6gre
-/// puts destination options in front of GRE (the tunnel encapsulation limit of RFC 2473).
+/// puts destination options in front of GRE (the tunnel encapsulation limit of RFC 2473). An authentication
+/// header ends the walk: what is behind it is for who has its key.
 ///
 /// # Errors
 /// `Truncated` or `TooManyHeaders`.
 pub fn walk(next_header: u8, payload: &[u8]) -> Result<Walked, Malformed> {
-    let mut walked = Walked { protocol: next_header, offset: 0, fragment: None, fragment_offset: 0 };
+    let mut walked =
+        Walked { protocol: next_header, offset: 0, fragment: None, fragment_offset: 0, must_discard: false };
     for _ in 0..MAX_EXTENSION_HEADERS {
         let rest = &payload[walked.offset..];
         let len = match walked.protocol {
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS => {
                 let &[_, len, ..] = rest else { return Err(Malformed::Truncated) };
                 (usize::from(len) + 1) * 8
-            }
-            // The length of the authentication header counts four bytes (RFC 4302 2.2).
-            protocol::AUTHENTICATION => {
-                let &[_, len, ..] = rest else { return Err(Malformed::Truncated) };
-                (usize::from(len) + 2) * 4
             }
             protocol::FRAGMENT if walked.fragment.is_some() => return Err(Malformed::TooManyHeaders),
             protocol::FRAGMENT => {
@@ -143,13 +143,34 @@ pub fn walk(next_header: u8, payload: &[u8]) -> Result<Walked, Malformed> {
                 return Ok(walked);
             }
         };
-        if rest.len() < len {
-            return Err(Malformed::Truncated);
-        }
-        walked.protocol = rest[0];
+        let header = rest.get(..len).ok_or(Malformed::Truncated)?;
+        walked.must_discard |= match walked.protocol {
+            // Segments left.
+            protocol::ROUTING => header[3] != 0,
+            _ => has_vital_option(&header[2..]),
+        };
+        walked.protocol = header[0];
         walked.offset += len;
     }
     Err(Malformed::TooManyHeaders)
+}
+
+/// Whether an option is among `options` whose type begins with anything but two zero bits: who does not know
+/// it must discard the packet. We know none but padding (RFC 8200 4.2).
+fn has_vital_option(mut options: &[u8]) -> bool {
+    const PAD1: u8 = 0;
+    loop {
+        options = match options {
+            [] | [_] => return options.first().is_some_and(|kind| *kind != PAD1),
+            [PAD1, rest @ ..] => rest,
+            [kind, ..] if kind >> 6 != 0 => return true,
+            [_, len, rest @ ..] => match rest.get(usize::from(*len)..) {
+                Some(rest) => rest,
+                // It ends behind its header.
+                None => return true,
+            },
+        };
+    }
 }
 
 /// A header without extension headers.
@@ -276,8 +297,32 @@ mod tests {
         let payload = [47, 0, 4, 1, 4, 1, 1, 0, 0, 0, 0x86, 0xdd];
         assert_eq!(
             walk(60, &payload),
-            Ok(Walked { protocol: 47, offset: 8, fragment: None, fragment_offset: 8 })
+            Ok(Walked { protocol: 47, offset: 8, fragment: None, fragment_offset: 8, must_discard: false })
         );
+    }
+
+    #[test]
+    fn what_must_not_be_skipped_is_told() {
+        let must_discard =
+            |next, header: [u8; 8]| walk(next, &[&header[..], &[0; 8]].concat()).unwrap().must_discard;
+        for next in [0, 60] {
+            assert!(!must_discard(next, [47, 0, 1, 4, 0, 0, 0, 0]), "PadN");
+            assert!(!must_discard(next, [47, 0, 0, 0, 0, 0, 0, 0]), "Pad1");
+            assert!(!must_discard(next, [47, 0, 0x1e, 1, 9, 0, 0, 0]), "to be skipped");
+            for kind in [0x5e, 0x9e, 0xde, 0xc2] {
+                assert!(must_discard(next, [47, 0, 0, kind, 1, 9, 0, 0]));
+            }
+            assert!(must_discard(next, [47, 0, 1, 5, 0, 0, 0, 0]), "longer than its header");
+            assert!(must_discard(next, [47, 0, 1, 3, 0, 0, 0, 1]), "half an option");
+        }
+        assert!(!must_discard(43, [47, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(must_discard(43, [47, 0, 0, 1, 0, 0, 0, 0]), "it has to go on");
+    }
+
+    #[test]
+    fn behind_an_authentication_header_nobody_looks() {
+        let walked = walk(60, &[51, 0, 1, 4, 0, 0, 0, 0, 6, 4, 0, 0]).unwrap();
+        assert_eq!((walked.protocol, walked.offset), (51, 8));
     }
 
     #[test]

@@ -72,10 +72,11 @@ pub(super) fn check(survey: &mut Survey<'_>) {
 fn keys(survey: &mut Survey<'_>, link: &Said<Link>) {
     let Some(by) = link.by.sound().copied() else { return };
     let wire = by == LinkBy::Ethernet;
-    let said: [(&'static str, Option<Range<usize>>, bool); 4] = [
+    let said: [(&'static str, Option<Range<usize>>, bool); 5] = [
         ("over", link.over.as_ref().map(Said::span), !wire),
         ("ports", link.ports.as_ref().map(Said::span), wire),
         ("engine", link.engine.as_ref().map(Said::span), !wire),
+        ("keepalive", link.keepalive.as_ref().map(Said::span), !wire),
         ("cleartext", link.cleartext.as_ref().map(Said::span), matches!(by, LinkBy::Gre | LinkBy::EtherIp)),
     ];
     for (key, span, in_place) in said {

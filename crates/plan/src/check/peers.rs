@@ -5,7 +5,9 @@ use super::links::line_passes;
 use super::network::{is_global, longest};
 use super::{Survey, space};
 use crate::declaration::line::Family;
-use crate::declaration::{List, Peer, PeerAt, PeerBy, Role, Said, TunnelBy, TunnelTerms, Uplink, word};
+use crate::declaration::{
+    AskedFarEnd, List, Peer, PeerAt, PeerBy, Role, Said, TunnelBy, TunnelTerms, Uplink, word,
+};
 use crate::problem::{LineProblem, LinkProblem, PeerProblem, ProblemKind};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -122,7 +124,20 @@ fn connection<'a>(survey: &mut Survey<'a>, at: &'a Said<PeerAt>, seen: &mut Seen
     if let Some(router) = router {
         seen.connections.entry(router).or_default().extend(addresses.iter().cloned());
     }
+    keepalive(survey, at, &addresses);
     neighbours(survey, at, &addresses, router, seen);
+}
+
+/// Who is asked whether it lives has to be beside us, to be found without a router in between.
+fn keepalive(survey: &mut Survey<'_>, at: &PeerAt, addresses: &[(Prefix, Range<usize>)]) {
+    let Some(said) = &at.keepalive else { return };
+    let Some(&AskedFarEnd::Host(address)) = said.sound() else { return };
+    // An address that could not be read may be the one beside it.
+    let all_read = at.addresses.sound().is_some() && addresses.len() == at.addresses.len();
+    let beside = |(prefix, _): &(Prefix, _)| prefix.contains(&address) && prefix.addr() != address;
+    if all_read && !addresses.iter().any(beside) {
+        survey.tell_both(said.span(), at.addresses.span(), PeerProblem::KeepaliveNotBeside { address });
+    }
 }
 
 /// Each kind of connection has keys of its own.
@@ -130,7 +145,7 @@ fn keys(survey: &mut Survey<'_>, at: &PeerAt) {
     let Some(by) = at.by.sound().copied() else { return };
     let wire = by == PeerBy::Ethernet;
     let terms = &at.terms;
-    let said: [(&'static str, Option<Range<usize>>, bool); 7] = [
+    let said: [(&'static str, Option<Range<usize>>, bool); 8] = [
         ("over", at.over.as_ref().map(Said::span), !wire),
         ("remote", at.remote.as_ref().map(Said::span), !wire),
         ("port", at.port.as_ref().map(Said::span), wire),
@@ -138,9 +153,10 @@ fn keys(survey: &mut Survey<'_>, at: &PeerAt) {
         ("key", terms.key.as_ref().map(Said::span), by == PeerBy::Gretap),
         ("accept-reversed", terms.accept_reversed.as_ref().map(Said::span), by == PeerBy::EtherIp),
         ("clamp", terms.clamp.as_ref().map(Said::span), !wire),
+        ("keepalive", at.keepalive.as_ref().map(Said::span), !wire),
     ];
     for (key, span, in_place) in said {
-        let may_be_unsaid = matches!(key, "key" | "accept-reversed" | "clamp");
+        let may_be_unsaid = matches!(key, "key" | "accept-reversed" | "clamp" | "keepalive");
         match (span, in_place) {
             (Some(span), false) => survey.tell(span, LinkProblem::KeyOutOfPlace { key, by: word(by) }),
             (None, true) if !may_be_unsaid => {

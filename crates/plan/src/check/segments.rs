@@ -4,7 +4,7 @@ use super::lines::all_read;
 use super::peers::{self, FarEnd};
 use super::{Survey, gateways};
 use crate::declaration::line::Family;
-use crate::declaration::{Place, PlaceBy, Said, Segment, TunnelEnd, Vtep};
+use crate::declaration::{AskedFarEnd, Place, PlaceBy, Said, Segment, TunnelEnd, Vtep};
 use crate::problem::SegmentProblem;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -63,6 +63,12 @@ fn places(survey: &mut Survey<'_>, segment: &Segment, seen: &Seen<'_>) -> HashSe
 }
 
 fn tunnel(survey: &mut Survey<'_>, router: usize, end: &TunnelEnd, seen: &Seen<'_>) {
+    if let Some(said) = &end.keepalive
+        && let Some(&AskedFarEnd::Host(address)) = said.sound()
+        && (address.is_unspecified() || address.is_loopback() || address.is_multicast())
+    {
+        survey.tell(said.span(), SegmentProblem::KeepaliveNoHost { address });
+    }
     let Some(uplink) = survey.uplink(router, &end.over) else { return };
     if let Some(remote) = end.remote.sound()
         && let Some(of) = seen.lines.get(remote)

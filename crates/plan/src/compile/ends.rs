@@ -3,14 +3,15 @@
 use super::names;
 use super::survey::{Line, Machine, Survey};
 use crate::declaration::{
-    self, LineKind, LinkBy, Pass, Peer, PeerAt, Said, Segment, TunnelBy, TunnelEnd, TunnelTerms, Uplink, word,
+    self, AskedFarEnd, LineKind, LinkBy, Pass, Peer, PeerAt, Said, Segment, TunnelBy, TunnelEnd, TunnelTerms,
+    Uplink, word,
 };
 use crate::problem::{Problem, ProblemKind};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use tsumugi_core::id::{IfName, KeyName, Mac};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel, TunnelClamp};
+use tsumugi_core::router_plan::{Encapsulation, Engine, Keepalive, Tunnel, TunnelClamp};
 
 /// The first UDP port of the fabric's WireGuard links.
 pub const WIREGUARD_PORTS: u16 = 20_000;
@@ -170,6 +171,10 @@ fn tunnel<'a>(
     let encapsulations = told_apart.encapsulations(by, locals)?;
     let wrapping = Wrapping::from(&encapsulations[0]);
     let way = Way { wrapping, outer, path_mtu: path_mtu.into(), mtu: mtu.into() };
+    let macs = [0, 1].map(|side: usize| {
+        (by == LinkBy::EtherIp)
+            .then(|| names::mac(&survey.network().name, router_names[side], &if_names[side]))
+    });
     let ends = [0, 1].map(|side: usize| {
         let machine = &survey.machines[machines[side]];
         let line = machine.line(&over[side]);
@@ -196,10 +201,18 @@ fn tunnel<'a>(
                 remote: remotes[side],
                 outer_ipv6: outer == Ip::V6,
                 path_mtu,
-                mac: (by == LinkBy::EtherIp)
-                    .then(|| names::mac(&survey.network().name, router_names[side], &if_names[side])),
+                mac: macs[side],
                 clamp: TunnelClamp::Auto,
                 accept_reversed: false,
+                keepalive: if said.is_kept_alive() {
+                    Keepalive::Signals {
+                        local: machine.link_local,
+                        remote: survey.machines[machines[1 - side]].link_local,
+                        remote_mac: macs[1 - side],
+                    }
+                } else {
+                    Keepalive::Off
+                },
             }),
         }
     });
@@ -371,10 +384,24 @@ fn connection<'a>(
     let remote = *said.remote.as_ref().ok_or(ProblemKind::Unchecked)?.get();
     let name = machine.names.find(&format!("{}-{}", prefix(by), *peer.name));
     let alias = alias(&format!("{} over {}", word(by), **over));
-    let stranger = Stranger { over, remote, by, terms: &said.terms, mtu, name, alias };
+    let keepalive = asked(said);
+    let stranger = Stranger { over, remote, by, terms: &said.terms, mtu, name, alias, keepalive };
     let (tunnel, way) = to_stranger(network, machine, stranger, flows)?;
     let (name, alias) = (tunnel.name.clone(), tunnel.alias.clone());
     Ok(Connection { peer, said, way, end: End { machine: index, name, alias, tunnel: Some(tunnel) } })
+}
+
+/// Who at a connection's far end is asked: the host that the file says, or the first of its neighbours, by our
+/// address beside it.
+fn asked(said: &PeerAt) -> Keepalive {
+    let ours = |address: IpAddr| said.addresses.iter().find(|prefix| prefix.contains(&address));
+    let with_source = |address: IpAddr| Some((address, ours(address)?.addr()));
+    let found = match said.keepalive.as_deref() {
+        Some(AskedFarEnd::Nobody) => return Keepalive::Off,
+        Some(AskedFarEnd::Host(address)) => with_source(*address),
+        None => said.neighbours.iter().find_map(|address| with_source(**address)),
+    };
+    found.map_or(Keepalive::Nobody, |(address, source)| Keepalive::Neighbour { address, source })
 }
 
 /// What the names of such tunnels begin with.
@@ -396,19 +423,33 @@ pub fn segment_end(
 ) -> Result<Tunnel, ProblemKind> {
     let network = survey.network().name.get();
     let machine = &mut survey.machines[machine];
+    let name = machine.names.find(&format!("{}-{}", prefix(said.by), *segment.name));
+    let keepalive = match said.keepalive.as_deref() {
+        None => Keepalive::Nobody,
+        Some(AskedFarEnd::Nobody) => Keepalive::Off,
+        Some(&AskedFarEnd::Host(address)) => {
+            // We have no address in the LAN: ARP asks without one (RFC 5227 2.1.1), a solicitation
+            // from a link-local one of our Ethernet address.
+            let mac = names::mac(network, &machine.router.name, &name);
+            let source =
+                if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { names::link_local(mac).into() };
+            Keepalive::Neighbour { address, source }
+        }
+    };
     let stranger = Stranger {
         over: &said.over,
         remote: *said.remote.get(),
         by: said.by,
         terms: &said.terms,
         mtu: super::segments::MTU,
-        name: machine.names.find(&format!("{}-{}", prefix(said.by), *segment.name)),
+        name,
         alias: names::alias(&format!(
             "port of segment {} by {} over {}",
             *segment.name,
             word(said.by),
             *said.over
         )),
+        keepalive,
     };
     let (tunnel, way) = to_stranger(network, machine, stranger, flows)?;
     refuse(&segment.name, &way).map_or(Ok(tunnel), Err)
@@ -424,6 +465,7 @@ struct Stranger<'a> {
     mtu: u16,
     name: IfName,
     alias: String,
+    keepalive: Keepalive,
 }
 
 /// Our end of a tunnel to a far end that is no router of the file, and the way that its packets take.
@@ -433,7 +475,7 @@ fn to_stranger(
     stranger: Stranger<'_>,
     flows: &mut Flows,
 ) -> Result<(Tunnel, Way), ProblemKind> {
-    let Stranger { over, remote, by, terms, mtu, name, alias } = stranger;
+    let Stranger { over, remote, by, terms, mtu, name, alias, keepalive } = stranger;
     let outer = Ip::of_ipv6(remote.is_ipv6());
     let line = machine.line(over).ok_or(ProblemKind::Unchecked)?;
     let local = stated(line.uplink, outer).ok_or(ProblemKind::Unchecked)?;
@@ -466,6 +508,7 @@ fn to_stranger(
         name,
         clamp: terms.clamp(),
         accept_reversed: terms.accepts_reversed(),
+        keepalive,
     };
     Ok((tunnel, way))
 }

@@ -15,6 +15,7 @@ use tsumugi_core::desired::{
 use tsumugi_core::id::{IfName, Prefix};
 use tsumugi_core::mtu::{Ip, Way};
 use tsumugi_core::router_plan::Tunnel;
+use tsumugi_core::wire::ip::protocol::NO_NEXT_HEADER;
 
 const BGP: u16 = 179;
 /// BFD: one hop, echo, several hops (RFC 5881, RFC 5883).
@@ -235,6 +236,16 @@ fn input_rules(
         rules.push(accept(Match { iif: vec![carried.bridge.clone()], protocol, ..Match::default() }));
     }
     rules.extend(super::rpki::answers(survey, machine, outside).into_iter().map(accept));
+    // What the datapaths of a link say to each other: the kernel's own devices bring it to the stack too,
+    // which throws it away (RFC 8200 4.7).
+    for link in inside.iter().filter(|link| link.end.tunnel.is_some()) {
+        rules.push(accept(Match {
+            iif: vec![link.end.name.clone()],
+            from: vec![host(link.far.link_local.into())],
+            protocol: Some(ProtocolMatch::Number { number: NO_NEXT_HEADER }),
+            ..Match::default()
+        }));
+    }
     // Routers may speak to each other over the inside: nobody else comes by such a link with such
     // a source, because borders and segments refuse it.
     if !links.is_empty() {

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::net::Ipv6Addr;
 use tsumugi_core::id::{IfName, Mac};
 
 /// The longest name that the kernel takes, in bytes (IFNAMSIZ less the final zero).
@@ -64,6 +65,12 @@ pub fn alias(words: &str) -> String {
 pub fn mac(network: &str, router: &str, interface: &IfName) -> Mac {
     let digest = Sha256::digest(format!("{network}/{router}/{interface}").as_bytes());
     Mac([0x02, digest[0], digest[1], digest[2], digest[3], digest[4]])
+}
+
+/// The link-local address that an Ethernet address stands for (RFC 4291 appendix A).
+pub fn link_local(mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
 #[cfg(test)]

@@ -323,9 +323,16 @@ pub struct Link {
     pub cost: Option<Said<u8>>,
     pub cleartext: Option<Said<bool>>,
     pub engine: Option<Said<Engine>>,
+    /// Of a tunnel.
+    pub keepalive: Option<Said<bool>>,
 }
 
 impl Link {
+    /// Whether the ends of a tunnel ask each other if they live.
+    pub fn is_kept_alive(&self) -> bool {
+        self.keepalive.as_ref().is_none_or(|keepalive| **keepalive)
+    }
+
     /// How often a router's AS number stands in the path over this link.
     pub fn cost(&self) -> u8 {
         self.cost.as_ref().map_or(1, |cost| **cost)
@@ -473,6 +480,15 @@ pub struct TunnelEnd {
     pub lan: Option<Said<String>>,
     pub standby: Option<Said<bool>>,
     pub storm_limit: Option<Said<u32>>,
+    pub keepalive: Option<Said<AskedFarEnd>>,
+}
+
+/// Who behind a tunnel is asked whether it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedFarEnd {
+    /// `false`.
+    Nobody,
+    Host(IpAddr),
 }
 
 /// What may be said of a tunnel to a far end that is no router of the file.
@@ -633,6 +649,8 @@ pub struct PeerAt {
     pub addresses: List<Prefix>,
     /// The peer's: a BGP session each.
     pub neighbours: List<IpAddr>,
+    /// Of a tunnel.
+    pub keepalive: Option<Said<AskedFarEnd>>,
 }
 
 impl PeerAt {

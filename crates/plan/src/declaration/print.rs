@@ -126,6 +126,7 @@ fn link_lines(link: &Link) -> Vec<Option<Line>> {
         optional("cost", &link.cost),
         optional("cleartext", &link.cleartext),
         optional("engine", &link.engine),
+        optional("keepalive", &link.keepalive),
     ]
 }
 
@@ -162,6 +163,7 @@ fn tunnel_lines(end: &TunnelEnd) -> Vec<Option<Line>> {
         optional("lan", &end.lan),
         optional("standby", &end.standby),
         optional("storm-limit", &end.storm_limit),
+        optional("keepalive", &end.keepalive),
     ];
     own.into_iter().chain(terms_lines(&end.terms)).collect()
 }
@@ -202,6 +204,7 @@ fn at_lines(at: &PeerAt) -> Vec<Option<Line>> {
         optional("remote", &at.remote),
         line("addresses", &at.addresses),
         line("neighbours", &at.neighbours),
+        optional("keepalive", &at.keepalive),
     ];
     own.into_iter().chain(terms_lines(&at.terms)).collect()
 }
@@ -365,6 +368,10 @@ print_as! {
     Secret, |secret| quoted(&secret.to_string());
     Reach, |reach| quoted(&reach.to_string());
     IpAddr, |address| quoted(&address.to_string());
+    AskedFarEnd, |asked| match asked {
+        AskedFarEnd::Nobody => "false".into(),
+        AskedFarEnd::Host(address) => quoted(&address.to_string()),
+    };
     Prefix, |prefix| quoted(&prefix.to_string());
     LineAddress, |address| quoted(&match address {
         LineAddress::Stated(prefix) => prefix.to_string(),

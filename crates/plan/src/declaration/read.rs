@@ -372,6 +372,7 @@ impl Reader {
             cost: self.optional(f, "cost"),
             cleartext: self.optional(f, "cleartext"),
             engine: self.optional(f, "engine"),
+            keepalive: self.optional(f, "keepalive"),
         }
     }
 
@@ -418,6 +419,7 @@ impl Reader {
                 lan: self.optional(&f, "lan"),
                 standby: self.optional(&f, "standby"),
                 storm_limit: self.optional(&f, "storm-limit"),
+                keepalive: self.optional(&f, "keepalive"),
             };
             self.said(end, span)
         };
@@ -471,6 +473,7 @@ impl Reader {
             terms: self.tunnel_terms(f),
             addresses: self.required(f, "addresses"),
             neighbours: self.required(f, "neighbours"),
+            keepalive: self.optional(f, "keepalive"),
         }
     }
 }

@@ -61,6 +61,7 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Integer { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Prefix | Kind::AddressWithLength => text(format!(r"^({V4}|{V6})/\d{{1,3}}$")),
         Kind::Address => text(format!("^({V4}|{V6})$")),
+        Kind::AddressOrFalse => json!({ "anyOf": [{ "const": false }, of_kind(&Kind::Address)] }),
         Kind::Endpoint => text(format!(r"^({V4}|\[{V6}\]):\d{{1,5}}$")),
         Kind::LineAddress => {
             json!({ "anyOf": [{ "enum": LINE_CLIENTS }, of_kind(&Kind::AddressWithLength)] })

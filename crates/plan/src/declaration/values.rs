@@ -225,6 +225,18 @@ impl Read for IpAddr {
     }
 }
 
+impl Read for AskedFarEnd {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<AskedFarEnd> {
+        if value.get_ref().as_bool() == Some(false) {
+            return Some(AskedFarEnd::Nobody);
+        }
+        IpAddr::read(reader, kind, value).map(AskedFarEnd::Host)
+    }
+    fn placeholder() -> AskedFarEnd {
+        AskedFarEnd::Nobody
+    }
+}
+
 impl Read for SocketAddr {
     fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<SocketAddr> {
         let text = text(reader, kind, value)?;

@@ -89,6 +89,14 @@ fn connections(kind: &PeerProblem) -> Words {
             format!("隣のアドレス{neighbour}がこちら自身のアドレスになっています"),
             "相手のアドレスを書いてください",
         ),
+        PeerProblem::KeepaliveNotBeside { address } => Words::new(
+            format!("{address} cannot be asked here: it is in no subnet of `addresses`, or it is ours"),
+            "write the address of a host at the far end of this connection, or leave `keepalive` out: then the first neighbour is asked",
+            format!(
+                "{address}には尋ねられません。`addresses`のどのサブネットにもないか、こちら自身のアドレスです"
+            ),
+            "この接続の相手側にあるホストのアドレスを書くか、`keepalive`を省いてください(省略時は最初の隣に尋ねます)",
+        ),
         PeerProblem::NeighbourTwice { neighbour } => Words::new(
             format!("this router already has a session with {neighbour}"),
             "remove one of the two",

@@ -7,7 +7,7 @@ use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Role, SpeakerConfig, 
 use tsumugi_core::desired::{Desired, LinkKind};
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{Encapsulation, RouterPlan, Tunnel, TunnelClamp};
+use tsumugi_core::router_plan::{Encapsulation, Keepalive, RouterPlan, Tunnel, TunnelClamp};
 
 /// What one machine must be: addresses, interfaces of each plane, sessions, keys.
 pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
@@ -109,15 +109,30 @@ fn tunnel_words(tunnel: &Tunnel, lang: Lang) -> String {
     };
     let remote = tunnel.remote.map_or_else(|| unknown.to_owned(), |remote| remote.to_string());
     let ip = ip_name(outer);
+    let asks = asks(&tunnel.keepalive, lang);
     match lang {
         Lang::En => format!(
-            "{by} / {ip} by {} to {remote}; path {}: {} -> {sizes}{mss}{reversed}",
+            "{by} / {ip} by {} to {remote}; path {}: {} -> {sizes}{mss}{reversed}; {asks}",
             tunnel.uplink, tunnel.path_mtu, tunnel.mtu
         ),
         Lang::Ja => format!(
-            "{by} / {ip} {}から{remote}へ。経路は{}: {} -> {sizes}{mss}{reversed}",
+            "{by} / {ip} {}から{remote}へ。経路は{}: {} -> {sizes}{mss}{reversed}。{asks}",
             tunnel.uplink, tunnel.path_mtu, tunnel.mtu
         ),
+    }
+}
+
+/// Who says whether the far end lives.
+fn asks(keepalive: &Keepalive, lang: Lang) -> String {
+    match (keepalive, lang) {
+        (Keepalive::Signals { .. }, Lang::En) => "both ends ask if the other lives".into(),
+        (Keepalive::Signals { .. }, Lang::Ja) => "両端が互いに生存を尋ねる".into(),
+        (Keepalive::Neighbour { address, .. }, Lang::En) => format!("asks {address} if it lives"),
+        (Keepalive::Neighbour { address, .. }, Lang::Ja) => format!("{address}に生存を尋ねる"),
+        (Keepalive::Off, Lang::En) => "asks nobody if the far end lives, as the file says".into(),
+        (Keepalive::Off, Lang::Ja) => "相手の生存は尋ねない(ファイルの指定)".into(),
+        (Keepalive::Nobody, Lang::En) => "nobody is known to ask if the far end lives".into(),
+        (Keepalive::Nobody, Lang::Ja) => "相手の生存を尋ねる先が分からない".into(),
     }
 }
 

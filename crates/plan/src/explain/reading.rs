@@ -232,6 +232,9 @@ fn expected_words(kind: &Kind) -> (&'static str, &'static str) {
             ("an address with its port in quotation marks", "引用符で囲んだポート付きのアドレス")
         }
         Kind::Address => ("an address in quotation marks", "引用符で囲んだアドレス"),
+        Kind::AddressOrFalse => {
+            ("false, or an address in quotation marks", "falseか、引用符で囲んだアドレス")
+        }
         Kind::Word(_) | Kind::LineKind | Kind::Reach => ("a word in quotation marks", "引用符で囲んだ語"),
         Kind::List(_) | Kind::ListOrNone(_) => ("a list in brackets", "角括弧で囲んだリスト"),
         Kind::OneOrMore(_) => ("a text, or a list of them", "テキストかそのリスト"),
@@ -256,7 +259,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::Prefix => "\"2001:db8::/32\"".into(),
         Kind::AddressWithLength => "\"2001:db8::1/64\"".into(),
         Kind::LineAddress => "\"auto\"".into(),
-        Kind::Address => "\"2001:db8::1\"".into(),
+        Kind::Address | Kind::AddressOrFalse => "\"2001:db8::1\"".into(),
         Kind::Endpoint => "\"[2001:db8::1]:323\"".into(),
         Kind::Word(words) => format!("\"{}\"", words.first().unwrap_or(&"…")),
         Kind::LineKind => "\"ftth-ipoe\"".into(),

@@ -77,6 +77,12 @@ pub(super) fn words(kind: &SegmentProblem) -> Words {
             ),
             "セグメントごとに別のルートターゲットにしてください",
         ),
+        SegmentProblem::KeepaliveNoHost { address } => Words::new(
+            format!("{address} cannot be asked whether it lives: no host has such an address"),
+            "write the address of a host of the LAN behind the tunnel, such as its hardware router",
+            format!("{address}を持つホストはないので、生存を尋ねられません"),
+            "トンネルの先のLANにあるホスト(ハードウェアルーターなど)のアドレスを書いてください",
+        ),
         SegmentProblem::RemoteIsLine { remote, router } => Words::new(
             format!(
                 "the far end {remote} is a line of our own router {router}: its ports reach the segment by themselves"

@@ -32,6 +32,8 @@ pub enum Kind {
     /// An address with its prefix length.
     AddressWithLength,
     Address,
+    /// `false`, or an address.
+    AddressOrFalse,
     /// An address with a port of TCP: `192.0.2.1:323`, `[2001:db8::1]:323`.
     Endpoint,
     /// A line's address: an address with its length, or one of [`LINE_CLIENTS`].
@@ -349,6 +351,9 @@ pub static LINK: Table = Table {
         "engine", Kind::Word(ENGINES), optional,
             "Who moves its packets, at both ends; the routers' own if unsaid.",
             "両端でパケットを運ぶ方法。省略時は各ルーターの設定。";
+        "keepalive", Kind::Flag, optional,
+            "False: the far end of the tunnel is not asked whether it lives, and only BGP notices that it is dead.",
+            "falseなら、トンネルの相手に生存を尋ねません。相手が死んだことに気づくのはBGPだけになります。";
     },
 };
 
@@ -453,6 +458,9 @@ pub static SEGMENT_ETHERIP: Table = Table {
         "storm-limit", STORM_LIMIT, optional,
             "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
             "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
+        "keepalive", Kind::AddressOrFalse, optional,
+            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
+            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
     },
 };
 
@@ -483,6 +491,9 @@ pub static SEGMENT_GRETAP: Table = Table {
         "storm-limit", STORM_LIMIT, optional,
             "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
             "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
+        "keepalive", Kind::AddressOrFalse, optional,
+            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
+            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
     },
 };
 
@@ -513,6 +524,9 @@ pub static SEGMENT_GENEVE: Table = Table {
         "storm-limit", STORM_LIMIT, optional,
             "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
             "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
+        "keepalive", Kind::AddressOrFalse, optional,
+            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
+            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
     },
 };
 
@@ -600,5 +614,8 @@ pub static PEER_AT: Table = Table {
         "neighbours", Kind::OneOrMore(&Kind::Address), required,
             "The peer's: a BGP session each.",
             "相手のアドレス。それぞれにBGPセッションを張ります。";
+        "keepalive", Kind::AddressOrFalse, optional,
+            "Who behind a tunnel is asked (ARP, neighbour solicitation) whether it lives, the first neighbour if unsaid; false: nobody.",
+            "トンネルの先で生存を(ARPか近隣要請で)尋ねる相手。省略時は最初のneighbours。falseなら尋ねません。";
     },
 };

@@ -9,6 +9,10 @@ use tsumugi_core::id::{Asn, Prefix};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum SegmentProblem {
+    /// No host has such an address.
+    KeepaliveNoHost {
+        address: IpAddr,
+    },
     GatewayOutsidePrefixes {
         gateway: Prefix,
     },

@@ -5,12 +5,14 @@ mod file;
 mod lab;
 mod management;
 mod plan;
+mod probe;
 mod router;
 mod status;
 mod verify;
 
 use crate::lab::Trouble;
 use crate::observe::say;
+use crate::state::STATE_VARIABLE;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -82,9 +84,21 @@ enum Verb {
         #[arg(long)]
         state: PathBuf,
     },
+    /// How good the path under a tunnel is: sizes, fragments, loss, jitter, measured now and kept.
+    Probe {
+        /// The tunnel's interface, or who is at its far end.
+        link: String,
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
+        state: PathBuf,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// What this machine's processes say of themselves.
     Status {
-        #[arg(long)]
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
         state: PathBuf,
         #[arg(long)]
         json: bool,
@@ -169,6 +183,7 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Schema => file::schema(),
         Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
+        Verb::Probe { link, state, json } => probe::run(&link, &state, json, lang),
         Verb::Status { state, json } => status::run(&state, json, lang),
     }
 }

@@ -99,7 +99,7 @@ impl Delivery {
     pub fn flush(&mut self, now: Instant, tunnels: &mut [Option<Tunnel>], buffer: &mut [u8]) {
         for entry in &self.entries {
             let Some(Some(tunnel)) = tunnels.get_mut(entry.slot) else { continue };
-            tunnel.last_heard = Some(now);
+            tunnel.hear(now);
             let count = entry.group.as_ref().map_or(1, Group::count) as u64;
             match self.write(entry, tunnel, buffer) {
                 Ok(()) => tunnel.received.add(Traffic { packets: count, bytes: entry.bytes as u64 }),
@@ -116,7 +116,8 @@ impl Delivery {
         let vnet = match &entry.group {
             Some(group) => group.seal(&mut buffer[frame.clone()]),
             None if frame.len() > usize::from(tunnel.plan.mtu) => {
-                let fits = |ipv6| if ipv6 { tunnel.fits.ipv6 } else { tunnel.fits.ipv4 };
+                let fits =
+                    |ipv6| if ipv6 { tunnel.path.force.fits.ipv6 } else { tunnel.path.force.fits.ipv4 };
                 let link = Link::from(tunnel.carries_ethernet());
                 merged_by_kernel(link, &buffer[frame.clone()], fits).unwrap_or_default()
             }

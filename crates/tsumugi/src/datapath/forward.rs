@@ -1,23 +1,27 @@
 //! The packets' journey: from a device out by a line, and from a line in to a device.
 
-use super::batch::{Arrival, BATCH, Destination, Inbox};
+use super::batch::{BATCH, Destination, Inbox};
 use super::delivery::Delivery;
-use super::line::Line;
+use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
+use super::line::{Line, Packets};
 use super::outbox::Outbox;
+use super::outside::{Outside, State};
+use super::probing::Heard;
+use super::socket::Senders;
 use super::table::{Ends, Table};
 use super::tunnel::{Inside, Tunnel};
 use super::wireguard::Opened;
 use nix::errno::Errno;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
     DropReason, Identifications, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Received, Segments,
-    VnetHeader, decapsulate, decapsulate_datagram, ecn, header,
+    VnetHeader, decapsulate, decapsulate_datagram, ecn, header, signal,
 };
-use tsumugi_core::wire::{ip, ipv4};
+use tsumugi_core::wire::ip;
 
 /// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
@@ -34,7 +38,7 @@ pub struct Forwarding {
     /// A slot stays empty once its tunnel is gone, so that no other slot changes.
     pub tunnels: Vec<Option<Tunnel>>,
     pub table: Table,
-    buffers: Buffers,
+    pub buffers: Buffers,
     inbox: Inbox,
     delivery: Delivery,
     /// What WireGuard has opened of a batch.
@@ -44,14 +48,16 @@ pub struct Forwarding {
 }
 
 /// What packets pass through on the way out.
-struct Buffers {
+pub struct Buffers {
     /// As the device gave them.
-    packets: Vec<u8>,
+    pub packets: Vec<u8>,
     /// A segment with its headers, for who needs it in one piece.
     whole: Vec<u8>,
     /// What WireGuard makes of a packet.
-    sealed: Vec<u8>,
-    outbox: Outbox,
+    pub sealed: Vec<u8>,
+    pub outbox: Outbox,
+    /// What has come of measurements and was not looked at yet.
+    pub heard: Vec<Heard>,
 }
 
 /// What happened to a descriptor.
@@ -73,12 +79,18 @@ impl Forwarding {
                 whole: vec![0; ROOM],
                 sealed: vec![0; ROOM],
                 outbox: Outbox::default(),
+                heard: Vec::new(),
             },
             inbox: Inbox::new(),
             delivery: Delivery::default(),
             opened: vec![0; BATCH * ROOM],
             started: Instant::now(),
         }
+    }
+
+    /// A moment as the core counts it.
+    pub fn core_now(&self, now: Instant) -> time::Instant {
+        core_time(self.started, now)
     }
 
     /// Sends what the fabric has put into a tunnel's device.
@@ -125,13 +137,13 @@ impl Forwarding {
             for at in 0..count {
                 let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
                     let outer = match (protocol, ipv6) {
-                        (ip::protocol::UDP, _) => locate_told(&arrival, State::Datagram),
-                        (_, true) => locate_told(&arrival, State::Unchecked),
-                        (_, false) => locate_v4(&self.inbox.buffer, arrival.at),
+                        (ip::protocol::UDP, _) => Outside::of_told(&arrival, State::Datagram),
+                        (_, true) => Outside::of_told(&arrival, State::Unchecked),
+                        (_, false) => Outside::of_v4(&self.inbox.buffer, arrival.at),
                     }?;
                     self.find(slot, protocol, &outer).map(Some)
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -141,12 +153,13 @@ impl Forwarding {
         Health::Well
     }
 
-    /// Takes in what has come by a line's packet socket, past the stack: whole packets and pieces.
-    pub fn on_packets(&mut self, now: Instant, slot: usize) -> Health {
+    /// Takes in what has come by one of a line's packet sockets, past the stack: whole packets and pieces.
+    pub fn on_packets(&mut self, now: Instant, slot: usize, control: bool) -> Health {
         for _ in 0..BATCHES {
             let Some(line) = self.lines.get(slot) else { break };
             let Some(packets) = &line.packets else { break };
-            let count = match self.inbox.receive(packets.receiver.as_fd()) {
+            let socket = if control { &packets.control } else { &packets.receiver };
+            let count = match self.inbox.receive(socket.as_fd()) {
                 Ok(count) => count,
                 // Told once; the socket hears again when the interface is up again.
                 Err(Errno::ENETDOWN) => return Health::Well,
@@ -160,7 +173,7 @@ impl Forwarding {
                     Some((protocol, outer)) => self.find(slot, protocol, &outer).map(Some),
                     None => Ok(None),
                 });
-                self.settle(slot, found);
+                self.settle(now, slot, found);
             }
             self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
             if count < BATCH {
@@ -172,7 +185,7 @@ impl Forwarding {
 
     /// Looks at the packet `at` of a batch of `count`, and at the next one if they are the two pieces of
     /// a datagram, which most are that come in pieces. Says how many packets were looked at, and where
-    /// in the buffer the datagram stands if it is whole.
+    /// in the buffer the datagram stands if it is whole and may be a tunnel's.
     fn piece(
         &mut self,
         now: Instant,
@@ -198,6 +211,12 @@ impl Forwarding {
             payload,
             state: State::Unchecked,
         };
+        // A fragment of UDP may be of GENEVE, where there is such a tunnel, or of anything else.
+        let is_udp = part.protocol == ip::protocol::UDP;
+        let hears_geneve = line.packets.as_ref().is_some_and(Packets::hears_geneve);
+        if !part.may_be_of_a_tunnel() || is_udp && !hears_geneve {
+            return (1, Ok(None));
+        }
         if part.is_whole() {
             let state = if self.inbox.is_checked(at) { State::Checked } else { State::Unchecked };
             let whole = Outside { state, ..outside(part.traffic_class, part.payload.clone()) };
@@ -205,25 +224,24 @@ impl Forwarding {
         }
         // Only far ends of ours may cost memory.
         if !self.table.knows(Ends { line: slot, local: part.destination, remote: part.source }) {
-            return (1, Err(DropReason::UnknownSource));
+            return (1, if is_udp { Ok(None) } else { Err(DropReason::UnknownSource) });
         }
+        let since = core_time(self.started, now);
         let next = if at + 1 < count { parse(at + 1).ok() } else { None };
-        if let Some(next) = next.filter(|next| part.is_completed_by(next))
-            && !line.reassembly.holds(&part)
-            && part.payload.end + next.payload.len() <= Inbox::room(at).end
+        if let Some(next) = next.filter(|next| part.payload.end + next.payload.len() <= Inbox::room(at).end)
+            && let Some(class) = line.reassembly.join(since, &part, &next)
         {
             let whole = part.payload.start..part.payload.end + next.payload.len();
             self.inbox.buffer.copy_within(next.payload.clone(), part.payload.end);
-            // A congestion mark on any piece is on the whole (RFC 3168 5.3).
-            let class = if next.traffic_class & 3 == 3 { part.traffic_class | 3 } else { part.traffic_class };
-            let behind = part.look_behind(&self.inbox.buffer[whole.clone()]);
-            let found = behind
-                .map(|(protocol, offset)| Some((protocol, outside(class, whole.start + offset..whole.end))));
+            let found = class.and_then(|class| {
+                let (protocol, offset) = part.look_behind(&self.inbox.buffer[whole.clone()])?;
+                Ok(Some((protocol, outside(class, whole.start + offset..whole.end))))
+            });
+            line.reassembly.count_lost(&mut line.drops);
             return (2, found);
         }
-        let since = core_time(self.started, now);
         let added = line.reassembly.add(since, &part, &self.inbox.buffer[part.payload.clone()]);
-        line.reassembly.count_evicted(&mut line.drops);
+        line.reassembly.count_lost(&mut line.drops);
         let found = added.map(|whole| {
             let whole = whole?;
             let room = Inbox::room(at);
@@ -236,6 +254,11 @@ impl Forwarding {
 
     /// The tunnel of an outer packet, and where its inner packet stands.
     fn find(&self, line: usize, protocol: u8, outer: &Outside) -> Result<Found, DropReason> {
+        let ends = Ends { line, local: outer.destination, remote: outer.source };
+        // What a stranger sends is not even read.
+        if !self.table.knows(ends) {
+            return Err(DropReason::UnknownSource);
+        }
         let payload = &self.inbox.buffer[outer.payload.clone()];
         let read = match outer.state {
             State::Datagram => decapsulate_datagram(payload),
@@ -247,7 +270,6 @@ impl Forwarding {
                 is_checked: outer.state == State::Checked,
             }),
         }?;
-        let ends = Ends { line, local: outer.destination, remote: outer.source };
         Ok(Found {
             slot: self.table.find(ends, read.shim)?,
             class: outer.traffic_class,
@@ -257,7 +279,7 @@ impl Forwarding {
     }
 
     /// Takes in what was found, or counts why nothing was.
-    fn settle(&mut self, line: usize, found: Result<Option<Found>, DropReason>) {
+    fn settle(&mut self, now: Instant, line: usize, found: Result<Option<Found>, DropReason>) {
         match found {
             Ok(None) => {}
             Ok(Some(found)) => {
@@ -267,6 +289,10 @@ impl Forwarding {
                     return;
                 }
                 let Found { slot, class, inner, .. } = found;
+                let frame = &self.inbox.buffer[inner.clone()];
+                if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                    return;
+                }
                 take_in(&mut self.delivery, slot, tunnel, class, &mut self.inbox.buffer, inner);
             }
             Err(reason) => {
@@ -281,8 +307,8 @@ impl Forwarding {
     pub fn expire(&mut self) {
         let now = core_time(self.started, Instant::now());
         for line in &mut self.lines {
-            let late = line.reassembly.expire(now);
-            line.drops.add(DropReason::FragmentsMissing, late);
+            line.reassembly.expire(now);
+            line.reassembly.count_lost(&mut line.drops);
         }
     }
 
@@ -311,16 +337,20 @@ impl Forwarding {
                         let inner = end + inner.start..end + inner.end;
                         end = inner.end;
                         let class = arrival.traffic_class;
+                        let frame = &self.opened[inner.clone()];
+                        if self.buffers.attend(now, (slot, tunnel), &mut self.lines, frame) {
+                            continue;
+                        }
                         take_in(&mut self.delivery, slot, tunnel, class, &mut self.opened, inner);
                     }
                     Ok(Opened::Answer(answer)) => {
-                        tunnel.last_heard = Some(now);
+                        tunnel.hear(now);
                         let message = &self.opened[end + answer.at.start..end + answer.at.end];
                         if let Some(line) = self.lines.get_mut(tunnel.line) {
                             self.buffers.send(tunnel, line, (answer.from, answer.to), message);
                         }
                     }
-                    Ok(Opened::Nothing) => tunnel.last_heard = Some(now),
+                    Ok(Opened::Nothing) => tunnel.hear(now),
                     Err(reason) => tunnel.drops.count(reason),
                 }
             }
@@ -328,6 +358,34 @@ impl Forwarding {
             if count < BATCH {
                 break;
             }
+        }
+        Health::Well
+    }
+
+    /// Asks the far ends that are silent.
+    pub fn ask(&mut self, now: Instant) {
+        let mut question = [0; SIGNAL_ROOM];
+        for tunnel in self.tunnels.iter_mut().flatten() {
+            let Some(keeping) = &mut tunnel.keeping else { continue };
+            let Some(len) = keeping.poll(now, &mut question) else { continue };
+            if let Some(line) = self.lines.get_mut(tunnel.line)
+                && let Err(reason) = self.buffers.speak(now, tunnel, line, &question[..len])
+            {
+                tunnel.drops.count(reason);
+            }
+        }
+    }
+
+    /// Takes in what the kernel's own device of a tunnel has brought of signals.
+    pub fn on_signals(&mut self, now: Instant, slot: usize) -> Health {
+        let mut frame = [0; SIGNAL_ROOM];
+        for _ in 0..BATCH {
+            let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { break };
+            let Some(len) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.receive(&mut frame))
+            else {
+                break;
+            };
+            self.buffers.attend(now, (slot, tunnel), &mut self.lines, &frame[..len.min(SIGNAL_ROOM)]);
         }
         Health::Well
     }
@@ -357,17 +415,14 @@ impl Buffers {
         let link = Link::from(tunnel.carries_ethernet());
         let vnet = VnetHeader::parse(&self.packets[read.clone()])?;
         let frame = read.start + VnetHeader::LEN..read.end;
-        let class = match link {
-            Link::Ip => ecn::outer_class(&self.packets[frame.clone()]),
-            Link::Ethernet => 0,
-        };
-        let (_, numbers) = line.sender(tunnel.plan.outer_ipv6)?;
+        let class = ecn::outer_class(link, &self.packets[frame.clone()]);
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         if vnet.cut.is_some() {
             return self.cut(now, tunnel, numbers, (link, vnet, class), frame);
         }
         let bytes = &mut self.packets[frame.clone()];
         vnet.complete(bytes)?;
-        if let Some(clamp) = tunnel.clamp {
+        if let Some(clamp) = tunnel.path.force.clamp {
             clamp.apply(link, bytes);
         }
         match &mut tunnel.inside {
@@ -418,9 +473,10 @@ impl Buffers {
                     let len = headers_len + payload.len();
                     self.whole[headers_len..len].copy_from_slice(&bytes[payload]);
                     let message = wireguard.seal(now, &self.whole[..len], &mut self.sealed)?;
-                    let outer = Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.plan.path_mtu)
-                        .ok_or(DropReason::NoRemote)?
-                        .with_traffic_class(class);
+                    let outer =
+                        Outer::new(message.from, message.to, ip::protocol::UDP, tunnel.path.force.path_mtu)
+                            .ok_or(DropReason::NoRemote)?
+                            .with_traffic_class(class);
                     self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), len)?;
                 }
             }
@@ -430,15 +486,20 @@ impl Buffers {
     }
 
     /// Sends what is in the outbox: all of it is one tunnel's.
-    fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+    pub fn flush(&mut self, tunnel: &mut Tunnel, line: &mut Line) {
+        self.flush_by(tunnel, line, |senders| &senders.bulk);
+    }
+
+    fn flush_by(&mut self, tunnel: &mut Tunnel, line: &mut Line, socket: impl Fn(&Senders) -> &OwnedFd) {
+        let drops = &mut tunnel.drops;
         if let (Some(packets), Some(destination)) = (&line.packets, tunnel.next_hop) {
-            let sent = self.outbox.flush(&packets.sender, &destination, &self.packets, &mut tunnel.drops);
-            tunnel.sent.add(sent);
+            let socket = socket(&packets.senders);
+            tunnel.sent.add(self.outbox.flush(socket, &destination, &self.packets, drops));
         } else if let (_, Some(to)) = tunnel.ends()
-            && let Ok((sender, _)) = line.sender(to.is_ipv6())
+            && let Ok((senders, _)) = line.senders(to.is_ipv6())
         {
-            let destination = Destination::from(to);
-            let sent = self.outbox.flush(sender, &destination, &self.packets, &mut tunnel.drops);
+            let sent =
+                self.outbox.flush(socket(senders), &Destination::from(to), &self.packets, &mut tunnel.drops);
             tunnel.sent.add(sent);
         }
         self.outbox.clear();
@@ -447,14 +508,82 @@ impl Buffers {
     /// Sends a message of WireGuard's own.
     fn send(&mut self, tunnel: &mut Tunnel, line: &mut Line, (from, to): (IpAddr, IpAddr), message: &[u8]) {
         let result = tunnel.outer(from, to).and_then(|outer| {
-            let (sender, numbers) = line.sender(to.is_ipv6())?;
+            let (senders, numbers) = line.senders(to.is_ipv6())?;
             self.outbox.push(&outer, numbers, message, &(0..0), 0)?;
-            self.outbox.flush(sender, &Destination::from(to), &[], &mut tunnel.drops);
+            self.outbox.flush(&senders.urgent, &Destination::from(to), &[], &mut tunnel.drops);
             Ok(())
         });
         if let Err(reason) = result {
             tunnel.drops.count(reason);
         }
+    }
+
+    /// Sends an inner packet of the datapath's own: at once, marked as network control (CS6), by a socket
+    /// that no bulk waits in. It is not counted as sent.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub fn speak(
+        &mut self,
+        now: Instant,
+        tunnel: &mut Tunnel,
+        line: &mut Line,
+        inner: &[u8],
+    ) -> Result<(), DropReason> {
+        if let Inside::Kernel = tunnel.inside {
+            let keeping = tunnel.keeping.as_ref().ok_or(DropReason::DeviceFailed)?;
+            return keeping.kernel.send(inner).map_err(|_| DropReason::DeviceFailed);
+        }
+        let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
+        match &mut tunnel.inside {
+            &mut Inside::Shim(shim) => {
+                let header = header(shim, inner)?;
+                let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                let start = header.bytes().len();
+                let whole = &mut self.whole[..start + inner.len()];
+                whole[..start].copy_from_slice(header.bytes());
+                whole[start..].copy_from_slice(inner);
+                shim.complete(&outer, whole, &[])?;
+                self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
+            }
+            Inside::WireGuard(wireguard) => {
+                let message = wireguard.seal(now, inner, &mut self.sealed)?;
+                let outer = tunnel.outer(message.from, message.to)?.with_traffic_class(signal::TRAFFIC_CLASS);
+                self.outbox.push(&outer, numbers, &self.sealed[message.at], &(0..0), 0)?;
+            }
+            Inside::Kernel => {}
+        }
+        self.flush_by(tunnel, line, |senders| &senders.urgent);
+        Ok(())
+    }
+
+    /// Whether an inner packet that came was for the datapath itself; a question is answered.
+    fn attend(
+        &mut self,
+        now: Instant,
+        (slot, tunnel): (usize, &mut Tunnel),
+        lines: &mut [Line],
+        frame: &[u8],
+    ) -> bool {
+        let Some(keeping) = &mut tunnel.keeping else { return false };
+        let mut answer = [0; SIGNAL_ROOM];
+        let len = match keeping.take(now, frame, &mut answer) {
+            Came::Packet => return false,
+            Came::Signal => 0,
+            Came::Measured(said) => {
+                self.heard.push(Heard { slot, at: now, said });
+                0
+            }
+            Came::Question(len) => len,
+        };
+        tunnel.hear(now);
+        if len > 0
+            && let Some(line) = lines.get_mut(tunnel.line)
+            && let Err(reason) = self.speak(now, tunnel, line, &answer[..len])
+        {
+            tunnel.drops.count(reason);
+        }
+        true
     }
 }
 
@@ -478,13 +607,11 @@ fn take_in(
     }
     let link = Link::from(tunnel.carries_ethernet());
     let bytes = &mut buffer[inner.clone()];
-    if link == Link::Ip
-        && let Err(reason) = ecn::carry_in(class, bytes)
-    {
+    if let Err(reason) = ecn::carry_in(link, class, bytes) {
         tunnel.drops.count(reason);
         return;
     }
-    if let Some(clamp) = tunnel.clamp {
+    if let Some(clamp) = tunnel.path.force.clamp {
         clamp.apply(link, bytes);
     }
     delivery.push(slot, tunnel, buffer, inner);
@@ -503,48 +630,4 @@ struct Found {
 fn core_time(start: Instant, now: Instant) -> time::Instant {
     let passed = now.saturating_duration_since(start).as_nanos();
     time::Instant(u64::try_from(passed).unwrap_or(u64::MAX))
-}
-
-/// An outer packet.
-struct Outside {
-    source: IpAddr,
-    destination: IpAddr,
-    traffic_class: u8,
-    /// Where in the buffer.
-    payload: Range<usize>,
-    state: State,
-}
-
-/// What the kernel has seen to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Nothing: a checksum of UDP is ours to verify.
-    Unchecked,
-    /// The checksum of UDP.
-    Checked,
-    /// All of UDP: the payload is a datagram's.
-    Datagram,
-}
-
-/// Raw IPv4 sockets give the packet with its header.
-fn locate_v4(buffer: &[u8], at: Range<usize>) -> Result<Outside, DropReason> {
-    let packet = ipv4::Packet::new_checked(&buffer[at.clone()])?;
-    Ok(Outside {
-        source: packet.source().into(),
-        destination: packet.destination().into(),
-        traffic_class: packet.traffic_class(),
-        payload: at.start + packet.header_len()..at.start + packet.total_len(),
-        state: State::Unchecked,
-    })
-}
-
-/// Raw IPv6 sockets and those of UDP give what follows the headers, and tell the rest beside it.
-fn locate_told(arrival: &Arrival, state: State) -> Result<Outside, DropReason> {
-    Ok(Outside {
-        source: arrival.source.ip(),
-        destination: arrival.destination.ok_or(DropReason::UnknownSource)?,
-        traffic_class: arrival.traffic_class,
-        payload: arrival.at.clone(),
-        state,
-    })
 }

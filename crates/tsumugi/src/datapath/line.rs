@@ -1,7 +1,8 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
+use super::options::{self, Heard};
+use super::socket::{self, Senders};
 use super::trouble::Trouble;
-use super::{options, socket};
 use crate::kernel::Namespace;
 use crate::observe::status::{LinePath, Missing, WhyRaw};
 use std::io;
@@ -28,10 +29,27 @@ pub struct Need {
 
 /// How packets pass the stack by.
 pub struct Packets {
-    pub sender: OwnedFd,
+    pub senders: Senders,
+    /// Of all but network control.
     pub receiver: OwnedFd,
     /// Whether it hears GENEVE.
     geneve: bool,
+    /// Of network control, which does not wait behind the rest.
+    pub control: OwnedFd,
+}
+
+impl Packets {
+    /// Hears GENEVE from now on, or no more.
+    fn hear(&mut self, geneve: bool) -> io::Result<()> {
+        options::hear_tunnels(&self.receiver, Heard { control: false, geneve })?;
+        options::hear_tunnels(&self.control, Heard { control: true, geneve })?;
+        self.geneve = geneve;
+        Ok(())
+    }
+
+    pub fn hears_geneve(&self) -> bool {
+        self.geneve
+    }
 }
 
 pub struct Line {
@@ -42,7 +60,7 @@ pub struct Line {
     pub reassembly: Reassembly,
     /// The interface that the sockets are bound to; `None` while there is none.
     index: Option<u32>,
-    senders: [Option<OwnedFd>; 2],
+    senders: [Option<Senders>; 2],
     pub receivers: Vec<Receiver>,
     identifications: Identifications,
     /// What came by this line and belongs to none of its tunnels.
@@ -117,18 +135,24 @@ impl Line {
             self.packets = None;
         } else if let Some(packets) = &mut self.packets {
             // What refuses is opened anew with the next maintenance.
-            if packets.geneve != geneve && options::hear_tunnels(&packets.receiver, geneve).is_err() {
+            if packets.geneve != geneve && packets.hear(geneve).is_err() {
                 self.packets = None;
-            } else {
-                packets.geneve = geneve;
             }
         } else {
-            let opened = socket::packet_receiver(underlay, interface, geneve).and_then(|receiver| {
-                Ok(Packets { sender: socket::packet_sender(underlay)?, receiver, geneve })
-            });
-            match opened {
+            let open = || {
+                Ok(Packets {
+                    senders: socket::packet_senders(underlay)?,
+                    receiver: socket::packet_receiver(underlay, interface, Heard { control: false, geneve })?,
+                    control: socket::packet_receiver(underlay, interface, Heard { control: true, geneve })?,
+                    geneve,
+                })
+            };
+            match open() {
                 Ok(packets) => self.packets = Some(packets),
-                Err(error) => self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() }),
+                Err(error) => {
+                    let error: io::Error = error;
+                    self.path = LinePath::Raw(WhyRaw::System { error: error.to_string() });
+                }
             }
         }
         had != self.packets.is_some()
@@ -141,9 +165,9 @@ impl Line {
             self.receivers.clear();
         }
         for need in needs {
-            let sender = &mut self.senders[usize::from(need.ipv6)];
-            if sender.is_none() {
-                *sender = Some(socket::sender(underlay, &self.name, need.ipv6)?);
+            let senders = &mut self.senders[usize::from(need.ipv6)];
+            if senders.is_none() {
+                *senders = Some(socket::senders(underlay, &self.name, need.ipv6)?);
             }
             let Some(protocol) = need.protocol.filter(|_| self.packets.is_none()) else { continue };
             let there = |known: &Receiver| known.ipv6 == need.ipv6 && known.protocol == protocol;
@@ -182,8 +206,8 @@ impl Line {
     ///
     /// # Errors
     /// `NoLine` while it is not open.
-    pub fn sender(&mut self, ipv6: bool) -> Result<(&OwnedFd, &mut Identifications), DropReason> {
-        let sender = self.senders[usize::from(ipv6)].as_ref().ok_or(DropReason::NoLine)?;
-        Ok((sender, &mut self.identifications))
+    pub fn senders(&mut self, ipv6: bool) -> Result<(&Senders, &mut Identifications), DropReason> {
+        let senders = self.senders[usize::from(ipv6)].as_ref().ok_or(DropReason::NoLine)?;
+        Ok((senders, &mut self.identifications))
     }
 }

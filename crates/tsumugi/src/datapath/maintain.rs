@@ -169,6 +169,7 @@ impl Datapath {
         self.follow_next_hops();
         self.forwarding.expire();
         for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            tunnel.follow_path(&self.state);
             let attached = tunnel.maintain_device(&mut self.sides);
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
             if let Inside::WireGuard(wireguard) = &mut tunnel.inside {
@@ -227,6 +228,7 @@ impl Datapath {
             for (slot, line) in self.forwarding.lines.iter().enumerate() {
                 if let Some(packets) = &line.packets {
                     watch(&self.epoll, &packets.receiver, Token::Packets(slot))?;
+                    watch(&self.epoll, &packets.control, Token::Control(slot))?;
                 }
                 for (place, receiver) in line.receivers.iter().enumerate() {
                     watch(&self.epoll, &receiver.socket, Token::Line(slot, place))?;
@@ -236,6 +238,9 @@ impl Datapath {
                 let Some(tunnel) = tunnel else { continue };
                 if let Some(device) = &tunnel.device {
                     watch(&self.epoll, device, Token::Device(slot))?;
+                }
+                if let Some(socket) = tunnel.keeping.as_ref().and_then(|keeping| keeping.kernel.socket()) {
+                    watch(&self.epoll, socket, Token::Signals(slot))?;
                 }
                 if let Some(socket) = tunnel.wireguard().and_then(|wireguard| wireguard.socket.as_ref()) {
                     watch(&self.epoll, socket, Token::Datagrams(slot))?;
@@ -268,18 +273,55 @@ impl Datapath {
                     line.lose(place);
                 }
             }
-            Token::Packets(slot) => {
+            Token::Packets(slot) | Token::Control(slot) => {
                 if let Some(line) = self.forwarding.lines.get_mut(slot) {
                     line.lose_packets();
                 }
             }
-            Token::Signal | Token::Status | Token::Underlay | Token::Hops => {}
+            Token::Signal
+            | Token::Status
+            | Token::Underlay
+            | Token::Hops
+            | Token::Askers
+            | Token::Signals(_) => {}
         }
     }
 
     /// Whether a tunnel has timers of its own.
     pub(super) fn has_timers(&self) -> bool {
         self.forwarding.tunnels.iter().flatten().any(|tunnel| tunnel.wireguard().is_some())
+    }
+}
+
+impl Datapath {
+    /// Asks far ends that are silent, and has interfaces follow what is known of them. To be called when all
+    /// that has come was taken in.
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        if self.forwarding.next_question().is_some_and(|due| due <= now) {
+            self.ask_devices();
+            self.forwarding.ask(now);
+        }
+        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            if let Err(error) = tunnel.settle_carrier(now, &mut self.sides.fabric_netlink) {
+                tracing::debug!(tunnel = %tunnel.plan.name, %error, "carrier not set yet");
+            }
+        }
+    }
+
+    /// Hears of what the kernel's own devices have received meanwhile, where a far end is about to be asked.
+    fn ask_devices(&mut self) {
+        let now = Instant::now();
+        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            let Some(keeping) = &mut tunnel.keeping else { continue };
+            if !matches!(tunnel.inside, Inside::Kernel) || keeping.next_timeout() > now {
+                continue;
+            }
+            let Ok(Some(traffic)) = self.sides.fabric_netlink.traffic(&tunnel.plan.name) else { continue };
+            let before = keeping.kernel.received.replace(traffic.received_packets);
+            if before.is_some_and(|before| before != traffic.received_packets) {
+                tunnel.hear(now);
+            }
+        }
     }
 }
 

@@ -12,11 +12,16 @@ mod batch;
 mod delivery;
 mod engine;
 mod forward;
+mod keepalive;
+mod kernel_signals;
 mod line;
 mod maintain;
 mod next_hops;
 mod options;
 mod outbox;
+mod outside;
+mod path;
+mod probing;
 mod socket;
 mod stack;
 mod status;
@@ -36,6 +41,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use probing::Probing;
 use stack::Stack;
 use std::io;
 use std::os::fd::AsFd;
@@ -83,11 +89,22 @@ enum Token {
     Line(usize, usize),
     /// A line's packet socket.
     Packets(usize),
+    /// A line's packet socket of network control.
+    Control(usize),
+    /// The socket on a kernel's device of a tunnel.
+    Signals(usize),
     /// Routes and neighbours of the underlay.
     Hops,
+    /// Who asks for a path to be measured.
+    Askers,
 }
 
 impl Token {
+    /// Whether it may wait until others have had their turn.
+    fn is_bulk(self) -> bool {
+        matches!(self, Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_))
+    }
+
     fn encode(self) -> u64 {
         let (kind, slot, place) = match self {
             Token::Signal => (0, 0, 0),
@@ -98,6 +115,9 @@ impl Token {
             Token::Line(slot, place) => (4, slot, place),
             Token::Packets(slot) => (6, slot, 0),
             Token::Hops => (7, 0, 0),
+            Token::Askers => (10, 0, 0),
+            Token::Control(slot) => (8, slot, 0),
+            Token::Signals(slot) => (9, slot, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
     }
@@ -114,6 +134,9 @@ impl Token {
             5 => Token::Underlay,
             6 => Token::Packets(slot),
             7 => Token::Hops,
+            10 => Token::Askers,
+            8 => Token::Control(slot),
+            9 => Token::Signals(slot),
             _ => return None,
         })
     }
@@ -126,6 +149,7 @@ struct Datapath {
     keeper: Keeper,
     epoll: Epoll,
     status: StatusSocket,
+    probing: Probing,
     /// `None` before the first one that was understood.
     plan: Option<RouterPlan>,
     refused: Option<PlanRefused>,
@@ -152,6 +176,7 @@ impl Datapath {
             sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
+            probing: Probing::new(&state)?,
             state,
             plan: None,
             refused: None,
@@ -165,6 +190,7 @@ impl Datapath {
     fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
         watch(&self.epoll, signals, Token::Signal)?;
         watch(&self.epoll, &self.status, Token::Status)?;
+        watch(&self.epoll, &self.probing.socket, Token::Askers)?;
         watch(&self.epoll, &self.keeper, Token::Underlay)?;
         watch(&self.epoll, &self.hops, Token::Hops)?;
         self.take_plan();
@@ -188,18 +214,26 @@ impl Datapath {
                 due.timers = now + wireguard::TIMERS;
             }
             let timers = self.has_timers().then_some(due.timers);
-            let until = [timers, due.hops, self.keeper.next_timeout()]
-                .into_iter()
-                .flatten()
-                .fold(due.maintenance, Instant::min);
+            let until = [
+                timers,
+                due.hops,
+                self.keeper.next_timeout(),
+                self.forwarding.next_question(),
+                self.next_trial(now),
+            ]
+            .into_iter()
+            .flatten()
+            .fold(due.maintenance, Instant::min);
             let count = match self.epoll.wait(&mut events, timeout(until)) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),
             };
             let now = Instant::now();
-            for event in &events[..count] {
-                let Some(token) = Token::decode(event.data()) else { continue };
+            let mut tokens: Vec<Token> =
+                events[..count].iter().filter_map(|event| Token::decode(event.data())).collect();
+            tokens.sort_by_key(|token| token.is_bulk());
+            for token in tokens {
                 match token {
                     Token::Signal => match self.on_signals(signals) {
                         Signalled::Nothing => {}
@@ -212,6 +246,7 @@ impl Datapath {
                             now,
                             started: self.started,
                             forwarding: &self.forwarding,
+                            probing: &self.probing,
                             keeper: &self.keeper,
                             plan: self.plan.as_ref(),
                             refused: self.refused.as_ref(),
@@ -223,12 +258,18 @@ impl Datapath {
                             due.maintenance = now;
                         }
                     }
+                    Token::Askers => self.on_askers(now),
                     Token::Hops => {
                         if self.hops.heard() {
                             due.hops = due.hops.or(Some(now + HOPS));
                         }
                     }
-                    Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_) => {
+                    Token::Device(_)
+                    | Token::Datagrams(_)
+                    | Token::Line(..)
+                    | Token::Packets(_)
+                    | Token::Control(_)
+                    | Token::Signals(_) => {
                         if self.on_packets(now, token) == Health::Broken {
                             self.release(token);
                             due.maintenance = now;
@@ -236,6 +277,8 @@ impl Datapath {
                     }
                 }
             }
+            self.keep_alive(Instant::now());
+            self.probe(Instant::now());
         }
     }
 
@@ -249,8 +292,10 @@ impl Datapath {
             Token::Device(slot) => self.forwarding.on_device(now, slot),
             Token::Datagrams(slot) => self.forwarding.on_datagrams(now, slot),
             Token::Line(slot, place) => self.forwarding.on_line(now, slot, place),
-            Token::Packets(slot) => self.forwarding.on_packets(now, slot),
-            Token::Signal | Token::Status | Token::Underlay | Token::Hops => Health::Well,
+            Token::Packets(slot) => self.forwarding.on_packets(now, slot, false),
+            Token::Control(slot) => self.forwarding.on_packets(now, slot, true),
+            Token::Signals(slot) => self.forwarding.on_signals(now, slot),
+            Token::Signal | Token::Status | Token::Underlay | Token::Hops | Token::Askers => Health::Well,
         }
     }
 
@@ -312,7 +357,10 @@ mod tests {
             Token::Datagrams(70_000),
             Token::Line(5, 3),
             Token::Packets(9),
+            Token::Control(9),
+            Token::Signals(1),
             Token::Hops,
+            Token::Askers,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -44,7 +44,7 @@ impl Outbox {
         inner_len: usize,
     ) -> Result<(), DropReason> {
         let len = head.len() + body.len();
-        let number = if outer.is_numbered(len) { identifications.take() } else { 0 };
+        let number = identifications.take(outer, len);
         for piece in outer.pieces(len, number)? {
             let start = self.own.len();
             self.own.extend_from_slice(piece.header());
@@ -60,6 +60,11 @@ impl Outbox {
             });
         }
         Ok(())
+    }
+
+    /// What was added last leaves first.
+    pub fn turn_round(&mut self) {
+        self.messages.reverse();
     }
 
     /// Sends all that was added. One that the kernel refuses does not hold up the others; when its

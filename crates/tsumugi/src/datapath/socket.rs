@@ -1,7 +1,7 @@
 //! Sockets of the underlay, each bound to one line. Outer packets are built by us and sent raw with
 //! their header; what comes in has been reassembled by the kernel, its extension headers walked.
 
-use super::options;
+use super::options::{self, Heard};
 use crate::kernel::Namespace;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -16,25 +16,43 @@ use tsumugi_core::wire::{geneve, ip};
 const RECEIVE_BUFFER: usize = 4 << 20;
 const SEND_BUFFER: usize = 4 << 20;
 
+/// SO_PRIORITY of what shall not wait (TC_PRIO_INTERACTIVE): the first band of the kernel's usual queue.
+pub const URGENT: i32 = 6;
+
+/// What packets are sent by: bulk has a socket of its own, so that nothing else waits in its room.
+pub struct Senders {
+    pub bulk: OwnedFd,
+    pub urgent: OwnedFd,
+}
+
 /// What every packet of one family is sent by.
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn sender(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<OwnedFd> {
-    let socket = bound(underlay, line, ipv6, Type::RAW, libc::IPPROTO_RAW)?;
-    if !ipv6 {
-        options::leave_fragments(&socket)?;
-    }
-    give_room(&socket);
-    // It receives nothing: IPPROTO_RAW is for sending only.
-    Ok(socket.into())
+pub fn senders(underlay: &Namespace, line: &IfName, ipv6: bool) -> io::Result<Senders> {
+    let open = || {
+        // It receives nothing: IPPROTO_RAW is for sending only.
+        let socket = bound(underlay, line, ipv6, Type::RAW, libc::IPPROTO_RAW)?;
+        if !ipv6 {
+            options::leave_fragments(&socket)?;
+        }
+        Ok(socket)
+    };
+    one_for_each(open)
+}
+
+fn one_for_each(open: impl Fn() -> io::Result<Socket>) -> io::Result<Senders> {
+    let (bulk, urgent) = (open()?, open()?);
+    give_room(&bulk);
+    setsockopt(&urgent, sockopt::Priority, &URGENT)?;
+    Ok(Senders { bulk: bulk.into(), urgent: urgent.into() })
 }
 
 /// Where the packets of one IP protocol and family come in: raw, but for UDP, of which others have other
 /// ports.
 ///
 /// # Errors
-/// As [`sender`]; EADDRINUSE if GENEVE's port is another's.
+/// As [`senders`]; EADDRINUSE if GENEVE's port is another's.
 pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -> io::Result<OwnedFd> {
     if protocol == ip::protocol::UDP {
         return datagrams(underlay, line, ipv6, None, geneve::PORT);
@@ -51,7 +69,7 @@ pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -
 /// need not be there yet.
 ///
 /// # Errors
-/// As [`sender`]; EADDRINUSE if the port is another's.
+/// As [`senders`]; EADDRINUSE if the port is another's.
 pub fn datagrams(
     underlay: &Namespace,
     line: &IfName,
@@ -77,21 +95,21 @@ pub fn datagrams(
 ///
 /// # Errors
 /// EPERM without CAP_NET_RAW.
-pub fn packet_sender(underlay: &Namespace) -> io::Result<OwnedFd> {
-    let socket = packet(underlay)?;
-    give_room(&socket);
-    Ok(socket.into())
+pub fn packet_senders(underlay: &Namespace) -> io::Result<Senders> {
+    one_for_each(|| packet(underlay))
 }
 
-/// Where the packets of tunnels come in before the stack has seen them, in pieces; those of `geneve` if
-/// there are such tunnels.
+/// Where the packets of tunnels come in before the stack has seen them, in pieces: those of network control,
+/// or all others.
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn packet_receiver(underlay: &Namespace, interface: u32, geneve: bool) -> io::Result<OwnedFd> {
+pub fn packet_receiver(underlay: &Namespace, interface: u32, heard: Heard) -> io::Result<OwnedFd> {
     let socket = packet(underlay)?;
-    enlarge(&socket);
-    options::take_tunnels_from(&socket, interface, geneve)?;
+    if !heard.control {
+        enlarge(&socket);
+    }
+    options::take_tunnels_from(&socket, interface, heard)?;
     Ok(socket.into())
 }
 

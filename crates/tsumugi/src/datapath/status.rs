@@ -2,7 +2,9 @@
 
 use super::Datapath;
 use super::forward::Forwarding;
+use super::keepalive;
 use super::line::Line;
+use super::probing::Probing;
 use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
 use crate::kernel::wireguard;
@@ -20,12 +22,51 @@ pub struct View<'a> {
     pub now: Instant,
     pub started: Instant,
     pub forwarding: &'a Forwarding,
+    pub probing: &'a Probing,
     pub keeper: &'a Keeper,
     pub plan: Option<&'a RouterPlan>,
     pub refused: Option<&'a PlanRefused>,
 }
 
 impl View<'_> {
+    fn of_tunnel(&self, tunnel: &Tunnel) -> TunnelStatus {
+        let View { now, forwarding, probing, .. } = *self;
+        let (local, remote) = tunnel.ends();
+        let line_is_open = forwarding.lines.get(tunnel.line).is_some_and(Line::is_open);
+        let state = match &tunnel.inside {
+            Inside::Kernel if !tunnel.kernel_device_is_there => TunnelState::NoDevice,
+            Inside::Kernel => TunnelState::Up,
+            _ if tunnel.device.is_none() => TunnelState::NoDevice,
+            _ if !line_is_open => TunnelState::NoLine,
+            Inside::WireGuard(wireguard) if wireguard.has_session() => TunnelState::Up,
+            _ if local.is_none() || remote.is_none() => TunnelState::NoAddress,
+            Inside::WireGuard(_) => TunnelState::NoSession,
+            Inside::Shim(_) => TunnelState::Up,
+        };
+        let troubles = [&tunnel.device_trouble, &tunnel.outer_trouble];
+        TunnelStatus {
+            name: tunnel.plan.name.clone(),
+            alias: tunnel.plan.alias.clone(),
+            by: super::tunnel::word(&tunnel.plan.encapsulation).into(),
+            engine: tunnel.chosen.clone(),
+            state,
+            trouble: troubles.into_iter().filter_map(|trouble| trouble.get().cloned()).collect(),
+            line: tunnel.plan.uplink.clone(),
+            local,
+            remote,
+            path_mtu: tunnel.path.force.path_mtu,
+            measured: tunnel.measured(),
+            measuring: probing.progress(forwarding.core_now(now), &tunnel.plan.name),
+            mtu: tunnel.plan.mtu,
+            received: tunnel.received,
+            sent: tunnel.sent,
+            drops: counts(&tunnel.drops),
+            last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
+            keepalive: keepalive::status(now, &tunnel.plan, tunnel.keeping.as_ref()),
+            session_age: tunnel.session_age().map(|age| age.as_secs()),
+        }
+    }
+
     pub fn document(&self) -> String {
         let running = || self.forwarding.tunnels.iter().flatten();
         let made = |plan: &router_plan::Tunnel| running().any(|tunnel| tunnel.plan.name == plan.name);
@@ -35,7 +76,7 @@ impl View<'_> {
             pid: std::process::id(),
             uptime_ms: milliseconds(self.now.saturating_duration_since(self.started)),
             plan: PlanStatus::of(self.plan, self.refused),
-            tunnels: running().map(|tunnel| of_tunnel(self.now, self.forwarding, tunnel)).collect(),
+            tunnels: running().map(|tunnel| self.of_tunnel(tunnel)).collect(),
             unmade: planned.filter(|plan| !made(plan)).map(|plan| plan.name.clone()).collect(),
             lines: self.forwarding.lines.iter().map(of_line).collect(),
             underlay: UnderlayStatus {
@@ -86,39 +127,5 @@ impl Datapath {
                 tunnel.kernel_peer = wireguard::peer(&self.sides.fabric, &tunnel.plan.name).ok().flatten();
             }
         }
-    }
-}
-
-fn of_tunnel(now: Instant, forwarding: &Forwarding, tunnel: &Tunnel) -> TunnelStatus {
-    let (local, remote) = tunnel.ends();
-    let line_is_open = forwarding.lines.get(tunnel.line).is_some_and(Line::is_open);
-    let state = match &tunnel.inside {
-        Inside::Kernel if !tunnel.kernel_device_is_there => TunnelState::NoDevice,
-        Inside::Kernel => TunnelState::Up,
-        _ if tunnel.device.is_none() => TunnelState::NoDevice,
-        _ if !line_is_open => TunnelState::NoLine,
-        Inside::WireGuard(wireguard) if wireguard.has_session() => TunnelState::Up,
-        _ if local.is_none() || remote.is_none() => TunnelState::NoAddress,
-        Inside::WireGuard(_) => TunnelState::NoSession,
-        Inside::Shim(_) => TunnelState::Up,
-    };
-    let troubles = [&tunnel.device_trouble, &tunnel.outer_trouble];
-    TunnelStatus {
-        name: tunnel.plan.name.clone(),
-        alias: tunnel.plan.alias.clone(),
-        by: super::tunnel::word(&tunnel.plan.encapsulation).into(),
-        engine: tunnel.chosen.clone(),
-        state,
-        trouble: troubles.into_iter().filter_map(|trouble| trouble.get().cloned()).collect(),
-        line: tunnel.plan.uplink.clone(),
-        local,
-        remote,
-        path_mtu: tunnel.plan.path_mtu,
-        mtu: tunnel.plan.mtu,
-        received: tunnel.received,
-        sent: tunnel.sent,
-        drops: counts(&tunnel.drops),
-        last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
-        session_age: tunnel.session_age().map(|age| age.as_secs()),
     }
 }

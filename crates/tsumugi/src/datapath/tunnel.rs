@@ -2,9 +2,11 @@
 
 use super::batch::Destination;
 use super::engine::{self, Sides};
+use super::keepalive::Keeping;
+use super::path::PathKnown;
 use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
-use crate::kernel::tun::{Offloads, TunKind, attach_offloading};
+use crate::kernel::tun::{Offloads, TunKind, attach_offloading, set_carrier};
 use crate::kernel::wireguard::WireGuardPeerInfo;
 use crate::kernel::{LinkInfo, Netlink};
 use crate::observe::status::{Chosen, Traffic};
@@ -13,9 +15,8 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use tsumugi_core::desired::ALIAS_TAG;
-use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{self, Encapsulation, TunnelClamp};
-use tsumugi_core::tunnel::{Clamp, Counters, DropReason, Outer, Shim};
+use tsumugi_core::router_plan::{self, Encapsulation};
+use tsumugi_core::tunnel::{Counters, DropReason, Outer, Shim};
 use tsumugi_core::wire::ip::protocol;
 
 /// The kernel's words for the devices that this process makes in the fabric.
@@ -44,10 +45,8 @@ pub struct Tunnel {
     pub device: Option<OwnedFd>,
     /// What the device does for us.
     pub offloads: Offloads,
-    /// The MSS of TCP that fits one outer packet.
-    pub fits: Clamp,
-    /// What TCP is told to fit one outer packet; `None`: it does anyway.
-    pub clamp: Option<Clamp>,
+    /// How large outer packets may be and what TCP is told, and why.
+    pub path: PathKnown,
     pub kernel_device_is_there: bool,
     /// The far end as the kernel's WireGuard knew it when it was last asked.
     pub kernel_peer: Option<WireGuardPeerInfo>,
@@ -55,6 +54,8 @@ pub struct Tunnel {
     pub sent: Traffic,
     pub drops: Counters,
     pub last_heard: Option<Instant>,
+    /// `None`: the far end is not asked whether it lives.
+    pub keeping: Option<Keeping>,
     /// With the device.
     pub device_trouble: Trouble,
     /// With the outer side.
@@ -69,15 +70,9 @@ impl Tunnel {
         inside: Inside,
         line: usize,
     ) -> Tunnel {
-        let way = Way {
-            wrapping: Wrapping::from(&plan.encapsulation),
-            outer: Ip::of_ipv6(plan.outer_ipv6),
-            path_mtu: plan.path_mtu.into(),
-            mtu: plan.mtu.into(),
-        };
         Tunnel {
-            fits: Clamp::fitting(&way),
-            clamp: (plan.clamp == TunnelClamp::Auto).then(|| Clamp::of(&way)).flatten(),
+            path: PathKnown::new(&plan),
+            keeping: Keeping::new(&plan),
             plan,
             keys,
             chosen,
@@ -95,6 +90,36 @@ impl Tunnel {
             device_trouble: Trouble::default(),
             outer_trouble: Trouble::default(),
         }
+    }
+
+    /// Notes that the far end has said something that was its own.
+    pub fn hear(&mut self, now: Instant) {
+        self.last_heard = Some(now);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.heard(now);
+        }
+    }
+
+    /// Gives the interface the carrier that it should have, if it was last told another one.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn settle_carrier(&mut self, now: Instant, fabric: &mut Netlink) -> io::Result<()> {
+        let Some(keeping) = &mut self.keeping else { return Ok(()) };
+        let carrier = keeping.carrier(now, &self.plan);
+        if keeping.told == Some(carrier) {
+            return Ok(());
+        }
+        match (&self.inside, &self.device) {
+            (Inside::Kernel, _) if self.kernel_device_is_there => {
+                let index = fabric.index(&self.plan.name)?;
+                fabric.set_dormant(index, !carrier)?;
+            }
+            (Inside::Shim(_) | Inside::WireGuard(_), Some(device)) => set_carrier(device, carrier)?,
+            _ => return Ok(()),
+        }
+        keeping.told = Some(carrier);
+        Ok(())
     }
 
     /// The IP protocol of the outer packets.
@@ -148,7 +173,7 @@ impl Tunnel {
     /// # Errors
     /// `NoRemote` if the two are not of one family.
     pub fn outer(&self, from: IpAddr, to: IpAddr) -> Result<Outer, DropReason> {
-        Outer::new(from, to, self.protocol(), self.plan.path_mtu).ok_or(DropReason::NoRemote)
+        Outer::new(from, to, self.protocol(), self.path.force.path_mtu).ok_or(DropReason::NoRemote)
     }
 
     /// Attaches to the device if it is not attached yet, and sets it up as the plan says; for the
@@ -158,12 +183,17 @@ impl Tunnel {
     /// As the kernel says.
     pub fn maintain_device(&mut self, sides: &mut Sides) -> io::Result<bool> {
         if matches!(self.inside, Inside::Kernel) {
-            if !self.kernel_device_is_there || sides.fabric_netlink.link(&self.plan.name)?.is_none() {
+            let mut link = sides.fabric_netlink.link(&self.plan.name)?;
+            if !self.kernel_device_is_there || link.is_none() {
                 self.kernel_device_is_there = false;
                 engine::ensure(&self.plan, self.keys.as_ref(), sides)?;
                 self.kernel_device_is_there = true;
+                link = sides.fabric_netlink.link(&self.plan.name)?;
             }
-            return Ok(false);
+            let (Some(keeping), Some(link)) = (&mut self.keeping, link) else { return Ok(false) };
+            // The kernel forgets what it was told when the device goes down and up.
+            keeping.told = Some(link.carrier);
+            return keeping.kernel.follow(&sides.fabric, link.index);
         }
         if self.device.is_some() {
             return Ok(false);
@@ -172,6 +202,9 @@ impl Tunnel {
         let (device, offloads) = attach_offloading(&sides.fabric, &self.plan.name, kind)?;
         set_up(&self.plan, &mut sides.fabric_netlink)?;
         self.offloads = offloads;
+        if let Some(keeping) = &mut self.keeping {
+            keeping.told = None;
+        }
         self.device = Some(device);
         Ok(true)
     }

@@ -8,7 +8,7 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoVeth,
     InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo as Info, LinkLayerType, LinkMessage,
-    MacVlanMode,
+    MacVlanMode, State,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
@@ -178,6 +178,16 @@ impl Netlink {
         self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 
+    /// Whether something answers at the other end of a device that has no carrier to be set: its operational
+    /// state (RFC 2863 3.1.12) is up or dormant, and the kernel tells everybody. It sends on nevertheless.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn set_dormant(&mut self, index: u32, dormant: bool) -> Answer<()> {
+        let state = if dormant { State::Dormant } else { State::Up };
+        self.set_link(index, vec![LinkAttribute::OperState(state)])
+    }
+
     /// # Errors
     /// EINVAL beyond what the device can do.
     pub fn set_mtu(&mut self, index: u32, bytes: u32) -> Answer<()> {
@@ -272,6 +282,8 @@ pub(super) fn link_of(message: &RouteNetlinkMessage) -> Option<LinkInfo> {
         match attribute {
             LinkAttribute::IfName(text) => name = IfName::new(text).ok(),
             LinkAttribute::IfAlias(text) => link.alias = text.clone(),
+            // Said by whoever asks the far end (`set_dormant`).
+            LinkAttribute::OperState(State::Dormant) => link.carrier = false,
             LinkAttribute::Mtu(bytes) => link.mtu = *bytes,
             LinkAttribute::Controller(index) => link.master = Some(*index),
             LinkAttribute::Link(index) => link.parent = Some(*index),

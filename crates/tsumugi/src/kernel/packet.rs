@@ -49,7 +49,15 @@ fn set_option<T>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, valu
 /// # Errors
 /// There is no such interface.
 pub fn bind_to_everything(socket: &impl AsFd, index: u32) -> io::Result<()> {
-    let name = link_name(index, libc::ETH_P_ALL as u16, None);
+    bind(socket, index, libc::ETH_P_ALL as u16)
+}
+
+/// Binds a packet socket to one protocol of an interface: what is sent without an address is of that too.
+///
+/// # Errors
+/// There is no such interface.
+pub fn bind(socket: &impl AsFd, index: u32, ethertype: u16) -> io::Result<()> {
+    let name = link_name(index, ethertype, None);
     let length = size_of_val(&name) as libc::socklen_t;
     // SAFETY: `name` is a whole sockaddr_ll of the stated length, alive during the call, which copies it.
     let result = unsafe { libc::bind(socket.as_fd().as_raw_fd(), (&raw const name).cast(), length) };

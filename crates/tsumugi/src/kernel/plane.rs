@@ -262,6 +262,15 @@ impl Keeper {
         self.netlink.resolve_neighbour(index, address, mac)
     }
 
+    /// Has the kernel look for a host as if it had something for it.
+    ///
+    /// # Errors
+    /// ENODEV if there is no such link.
+    pub fn look_for_neighbour(&mut self, link: &IfName, address: IpAddr) -> Answer<()> {
+        let index = self.netlink.index(link)?;
+        self.netlink.neighbour_in_use(index, address).map(drop)
+    }
+
     /// Which MACs are behind other routers, for the limits of unknown frames.
     fn write_known(&mut self, now: Instant) {
         if self.known_due.is_none_or(|due| due > now) {

@@ -65,6 +65,14 @@ pub fn attach(namespace: &Namespace, name: &IfName, kind: TunKind) -> io::Result
     open_device(namespace, name, kind, 0)
 }
 
+/// Says whether something answers at the other end of the device: the interface's carrier. Attaching says yes.
+///
+/// # Errors
+/// EBADFD if somebody has removed the interface.
+pub fn set_carrier(device: &OwnedFd, there: bool) -> io::Result<()> {
+    set_number_behind(device, libc::TUNSETCARRIER, there.into())
+}
+
 fn open_device(
     namespace: &Namespace,
     name: &IfName,

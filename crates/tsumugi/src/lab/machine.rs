@@ -2,7 +2,7 @@
 
 use super::{Lab, NAMESPACES, ProcessKind, ROOT};
 use crate::kernel::Namespace;
-use crate::state::StateDir;
+use crate::state::{STATE_VARIABLE, StateDir};
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
@@ -93,6 +93,9 @@ impl Machine {
         let namespace = File::open(self.namespace_path(plane))?;
         let mut command = Command::new(program);
         command.env("PATH", path_with_sbin());
+        if self.role.has_planes() {
+            command.env(STATE_VARIABLE, self.state_dir());
+        }
         // SAFETY: between fork and exec only the setns system call is made, on a descriptor that
         // the closure owns.
         unsafe {

@@ -7,7 +7,7 @@ use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, Ro
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{IfName, Prefix};
 use tsumugi_core::router_plan::{
-    Encapsulation, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+    Encapsulation, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
 
 /// Who stands at the far end of a tunnel of ours.
@@ -44,6 +44,7 @@ pub(super) fn mirror(
         mac: None,
         // Strangers do nothing for us: what fits, fits because of our end.
         clamp: TunnelClamp::Off,
+        keepalive: Keepalive::Off,
         ..tunnel.clone()
     };
     let via = own.gateways.iter().copied().find(of_family);

@@ -5,12 +5,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use boringtun::x25519::{PublicKey, StaticSecret};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, recv, sendto, socket,
+};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
 use tsumugi_core::router_plan::{
-    Encapsulation, Engine, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
+    Encapsulation, Engine, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{Limits, Outer, Reassembly};
@@ -60,6 +62,7 @@ pub fn tunnel(name: &str, encapsulation: Encapsulation, outside: Outside, path_m
         mac: ethernet.then_some(Mac([2, 0, 0, 0, 0, 1])),
         clamp: TunnelClamp::Auto,
         accept_reversed: false,
+        keepalive: Keepalive::Nobody,
     }
 }
 
@@ -200,6 +203,36 @@ impl Bench {
             let far = far.display();
             ip(&format!("link add eth1 mtu {mtu} type veth peer name eth1 mtu {mtu} netns {far}"));
         });
+        self.address_underlays();
+    }
+
+    /// The wire again, through a bridge that may drop what it likes: it stands in alpha's initial namespace.
+    pub fn wire_through_the_middle(&self) {
+        self.machines[0].in_plane("underlay", || ip("link del eth1"));
+        let ends = [0, 1].map(|end| self.machines[end].plane("underlay"));
+        let mtu = self.path_mtu;
+        self.in_the_middle(|| {
+            ip("link add br0 type bridge");
+            ip("link set br0 addrgenmode none up");
+            for (end, plane) in ends.iter().enumerate() {
+                let plane = plane.display();
+                ip(&format!("link add m{end} mtu {mtu} type veth peer name eth1 mtu {mtu} netns {plane}"));
+                ip(&format!("link set m{end} addrgenmode none master br0 up"));
+            }
+        });
+        self.address_underlays();
+    }
+
+    /// Runs `work` where the bridge stands.
+    pub fn in_the_middle<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        on_thread(|| {
+            setns(&self.machines[0].initial, CloneFlags::CLONE_NEWNET)?;
+            Ok(work())
+        })
+        .unwrap()
+    }
+
+    fn address_underlays(&self) {
         for machine in &self.machines {
             let (id, far) = (machine.id, 3 - machine.id);
             machine.in_plane("underlay", || {
@@ -340,14 +373,19 @@ impl Bench {
         self.forge_packets(&packets);
     }
 
-    /// Sends IPv4 packets as they are to alpha from beta's place.
+    /// Sends packets of either family as they are to alpha from beta's place.
     pub fn forge_packets(&self, packets: &[Vec<u8>]) {
         let send = || {
-            let flags = SockFlag::SOCK_CLOEXEC;
-            let socket = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)?;
-            let to = nix::sys::socket::SockaddrIn::new(192, 0, 2, 1, 0);
+            let raw = |family| socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw);
+            let (four, six) = (raw(AddressFamily::Inet)?, raw(AddressFamily::Inet6)?);
+            let to_four = SockaddrIn::new(192, 0, 2, 1, 0);
+            let to_six: SockaddrIn6 = "[2001:db8:101::1]:0".parse::<SocketAddrV6>().unwrap().into();
             for packet in packets {
-                nix::sys::socket::sendto(socket.as_raw_fd(), packet, &to, MsgFlags::empty())?;
+                if packet[0] >> 4 == 4 {
+                    sendto(four.as_raw_fd(), packet, &to_four, MsgFlags::empty())?;
+                } else {
+                    sendto(six.as_raw_fd(), packet, &to_six, MsgFlags::empty())?;
+                }
             }
             Ok(())
         };

@@ -13,7 +13,10 @@ mod bench;
 mod bulk;
 mod etheripd;
 mod geneve;
+mod hostile;
+mod keepalive;
 mod paths;
+mod probe;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use libtest_mimic::{Arguments, Trial};
@@ -388,8 +391,32 @@ fn main() -> ExitCode {
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
         trial("pieces_may_come_in_any_order", paths::pieces_may_come_in_any_order),
+        trial("floods_hurt_nobody_else", hostile::floods_hurt_nobody_else),
+        trial("congestion_outside_is_told_inside", hostile::congestion_outside_is_told_inside),
         trial("a_line_may_go_down_and_up", paths::a_line_may_go_down_and_up),
+        trial(
+            "a_far_end_that_hangs_takes_the_carrier_with_it",
+            keepalive::a_far_end_that_hangs_takes_the_carrier_with_it,
+        ),
+        trial(
+            "a_way_that_is_cut_in_one_direction_is_dead_at_both_ends",
+            keepalive::a_way_that_is_cut_in_one_direction_is_dead_at_both_ends,
+        ),
+        trial("who_never_answered_keeps_the_carrier", keepalive::who_never_answered_keeps_the_carrier),
+        trial(
+            "a_neighbour_of_others_is_asked_by_arp_and_by_solicitation",
+            keepalive::a_neighbour_of_others_is_asked_by_arp_and_by_solicitation,
+        ),
+        trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
+        trial("a_narrow_path_is_found_kept_and_used", probe::a_narrow_path_is_found_kept_and_used),
+        trial("a_path_that_drops_fragments_is_said", probe::a_path_that_drops_fragments_is_said),
+        trial("pieces_out_of_order_are_told_apart", probe::pieces_out_of_order_are_told_apart),
+        trial("loss_is_not_taken_for_a_size", probe::loss_is_not_taken_for_a_size),
+        trial(
+            "what_cannot_be_measured_is_refused_with_a_reason",
+            probe::what_cannot_be_measured_is_refused_with_a_reason,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -122,7 +122,7 @@ pub fn pieces_may_come_in_any_order() {
     let smaller = cut("192.0.2.2", 1000, 1005);
     overlapping.insert(1, smaller[1].clone());
     bench.forge_packets(&overlapping);
-    alpha.wait_for("it is counted", || drops("bad-fragment") == 2);
+    alpha.wait_for("it is counted", || drops("overlapping-fragment") == 2);
     // The other piece never comes.
     bench.forge_packets(&cut("192.0.2.2", 1500, 1006)[..1]);
     alpha.wait_for("it is forgotten", || drops("fragments-missing") == 1);

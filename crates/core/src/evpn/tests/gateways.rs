@@ -2,7 +2,9 @@
 
 use super::routes::{type2, type2_path};
 use super::*;
+use crate::evpn::BlockReason;
 use crate::evpn::RouteRefusal;
+use crate::evpn::communities::lowest_preference;
 
 fn bench() -> Bench {
     let with_gateway = SegmentConfig { gateway: Some(gateway(1)), ..segment(1, vec![port(1)]) };
@@ -175,4 +177,45 @@ fn a_port_that_opens_hears_where_the_gateway_is() {
     bench.advance(Duration::from_secs(5));
     assert_eq!(bench.ports[&link("eth1")], None);
     assert_eq!(said(&bench), 2, "a neighbour solicitation and a gratuitous ARP");
+}
+
+/// Who takes a LAN over looks for its hosts, so that others need not wait until they speak by themselves;
+/// which of the withdrawals is heard first does not matter.
+#[test]
+fn hosts_of_a_lan_that_is_taken_over_are_looked_for() {
+    let lan = shared(1, 1);
+    let esi = lan.lan.as_ref().unwrap().esi;
+    let host = type2(2, mac(7), Some("192.0.2.9"));
+    let rival = EvpnRoute::EthernetSegment { rd: rd(2), esi, originator: vtep(2) };
+    let better = EvpnPath { communities: [lowest_preference(0)].into(), ..type2_path(2, &[]) };
+    for host_first in [true, false] {
+        let with_gateway = SegmentConfig { gateway: Some(gateway(1)), ..segment(1, vec![lan.clone()]) };
+        let mut bench = Bench::up_with(super::config(1, vec![with_gateway]));
+        bench.route(rival.clone(), Some(better.clone()));
+        bench.route(host.clone(), Some(type2_path(2, &[])));
+        bench.advance(Duration::from_secs(5));
+        assert_eq!(bench.ports[&link("eth1")], Some(BlockReason::Standby));
+        let mut gone = [host.clone(), rival.clone()];
+        if !host_first {
+            gone.reverse();
+        }
+        for route in gone {
+            assert_eq!(bench.sought, [] as [IpAddr; 0]);
+            bench.route(route, None);
+        }
+        bench.advance(Duration::from_secs(5));
+        assert_eq!(bench.ports[&link("eth1")], None);
+        assert_eq!(bench.sought, ["192.0.2.9".parse::<IpAddr>().unwrap()], "{host_first}");
+    }
+}
+
+/// Elsewhere a host that is withdrawn is the kernel's to look for when somebody wants it.
+#[test]
+fn hosts_that_go_are_not_looked_for_without_a_reason() {
+    let mut bench = bench();
+    let host = type2(2, mac(7), Some("192.0.2.9"));
+    bench.route(host.clone(), Some(type2_path(2, &[])));
+    bench.route(host, None);
+    bench.advance(Duration::from_secs(20));
+    assert_eq!(bench.sought, [] as [IpAddr; 0]);
 }

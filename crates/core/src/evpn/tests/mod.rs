@@ -111,6 +111,8 @@ pub(super) struct Bench {
     /// Ports that were said to be blocked or open.
     pub ports: BTreeMap<IfName, Option<super::BlockReason>>,
     pub flushed: Vec<IfName>,
+    /// Hosts that the kernel was to look for.
+    pub sought: Vec<IpAddr>,
     /// What was originated since it was last looked at.
     pub originated: Vec<EvpnUpdate>,
 }
@@ -126,6 +128,7 @@ impl Bench {
             frames: Vec::new(),
             ports: BTreeMap::new(),
             flushed: Vec::new(),
+            sought: Vec::new(),
             originated: Vec::new(),
         }
     }
@@ -179,6 +182,7 @@ impl Bench {
                     self.ports.insert(port, blocked);
                 }
                 Action::Flush { port } => self.flushed.push(port),
+                Action::AskHost { address, .. } => self.sought.push(address),
                 Action::SendFrame { link, frame } => self.frames.push((link, frame)),
                 Action::Log(notice) => self.notices.push(notice),
             }

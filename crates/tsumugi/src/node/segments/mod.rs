@@ -52,6 +52,8 @@ pub struct Segments {
     entries_ready: bool,
     /// Ports whose MACs are to be forgotten.
     flushes: Vec<IfName>,
+    /// Hosts for the kernel to look for, by bridge.
+    sought: Vec<(IfName, IpAddr)>,
     /// Hosts behind other VTEPs, by bridge.
     remote_hosts: BTreeMap<(IfName, IpAddr), Mac>,
 }
@@ -78,6 +80,7 @@ impl Segments {
             originations: Vec::new(),
             entries_ready: false,
             flushes: Vec::new(),
+            sought: Vec::new(),
             remote_hosts: BTreeMap::new(),
             config,
         })
@@ -172,7 +175,11 @@ impl Segments {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.entries_ready || !self.originations.is_empty() || !self.flushes.is_empty() {
+        if self.entries_ready
+            || !self.originations.is_empty()
+            || !self.flushes.is_empty()
+            || !self.sought.is_empty()
+        {
             return Some(Instant::default());
         }
         [
@@ -220,6 +227,12 @@ impl Segments {
             }
         }
         if !self.entries_ready {
+            // Not before what others said of them is gone from the kernel.
+            for (bridge, address) in std::mem::take(&mut self.sought) {
+                if let Err(error) = keeper.look_for_neighbour(&bridge, address) {
+                    tracing::debug!(%bridge, %address, %error, "a host could not be asked for");
+                }
+            }
             return false;
         }
         let mut changes = Vec::new();
@@ -300,6 +313,7 @@ impl Segments {
                     }
                 }
                 Action::Flush { port } => self.flushes.push(port),
+                Action::AskHost { bridge, address } => self.sought.push((bridge, address)),
                 Action::SendFrame { link, frame } => self.frames.send(&link, &frame),
                 Action::Log(notice) => log(&notice),
             }

@@ -2,7 +2,9 @@
 
 use super::{Drops, duration, heading, line};
 use crate::observe::say::pad;
-use crate::observe::status::{DatapathStatus, LineStatus, TunnelState, TunnelStatus};
+use crate::observe::status::{
+    DatapathStatus, FarEnd, KeepaliveStatus, LineStatus, TunnelState, TunnelStatus,
+};
 use crate::observe::words;
 use std::collections::BTreeMap;
 use tsumugi_core::tunnel::DropReason;
@@ -67,10 +69,46 @@ fn tunnel(page: &mut String, tunnel: &TunnelStatus, lang: Lang) {
         format!("受信 {}パケット、送信 {}パケット", received.packets, sent.packets),
     );
     line(page, 3, &said);
+    line(page, 3, &keepalive(&tunnel.keepalive, lang));
+    if let Some(measured) = &tunnel.measured {
+        line(page, 3, lang.pick("path", "経路"));
+        for said in words::measured_path(measured, lang) {
+            line(page, 4, &said);
+        }
+    }
+    if let Some(progress) = &tunnel.measuring {
+        let stage = words::probe_stage(&progress.stage, lang);
+        let said =
+            lang.pick(format!("the path is being measured: {stage}"), format!("経路を測定中: {stage}"));
+        line(page, 3, &said);
+    }
     for trouble in &tunnel.trouble {
         line(page, 3, &words::missing(trouble, lang));
     }
     drops(&tunnel.drops, lang).print(page, 3, lang);
+}
+
+fn keepalive(status: &KeepaliveStatus, lang: Lang) -> String {
+    let mut said = words::far_end(&status.far_end, lang).to_owned();
+    if matches!(status.far_end, FarEnd::NotAsked { .. }) {
+        return said;
+    }
+    if let Some(since) = status.since_ms.map(duration) {
+        said += &lang.pick(format!(", for {since}"), format!(" ({since}前から)"));
+    }
+    if let Some((last, least)) = status.rtt_us.zip(status.rtt_min_us) {
+        let [last, least] = [last, least].map(|us| us as f64 / 1000.0);
+        said += &lang.pick(
+            format!("; round trip {last:.1} ms, at least {least:.1}"),
+            format!("。往復 {last:.1} ms (最短 {least:.1})"),
+        );
+    }
+    let KeepaliveStatus { asked, answered, deaths, .. } = status;
+    said += &lang.pick(
+        format!("; {answered} answers to {asked} questions, given up {deaths} times"),
+        format!("。質問{asked}回に応答{answered}回、断念{deaths}回"),
+    );
+    said
 }
 
 fn of_line(page: &mut String, of: &LineStatus, lang: Lang) {

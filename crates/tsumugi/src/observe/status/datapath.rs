@@ -1,11 +1,12 @@
 //! The document of `datapath.sock`.
 
-use super::PlanStatus;
+use super::{MeasuredPath, PlanStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use tsumugi_core::id::IfName;
+use tsumugi_core::tunnel::path::Progress;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatapathStatus {
@@ -51,8 +52,14 @@ pub struct TunnelStatus {
     pub line: IfName,
     pub local: Option<IpAddr>,
     pub remote: Option<IpAddr>,
-    /// In bytes, with the outer header.
+    /// In bytes, with the outer header: what is cut at, as planned or as measured.
     pub path_mtu: u16,
+    /// What was measured of the path and is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredPath>,
+    /// What a measurement of the path is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measuring: Option<Progress>,
     /// In bytes, without it.
     pub mtu: u16,
     pub received: Traffic,
@@ -61,8 +68,67 @@ pub struct TunnelStatus {
     pub drops: BTreeMap<String, u64>,
     /// Since the far end last said something that was its own.
     pub last_heard_ms: Option<u64>,
+    #[serde(default)]
+    pub keepalive: KeepaliveStatus,
     /// Seconds since WireGuard's handshake.
     pub session_age: Option<u64>,
+}
+
+/// What is known of a tunnel's far end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepaliveStatus {
+    #[serde(flatten)]
+    pub far_end: FarEnd,
+    /// Since it is so; `None`: since the tunnel was taken up.
+    pub since_ms: Option<u64>,
+    /// What the last answer took, and the quickest, in microseconds; `None` before the first.
+    pub rtt_us: Option<u64>,
+    pub rtt_min_us: Option<u64>,
+    /// Questions and answers.
+    pub asked: u64,
+    pub answered: u64,
+    /// How often the far end was given up.
+    pub deaths: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "far-end")]
+pub enum FarEnd {
+    NotAsked {
+        why: WhyUnasked,
+    },
+    /// It has never answered: dead from the start, or of an older version. The carrier stays.
+    Unproven,
+    Alive,
+    /// The interface has no carrier.
+    Dead {
+        cause: WhyDead,
+    },
+}
+
+impl Default for FarEnd {
+    /// Of an older process, which asks nobody.
+    fn default() -> FarEnd {
+        FarEnd::NotAsked { why: WhyUnasked::NoAddress }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyUnasked {
+    /// The file says so.
+    Stated,
+    /// No address at the far end is known.
+    NoAddress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyDead {
+    /// Nothing comes from it.
+    Silent,
+    /// It says that nothing of ours comes to it.
+    Deaf,
 }
 
 /// Inner packets that have passed through a tunnel in one direction, and their bytes.

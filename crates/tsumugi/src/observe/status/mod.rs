@@ -5,18 +5,20 @@
 
 mod datapath;
 mod management;
+mod path;
 mod router;
 mod rpki;
 mod segments;
 
 pub use datapath::{
-    Chosen, DatapathStatus, LinePath, LineStatus, Missing, Traffic, TunnelState, TunnelStatus,
-    UnderlayStatus, WhyRaw, WhyUserspace,
+    Chosen, DatapathStatus, FarEnd, KeepaliveStatus, LinePath, LineStatus, Missing, Traffic, TunnelState,
+    TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked, WhyUserspace,
 };
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
     PathStatus,
 };
+pub use path::{MeasuredPath, ProbeQuestion, ProbeRefused, ProbeSaid};
 pub use router::{
     BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };

@@ -137,12 +137,24 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
             lang.pick("WireGuard has seen it before, or it is too old", "WireGuardで受信済みか、古すぎたもの")
         }
         TunnelDrop::BadFragment => lang.pick(
+            "a fragment that fits no packet (empty, an odd size, beyond the largest packet)",
+            "どのパケットの一部にもなりえないフラグメント(空、半端な大きさ、上限超え)",
+        ),
+        TunnelDrop::OverlappingFragment => lang.pick(
             "fragments that overlap or contradict each other (RFC 5722)",
             "重なり合うか食い違うフラグメント (RFC 5722)",
         ),
         TunnelDrop::DuplicateFragment => {
             lang.pick("a fragment that had come before", "すでに届いているフラグメント")
         }
+        TunnelDrop::MixedEcn => lang.pick(
+            "in fragments of which only some could be marked for congestion (RFC 9601)",
+            "ECN対応と非対応のフラグメントが混ざっていたもの (RFC 9601)",
+        ),
+        TunnelDrop::UnknownOption => lang.pick(
+            "with an IPv6 header that is unknown and must not be skipped (RFC 8200)",
+            "知らないIPv6ヘッダーで、読み飛ばしてはならないものが付いていたもの (RFC 8200)",
+        ),
         TunnelDrop::FragmentsMissing => lang
             .pick("the other fragments did not come in time", "残りのフラグメントが時間内に届かなかったもの"),
         TunnelDrop::BadOffload => lang.pick(
@@ -151,6 +163,14 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
         ),
         TunnelDrop::ReassemblyFull => lang
             .pick("too many packets were under way in fragments", "組み立て中のフラグメントが多すぎたもの"),
+        TunnelDrop::QuestionTooMany => lang.pick(
+            "the far end measures the path and asks more often than is answered",
+            "相手の経路測定で、答える回数の上限を超えたもの",
+        ),
+        TunnelDrop::QuestionShape => lang.pick(
+            "the far end measures the path and asks for a reply that no path needs",
+            "相手の経路測定で、測定に要らない形の返答を求めたもの",
+        ),
     }
 }
 

@@ -3,11 +3,13 @@
 mod bgp;
 mod drops;
 mod parts;
+mod path;
 mod rpki;
 mod segments;
 
 pub use bgp::{evpn_refusal, import_refusal, notice, refused_connection, session_end, session_state};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
-pub use parts::{engine, line_path, management_trouble, missing, plan_refused, tunnel_state};
+pub use parts::{engine, far_end, line_path, management_trouble, missing, plan_refused, tunnel_state};
+pub use path::{measured_path, probe_refused, probe_stage};
 pub use rpki::{cache_end, cache_state, own_validity, payloads, rpki_notice, slurm_trouble};
 pub use segments::{block_reason, dhcp_trouble, route_refusal, segment_notice};

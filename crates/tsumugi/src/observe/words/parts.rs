@@ -1,7 +1,8 @@
 //! Words for the state of what a process keeps: its plan, tunnels, lines.
 
 use crate::observe::status::{
-    Chosen, LinePath, ManagementTrouble, Missing, TunnelState, WhyRaw, WhyUserspace,
+    Chosen, FarEnd, LinePath, ManagementTrouble, Missing, TunnelState, WhyDead, WhyRaw, WhyUnasked,
+    WhyUserspace,
 };
 use crate::state::PlanRefused;
 use tsumugi_plan::explain::Lang;
@@ -87,6 +88,32 @@ pub fn tunnel_state(state: TunnelState, lang: Lang) -> &'static str {
         TunnelState::NoSession => {
             lang.pick("waits for the far end's handshake", "相手とのハンドシェイクを待っています")
         }
+    }
+}
+
+/// What is known of a tunnel's far end.
+pub fn far_end(far_end: &FarEnd, lang: Lang) -> &'static str {
+    match far_end {
+        FarEnd::NotAsked { why: WhyUnasked::Stated } => {
+            lang.pick("the far end is not asked: the file says so", "相手に生存を尋ねません (ファイルの指定)")
+        }
+        FarEnd::NotAsked { why: WhyUnasked::NoAddress } => lang.pick(
+            "the far end is not asked: no address there is known",
+            "相手に生存を尋ねません (相手側のアドレスが不明)",
+        ),
+        FarEnd::Unproven => lang.pick(
+            "the far end has never answered: not there, or of an older version",
+            "相手はまだ一度も応答していません (相手がいないか、古い版です)",
+        ),
+        FarEnd::Alive => lang.pick("the far end lives", "相手は生きています"),
+        FarEnd::Dead { cause: WhyDead::Silent } => lang.pick(
+            "the far end is dead: it answers nothing, the interface has no carrier",
+            "相手が応答しません。インターフェースのキャリアを落としています",
+        ),
+        FarEnd::Dead { cause: WhyDead::Deaf } => lang.pick(
+            "nothing of ours reaches the far end, the interface has no carrier",
+            "こちらのパケットが相手に届いていません。インターフェースのキャリアを落としています",
+        ),
     }
 }
 

@@ -1,0 +1,259 @@
+//! Asking far ends whether they live, and the carrier of a tunnel's interface that follows from it.
+
+use super::forward::Forwarding;
+use super::kernel_signals::KernelSignals;
+use super::probing::Said;
+use crate::observe::status::{FarEnd, KeepaliveStatus, WhyDead, WhyUnasked};
+use std::time::{Duration, Instant};
+use tsumugi_core::router_plan::{self, Keepalive as Asks};
+use tsumugi_core::time;
+use tsumugi_core::tunnel::keepalive::{Cause, Keepalive, Verdict};
+use tsumugi_core::tunnel::neighbour::{self, Neighbour};
+use tsumugi_core::tunnel::signal::{Ends, Kind, Signal};
+
+/// Room for a question or an answer of any kind.
+pub const ROOM: usize = 160;
+const _: () = assert!(neighbour::MAX_LEN <= ROOM);
+
+/// What is known of one tunnel's far end.
+pub struct Keeping {
+    asked: Asked,
+    keepalive: Keepalive,
+    /// Of this life of the process.
+    number: u64,
+    sequence: u32,
+    /// What the core's time counts from.
+    started: Instant,
+    /// Since when the verdict is what it is.
+    since: Option<Instant>,
+    last: Verdict,
+    /// How often the far end was given up.
+    deaths: u64,
+    /// What the device was told of its carrier; `None`: nothing yet.
+    pub told: Option<bool>,
+    /// With the kernel's own device: how signals get past it.
+    pub kernel: KernelSignals,
+}
+
+/// Who answers.
+enum Asked {
+    Datapath(Ends),
+    Neighbour(Neighbour),
+}
+
+/// What a packet that came in is.
+pub enum Came {
+    /// For the device.
+    Packet,
+    /// For us.
+    Signal,
+    /// For whoever measures the path.
+    Measured(Said),
+    /// For us, and wants the answer of so many bytes that now stands in the buffer.
+    Question(usize),
+}
+
+impl Keeping {
+    /// `None`: nobody is asked.
+    pub fn new(plan: &router_plan::Tunnel) -> Option<Keeping> {
+        let asked = match plan.keepalive {
+            Asks::Nobody | Asks::Off => return None,
+            Asks::Signals { local, remote, remote_mac } => {
+                Asked::Datapath(Ends { local, remote, macs: plan.mac.zip(remote_mac) })
+            }
+            Asks::Neighbour { address, source } => {
+                Asked::Neighbour(Neighbour::new(plan.mac?, source, address)?)
+            }
+        };
+        let keepalive = Keepalive::new(time::Instant(0));
+        Some(Keeping {
+            asked,
+            last: keepalive.verdict(),
+            keepalive,
+            number: rand::random(),
+            sequence: 0,
+            started: Instant::now(),
+            since: None,
+            deaths: 0,
+            told: None,
+            kernel: KernelSignals::default(),
+        })
+    }
+
+    fn time(&self, now: Instant) -> time::Instant {
+        let passed = now.saturating_duration_since(self.started).as_nanos();
+        time::Instant(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    /// The two ends inside, where the far end's datapath is ours too.
+    pub fn signal_ends(&self) -> Option<&Ends> {
+        match &self.asked {
+            Asked::Datapath(ends) => Some(ends),
+            Asked::Neighbour(_) => None,
+        }
+    }
+
+    /// Notes that something has come from the far end.
+    pub fn heard(&mut self, now: Instant) {
+        self.keepalive.heard(self.time(now));
+    }
+
+    /// Takes out what is for us; a packet for the device is noted by [`Keeping::heard`] when it is
+    /// delivered.
+    pub fn take(&mut self, now: Instant, frame: &[u8], answer: &mut [u8; ROOM]) -> Came {
+        let time = self.time(now);
+        match &mut self.asked {
+            Asked::Neighbour(neighbour) => {
+                // The stack has asked perhaps as well: it shall have the answer.
+                if neighbour.is_answered_by(frame) {
+                    self.keepalive.answered(time, None);
+                }
+                Came::Packet
+            }
+            Asked::Datapath(ends) => {
+                let Some(signal) = ends.parse(frame) else { return Came::Packet };
+                if let Some(said) = Said::parse(&signal) {
+                    return Came::Measured(said);
+                }
+                self.keepalive.told(time, silence_of(signal.body));
+                match signal.kind {
+                    Kind::Ask => {
+                        let len = say(
+                            ends,
+                            &self.keepalive,
+                            time,
+                            &Signal { kind: Kind::Answer, ..signal },
+                            answer,
+                        );
+                        Came::Question(len)
+                    }
+                    Kind::Answer => {
+                        // An answer to an earlier life is one nevertheless, but its time is not ours.
+                        if signal.number == self.number {
+                            self.keepalive.answered(time, Some(time::Instant(signal.stamp)));
+                        }
+                        Came::Signal
+                    }
+                    Kind::Trial | Kind::Reply | Kind::Other(_) => Came::Signal,
+                }
+            }
+        }
+    }
+
+    /// When the far end is to be judged or asked.
+    pub fn next_timeout(&self) -> Instant {
+        self.started + Duration::from_nanos(self.keepalive.next_timeout().0)
+    }
+
+    /// Judges, and writes the question that is due; returns its length.
+    pub fn poll(&mut self, now: Instant, question: &mut [u8; ROOM]) -> Option<usize> {
+        let time = self.time(now);
+        if !self.keepalive.poll(time) {
+            return None;
+        }
+        Some(match &self.asked {
+            Asked::Neighbour(neighbour) => neighbour.ask(self.keepalive.open_questions(), question),
+            Asked::Datapath(ends) => {
+                self.sequence = self.sequence.wrapping_add(1);
+                let ask = Signal {
+                    kind: Kind::Ask,
+                    number: self.number,
+                    sequence: self.sequence,
+                    stamp: time.0,
+                    body: &[],
+                };
+                say(ends, &self.keepalive, time, &ask, question)
+            }
+        })
+    }
+
+    /// The carrier that the interface is to have. The first call that sees a far end die or come back
+    /// says so in the log.
+    pub fn carrier(&mut self, now: Instant, tunnel: &router_plan::Tunnel) -> bool {
+        let verdict = self.keepalive.verdict();
+        if verdict != self.last {
+            self.since = Some(now);
+            match verdict {
+                Verdict::Dead(cause) => {
+                    if !matches!(self.last, Verdict::Dead(_)) {
+                        self.deaths += 1;
+                    }
+                    tracing::warn!(tunnel = %tunnel.name, cause = ?cause, "far end dead");
+                }
+                Verdict::Alive => tracing::info!(tunnel = %tunnel.name, "far end alive"),
+                Verdict::Unproven => {}
+            }
+            self.last = verdict;
+        }
+        !matches!(verdict, Verdict::Dead(_))
+    }
+
+    fn status(&self, now: Instant) -> KeepaliveStatus {
+        let (asked, answered) = self.keepalive.counts();
+        let round_trips = self.keepalive.round_trips();
+        KeepaliveStatus {
+            far_end: match self.keepalive.verdict() {
+                Verdict::Unproven => FarEnd::Unproven,
+                Verdict::Alive => FarEnd::Alive,
+                Verdict::Dead(Cause::Silent) => FarEnd::Dead { cause: WhyDead::Silent },
+                Verdict::Dead(Cause::Deaf) => FarEnd::Dead { cause: WhyDead::Deaf },
+            },
+            since_ms: self.since.map(|since| milliseconds(now.saturating_duration_since(since))),
+            rtt_us: round_trips.map(|(last, _)| microseconds(last)),
+            rtt_min_us: round_trips.map(|(_, least)| microseconds(least)),
+            asked,
+            answered,
+            deaths: self.deaths,
+        }
+    }
+}
+
+/// What a tunnel says of its far end.
+pub fn status(now: Instant, plan: &router_plan::Tunnel, keeping: Option<&Keeping>) -> KeepaliveStatus {
+    match keeping {
+        Some(keeping) => keeping.status(now),
+        None => KeepaliveStatus {
+            far_end: FarEnd::NotAsked {
+                why: if plan.keepalive == Asks::Off { WhyUnasked::Stated } else { WhyUnasked::NoAddress },
+            },
+            ..KeepaliveStatus::default()
+        },
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The body of a question and an answer: for how many milliseconds its sender has heard nothing. A body that
+/// is not there tells of none.
+fn silence_of(body: &[u8]) -> Duration {
+    let silence = body.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    Duration::from_millis(silence.into())
+}
+
+/// Writes a signal with our own silence as its body.
+fn say(
+    ends: &Ends,
+    keepalive: &Keepalive,
+    now: time::Instant,
+    signal: &Signal<'_>,
+    buffer: &mut [u8; ROOM],
+) -> usize {
+    let silence = u32::try_from(keepalive.silence(now).as_millis()).unwrap_or(u32::MAX);
+    let len = ends.signal_len(size_of_val(&silence));
+    ends.emit(&Signal { body: &silence.to_be_bytes(), ..*signal }, &mut buffer[..len]);
+    len
+}
+
+impl Forwarding {
+    /// When the next far end is to be judged or asked.
+    pub fn next_question(&self) -> Option<Instant> {
+        let keeping = self.tunnels.iter().flatten().filter_map(|tunnel| tunnel.keeping.as_ref());
+        keeping.map(Keeping::next_timeout).min()
+    }
+}

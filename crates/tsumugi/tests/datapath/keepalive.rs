@@ -1,0 +1,176 @@
+//! Whether the far end lives, and the carrier that follows.
+
+use crate::bench::{Bench, Outside, ip, run, tunnel, turned};
+use crate::{gre, wireguard};
+use nix::sys::signal::Signal;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tsumugi_core::id::Mac;
+use tsumugi_core::router_plan::{Encapsulation, Keepalive, Tunnel};
+
+/// The tunnel as alpha has it, and as beta does: each asks the other.
+fn asking(mut near: Tunnel) -> [Tunnel; 2] {
+    let [one, other] = ["fe80::1", "fe80::2"].map(|address| address.parse().unwrap());
+    let mac = |last: u8| near.mac.map(|_| Mac([2, 0, 0, 0, 0, last]));
+    let far = Keepalive::Signals { local: other, remote: one, remote_mac: mac(1) };
+    near.keepalive = Keepalive::Signals { local: one, remote: other, remote_mac: mac(2) };
+    let far = Tunnel { keepalive: far, ..turned(&near) };
+    [near, far]
+}
+
+fn keepalive(bench: &Bench, machine: usize) -> serde_json::Value {
+    bench.status(machine)["tunnels"][0]["keepalive"].clone()
+}
+
+#[track_caller]
+fn wait_until(bench: &Bench, machine: usize, far_end: &str) {
+    let what = format!("machine {machine} says {far_end}");
+    bench.machines[machine].wait_for(&what, || keepalive(bench, machine)["far-end"] == far_end);
+}
+
+fn has_carrier(bench: &Bench, machine: usize, name: &str) -> bool {
+    let shown = bench.machines[machine].in_plane("fabric", || run("ip", &format!("-o link show dev {name}")));
+    shown.is_some_and(|text| text.contains("LOWER_UP") && !text.contains("NO-CARRIER"))
+}
+
+#[track_caller]
+fn wait_for_carrier(bench: &Bench, machine: usize, name: &str, there: bool) {
+    let what = format!("the carrier of machine {machine} is {there}");
+    bench.machines[machine].wait_for(&what, || has_carrier(bench, machine, name) == there);
+}
+
+/// Beta's process is stopped, which nothing but silence tells of; then it goes on.
+pub fn a_far_end_that_hangs_takes_the_carrier_with_it() {
+    for (name, encapsulation, outside) in [
+        ("gre-x", gre(), Outside::V6),
+        ("eip-x", Encapsulation::EtherIp, Outside::V4),
+        ("wg-x", wireguard(), Outside::V6),
+    ] {
+        let bench = Bench::new(name, 1500);
+        let [near, far] = asking(tunnel(name, encapsulation, outside, 1500, 2400));
+        bench.start_ends(&near, &far);
+        for machine in 0..2 {
+            wait_until(&bench, machine, "alive");
+            assert!(has_carrier(&bench, machine, name));
+        }
+        assert!(keepalive(&bench, 0)["rtt_us"].is_u64(), "{}", keepalive(&bench, 0));
+        bench.machines[1].signal(Signal::SIGSTOP);
+        let stopped = Instant::now();
+        wait_for_carrier(&bench, 0, name, false);
+        eprintln!("{name}: known after {:?}", stopped.elapsed());
+        assert_eq!(keepalive(&bench, 0)["cause"], "silent");
+        bench.machines[1].signal(Signal::SIGCONT);
+        wait_for_carrier(&bench, 0, name, true);
+        wait_until(&bench, 0, "alive");
+        wait_for_carrier(&bench, 1, name, true);
+        bench.reachable(Duration::from_secs(10));
+        assert_eq!(keepalive(&bench, 0)["deaths"], 1);
+    }
+}
+
+/// Beta's packets go astray, alpha's arrive: both ends know, and say which it is.
+pub fn a_way_that_is_cut_in_one_direction_is_dead_at_both_ends() {
+    let bench = Bench::new("oneway", 1500);
+    let [near, far] = asking(tunnel("gre-x", gre(), Outside::V4, 1500, 2400));
+    bench.start_ends(&near, &far);
+    for machine in 0..2 {
+        wait_until(&bench, machine, "alive");
+    }
+    let lead_to = |mac: &str| {
+        bench.machines[1].in_plane("underlay", || {
+            ip(&format!("neighbour replace 192.0.2.1 lladdr {mac} dev eth1 nud permanent"))
+        });
+    };
+    lead_to("02:00:00:00:09:09");
+    for (machine, cause) in [(0, "silent"), (1, "deaf")] {
+        wait_for_carrier(&bench, machine, "gre-x", false);
+        assert_eq!(keepalive(&bench, machine)["cause"], cause);
+    }
+    lead_to("02:00:00:00:01:01");
+    for machine in 0..2 {
+        wait_for_carrier(&bench, machine, "gre-x", true);
+    }
+    bench.reachable(Duration::from_secs(10));
+}
+
+/// A far end of an older version answers nothing, which says nothing of it.
+pub fn who_never_answered_keeps_the_carrier() {
+    let bench = Bench::new("older", 1500);
+    let [near, far] = asking(tunnel("gre-x", gre(), Outside::V6, 1500, 2400));
+    bench.start_ends(&near, &Tunnel { keepalive: Keepalive::Nobody, ..far });
+    bench.reachable(Duration::from_secs(10));
+    bench.machines[0].wait_for("more was asked than is ever left unanswered", || {
+        keepalive(&bench, 0)["asked"].as_u64() > Some(8)
+    });
+    assert_eq!(keepalive(&bench, 0)["far-end"], "unproven");
+    assert_eq!(keepalive(&bench, 1)["far-end"], "not-asked");
+    assert_eq!(bench.status(1)["tunnels"][0]["drops"], serde_json::json!({}));
+    assert!(has_carrier(&bench, 0, "gre-x"));
+    bench.reachable(Duration::from_secs(10));
+}
+
+/// Somebody else's router at the far end: it is asked as any host is.
+pub fn a_neighbour_of_others_is_asked_by_arp_and_by_solicitation() {
+    for (ours, theirs, length) in
+        [("203.0.113.2", "203.0.113.1", 30), ("2001:db8:900::2", "2001:db8:900::1", 64)]
+    {
+        let bench = Bench::new("stranger", 1500);
+        let asked = Keepalive::Neighbour { address: theirs.parse().unwrap(), source: ours.parse().unwrap() };
+        let near = tunnel("eip-x", Encapsulation::EtherIp, Outside::V6, 1500, 1500);
+        let far = turned(&near);
+        bench.start_ends(&Tunnel { keepalive: asked, ..near }, &far);
+        let nodad = if length == 64 { "nodad" } else { "" };
+        for (machine, address) in bench.machines.iter().zip([ours, theirs]) {
+            machine.in_plane("fabric", || ip(&format!("address add {address}/{length} dev eip-x {nodad}")));
+        }
+        wait_until(&bench, 0, "alive");
+        bench.machines[1].signal(Signal::SIGSTOP);
+        wait_for_carrier(&bench, 0, "eip-x", false);
+        bench.machines[1].signal(Signal::SIGCONT);
+        wait_for_carrier(&bench, 0, "eip-x", true);
+        wait_until(&bench, 0, "alive");
+    }
+}
+
+/// Alpha sends as much as it can for some seconds and hears nothing but answers: no question is lost
+/// behind it for so long that the far end would be given up.
+pub fn a_flood_does_not_take_the_carrier_down() {
+    let bench = Bench::new("flood", 1500);
+    let [near, far] = asking(tunnel("gre-x", gre(), Outside::V6, 1500, 2400));
+    bench.start_ends(&near, &far);
+    for machine in 0..2 {
+        wait_until(&bench, machine, "alive");
+    }
+    let asked = || keepalive(&bench, 0)["answered"].as_u64().unwrap_or(0);
+    // Nobody reads it; without it the stack would answer.
+    let _sink = bench.machines[1].in_plane("fabric", || UdpSocket::bind("198.18.0.2:9").unwrap());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let flood = || {
+            bench.machines[0].in_plane("fabric", || {
+                let socket = UdpSocket::bind("198.18.0.1:0").unwrap();
+                let packet = [0; 2300];
+                while !over.load(Ordering::Relaxed) {
+                    // A full queue is what is wanted.
+                    let _ = socket.send_to(&packet, "198.18.0.2:9");
+                }
+            });
+        };
+        let flooding = [scope.spawn(flood), scope.spawn(flood)];
+        let enough = asked() + 8;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while asked() < enough && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        over.store(true, Ordering::Relaxed);
+        for one in flooding {
+            one.join().unwrap();
+        }
+        assert!(asked() >= enough, "{}", keepalive(&bench, 0));
+    });
+    for machine in 0..2 {
+        let known = keepalive(&bench, machine);
+        assert_eq!((&known["deaths"], &known["far-end"]), (&0.into(), &"alive".into()), "{known}");
+    }
+}
