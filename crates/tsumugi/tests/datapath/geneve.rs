@@ -29,7 +29,7 @@ fn forged(vni: u32, source: &str, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
 /// the kernel takes UDP apart, and where we do.
 pub fn geneve_is_strict() {
     for raw in [false, true] {
-        let bench = Bench::new("strict", 1500);
+        let bench = Bench::new("geneve", 1500);
         let plan = geneve(Outside::V4, 1500);
         bench.start(&plan);
         bench.reachable(Duration::from_secs(10));
