@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tsumugi_core::time::Instant;
-use tsumugi_core::tunnel::{Limits, Reassembly, decapsulate};
+use tsumugi_core::tunnel::{Limits, Received, Reassembly, decapsulate};
 
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits::default();
@@ -17,7 +17,16 @@ fuzz_target!(|bytes: &[u8]| {
         rest = after;
         now = Instant(now.0 + 1_000_000);
         if let Ok(Some(datagram)) = reassembly.receive(now, packet) {
-            let _ = decapsulate(datagram.protocol, &datagram.payload);
+            // Checksums that are right are too rare to be found: both with and without.
+            for is_checked in [false, true] {
+                let _ = decapsulate(&Received {
+                    protocol: datagram.protocol,
+                    source: datagram.source,
+                    destination: datagram.destination,
+                    payload: &datagram.payload,
+                    is_checked,
+                });
+            }
         }
         assert!(reassembly.bytes() <= limits.bytes, "more is held than allowed");
         assert!(reassembly.datagrams() <= limits.datagrams, "more is under way than allowed");

@@ -41,7 +41,7 @@ impl fmt::Display for Asn {
     }
 }
 
-/// A VXLAN network identifier: 24 bits (RFC 7348).
+/// A network identifier of VXLAN (RFC 7348) or GENEVE (RFC 8926): 24 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Vni(pub u32);

@@ -23,6 +23,8 @@ pub const GRE_KEY: u32 = 4;
 pub const ETHERIP: u32 = 2;
 /// VXLAN (RFC 7348).
 pub const VXLAN: u32 = 8;
+/// GENEVE without options (RFC 8926).
+pub const GENEVE: u32 = 8;
 /// WireGuard's data message: type, receiver and counter before the packet.
 pub const WIREGUARD_HEADER: u32 = 16;
 /// WireGuard's authenticator behind the packet.
@@ -84,6 +86,9 @@ pub enum Wrapping {
     EtherIp {
         vlan: bool,
     },
+    Geneve {
+        vlan: bool,
+    },
     WireGuard,
     Vxlan {
         vlan: bool,
@@ -99,6 +104,7 @@ pub enum Part {
     Gre,
     GreKey,
     EtherIp,
+    Geneve,
     Vxlan,
     WireGuardHeader,
     WireGuardTag,
@@ -134,6 +140,11 @@ impl Wrapping {
             Wrapping::EtherIp { vlan } => {
                 frame(&mut parts, vlan);
                 parts.push((Part::EtherIp, ETHERIP));
+            }
+            Wrapping::Geneve { vlan } => {
+                frame(&mut parts, vlan);
+                parts.push((Part::Geneve, GENEVE));
+                parts.push((Part::Udp, UDP));
             }
             Wrapping::WireGuard => {
                 let padding = inner.next_multiple_of(WIREGUARD_PADDING) - inner;
@@ -376,6 +387,7 @@ mod tests {
         for bit in [false, true] {
             all.push(Wrapping::Gre { key: bit });
             all.push(Wrapping::EtherIp { vlan: bit });
+            all.push(Wrapping::Geneve { vlan: bit });
             for vlan in [false, true] {
                 all.push(Wrapping::Gretap { key: bit, vlan });
             }
@@ -434,6 +446,8 @@ mod tests {
             (Wrapping::EtherIp { vlan: false }, 2416),
             (Wrapping::EtherIp { vlan: true }, 2420),
             (Wrapping::Gretap { key: false, vlan: false }, 2418),
+            (Wrapping::Geneve { vlan: false }, 2430),
+            (Wrapping::Geneve { vlan: true }, 2434),
             (Wrapping::WireGuard, 2440),
         ] {
             assert_eq!(wrapping.payload(2400), payload, "{wrapping:?}");
@@ -461,6 +475,10 @@ mod tests {
             (Wrapping::Gre { key: false }, Ip::V6, 1500, Ip::V6, 1396),
             (Wrapping::EtherIp { vlan: false }, Ip::V6, 1500, Ip::V4, 1404),
             (Wrapping::EtherIp { vlan: false }, Ip::V6, 1500, Ip::V6, 1384),
+            // 1500 - 40 - 8 - 8 - 14 = 1430.
+            (Wrapping::Geneve { vlan: false }, Ip::V6, 1500, Ip::V4, 1390),
+            (Wrapping::Geneve { vlan: false }, Ip::V6, 1500, Ip::V6, 1370),
+            (Wrapping::Geneve { vlan: false }, Ip::V4, 1500, Ip::V4, 1410),
             // 1500 - 20 - 8 - 32 = 1440, a multiple of 16.
             (Wrapping::WireGuard, Ip::V4, 1500, Ip::V4, 1400),
             // 1500 - 40 - 8 - 32 = 1420, padded from 1408.
@@ -529,7 +547,7 @@ mod tests {
 
         #[test]
         fn a_segment_with_this_mss_fits_one_packet_and_a_larger_does_not(
-            index in 0usize..9, outer in prop_oneof![Just(Ip::V4), Just(Ip::V6)],
+            index in 0usize..wrappings().len(), outer in prop_oneof![Just(Ip::V4), Just(Ip::V6)],
             inner in prop_oneof![Just(Ip::V4), Just(Ip::V6)], path_mtu in 576u32..2400,
         ) {
             let way = way(wrappings()[index], outer, path_mtu);

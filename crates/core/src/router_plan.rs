@@ -5,7 +5,7 @@
 use crate::bgp::config::SpeakerConfig;
 use crate::desired::Desired;
 use crate::evpn::config::EvpnConfig;
-use crate::id::{Asn, IfName, KeyName, Mac, Plane, Prefix};
+use crate::id::{Asn, IfName, KeyName, Mac, Plane, Prefix, Vni};
 use crate::mtu::Wrapping;
 use crate::rpki::config::RpkiConfig;
 use alloc::string::String;
@@ -131,6 +131,8 @@ pub enum Encapsulation {
     Gretap { key: Option<u32> },
     /// Ethernet in IP protocol 97 (RFC 3378).
     EtherIp,
+    /// Ethernet in GENEVE (RFC 8926).
+    Geneve { vni: Vni },
     WireGuard {
         local_key: KeyName,
         remote_key: KeyName,
@@ -148,6 +150,7 @@ impl From<&Encapsulation> for Wrapping {
             Encapsulation::Gre { key } => Wrapping::Gre { key: key.is_some() },
             Encapsulation::Gretap { key } => Wrapping::Gretap { key: key.is_some(), vlan: false },
             Encapsulation::EtherIp => Wrapping::EtherIp { vlan: false },
+            Encapsulation::Geneve { .. } => Wrapping::Geneve { vlan: false },
             Encapsulation::WireGuard { .. } => Wrapping::WireGuard,
         }
     }

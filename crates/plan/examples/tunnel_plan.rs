@@ -1,13 +1,13 @@
 //! The plan of one end of a tunnel, for `bench/datapath/run`: nothing but the tunnel is in it, or several of GRE
 //! that their keys tell apart.
 //!
-//! `tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS`
+//! `tunnel_plan etherip|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS`
 
 use std::env;
 use std::net::IpAddr;
 use tsumugi_core::desired::Desired;
 use tsumugi_core::evpn::config::EvpnConfig;
-use tsumugi_core::id::{Asn, IfName, KeyName, Mac};
+use tsumugi_core::id::{Asn, IfName, KeyName, Mac, Vni};
 use tsumugi_core::router_plan::{
     Encapsulation, Engine, Keepalive, ManagementPlan, Overlay, RouterPlan, SCHEMA, Tunnel, TunnelClamp,
 };
@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
     let [by, family, path_mtu, mtu, clamp, end, tunnels] = words.as_slice() else {
         return Err(
-            "tunnel_plan etherip|gre|gretap|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS".into()
+            "tunnel_plan etherip|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS"
+                .into(),
         );
     };
     let (near, far) = if end == "1" { (1, 2) } else { (2, 1) };
@@ -29,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "etherip" => Encapsulation::EtherIp,
         "gre" => Encapsulation::Gre { key: None },
         "gretap" => Encapsulation::Gretap { key: None },
+        "geneve" => Encapsulation::Geneve { vni: Vni(1) },
         "wireguard" => Encapsulation::WireGuard {
             local_key: key(near),
             remote_key: key(far),
@@ -37,7 +39,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         other => return Err(format!("unknown kind: {other}").into()),
     };
-    let ethernet = matches!(encapsulation, Encapsulation::EtherIp | Encapsulation::Gretap { .. });
+    let ethernet = matches!(
+        encapsulation,
+        Encapsulation::EtherIp | Encapsulation::Gretap { .. } | Encapsulation::Geneve { .. }
+    );
     let tunnel = Tunnel {
         name: IfName::new("bench0")?,
         alias: "bench".into(),

@@ -279,16 +279,6 @@ pub enum Reading {
     Repeated {
         text: String,
     },
-    NotYet {
-        what: NotYet,
-    },
-}
-
-/// What the language has room for and this version does not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotYet {
-    Geneve,
 }
 
 /// What has a name.

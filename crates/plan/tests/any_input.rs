@@ -330,23 +330,38 @@ fn link() -> impl Strategy<Value = Said<Link>> {
     said(link)
 }
 
+fn terms() -> impl Strategy<Value = TunnelTerms> {
+    let clamp = prop::sample::select(vec![TunnelClamp::Auto, TunnelClamp::Off]);
+    (maybe(any::<u32>()), maybe((0u32..1 << 24).prop_map(Vni)), maybe(any::<bool>()), maybe(clamp))
+        .prop_map(|(key, vni, accept_reversed, clamp)| TunnelTerms { key, vni, accept_reversed, clamp })
+}
+
+/// A table has the keys of its kind of tunnel only.
+fn terms_of(by: TunnelBy, terms: TunnelTerms) -> TunnelTerms {
+    TunnelTerms {
+        key: terms.key.filter(|_| by == TunnelBy::Gretap),
+        vni: (by == TunnelBy::Geneve).then(|| terms.vni.unwrap_or(Said::new(Vni(7), 0..0))),
+        accept_reversed: terms.accept_reversed.filter(|_| by == TunnelBy::EtherIp),
+        clamp: terms.clamp,
+    }
+}
+
 fn peer() -> impl Strategy<Value = Peer> {
-    let by = vec![PeerBy::EtherIp, PeerBy::Gretap, PeerBy::Ethernet];
-    let at =
-        (
-            said(name()),
-            said(prop::sample::select(by)),
-            maybe(name()),
-            maybe(port()),
-            maybe(1280u16..=9000),
-            maybe(address().prop_map(|one| one.addr())),
-            list(address()),
-            list(address().prop_map(|one| one.addr())),
-            maybe(asked()),
-        )
-            .prop_map(|(router, by, over, port, mtu, remote, addresses, neighbours, keepalive)| {
-                PeerAt { router, by, over, port, mtu, remote, addresses, neighbours, keepalive }
-            });
+    let by = vec![PeerBy::EtherIp, PeerBy::Gretap, PeerBy::Geneve, PeerBy::Ethernet];
+    let at = (
+        said(name()),
+        said(prop::sample::select(by)),
+        maybe(name()),
+        maybe(port()),
+        maybe(1280u16..=9000),
+        (maybe(address().prop_map(|one| one.addr())), terms()),
+        list(address()),
+        list(address().prop_map(|one| one.addr())),
+        maybe(asked()),
+    )
+        .prop_map(|(router, by, over, port, mtu, (remote, terms), addresses, neighbours, keepalive)| {
+            PeerAt { router, by, over, port, mtu, remote, terms, addresses, neighbours, keepalive }
+        });
     (
         said(name()),
         said((1u32..=4_294_967_294).prop_map(Asn)),
@@ -418,12 +433,15 @@ fn segment(port_ref: impl Strategy<Value = PortRef> + Clone) -> impl Strategy<Va
     let port = (said(port_ref.clone()), maybe(1u16..=4094), attached()).prop_map(
         |(at, vlan, (lan, standby, storm_limit))| SegmentPort { at, vlan, lan, standby, storm_limit },
     );
-    let remote = address().prop_map(|one| one.addr());
-    let end = (said(name()), said(name()), said(remote), attached(), maybe(asked())).prop_map(
-        |(router, over, remote, (lan, standby, storm_limit), keepalive)| EtherIpEnd {
+    let place = (said(name()), said(name()), said(address().prop_map(|one| one.addr())));
+    let by = prop::sample::select(TunnelBy::ALL.to_vec());
+    let end = (by, place, terms(), attached(), maybe(asked())).prop_map(
+        |(by, (router, over, remote), terms, (lan, standby, storm_limit), keepalive)| TunnelEnd {
+            by,
             router,
             over,
             remote,
+            terms: terms_of(by, terms),
             lan,
             standby,
             storm_limit,
@@ -451,7 +469,9 @@ fn segment(port_ref: impl Strategy<Value = PortRef> + Clone) -> impl Strategy<Va
         prop::collection::vec(said(port), 0..3),
         prop::collection::vec(said(end), 0..3),
     )
-        .prop_map(|(name, vni, ports, hosts, vtep, route_target, index, port, etherip)| {
+        .prop_map(|(name, vni, ports, hosts, vtep, route_target, index, port, mut tunnels)| {
+            let order = |end: &Said<TunnelEnd>| TunnelBy::ALL.iter().position(|by| *by == end.by);
+            tunnels.sort_by_key(order);
             let (gateway, dns, dhcp, deny, allow) = hosts;
             Segment {
                 name,
@@ -466,7 +486,7 @@ fn segment(port_ref: impl Strategy<Value = PortRef> + Clone) -> impl Strategy<Va
                 route_target,
                 index,
                 port,
-                etherip,
+                tunnels,
             }
         })
 }

@@ -79,7 +79,9 @@ fn writing() -> Vec<Case> {
         "wrong-type-table": ["[device.ix]\nid = 2\nsite = \"s1\"" => "[device]\nix = 2"] tells ["wrong-type"];
         "unknown-word": ["kind = \"ngn\"" => "kind = \"nng\""] tells ["unknown-word"];
         "unknown-client": ["address = \"auto\"" => "address = \"atuo\""] tells ["unknown-word"];
-        "geneve": ["by = \"etherip\"" => "by = \"geneve\""] tells ["not-yet"];
+        "tunnel-of-others-unknown": ["by = \"etherip\"" => "by = \"genev\""] tells ["unknown-word"];
+        "vni-out-of-range": ["by = \"etherip\"" => "by = \"geneve\"\nvni = 16777216"] tells ["out-of-range"];
+        "clamp-unknown": ["by = \"etherip\"" => "by = \"etherip\"\nclamp = \"1400\""] tells ["unknown-word"];
         "out-of-range": ["cost = 5" => "cost = 500"] tells ["out-of-range"];
         "bad-name": ["[site.s2]" => "[site.S_2]", "site = \"s2\"" => "site = \"S_2\""] tells ["bad-name"];
         "bad-text": ["name = \"One\"" => "name = \"\""] tells ["bad-text"];
@@ -281,6 +283,15 @@ fn outside() -> Vec<Case> {
         "peer-address-twice": ["\"203.0.113.9/30\"" => "\"203.0.113.2/30\"", "\"203.0.113.10\"" => "\"203.0.113.1\""] tells ["address-twice"];
         "peer-key-missing": ["remote = \"2001:db8:900::1\"\n" => ""] tells ["key-missing"];
         "peer-key-out-of-place": ["port = \"eth4\"" => "port = \"eth4\"\nover = \"inet\""] tells ["key-out-of-place"];
+        "peer-vni-missing": ["by = \"etherip\"" => "by = \"geneve\""] tells ["key-missing"];
+        "peer-vni-out-of-place": ["by = \"etherip\"" => "by = \"etherip\"\nvni = 7"] tells ["key-out-of-place"];
+        "peer-key-without-gretap": ["by = \"etherip\"" => "by = \"geneve\"\nvni = 7\nkey = 7"] tells ["key-out-of-place"];
+        "peer-reversed-gre": ["by = \"etherip\"" => "by = \"gretap\"\naccept-reversed = true"] tells ["key-out-of-place"];
+        "peer-clamp-ethernet": ["port = \"eth4\"" => "port = \"eth4\"\nclamp = \"off\""] tells ["key-out-of-place"];
+        "peer-geneve-not-called": ["kind = \"ngn\"" => "kind = \"ngn\"\npasses = [\"udp\", \"gre\", \"fragments\"]", "by = \"etherip\"" => "by = \"geneve\"\nvni = 7",
+            "over = \"inet\"\nremote" => "over = \"ngn\"\nremote"] tells ["not-passed"];
+        "peer-gretap-not-passed": ["kind = \"datacenter\"" => "kind = \"datacenter\"\npasses = [\"udp\", \"fragments\", \"incoming\"]", "by = \"etherip\"" => "by = \"gretap\""]
+            tells ["not-passed"];
         "peer-not-passed": ["kind = \"datacenter\"" => "kind = \"azure\""] tells ["fragments-uncertain", "not-passed"];
         "remote-family": ["[\"198.51.100.2/29\", \"2001:db8:1::1/64\"]" => "\"198.51.100.2/29\"", "[\"198.51.100.1\", \"2001:db8:1::ff\"]" => "\"198.51.100.1\""]
             tells ["remote-family"];
@@ -348,6 +359,10 @@ fn segments() -> Vec<Case> {
         "denied-and-allowed": [GATEWAY => concat!(gateway!(), "deny = [\"mail\"]\nallow = [\"mail\"]\n")] tells ["denied-and-allowed"];
         "allows-nothing": [GATEWAY => concat!(gateway!(), "allow = [\"mail\"]\n")] tells ["allows-nothing"];
         "etherip-twice": [PORTS => end!("a", "inet", "2001:db8:900::1")] tells ["tunnel-twice"];
+        "geneve-twice": [PORTS => "geneve = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", vni = 7 }, { router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", vni = 7 }]"]
+            tells ["tunnel-twice"];
+        "geneve-without-vni": [PORTS => "geneve = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\" }]"] tells ["missing-key"];
+        "gretap-reversed": [PORTS => "gretap = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", accept-reversed = true }]"] tells ["unknown-key"];
         "keepalive-no-host": [PORTS => "etherip = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:900::9\", keepalive = \"ff02::1\" }]"]
             tells ["keepalive-no-host"];
         "etherip-to-line": [PORTS => end!("a", "inet", "2001:db8:2::1")] tells ["remote-is-line"];
@@ -379,6 +394,27 @@ fn all() -> Vec<Case> {
 #[test]
 fn nothing_is_wrong_with_the_base() {
     assert_eq!(problems(BASE), []);
+}
+
+/// Tunnels to others of every kind, told apart by key or VNI where their ends are the same.
+#[test]
+fn tunnels_to_others_of_every_kind() {
+    let ports = [
+        "etherip = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", accept-reversed = true }]",
+        "gretap = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\" }, \
+         { router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", key = 7, clamp = \"off\" }]",
+        "geneve = [{ router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", vni = 7 }, \
+         { router = \"a\", over = \"inet\", remote = \"2001:db8:950::1\", vni = 8 }]",
+    ];
+    for by in [
+        "by = \"geneve\"\nvni = 0",
+        "by = \"gretap\"\nkey = 7\nclamp = \"off\"",
+        "by = \"etherip\"\naccept-reversed = true\nclamp = \"auto\"",
+    ] {
+        let text = BASE.replacen("by = \"etherip\"", by, 1).replacen(PORTS, &ports.join("\n"), 1);
+        assert_ne!(text, BASE);
+        assert_eq!(problems(&text), [], "{text}");
+    }
 }
 
 /// What was lent of our own is of whatever length: nobody outside hears of it.

@@ -114,6 +114,15 @@ fn gre_over_ipv6_into_the_kernel() -> Result<(), Failed> {
     }
 }
 
+fn gretap_and_geneve_against_the_kernel() -> Result<(), Failed> {
+    let console = boot_with_plan("vm/ethernet.sh", &here("files/ethernet.toml"), "hana")?;
+    if console.contains("Ethernet in GRE and in GENEVE speaks with the kernel") {
+        Ok(())
+    } else {
+        Err(format!("they do not speak:\n{console}").into())
+    }
+}
+
 fn vlans_are_ports_of_segments() -> Result<(), Failed> {
     let file = std::env::temp_dir().join(format!("tsumugi-vlans-{}.toml", std::process::id()));
     let segments = fs::read_to_string(here("files/vlans.toml"))?;
@@ -156,6 +165,11 @@ fn main() -> ExitCode {
     let tests = vec![
         trial("engines_against_the_kernel", no_virtual_machine(), engines_against_the_kernel),
         trial("gre_over_ipv6_into_the_kernel", no_virtual_machine(), gre_over_ipv6_into_the_kernel),
+        trial(
+            "gretap_and_geneve_against_the_kernel",
+            no_virtual_machine(),
+            gretap_and_geneve_against_the_kernel,
+        ),
         trial("vlans_are_ports_of_segments", no_virtual_machine(), vlans_are_ports_of_segments),
         trial("lab_of_an_ordinary_user", no_other_user(), lab_of_an_ordinary_user),
     ];

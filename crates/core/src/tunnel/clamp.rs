@@ -117,6 +117,122 @@ mod tests {
         }
     }
 
+    /// The MTU of the tunnel does not matter, only that of the path.
+    #[test]
+    fn known_values_of_every_kind() {
+        for (wrapping, outer, path_mtu, ipv4, ipv6) in [
+            (Wrapping::EtherIp { vlan: false }, Ip::V6, 1500, 1404, 1384),
+            (Wrapping::EtherIp { vlan: false }, Ip::V4, 1500, 1424, 1404),
+            (Wrapping::EtherIp { vlan: false }, Ip::V6, 1454, 1358, 1338),
+            (Wrapping::Gre { key: false }, Ip::V6, 1500, 1416, 1396),
+            (Wrapping::Gre { key: true }, Ip::V4, 1500, 1432, 1412),
+            (Wrapping::Gretap { key: false, vlan: false }, Ip::V6, 1500, 1402, 1382),
+            (Wrapping::Geneve { vlan: false }, Ip::V6, 1500, 1390, 1370),
+            (Wrapping::Geneve { vlan: false }, Ip::V4, 1500, 1410, 1390),
+            (Wrapping::EtherIp { vlan: false }, Ip::V6, 2400, 2304, 2284),
+            (Wrapping::Gre { key: false }, Ip::V6, 2400, 2316, 2296),
+            (Wrapping::Geneve { vlan: false }, Ip::V6, 2400, 2290, 2270),
+        ] {
+            for mtu in [1500, 2400].into_iter().filter(|mtu| *mtu >= path_mtu) {
+                let clamp = Clamp::of(&Way { wrapping, outer, path_mtu, mtu });
+                assert_eq!(clamp, Some(Clamp { ipv4, ipv6 }), "{wrapping:?} {outer:?} {path_mtu} {mtu}");
+            }
+            assert_eq!(Clamp::of(&Way { wrapping, outer, path_mtu, mtu: 1280 }), None);
+        }
+    }
+
+    /// Eight bytes more of IP header: options of IPv4, or an extension header of IPv6.
+    fn with_more_headers(sample: &Sample) -> Vec<u8> {
+        let mut bytes = sample.build();
+        let ip = locate(sample.link(), &bytes).unwrap().ip;
+        let (end, more, length_at) = if sample.ipv6 {
+            bytes[ip + 6] = protocol::DESTINATION_OPTIONS;
+            (ip + 40, [protocol::TCP, 0, 1, 4, 0, 0, 0, 0], ip + 4)
+        } else {
+            bytes[ip] += 2;
+            (ip + 20, [1, 1, 0x94, 4, 0, 0, 0, 0], ip + 2)
+        };
+        let length = u16::from_be_bytes([bytes[length_at], bytes[length_at + 1]]) + 8;
+        bytes[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        bytes.splice(end..end, more);
+        if !sample.ipv6 {
+            bytes[ip + 10..ip + 12].fill(0);
+            let sum = Checksum::new().bytes(&bytes[ip..ip + 28]).finish();
+            bytes[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn behind_options_and_extension_headers() {
+        let clamp = Clamp { ipv4: 1404, ipv6: 1384 };
+        for (ipv6, limit) in [(false, 1404), (true, 1384)] {
+            for tags in [None, Some(0), Some(2)] {
+                for syn in [flags::SYN, flags::SYN | flags::ACK] {
+                    for options in PLACES {
+                        let options = options.to_vec();
+                        let sample = Sample { ipv6, tags, flags: syn, options, ..Sample::default() };
+                        let mut bytes = with_more_headers(&sample);
+                        let len = bytes.len();
+                        assert!(clamp.apply(sample.link(), &mut bytes));
+                        let limit = limit - 4 * tags.unwrap_or(0) as u16;
+                        assert_eq!((mss_of(&sample, &bytes), bytes.len()), (Some(limit), len));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is no TCP header, or has options that lie, is passed on as it came.
+    #[test]
+    fn malformed_segments_are_left_as_they_are() {
+        let clamp = Clamp { ipv4: 536, ipv6: 536 };
+        let left = |sample: &Sample, mut bytes: Vec<u8>| {
+            let before = bytes.clone();
+            assert!(!clamp.apply(sample.link(), &mut bytes), "{before:x?}");
+            assert_eq!(bytes, before);
+        };
+        for ipv6 in [false, true] {
+            let syn = |options: &[u8]| Sample {
+                ipv6,
+                flags: flags::SYN,
+                options: options.to_vec(),
+                ..Sample::default()
+            };
+            for options in [
+                // A length of zero, of one, beyond the header; an MSS of three and of five bytes; one that
+                // is cut; one behind the end of the list.
+                &[4, 0, 2, 4, 5, 180, 0, 0][..],
+                &[4, 1, 2, 4, 5, 180, 0, 0],
+                &[8, 60, 2, 4, 5, 180, 0, 0],
+                &[2, 3, 5, 180],
+                &[2, 5, 5, 180, 0, 0, 0, 0],
+                &[1, 1, 2, 4],
+                &[0, 2, 4, 5, 180, 0, 0, 0],
+            ] {
+                let sample = syn(options);
+                left(&sample, sample.build());
+            }
+            let sample = syn(&[2, 4, 5, 180]);
+            let located = locate(sample.link(), &sample.build()).unwrap();
+            // A data offset below the header's own length, and one beyond the packet.
+            for offset in [0x40, 0xf0] {
+                let mut bytes = sample.build();
+                bytes[located.transport + 12] = offset;
+                left(&sample, bytes);
+            }
+            // A packet that is shorter than it says.
+            let mut bytes = sample.build();
+            bytes.truncate(bytes.len() - 1);
+            left(&sample, bytes);
+        }
+        // A later fragment that looks like a SYN.
+        let sample = Sample { flags: flags::SYN, options: [2, 4, 5, 180].to_vec(), ..Sample::default() };
+        let mut bytes = sample.build();
+        bytes[7] = 3;
+        left(&sample, bytes);
+    }
+
     #[test]
     fn what_is_not_to_be_touched() {
         let clamp = Clamp { ipv4: 1460, ipv6: 1440 };

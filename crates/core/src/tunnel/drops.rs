@@ -37,6 +37,12 @@ drop_reasons! {
     EtherIpReserved = "etherip-reserved",
     /// EtherIP with its version in the wrong half of the byte, from a far end that should not.
     EtherIpReversed = "etherip-reversed",
+    /// GENEVE of a version other than 0.
+    GeneveVersion = "geneve-version",
+    /// GENEVE for the far end itself (O bit): we speak no control protocol with anybody.
+    GeneveControl = "geneve-control",
+    /// GENEVE with an option that must be understood (C bit): we know none.
+    GeneveCritical = "geneve-critical",
     /// An Ethernet frame shorter than its header.
     ShortFrame = "short-frame",
     /// What the tunnel carries is not what it should carry.

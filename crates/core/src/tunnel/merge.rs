@@ -130,7 +130,7 @@ fn piece(frame: &[u8], located: Located, cut: Cut) -> Option<Piece> {
 
 /// A multiplicative hash over addresses and ports: whoever finds two flows that share one only has
 /// them merged less.
-fn flow(ip: &[u8], ipv6: bool, ports: &[u8]) -> u64 {
+pub(super) fn flow(ip: &[u8], ipv6: bool, ports: &[u8]) -> u64 {
     let addresses = if ipv6 { &ip[8..40] } else { &ip[12..20] };
     let mut hash = u64::from(u32::from_ne_bytes([ports[0], ports[1], ports[2], ports[3]]));
     for word in addresses.chunks_exact(8) {

@@ -30,7 +30,10 @@ pub use outer::{Fragment, Fragments, Outer, Piece, Pieces};
 pub use part::Part;
 pub use reassembly::{Datagram, Limits, Reassembly};
 pub use segment::{MAX_HEADERS, Segments};
-pub use shim::{Decapsulated, MAX_SHIM_LEN, Shim, ShimHeader, decapsulate, encapsulate, header};
+pub use shim::{
+    Decapsulated, MAX_SHIM_LEN, Received, Shim, ShimHeader, decapsulate, decapsulate_datagram, encapsulate,
+    header,
+};
 pub use vnet::VnetHeader;
 
 /// The hop limit of every outer packet.

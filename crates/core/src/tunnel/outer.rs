@@ -262,6 +262,7 @@ impl<'a> Iterator for Fragments<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunnel::{MAX_SHIM_LEN, Shim, encapsulate};
     use alloc::vec;
     use alloc::vec::Vec;
     use proptest::prelude::*;
@@ -282,12 +283,13 @@ mod tests {
     }
 
     /// What stands outside a full inner packet of 2400 bytes, by the kind of tunnel.
-    const OVERHEADS: [(&str, usize); 6] = [
+    const OVERHEADS: [(&str, usize); 7] = [
         ("gre", 4),
         ("gre with key", 8),
         ("gretap", 18),
         ("gretap with key", 22),
         ("etherip", 16),
+        ("geneve", 30),
         ("wireguard", 40),
     ];
 
@@ -320,6 +322,42 @@ mod tests {
         ] {
             assert_eq!(packets(six, path_mtu, &vec![0; capacity]).len(), 2);
             assert_eq!(packets(six, path_mtu, &vec![0; capacity + 1]).len(), 3);
+        }
+    }
+
+    /// Outer header, tunnel header and what is inside, computed apart from this code.
+    #[test]
+    fn whole_packets_byte_by_byte() {
+        let frame = "02000000000202000000000188b5aabb";
+        let packet = "4500001400014000403bae86c6120001c6120002";
+        let v6 = "20010db801010000000000000000000120010db8010200000000000000000001";
+        let gre = |key| Shim::Gre { key };
+        for (shim, header, inner, over_v4, over_v6) in [
+            (Shim::EtherIp, "3000", frame, "450000261234000040617c0c", "6000000000126140"),
+            (gre(None), "00000800", packet, "4500002c12340000402f7c38", "6000000000182f40"),
+            (gre(Some(7)), "2000080000000007", packet, "4500003012340000402f7c34", "60000000001c2f40"),
+            (Shim::Gretap { key: None }, "00006558", frame, "4500002812340000402f7c3c", "6000000000142f40"),
+        ] {
+            let bytes = |hex: &str| -> Vec<u8> {
+                (0..hex.len() / 2)
+                    .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+                    .collect()
+            };
+            for (six, outside) in [(false, [over_v4, "c0000201c6336402"]), (true, [over_v6, v6])] {
+                let (source, destination) = ends(six);
+                let outer = Outer::new(source, destination, shim.protocol(), 1500).unwrap();
+                let mut buffer = [vec![0; MAX_SHIM_LEN], bytes(inner)].concat();
+                let end = buffer.len();
+                let range = encapsulate(shim, &outer, &mut buffer, MAX_SHIM_LEN..end).unwrap();
+                let mut packets = outer.fragments(&buffer[range], 0x1234).unwrap();
+                let sent = packets.next().unwrap();
+                assert_eq!(
+                    [sent.header(), sent.payload].concat(),
+                    bytes(&[&outside.concat(), header, inner].concat()),
+                    "{shim:?} {six}"
+                );
+                assert!(packets.next().is_none());
+            }
         }
     }
 

@@ -102,7 +102,8 @@ impl Part {
     /// stack's: nothing of it is kept, and none of it is a drop.
     pub fn may_be_of_a_tunnel(&self) -> bool {
         match self.protocol {
-            protocol::GRE | protocol::ETHERIP => true,
+            // Of UDP, GENEVE may be.
+            protocol::GRE | protocol::ETHERIP | protocol::UDP => true,
             // Of a datagram that is whole they have been walked.
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS => !self.is_whole(),
             _ => false,

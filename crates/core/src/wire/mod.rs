@@ -8,6 +8,7 @@ pub mod bgp;
 pub mod checksum;
 pub mod etherip;
 pub mod ethernet;
+pub mod geneve;
 pub mod gre;
 pub mod ip;
 pub mod ipv4;

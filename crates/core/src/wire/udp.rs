@@ -86,20 +86,32 @@ impl Repr {
     /// # Panics
     /// If `buffer` is shorter than [`Repr::buffer_len`].
     pub fn emit(&self, buffer: &mut [u8], source: IpAddr, destination: IpAddr) -> Result<(), Malformed> {
-        let len = u16::try_from(self.buffer_len()).map_err(|_| Malformed::Length)?;
-        let sum = Checksum::pseudo(source, destination, protocol::UDP, len).ok_or(Malformed::Length)?;
         buffer[..2].copy_from_slice(&self.source_port.to_be_bytes());
         buffer[2..4].copy_from_slice(&self.destination_port.to_be_bytes());
-        buffer[4..6].copy_from_slice(&len.to_be_bytes());
-        buffer[6..8].fill(0);
-        let sum = match sum.bytes(&buffer[..self.buffer_len()]).finish() {
-            // Zero means that there is none: its ones' complement is sent (RFC 768).
-            0 => 0xffff,
-            sum => sum,
-        };
-        buffer[6..8].copy_from_slice(&sum.to_be_bytes());
-        Ok(())
+        complete(&mut buffer[..self.buffer_len()], &[], source, destination)
     }
+}
+
+/// Writes length and checksum into a header whose ports are there already. The datagram is `head`, of an
+/// even length unless nothing follows it, and then `body`.
+///
+/// # Errors
+/// As [`Repr::emit`].
+///
+/// # Panics
+/// If `head` is shorter than the header.
+pub fn complete(head: &mut [u8], body: &[u8], source: IpAddr, destination: IpAddr) -> Result<(), Malformed> {
+    let len = u16::try_from(head.len() + body.len()).map_err(|_| Malformed::Length)?;
+    let sum = Checksum::pseudo(source, destination, protocol::UDP, len).ok_or(Malformed::Length)?;
+    head[4..6].copy_from_slice(&len.to_be_bytes());
+    head[6..8].fill(0);
+    let sum = match sum.bytes(head).bytes(body).finish() {
+        // Zero means that there is none: its ones' complement is sent (RFC 768).
+        0 => 0xffff,
+        sum => sum,
+    };
+    head[6..8].copy_from_slice(&sum.to_be_bytes());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub(super) fn check(survey: &mut Survey<'_>) {
             }
         }
     }
-    for end in file.segments.iter().flat_map(|segment| &segment.etherip) {
+    for end in file.segments.iter().flat_map(|segment| &segment.tunnels) {
         if let Some(router) = end.router.sound().and_then(|name| survey.routers.get(name.as_str()))
             && let Some(uplink) = survey.uplinks.get(&(*router, end.over.as_str()))
         {
@@ -129,7 +129,7 @@ fn tunnel<'a>(
     });
     for side in [0, 1] {
         if let Some(end) = ends[side] {
-            line_passes(survey, end.uplink, over[side].span(), passed_as(by), word(by));
+            line_passes(survey, end.uplink, over[side].span(), &[passed_as(by)], word(by));
             fragments(survey, end, seen);
         }
     }
@@ -163,7 +163,7 @@ pub(super) fn line_passes(
     survey: &mut Survey<'_>,
     uplink: &Uplink,
     span: Range<usize>,
-    needs: Pass,
+    needs: &[Pass],
     by: &'static str,
 ) {
     let line = uplink.name.to_string();
@@ -174,7 +174,7 @@ pub(super) fn line_passes(
     if !is_known(uplink) {
         return;
     }
-    for what in [needs, Pass::Fragments] {
+    for &what in needs.iter().chain(&[Pass::Fragments]) {
         if !uplink.passes(what) {
             let stated = uplink.passes.as_ref().map(Said::span);
             let kind = LinkProblem::NotPassed {

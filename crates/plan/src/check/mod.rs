@@ -65,10 +65,12 @@ struct Survey<'a> {
     management: Option<Prefix>,
     problems: Vec<Problem>,
     suggestions: usize,
-    /// Tunnels to others by our router, line, kind and far end.
-    tunnels: HashMap<(usize, &'a str, &'static str, IpAddr), Range<usize>>,
+    tunnels: HashMap<ToOthers<'a>, Range<usize>>,
     too_large: HashSet<usize>,
 }
+
+/// A tunnel to somebody else: our router, its line, the kind with its key or VNI, and the far end.
+type ToOthers<'a> = (usize, &'a str, (&'static str, Option<u32>), IpAddr);
 
 impl<'a> Survey<'a> {
     fn new(file: &'a Declaration) -> Survey<'a> {

@@ -5,7 +5,9 @@ use super::links::line_passes;
 use super::network::{is_global, longest};
 use super::{Survey, space};
 use crate::declaration::line::Family;
-use crate::declaration::{AskedFarEnd, List, Pass, Peer, PeerAt, PeerBy, Role, Said, Uplink, word};
+use crate::declaration::{
+    AskedFarEnd, List, Peer, PeerAt, PeerBy, Role, Said, TunnelBy, TunnelTerms, Uplink, word,
+};
 use crate::problem::{LineProblem, LinkProblem, PeerProblem, ProblemKind};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -112,12 +114,11 @@ fn connection<'a>(survey: &mut Survey<'a>, at: &'a Said<PeerAt>, seen: &mut Seen
     let router = survey.router(&at.router).map(|(router, _)| router);
     keys(survey, at);
     if let (Some(by), Some(router), Some(over)) = (at.by.sound(), router, &at.over)
-        && *by != PeerBy::Ethernet
+        && let Some(by) = by.tunnel()
         && let Some(uplink) = survey.uplink(router, over)
     {
-        let needs = if *by == PeerBy::EtherIp { Pass::EtherIp } else { Pass::Gre };
-        let (by, over, remote) = (word(*by), over.span(), at.remote.as_ref());
-        far_end(survey, FarEnd { by, needs, router, uplink, over, remote });
+        let (over, remote) = (over.span(), at.remote.as_ref());
+        far_end(survey, FarEnd { by, terms: &at.terms, router, uplink, over, remote });
     }
     let addresses = addresses(survey, &at.addresses, seen);
     if let Some(router) = router {
@@ -143,17 +144,23 @@ fn keepalive(survey: &mut Survey<'_>, at: &PeerAt, addresses: &[(Prefix, Range<u
 fn keys(survey: &mut Survey<'_>, at: &PeerAt) {
     let Some(by) = at.by.sound().copied() else { return };
     let wire = by == PeerBy::Ethernet;
-    let said: [(&'static str, Option<Range<usize>>, bool); 4] = [
+    let terms = &at.terms;
+    let said: [(&'static str, Option<Range<usize>>, bool); 8] = [
         ("over", at.over.as_ref().map(Said::span), !wire),
         ("remote", at.remote.as_ref().map(Said::span), !wire),
         ("port", at.port.as_ref().map(Said::span), wire),
+        ("vni", terms.vni.as_ref().map(Said::span), by == PeerBy::Geneve),
+        ("key", terms.key.as_ref().map(Said::span), by == PeerBy::Gretap),
+        ("accept-reversed", terms.accept_reversed.as_ref().map(Said::span), by == PeerBy::EtherIp),
+        ("clamp", terms.clamp.as_ref().map(Said::span), !wire),
         ("keepalive", at.keepalive.as_ref().map(Said::span), !wire),
     ];
     for (key, span, in_place) in said {
+        let may_be_unsaid = matches!(key, "key" | "accept-reversed" | "clamp" | "keepalive");
         match (span, in_place) {
             (Some(span), false) => survey.tell(span, LinkProblem::KeyOutOfPlace { key, by: word(by) }),
-            (None, true) if key != "keepalive" => {
-                survey.tell(at.by.span(), LinkProblem::KeyMissing { key, by: word(by) })
+            (None, true) if !may_be_unsaid => {
+                survey.tell(at.by.span(), LinkProblem::KeyMissing { key, by: word(by) });
             }
             _ => {}
         }
@@ -162,9 +169,8 @@ fn keys(survey: &mut Survey<'_>, at: &PeerAt) {
 
 /// The way to a tunnel's far end that is no router of ours.
 pub(super) struct FarEnd<'a, 's> {
-    /// As the file spells it.
-    pub by: &'static str,
-    pub needs: Pass,
+    pub by: TunnelBy,
+    pub terms: &'s TunnelTerms,
     pub router: usize,
     pub uplink: &'a Uplink,
     /// Where the uplink is named.
@@ -174,8 +180,8 @@ pub(super) struct FarEnd<'a, 's> {
 
 /// Whether the line passes the tunnel, and has an address that the far end can be sent to from.
 pub(super) fn far_end<'a>(survey: &mut Survey<'a>, far: FarEnd<'a, '_>) {
-    let FarEnd { by, needs, router, uplink, over, remote } = far;
-    line_passes(survey, uplink, over.clone(), needs, by);
+    let FarEnd { by, terms, router, uplink, over, remote } = far;
+    line_passes(survey, uplink, over.clone(), by.needs(), word(by));
     let Some(said) = remote else { return };
     let Some(remote) = said.sound().copied() else { return };
     let span = said.span();
@@ -189,14 +195,14 @@ pub(super) fn far_end<'a>(survey: &mut Survey<'a>, far: FarEnd<'a, '_>) {
         if uplink.stated().any(|prefix| prefix.addr() == remote) {
             return survey.tell_both(span, uplink.address.span(), PeerProblem::RemoteIsOurs { remote });
         } else if uplink.stated().next().is_none() {
-            let kind = LinkProblem::NeedsStatedAddress { line: line(), by };
+            let kind = LinkProblem::NeedsStatedAddress { line: line(), by: word(by) };
             return survey.tell_both(over, uplink.address.span(), kind);
         } else if !uplink.stated().any(|prefix| Family::of(prefix.addr()) == family) {
             let kind = PeerProblem::RemoteFamily { line: line(), family };
             return survey.tell_both(span, uplink.address.span(), kind);
         }
     }
-    let key = (router, uplink.name.as_str(), by, remote);
+    let key = (router, uplink.name.as_str(), (word(by), terms.number(by)), remote);
     match survey.tunnels.get(&key).cloned() {
         Some(first) => survey.tell_both(span, first, ProblemKind::TunnelTwice),
         None => {

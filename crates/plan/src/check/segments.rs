@@ -4,7 +4,7 @@ use super::lines::all_read;
 use super::peers::{self, FarEnd};
 use super::{Survey, gateways};
 use crate::declaration::line::Family;
-use crate::declaration::{AskedFarEnd, EtherIpEnd, Pass, Place, PlaceBy, Said, Segment, Vtep};
+use crate::declaration::{AskedFarEnd, Place, PlaceBy, Said, Segment, TunnelEnd, Vtep};
 use crate::problem::SegmentProblem;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -48,21 +48,21 @@ pub(super) fn check(survey: &mut Survey<'_>) {
 /// The routers that carry it, as far as they are known.
 fn places(survey: &mut Survey<'_>, segment: &Segment, seen: &Seen<'_>) -> HashSet<usize> {
     let mut routers = HashSet::new();
-    let is_empty = segment.ports.is_empty() && segment.port.is_empty() && segment.etherip.is_empty();
+    let is_empty = segment.ports.is_empty() && segment.port.is_empty() && segment.tunnels.is_empty();
     if is_empty && segment.ports.sound().is_some() {
         survey.tell(segment.name.span(), SegmentProblem::NoPorts);
     }
     for place in segment.places().filter(|place| place.sound) {
         let Some((router, _)) = survey.router_named(place.router, place.span.clone()) else { continue };
         routers.insert(router);
-        if let PlaceBy::EtherIp(end) = place.by {
-            etherip(survey, router, end, seen);
+        if let PlaceBy::Tunnel(end) = place.by {
+            tunnel(survey, router, end, seen);
         }
     }
     routers
 }
 
-fn etherip(survey: &mut Survey<'_>, router: usize, end: &EtherIpEnd, seen: &Seen<'_>) {
+fn tunnel(survey: &mut Survey<'_>, router: usize, end: &TunnelEnd, seen: &Seen<'_>) {
     if let Some(said) = &end.keepalive
         && let Some(&AskedFarEnd::Host(address)) = said.sound()
         && (address.is_unspecified() || address.is_loopback() || address.is_multicast())
@@ -77,8 +77,8 @@ fn etherip(survey: &mut Survey<'_>, router: usize, end: &EtherIpEnd, seen: &Seen
         return survey.tell(end.remote.span(), kind);
     }
     let far = FarEnd {
-        by: "etherip",
-        needs: Pass::EtherIp,
+        by: end.by,
+        terms: &end.terms,
         router,
         uplink,
         over: end.over.span(),

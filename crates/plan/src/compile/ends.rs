@@ -3,7 +3,8 @@
 use super::names;
 use super::survey::{Line, Machine, Survey};
 use crate::declaration::{
-    self, AskedFarEnd, EtherIpEnd, LineKind, LinkBy, Pass, Peer, PeerAt, PeerBy, Said, Segment, Uplink,
+    self, AskedFarEnd, LineKind, LinkBy, Pass, Peer, PeerAt, Said, Segment, TunnelBy, TunnelEnd, TunnelTerms,
+    Uplink, word,
 };
 use crate::problem::{Problem, ProblemKind};
 use std::collections::HashMap;
@@ -51,8 +52,9 @@ impl End {
     }
 }
 
-/// Which protocol of which two addresses: tunnels of the same kind are told apart by it.
-type Flow = (u8, IpAddr, IpAddr);
+/// Which protocol of which two addresses, and the key or VNI that the file says: tunnels of the same kind
+/// are told apart by it.
+type Flow = (u8, IpAddr, IpAddr, Option<u32>);
 
 /// Counts the tunnels of each flow, so that the second gets a key.
 #[derive(Default)]
@@ -60,8 +62,8 @@ pub struct Flows(HashMap<Flow, u32>);
 
 impl Flows {
     /// How many came before this one.
-    fn count(&mut self, protocol: u8, a: IpAddr, b: IpAddr) -> u32 {
-        let count = self.0.entry((protocol, a.min(b), a.max(b))).or_default();
+    fn count(&mut self, protocol: u8, a: IpAddr, b: IpAddr, number: Option<u32>) -> u32 {
+        let count = self.0.entry((protocol, a.min(b), a.max(b), number)).or_default();
         *count += 1;
         *count - 1
     }
@@ -72,6 +74,7 @@ impl Flows {
 const STRANGERS_PATH_MTU: u16 = 1500;
 const PROTOCOL_GRE: u8 = 47;
 const PROTOCOL_ETHERIP: u8 = 97;
+const PROTOCOL_UDP: u8 = 17;
 
 /// Decides every link of the file.
 pub fn links<'a>(survey: &mut Survey<'a>, flows: &mut Flows, problems: &mut Vec<Problem>) {
@@ -237,13 +240,13 @@ impl TellApart<'_> {
         Ok(match by {
             LinkBy::Gre => {
                 let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
-                let before = self.flows.count(PROTOCOL_GRE, a, b);
+                let before = self.flows.count(PROTOCOL_GRE, a, b, None);
                 let key = (before > 0).then_some(before + 1);
                 [Encapsulation::Gre { key }, Encapsulation::Gre { key }]
             }
             LinkBy::EtherIp | LinkBy::Ethernet => {
                 let [Some(a), Some(b)] = locals else { return Err(ProblemKind::Unchecked) };
-                if self.flows.count(PROTOCOL_ETHERIP, a, b) > 0 {
+                if self.flows.count(PROTOCOL_ETHERIP, a, b, None) > 0 {
                     return Err(ProblemKind::TunnelTwice);
                 }
                 [Encapsulation::EtherIp, Encapsulation::EtherIp]
@@ -276,15 +279,6 @@ pub fn link_word(by: LinkBy) -> &'static str {
         LinkBy::Gre => "gre",
         LinkBy::EtherIp => "etherip",
         LinkBy::WireGuard => "wireguard",
-    }
-}
-
-/// As the file spells it.
-pub fn peer_word(by: PeerBy) -> &'static str {
-    match by {
-        PeerBy::EtherIp => "etherip",
-        PeerBy::Gretap => "gretap",
-        PeerBy::Ethernet => "ethernet",
     }
 }
 
@@ -338,8 +332,8 @@ fn is_private(address: IpAddr) -> bool {
 /// What the kernel cannot do is ours whatever it has; for the rest `auto` asks it.
 fn engine(stated: Engine, way: &Way) -> Engine {
     match way.wrapping {
-        // Linux has no EtherIP.
-        Wrapping::EtherIp { .. } => Engine::Userspace,
+        // Linux has no EtherIP, and we do not drive its GENEVE.
+        Wrapping::EtherIp { .. } | Wrapping::Geneve { .. } => Engine::Userspace,
         // The kernel's ip6gre cannot send what has to be cut outside.
         Wrapping::Gre { .. } | Wrapping::Gretap { .. } if way.outer == Ip::V6 && way.needs_clamp() => {
             Engine::Userspace
@@ -380,23 +374,18 @@ fn connection<'a>(
     let machine = &mut survey.machines[index];
     let mtu = said.mtu();
     let alias = |by: &str| names::alias(&format!("{} AS{} by {by}", *peer.name, peer.asn.0));
-    let (prefix, encapsulation) = match said.by.get() {
-        PeerBy::Ethernet => {
-            let port = said.port.as_ref().ok_or(ProblemKind::Unchecked)?.get().clone();
-            let way =
-                Way { wrapping: Wrapping::Ethernet, outer: Ip::V6, path_mtu: mtu.into(), mtu: mtu.into() };
-            let end = End { machine: index, name: port, alias: alias("ethernet"), tunnel: None };
-            return Ok(Connection { peer, said, way, end });
-        }
-        PeerBy::EtherIp => ("eip", Encapsulation::EtherIp),
-        PeerBy::Gretap => ("gtap", Encapsulation::Gretap { key: None }),
+    let Some(by) = said.by.tunnel() else {
+        let port = said.port.as_ref().ok_or(ProblemKind::Unchecked)?.get().clone();
+        let way = Way { wrapping: Wrapping::Ethernet, outer: Ip::V6, path_mtu: mtu.into(), mtu: mtu.into() };
+        let end = End { machine: index, name: port, alias: alias("ethernet"), tunnel: None };
+        return Ok(Connection { peer, said, way, end });
     };
     let over = said.over.as_ref().ok_or(ProblemKind::Unchecked)?;
     let remote = *said.remote.as_ref().ok_or(ProblemKind::Unchecked)?.get();
-    let name = machine.names.find(&format!("{prefix}-{}", *peer.name));
-    let alias = alias(&format!("{} over {}", peer_word(*said.by), **over));
+    let name = machine.names.find(&format!("{}-{}", prefix(by), *peer.name));
+    let alias = alias(&format!("{} over {}", word(by), **over));
     let keepalive = asked(said);
-    let stranger = Stranger { over, remote, encapsulation, mtu, name, alias, keepalive };
+    let stranger = Stranger { over, remote, by, terms: &said.terms, mtu, name, alias, keepalive };
     let (tunnel, way) = to_stranger(network, machine, stranger, flows)?;
     let (name, alias) = (tunnel.name.clone(), tunnel.alias.clone());
     Ok(Connection { peer, said, way, end: End { machine: index, name, alias, tunnel: Some(tunnel) } })
@@ -415,17 +404,26 @@ fn asked(said: &PeerAt) -> Keepalive {
     found.map_or(Keepalive::Nobody, |(address, source)| Keepalive::Neighbour { address, source })
 }
 
-/// Our end of an EtherIP tunnel whose far end's LAN is a part of a segment.
+/// What the names of such tunnels begin with.
+fn prefix(by: TunnelBy) -> &'static str {
+    match by {
+        TunnelBy::EtherIp => "eip",
+        TunnelBy::Gretap => "gtap",
+        TunnelBy::Geneve => "gnv",
+    }
+}
+
+/// Our end of a tunnel whose far end's LAN is a part of a segment.
 pub fn segment_end(
     survey: &mut Survey<'_>,
     machine: usize,
     segment: &Segment,
-    said: &Said<EtherIpEnd>,
+    said: &Said<TunnelEnd>,
     flows: &mut Flows,
 ) -> Result<Tunnel, ProblemKind> {
     let network = survey.network().name.get();
     let machine = &mut survey.machines[machine];
-    let name = machine.names.find(&format!("eip-{}", *segment.name));
+    let name = machine.names.find(&format!("{}-{}", prefix(said.by), *segment.name));
     let keepalive = match said.keepalive.as_deref() {
         None => Keepalive::Nobody,
         Some(AskedFarEnd::Nobody) => Keepalive::Off,
@@ -441,10 +439,16 @@ pub fn segment_end(
     let stranger = Stranger {
         over: &said.over,
         remote: *said.remote.get(),
-        encapsulation: Encapsulation::EtherIp,
+        by: said.by,
+        terms: &said.terms,
         mtu: super::segments::MTU,
         name,
-        alias: names::alias(&format!("port of segment {} by etherip over {}", *segment.name, *said.over)),
+        alias: names::alias(&format!(
+            "port of segment {} by {} over {}",
+            *segment.name,
+            word(said.by),
+            *said.over
+        )),
         keepalive,
     };
     let (tunnel, way) = to_stranger(network, machine, stranger, flows)?;
@@ -456,8 +460,8 @@ struct Stranger<'a> {
     /// The line's name.
     over: &'a str,
     remote: IpAddr,
-    /// Of Ethernet, without a key: the far end is told nothing of keys.
-    encapsulation: Encapsulation,
+    by: TunnelBy,
+    terms: &'a TunnelTerms,
     mtu: u16,
     name: IfName,
     alias: String,
@@ -471,13 +475,20 @@ fn to_stranger(
     stranger: Stranger<'_>,
     flows: &mut Flows,
 ) -> Result<(Tunnel, Way), ProblemKind> {
-    let Stranger { over, remote, encapsulation, mtu, name, alias, keepalive } = stranger;
+    let Stranger { over, remote, by, terms, mtu, name, alias, keepalive } = stranger;
     let outer = Ip::of_ipv6(remote.is_ipv6());
     let line = machine.line(over).ok_or(ProblemKind::Unchecked)?;
     let local = stated(line.uplink, outer).ok_or(ProblemKind::Unchecked)?;
-    let protocol = if encapsulation == Encapsulation::EtherIp { PROTOCOL_ETHERIP } else { PROTOCOL_GRE };
-    // They have nothing but their two addresses: two such tunnels could not be told apart.
-    if flows.count(protocol, local, remote) > 0 {
+    let (protocol, encapsulation) = match by {
+        TunnelBy::EtherIp => (PROTOCOL_ETHERIP, Encapsulation::EtherIp),
+        TunnelBy::Gretap => (PROTOCOL_GRE, Encapsulation::Gretap { key: terms.number(by) }),
+        TunnelBy::Geneve => {
+            let vni = **terms.vni.as_ref().ok_or(ProblemKind::Unchecked)?;
+            (PROTOCOL_UDP, Encapsulation::Geneve { vni })
+        }
+    };
+    // They have nothing else: two such tunnels could not be told apart.
+    if flows.count(protocol, local, remote, terms.number(by)) > 0 {
         return Err(ProblemKind::TunnelTwice);
     }
     let path_mtu = line.uplink.path_mtu().min(STRANGERS_PATH_MTU);
@@ -495,8 +506,8 @@ fn to_stranger(
         path_mtu,
         mac: Some(names::mac(network, &machine.router.name, &name)),
         name,
-        clamp: TunnelClamp::Auto,
-        accept_reversed: false,
+        clamp: terms.clamp(),
+        accept_reversed: terms.accepts_reversed(),
         keepalive,
     };
     Ok((tunnel, way))

@@ -13,6 +13,7 @@ use tsumugi_core::desired::{
 use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_core::mtu::Ip;
 use tsumugi_core::router_plan::{Encapsulation, Tunnel};
+use tsumugi_core::wire::geneve;
 
 /// The UDP port of the management overlay on every line.
 pub const OVERLAY_PORT: u16 = 51_900;
@@ -184,6 +185,7 @@ fn tunnel_rules(tunnels: &[Tunnel]) -> Vec<WallRule> {
         let (protocol, port) = match &tunnel.encapsulation {
             Encapsulation::Gre { .. } | Encapsulation::Gretap { .. } => (PROTOCOL_GRE, None),
             Encapsulation::EtherIp => (PROTOCOL_ETHERIP, None),
+            Encapsulation::Geneve { .. } => (PROTOCOL_UDP, Some(geneve::PORT)),
             Encapsulation::WireGuard { local_port, .. } => (PROTOCOL_UDP, Some(*local_port)),
         };
         let group = (&tunnel.uplink, tunnel.outer_ipv6, protocol, port);

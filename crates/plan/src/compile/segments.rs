@@ -138,7 +138,7 @@ fn ports<'a>(
                 let link = survey.machines[machine].names.find(&format!("{port}.{}", **tag));
                 (link, PortBy::Vlan { parent: port.clone(), tag: **tag })
             }
-            PlaceBy::EtherIp(end) => match ends::segment_end(survey, machine, segment, end, flows) {
+            PlaceBy::Tunnel(end) => match ends::segment_end(survey, machine, segment, end, flows) {
                 Ok(tunnel) => (tunnel.name.clone(), PortBy::Tunnel(Box::new(tunnel))),
                 Err(kind) => {
                     problems.push(Problem::new(end.span(), kind));
@@ -311,7 +311,7 @@ pub fn without_ip(machine: &Machine<'_>) -> Vec<IfName> {
     names
 }
 
-/// The tunnels of EtherIP ends.
+/// The tunnels of those ports that are tunnels.
 pub fn tunnels<'s>(machine: &'s Machine<'_>) -> impl Iterator<Item = &'s Tunnel> {
     machine.segments.iter().flat_map(|carried| &carried.ports).filter_map(|port| match &port.by {
         PortBy::Tunnel(tunnel) => Some(&**tunnel),

@@ -12,9 +12,9 @@ use std::net::IpAddr;
 use tsumugi_core::bgp::config::{Invalid, LimitTerms, NeighbourConfig, Relation, Terms, Transport};
 use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict};
 use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
-use tsumugi_core::id::{Asn, IfName, KeyName, Plane, Prefix};
+use tsumugi_core::id::{Asn, IfName, KeyName, Plane, Prefix, Vni};
 use tsumugi_core::mtu::{Ip, Line, Way, Wrapping};
-use tsumugi_core::router_plan::Tunnel;
+use tsumugi_core::router_plan::{Encapsulation, Tunnel, TunnelClamp};
 
 const TWO_HOMES: &str = include_str!("../../../../examples/two-homes.toml");
 const AS63806: &str = include_str!("../../../../examples/as63806.toml");
@@ -261,6 +261,54 @@ fn a_vlan_is_a_port_over_its_parent_and_an_etherip_end_a_tunnel_in_the_bridge() 
     assert_eq!((&port.kind, port.master.as_ref().unwrap().as_str()), (&LinkKind::Tunnel, "seg-peering-lan"));
 }
 
+/// Every kind of tunnel to others, as the file says it, in the plan and in words.
+#[test]
+fn tunnels_to_others_are_what_the_file_says() {
+    let end = |by: &str, more: &str| {
+        format!(
+            "[[segment.peering-lan.{by}]]\nrouter = \"cr0102\"\nover = \"inet\"\n\
+             remote = \"2001:db8:950::1\"\n{more}\n"
+        )
+    };
+    let segment = [
+        end("etherip", "accept-reversed = true\nclamp = \"off\""),
+        end("gretap", ""),
+        end("gretap", "key = 7"),
+        end("geneve", "vni = 7"),
+        end("geneve", "vni = 16777215"),
+    ];
+    let plan = compiled(&format!("{AS63806}\n{}", segment.concat()));
+    let cr0102 = plan.machine("cr0102").unwrap();
+    let to_it = |tunnel: &&Tunnel| tunnel.remote == Some("2001:db8:950::1".parse().unwrap());
+    let tunnels: Vec<&Tunnel> = cr0102.tunnels.iter().filter(to_it).collect();
+    let kinds: Vec<&Encapsulation> = tunnels.iter().map(|tunnel| &tunnel.encapsulation).collect();
+    assert_eq!(
+        kinds,
+        [
+            &Encapsulation::EtherIp,
+            &Encapsulation::Gretap { key: None },
+            &Encapsulation::Gretap { key: Some(7) },
+            &Encapsulation::Geneve { vni: Vni(7) },
+            &Encapsulation::Geneve { vni: Vni(0xff_ffff) },
+        ]
+    );
+    assert_eq!(tunnels[3].name.as_str(), "gnv-peering-lan");
+    assert!(tunnels[0].accept_reversed && tunnels[0].clamp == TunnelClamp::Off);
+    assert!(!tunnels[3].accept_reversed && tunnels[3].clamp == TunnelClamp::Auto);
+    let words = crate::explain::plan::summary(cr0102, crate::explain::Lang::En);
+    for line in [
+        "EtherIP / IPv6 by inet to 2001:db8:950::1; path 1500: 1500 -> 1496 + 108; TCP is left as it is; \
+         takes 0x03 of old BSDs as well",
+        "GREtap key 7 / IPv6 by inet to 2001:db8:950::1; path 1500: 1500 -> 1496 + 114; MSS 1398 / 1378",
+        "GENEVE VNI 16777215 / IPv6 by inet to 2001:db8:950::1; path 1500: 1500 -> 1496 + 122; MSS 1390 / 1370",
+    ] {
+        assert!(words.contains(line), "{line}\n{words}");
+    }
+    // The wall takes GENEVE from whatever port, from the far end only.
+    let underlay = serde_json::to_string(&cr0102.underlay.walls).unwrap();
+    assert!(underlay.contains("6081"), "{underlay}");
+}
+
 #[test]
 fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
     let told = AS63806.replace("[router.cr0102]\n", "[router.cr0102]\ndrain = true\n").replace(
@@ -312,6 +360,7 @@ fn flow(tunnel: &Tunnel) -> (Option<IpAddr>, Option<IpAddr>, u8, u32) {
     let (protocol, key) = match &tunnel.encapsulation {
         Encapsulation::Gre { key } | Encapsulation::Gretap { key } => (47, key.unwrap_or(0)),
         Encapsulation::EtherIp => (97, 0),
+        Encapsulation::Geneve { vni } => (17, vni.0 << 8),
         Encapsulation::WireGuard { local_port, .. } => (17, (*local_port).into()),
     };
     (tunnel.local, tunnel.remote, protocol, key)

@@ -11,14 +11,14 @@ mod schema;
 mod syntax;
 mod values;
 
-pub use crate::language::{LineKind, LinkBy, Pass, PeerBy, Purpose, Region, Table, keys, line};
+pub use crate::language::{LineKind, LinkBy, Pass, PeerBy, Purpose, Region, Table, TunnelBy, keys, line};
 pub use print::print;
 pub(crate) use read::draft;
 pub use read::parse;
 pub use said::{Comment, Said};
 pub use schema::schema;
 pub use tsumugi_core::bgp::config::{Invalid, Role};
-pub use tsumugi_core::router_plan::Engine;
+pub use tsumugi_core::router_plan::{Engine, TunnelClamp};
 pub(crate) use values::word;
 
 use std::fmt;
@@ -361,8 +361,8 @@ pub struct Segment {
     pub index: Option<Said<u16>>,
     /// `[[segment.NAME.port]]`
     pub port: Vec<Said<SegmentPort>>,
-    /// `[[segment.NAME.etherip]]`
-    pub etherip: Vec<Said<EtherIpEnd>>,
+    /// `[[segment.NAME.etherip]]`, then `[[segment.NAME.gretap]]` and `[[segment.NAME.geneve]]`.
+    pub tunnels: Vec<Said<TunnelEnd>>,
 }
 
 impl Segment {
@@ -386,7 +386,7 @@ impl Segment {
         }
     }
 
-    /// Everywhere that hosts attach: `ports`, then `port`, then `etherip`.
+    /// Everywhere that hosts attach: `ports`, then `port`, then tunnels.
     pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
         let plain = self.ports.iter().map(|said| Place {
             span: said.span(),
@@ -406,11 +406,11 @@ impl Segment {
             standby: said.standby.as_ref(),
             storm_limit: said.storm_limit.as_ref(),
         });
-        let tunnels = self.etherip.iter().map(|said| Place {
+        let tunnels = self.tunnels.iter().map(|said| Place {
             span: said.router.span(),
             sound: said.router.sound().is_some(),
             router: &said.router,
-            by: PlaceBy::EtherIp(said),
+            by: PlaceBy::Tunnel(said),
             lan: said.lan.as_ref(),
             standby: said.standby.as_ref(),
             storm_limit: said.storm_limit.as_ref(),
@@ -435,7 +435,7 @@ pub struct Place<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum PlaceBy<'a> {
     Port { port: &'a IfName, vlan: Option<&'a Said<u16>> },
-    EtherIp(&'a Said<EtherIpEnd>),
+    Tunnel(&'a Said<TunnelEnd>),
 }
 
 impl Place<'_> {
@@ -468,12 +468,15 @@ pub struct SegmentPort {
     pub storm_limit: Option<Said<u32>>,
 }
 
-/// Our end of an EtherIP tunnel whose far end's LAN is a part of the segment.
+/// Our end of a tunnel whose far end's LAN is a part of the segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EtherIpEnd {
+pub struct TunnelEnd {
+    /// By the table that says it.
+    pub by: TunnelBy,
     pub router: Said<String>,
     pub over: Said<String>,
     pub remote: Said<IpAddr>,
+    pub terms: TunnelTerms,
     pub lan: Option<Said<String>>,
     pub standby: Option<Said<bool>>,
     pub storm_limit: Option<Said<u32>>,
@@ -486,6 +489,37 @@ pub enum AskedFarEnd {
     /// `false`.
     Nobody,
     Host(IpAddr),
+}
+
+/// What may be said of a tunnel to a far end that is no router of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TunnelTerms {
+    /// Of `gretap` only.
+    pub key: Option<Said<u32>>,
+    /// Of `geneve` only, which has to have it.
+    pub vni: Option<Said<Vni>>,
+    /// Of `etherip` only.
+    pub accept_reversed: Option<Said<bool>>,
+    pub clamp: Option<Said<TunnelClamp>>,
+}
+
+impl TunnelTerms {
+    /// What tells two tunnels of one kind between the same ends apart; `None`: nothing does.
+    pub fn number(&self, by: TunnelBy) -> Option<u32> {
+        match by {
+            TunnelBy::EtherIp => None,
+            TunnelBy::Gretap => self.key.as_ref().map(|key| **key),
+            TunnelBy::Geneve => self.vni.as_ref().map(|vni| vni.0),
+        }
+    }
+
+    pub fn accepts_reversed(&self) -> bool {
+        self.accept_reversed.as_ref().is_some_and(|accept| **accept)
+    }
+
+    pub fn clamp(&self) -> TunnelClamp {
+        self.clamp.as_ref().map_or(TunnelClamp::Auto, |clamp| **clamp)
+    }
 }
 
 /// IPv4 addresses from the first to the last.
@@ -610,6 +644,7 @@ pub struct PeerAt {
     pub mtu: Option<Said<u16>>,
     /// The tunnel's far end; `None` for `ethernet`.
     pub remote: Option<Said<IpAddr>>,
+    pub terms: TunnelTerms,
     /// Ours on the connection, with its prefix length; at most one of each family.
     pub addresses: List<Prefix>,
     /// The peer's: a BGP session each.

@@ -54,9 +54,14 @@ pub fn print(declaration: &Declaration) -> String {
         for port in &segment.port {
             printer.table(&header, port.comment(), &keys::SEGMENT_PORT, port_lines(port));
         }
-        let header = format!("[[segment.{}.etherip]]", key(&segment.name));
-        for end in &segment.etherip {
-            printer.table(&header, end.comment(), &keys::SEGMENT_ETHERIP, etherip_lines(end));
+        for end in &segment.tunnels {
+            let header = format!("[[segment.{}.{}]]", key(&segment.name), word(end.by));
+            let keys = match end.by {
+                TunnelBy::EtherIp => &keys::SEGMENT_ETHERIP,
+                TunnelBy::Gretap => &keys::SEGMENT_GRETAP,
+                TunnelBy::Geneve => &keys::SEGMENT_GENEVE,
+            };
+            printer.table(&header, end.comment(), keys, tunnel_lines(end));
         }
     }
     for peer in &declaration.peers {
@@ -150,8 +155,8 @@ fn port_lines(port: &SegmentPort) -> Vec<Option<Line>> {
     ]
 }
 
-fn etherip_lines(end: &EtherIpEnd) -> Vec<Option<Line>> {
-    vec![
+fn tunnel_lines(end: &TunnelEnd) -> Vec<Option<Line>> {
+    let own = [
         line("router", &end.router),
         line("over", &end.over),
         line("remote", &end.remote),
@@ -159,6 +164,16 @@ fn etherip_lines(end: &EtherIpEnd) -> Vec<Option<Line>> {
         optional("standby", &end.standby),
         optional("storm-limit", &end.storm_limit),
         optional("keepalive", &end.keepalive),
+    ];
+    own.into_iter().chain(terms_lines(&end.terms)).collect()
+}
+
+fn terms_lines(terms: &TunnelTerms) -> [Option<Line>; 4] {
+    [
+        optional("key", &terms.key),
+        optional("vni", &terms.vni),
+        optional("accept-reversed", &terms.accept_reversed),
+        optional("clamp", &terms.clamp),
     ]
 }
 
@@ -180,7 +195,7 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
 }
 
 fn at_lines(at: &PeerAt) -> Vec<Option<Line>> {
-    vec![
+    let own = [
         line("router", &at.router),
         line("by", &at.by),
         optional("over", &at.over),
@@ -190,7 +205,8 @@ fn at_lines(at: &PeerAt) -> Vec<Option<Line>> {
         line("addresses", &at.addresses),
         line("neighbours", &at.neighbours),
         optional("keepalive", &at.keepalive),
-    ]
+    ];
+    own.into_iter().chain(terms_lines(&at.terms)).collect()
 }
 
 /// A key's value on its way into the file.
@@ -372,6 +388,7 @@ print_as! {
     Engine, |word| quoted(word.word());
     LinkBy, |word| quoted(word.word());
     PeerBy, |word| quoted(word.word());
+    TunnelClamp, |word| quoted(word.word());
     Vtep, |word| quoted(word.word());
     SocketAddr, |address| quoted(&address.to_string());
     CachePlane, |word| quoted(word.word());

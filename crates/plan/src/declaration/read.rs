@@ -147,6 +147,12 @@ impl Reader {
         Some(self.value(&key.kind, value))
     }
 
+    /// As [`Reader::optional`], of a key that not every table of the kind has.
+    fn optional_here<T: Read>(&mut self, fields: &Fields, name: &'static str) -> Option<Said<T>> {
+        fields.keys.key(name)?;
+        self.optional(fields, name)
+    }
+
     pub(super) fn value<T: Read>(&mut self, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Said<T> {
         // A list takes its comments before its first value, which may begin at the same place.
         let said = self.said((), value.span());
@@ -397,22 +403,36 @@ impl Reader {
                     self.said(port, span)
                 })
                 .collect(),
-            etherip: self
-                .many(f, "etherip")
-                .into_iter()
-                .map(|(span, f)| {
-                    let end = EtherIpEnd {
-                        router: self.required(&f, "router"),
-                        over: self.required(&f, "over"),
-                        remote: self.required(&f, "remote"),
-                        lan: self.optional(&f, "lan"),
-                        standby: self.optional(&f, "standby"),
-                        storm_limit: self.optional(&f, "storm-limit"),
-                        keepalive: self.optional(&f, "keepalive"),
-                    };
-                    self.said(end, span)
-                })
-                .collect(),
+            tunnels: TunnelBy::ALL.into_iter().flat_map(|by| self.tunnel_ends(by, f)).collect(),
+        }
+    }
+
+    fn tunnel_ends(&mut self, by: TunnelBy, f: &Fields) -> Vec<Said<TunnelEnd>> {
+        let tables = self.many(f, word(by)).into_iter();
+        let end = |(span, f): (Range<usize>, Fields)| {
+            let end = TunnelEnd {
+                by,
+                router: self.required(&f, "router"),
+                over: self.required(&f, "over"),
+                remote: self.required(&f, "remote"),
+                terms: self.tunnel_terms(&f),
+                lan: self.optional(&f, "lan"),
+                standby: self.optional(&f, "standby"),
+                storm_limit: self.optional(&f, "storm-limit"),
+                keepalive: self.optional(&f, "keepalive"),
+            };
+            self.said(end, span)
+        };
+        tables.map(end).collect()
+    }
+
+    /// Of these, each table has the keys that mean something there.
+    fn tunnel_terms(&mut self, f: &Fields) -> TunnelTerms {
+        TunnelTerms {
+            key: self.optional_here(f, "key"),
+            vni: self.optional_here(f, "vni"),
+            accept_reversed: self.optional_here(f, "accept-reversed"),
+            clamp: self.optional_here(f, "clamp"),
         }
     }
 
@@ -450,6 +470,7 @@ impl Reader {
             port: self.optional(f, "port"),
             mtu: self.optional(f, "mtu"),
             remote: self.optional(f, "remote"),
+            terms: self.tunnel_terms(f),
             addresses: self.required(f, "addresses"),
             neighbours: self.required(f, "neighbours"),
             keepalive: self.optional(f, "keepalive"),

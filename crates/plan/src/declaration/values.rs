@@ -3,7 +3,7 @@
 use super::keys::{self, Kind};
 use super::read::{Reader, is_name};
 use super::*;
-use crate::problem::{NotYet, Reading};
+use crate::problem::Reading;
 use crate::suggest::closest;
 use toml::de::{DeArray, DeValue};
 
@@ -387,14 +387,8 @@ fn unknown_word(
     known: &'static [&'static str],
     value: &toml::Spanned<DeValue>,
 ) {
-    let kind = match word {
-        "geneve" if known == keys::PEER_BY => Reading::NotYet { what: NotYet::Geneve },
-        _ => Reading::UnknownWord {
-            word: word.into(),
-            known,
-            suggestion: closest(word, known.iter().copied()),
-        },
-    };
+    let kind =
+        Reading::UnknownWord { word: word.into(), known, suggestion: closest(word, known.iter().copied()) };
     reader.tell(value.span(), kind);
 }
 
@@ -416,7 +410,9 @@ words! {
     Table, keys::TABLES, [Full, Default];
     Engine, keys::ENGINES, [Auto, Kernel, Userspace];
     LinkBy, keys::LINK_BY, [Ethernet, Gre, EtherIp, WireGuard];
-    PeerBy, keys::PEER_BY, [EtherIp, Gretap, Ethernet];
+    PeerBy, keys::PEER_BY, [EtherIp, Gretap, Geneve, Ethernet];
+    TunnelBy, keys::TUNNEL_BY, [EtherIp, Gretap, Geneve];
+    TunnelClamp, keys::CLAMPS, [Auto, Recut, Off];
     Vtep, keys::VTEPS, [Ipv4, Ipv6];
     CachePlane, keys::CACHE_PLANES, [Management, Fabric];
     Invalid, keys::INVALIDS, [Drop, Last, Take];

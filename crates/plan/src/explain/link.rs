@@ -56,7 +56,7 @@ pub(super) fn words(kind: &LinkProblem) -> Words {
                 false => (is.facts().en.to_string(), is.facts().ja.to_string()),
             };
             let (or_en, or_ja) = match *what {
-                Pass::Gre | Pass::EtherIp => (" or wireguard", "別の回線かwireguard"),
+                Pass::Gre | Pass::EtherIp if *by != "gretap" => (" or wireguard", "別の回線かwireguard"),
                 _ => ("", "別の回線"),
             };
             Words::new(
@@ -144,6 +144,7 @@ fn why(key: &str) -> (&'static str, &'static str) {
     match key {
         "over" => ("the uplink that carries the tunnel", "トンネルを運ぶ回線"),
         "remote" => ("the far end's address", "相手側のアドレス"),
+        "vni" => ("the number that both ends have agreed on", "両端で決めた識別番号"),
         _ => ("the port that the wire is in", "ケーブルがつながるポート"),
     }
 }

@@ -137,6 +137,7 @@ fn wrapping_name(way: &Way) -> String {
         Wrapping::Gre { .. } => "GRE",
         Wrapping::Gretap { .. } => "GREtap",
         Wrapping::EtherIp { .. } => "EtherIP",
+        Wrapping::Geneve { .. } => "GENEVE",
         Wrapping::WireGuard => "WireGuard",
         Wrapping::Vxlan { .. } => "VXLAN",
     };
@@ -241,6 +242,8 @@ fn part_name(part: Part, lang: Lang) -> &'static str {
         (Part::GreKey, Lang::Ja) => "GREのキー",
         (Part::EtherIp, Lang::En) => "EtherIP header",
         (Part::EtherIp, Lang::Ja) => "EtherIPヘッダー",
+        (Part::Geneve, Lang::En) => "GENEVE header",
+        (Part::Geneve, Lang::Ja) => "GENEVEヘッダー",
         (Part::Vxlan, Lang::En) => "VXLAN header",
         (Part::Vxlan, Lang::Ja) => "VXLANヘッダー",
         (Part::WireGuardHeader, Lang::En) => "WireGuard header",

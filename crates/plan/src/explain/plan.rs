@@ -7,7 +7,7 @@ use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Role, SpeakerConfig, 
 use tsumugi_core::desired::{Desired, LinkKind};
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{Encapsulation, Keepalive, RouterPlan, Tunnel};
+use tsumugi_core::router_plan::{Encapsulation, Keepalive, RouterPlan, Tunnel, TunnelClamp};
 
 /// What one machine must be: addresses, interfaces of each plane, sessions, keys.
 pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
@@ -88,10 +88,23 @@ fn tunnel_words(tunnel: &Tunnel, lang: Lang) -> String {
         Encapsulation::Gretap { key: None } => "GREtap".into(),
         Encapsulation::Gretap { key: Some(key) } => format!("GREtap key {key}"),
         Encapsulation::EtherIp => "EtherIP".into(),
+        Encapsulation::Geneve { vni } => format!("GENEVE VNI {}", vni.0),
         Encapsulation::WireGuard { local_port, .. } => format!("WireGuard port {local_port}"),
     };
     let sizes = way.packets(way.mtu).iter().map(u32::to_string).collect::<Vec<_>>().join(" + ");
-    let (v4, v6) = (way.mss(Ip::V4), way.mss(Ip::V6));
+    let mss = match (tunnel.clamp, lang) {
+        (TunnelClamp::Auto, Lang::En) => format!("; MSS {} / {}", way.mss(Ip::V4), way.mss(Ip::V6)),
+        (TunnelClamp::Auto, Lang::Ja) => format!("、MSS {} / {}", way.mss(Ip::V4), way.mss(Ip::V6)),
+        (TunnelClamp::Recut, Lang::En) => "; TCP is cut anew to fit".into(),
+        (TunnelClamp::Recut, Lang::Ja) => "、TCPは収まるように切り直す".into(),
+        (TunnelClamp::Off, Lang::En) => "; TCP is left as it is".into(),
+        (TunnelClamp::Off, Lang::Ja) => "、TCPのMSSは調整しない".into(),
+    };
+    let reversed = match (tunnel.accept_reversed, lang) {
+        (false, _) => "",
+        (true, Lang::En) => "; takes 0x03 of old BSDs as well",
+        (true, Lang::Ja) => "、古いBSDの0x03も受け取る",
+    };
     let unknown = match lang {
         Lang::En => "whoever calls",
         Lang::Ja => "呼び出してきた相手",
@@ -101,11 +114,11 @@ fn tunnel_words(tunnel: &Tunnel, lang: Lang) -> String {
     let asks = asks(&tunnel.keepalive, lang);
     match lang {
         Lang::En => format!(
-            "{by} / {ip} by {} to {remote}; path {}: {} -> {sizes}; MSS {v4} / {v6}; {asks}",
+            "{by} / {ip} by {} to {remote}; path {}: {} -> {sizes}{mss}{reversed}; {asks}",
             tunnel.uplink, tunnel.path_mtu, tunnel.mtu
         ),
         Lang::Ja => format!(
-            "{by} / {ip} {}から{remote}へ。経路は{}: {} -> {sizes}、MSS {v4} / {v6}。{asks}",
+            "{by} / {ip} {}から{remote}へ。経路は{}: {} -> {sizes}{mss}{reversed}。{asks}",
             tunnel.uplink, tunnel.path_mtu, tunnel.mtu
         ),
     }

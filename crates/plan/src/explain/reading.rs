@@ -3,7 +3,7 @@
 use super::Words;
 use crate::declaration::MAX_BYTES;
 use crate::declaration::keys::Kind;
-use crate::problem::{Found, NotYet, Reading, Syntax};
+use crate::problem::{Found, Reading, Syntax};
 
 pub(super) fn words(kind: &Reading) -> Words {
     match kind {
@@ -58,7 +58,6 @@ pub(super) fn words(kind: &Reading) -> Words {
             format!("`{text}`がリストに2回書かれています"),
             "どちらかを消してください",
         ),
-        Reading::NotYet { what } => not_yet(*what),
         _ => texts(kind),
     }
 }
@@ -193,17 +192,6 @@ fn missing_key(table: &str, name: &str, key: &str) -> Words {
         format!("{whose_ja}に`{key}`がありません"),
         format!("`{line}`のように書き足してください: {doc_ja}"),
     )
-}
-
-fn not_yet(what: NotYet) -> Words {
-    match what {
-        NotYet::Geneve => Words::new(
-            "GENEVE is not built yet",
-            "use etherip or gretap, or ethernet if the peer is on a wire",
-            "GENEVEはまだ実装されていません",
-            "etheripまたはgretapを、相手がケーブルでつながっているならethernetを使ってください",
-        ),
-    }
 }
 
 fn did_you_mean(suggestion: Option<&str>) -> (String, String) {

@@ -7,9 +7,9 @@ pub(super) fn words(kind: &SegmentProblem) -> Words {
     match kind {
         SegmentProblem::NoPorts => Words::new(
             "this segment has no port, so nobody could attach to it",
-            "add `ports = [\"router:eth5\"]`, a [[segment.NAME.port]] or a [[segment.NAME.etherip]]",
+            "add `ports = [\"router:eth5\"]`, a [[segment.NAME.port]], or a tunnel: [[segment.NAME.etherip]], gretap or geneve",
             "このセグメントにはポートがなく、だれもつなげません",
-            "`ports = [\"router:eth5\"]`、[[segment.NAME.port]]、[[segment.NAME.etherip]]のどれかを書き足してください",
+            "`ports = [\"router:eth5\"]`、[[segment.NAME.port]]、トンネル([[segment.NAME.etherip]]、gretap、geneve)のどれかを書き足してください",
         ),
         SegmentProblem::PortMixed { port, tag } => Words::new(
             format!(

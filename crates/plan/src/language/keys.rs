@@ -103,7 +103,9 @@ pub const PURPOSES: &[&str] = &["fabric", "management"];
 pub const TABLES: &[&str] = &["full", "default"];
 pub const ENGINES: &[&str] = &["auto", "kernel", "userspace"];
 pub const LINK_BY: &[&str] = &["ethernet", "gre", "etherip", "wireguard"];
-pub const PEER_BY: &[&str] = &["etherip", "gretap", "ethernet"];
+pub const PEER_BY: &[&str] = &["etherip", "gretap", "geneve", "ethernet"];
+pub const TUNNEL_BY: &[&str] = &["etherip", "gretap", "geneve"];
+pub const CLAMPS: &[&str] = &["auto", "recut", "off"];
 pub const VTEPS: &[&str] = &["ipv4", "ipv6"];
 pub const REACHES: &[&str] = &["mail", "segments", "segment.NAME", "network", "outside"];
 pub const CACHE_PLANES: &[&str] = &["management", "fabric"];
@@ -394,9 +396,17 @@ pub static SEGMENT: Table = Table {
         "etherip", Kind::Many(&SEGMENT_ETHERIP), optional,
             "A tunnel to a hardware router or another box whose LAN becomes a part of the segment.",
             "ハードウェアルーターなどへのトンネル。その先のLANがセグメントの一部になります。";
+        "gretap", Kind::Many(&SEGMENT_GRETAP), optional,
+            "The same by GRE that carries Ethernet.",
+            "同じものを、イーサネットを運ぶGREで。";
+        "geneve", Kind::Many(&SEGMENT_GENEVE), optional,
+            "The same by GENEVE.",
+            "同じものをGENEVEで。";
     },
 };
 
+const GRE_KEY: Kind = Kind::Integer { least: 0, most: 4_294_967_295 };
+const GENEVE_VNI: Kind = Kind::Integer { least: 0, most: 16_777_215 };
 /// Frames a second.
 const STORM_LIMIT: Kind = Kind::Integer { least: 1, most: 1_000_000 };
 
@@ -417,7 +427,7 @@ pub static SEGMENT_PORT: Table = Table {
             "このVLAN(IEEE 802.1Q)のフレームだけを、タグを外して使います。";
         "storm-limit", STORM_LIMIT, optional,
             "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
-            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は1000。";
+            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
     },
 };
 
@@ -433,6 +443,12 @@ pub static SEGMENT_ETHERIP: Table = Table {
         "remote", Kind::Address, required,
             "The tunnel's far end.",
             "トンネルの相手側のアドレス。";
+        "accept-reversed", Kind::Flag, optional,
+            "True: takes EtherIP headers of 0x03 as well, as FreeBSD 6.1 to 7.2 and other old BSDs sent them. We always send 0x30.",
+            "trueなら、FreeBSD 6.1〜7.2など古いBSDが送るヘッダー(0x03)のEtherIPも受け取ります。こちらからは常に0x30で送ります。";
+        "clamp", Kind::Word(CLAMPS), optional,
+            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
+            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
         "lan", Kind::Text, optional,
             "The name of the LAN behind it, where the same LAN hangs on another router too.",
             "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。";
@@ -441,7 +457,73 @@ pub static SEGMENT_ETHERIP: Table = Table {
             "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
         "storm-limit", STORM_LIMIT, optional,
             "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
-            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は1000。";
+            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
+        "keepalive", Kind::AddressOrFalse, optional,
+            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
+            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
+    },
+};
+
+pub static SEGMENT_GRETAP: Table = Table {
+    name: "segment.gretap",
+    keys: keys! {
+        "router", ROUTER, required,
+            "Our router.",
+            "こちらのルーター。";
+        "over", UPLINK, required,
+            "Our uplink.",
+            "こちらのアクセス回線。";
+        "remote", Kind::Address, required,
+            "The tunnel's far end.",
+            "トンネルの相手側のアドレス。";
+        "key", GRE_KEY, optional,
+            "The key of GRE (RFC 2890) that both ends have agreed on; none if unsaid.",
+            "両端で決めたGREのキー(RFC 2890)。省略時はキーなし。";
+        "clamp", Kind::Word(CLAMPS), optional,
+            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
+            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
+        "lan", Kind::Text, optional,
+            "The name of the LAN behind it, where the same LAN hangs on another router too.",
+            "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。";
+        "standby", Kind::Flag, optional,
+            "True: forwards only while the ports of the LAN before it are gone.",
+            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
+        "storm-limit", STORM_LIMIT, optional,
+            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
+            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
+        "keepalive", Kind::AddressOrFalse, optional,
+            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
+            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
+    },
+};
+
+pub static SEGMENT_GENEVE: Table = Table {
+    name: "segment.geneve",
+    keys: keys! {
+        "router", ROUTER, required,
+            "Our router.",
+            "こちらのルーター。";
+        "over", UPLINK, required,
+            "Our uplink.",
+            "こちらのアクセス回線。";
+        "remote", Kind::Address, required,
+            "The tunnel's far end.",
+            "トンネルの相手側のアドレス。";
+        "vni", GENEVE_VNI, required,
+            "The virtual network identifier of GENEVE (RFC 8926) that both ends have agreed on.",
+            "両端で決めたGENEVEの識別番号(RFC 8926)。";
+        "clamp", Kind::Word(CLAMPS), optional,
+            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
+            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
+        "lan", Kind::Text, optional,
+            "The name of the LAN behind it, where the same LAN hangs on another router too.",
+            "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。";
+        "standby", Kind::Flag, optional,
+            "True: forwards only while the ports of the LAN before it are gone.",
+            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
+        "storm-limit", STORM_LIMIT, optional,
+            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
+            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
         "keepalive", Kind::AddressOrFalse, optional,
             "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
             "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
@@ -514,6 +596,18 @@ pub static PEER_AT: Table = Table {
         "remote", Kind::Address, optional,
             "The tunnel's far end.",
             "トンネルの相手側のアドレス。";
+        "key", GRE_KEY, optional,
+            "Of gretap: the key of GRE (RFC 2890) that both ends have agreed on; none if unsaid.",
+            "gretapで、両端で決めたGREのキー(RFC 2890)。省略時はキーなし。";
+        "vni", GENEVE_VNI, optional,
+            "Of geneve: the virtual network identifier of GENEVE (RFC 8926) that both ends have agreed on.",
+            "geneveで、両端で決めたGENEVEの識別番号(RFC 8926)。";
+        "accept-reversed", Kind::Flag, optional,
+            "Of etherip. True: takes EtherIP headers of 0x03 as well, as FreeBSD 6.1 to 7.2 and other old BSDs sent them. We always send 0x30.",
+            "etheripで、trueなら、FreeBSD 6.1〜7.2など古いBSDが送るヘッダー(0x03)のEtherIPも受け取ります。こちらからは常に0x30で送ります。";
+        "clamp", Kind::Word(CLAMPS), optional,
+            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
+            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
         "addresses", Kind::OneOrMore(&Kind::AddressWithLength), required,
             "Ours on the connection, with their prefix length.",
             "接続上のこちらのアドレスと長さ。";

@@ -52,7 +52,42 @@ pub enum LinkBy {
 pub enum PeerBy {
     EtherIp,
     Gretap,
+    Geneve,
     Ethernet,
+}
+
+impl PeerBy {
+    /// `None` for a wire.
+    pub fn tunnel(self) -> Option<TunnelBy> {
+        match self {
+            PeerBy::EtherIp => Some(TunnelBy::EtherIp),
+            PeerBy::Gretap => Some(TunnelBy::Gretap),
+            PeerBy::Geneve => Some(TunnelBy::Geneve),
+            PeerBy::Ethernet => None,
+        }
+    }
+}
+
+/// What carries Ethernet to a far end that is no router of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelBy {
+    EtherIp,
+    Gretap,
+    Geneve,
+}
+
+impl TunnelBy {
+    pub const ALL: [TunnelBy; 3] = [TunnelBy::EtherIp, TunnelBy::Gretap, TunnelBy::Geneve];
+
+    /// What a line has to pass for it, fragments aside. GENEVE's answers come from ports that nobody here
+    /// has sent to (RFC 8926 3.3): to whoever stands on the way they are calls from outside.
+    pub fn needs(self) -> &'static [Pass] {
+        match self {
+            TunnelBy::EtherIp => &[Pass::EtherIp],
+            TunnelBy::Gretap => &[Pass::Gre],
+            TunnelBy::Geneve => &[Pass::Udp, Pass::Incoming],
+        }
+    }
 }
 
 /// How many routes a router is given.

@@ -12,7 +12,8 @@ use std::ptr;
 pub const BATCH: usize = 64;
 /// Room for one packet: the largest there is, with whatever stands in front of it.
 const STRIDE: usize = 65_536 + 256;
-/// Room for the control messages of one packet: packet information, traffic class, segment size.
+/// Room for the control messages of one packet: packet information, traffic class, segment size, what is said
+/// of checksums.
 const CONTROL_LEN: usize = 128;
 
 /// Where packets are sent to.
@@ -229,7 +230,7 @@ impl Inbox {
     /// One of the packets that [`Inbox::receive`] took; `None` if it was cut or nothing was to be said
     /// beside it.
     pub fn arrival(&self, at: usize) -> Option<Arrival> {
-        let message = self.messages.get(at).filter(|message| !message.msg_hdr.msg_name.is_null())?;
+        self.messages.get(at).filter(|message| !message.msg_hdr.msg_name.is_null())?;
         let mut arrival = Arrival {
             at: self.place(at)?,
             source: address_of(self.names.get(at)?)?,
@@ -237,14 +238,7 @@ impl Inbox {
             traffic_class: 0,
             segment: None,
         };
-        let header = &message.msg_hdr;
-        // SAFETY: the kernel has filled the control buffer, which `self` owns, and said its length in
-        // the header; the macros walk within that length.
-        let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
-        while !control.is_null() {
-            // SAFETY: `control` is not null, so it points to a whole header within the buffer.
-            let (level, kind, data) =
-                unsafe { ((*control).cmsg_level, (*control).cmsg_type, libc::CMSG_DATA(control)) };
+        self.told(at, |level, kind, data| {
             // SAFETY: the kernel writes what is read here for each of these kinds, from `data` on; the
             // reads do not ask for alignment.
             unsafe {
@@ -268,10 +262,40 @@ impl Inbox {
                     }
                     _ => {}
                 }
+            }
+        });
+        Some(arrival)
+    }
+
+    /// Whether a packet socket that was asked says of one of the packets that its transport's checksum
+    /// needs no look: it was verified, or has not been completed because the packet was on no wire yet.
+    pub fn is_checked(&self, at: usize) -> bool {
+        let mut checked = false;
+        self.told(at, |level, kind, data| {
+            if (level, kind) == (libc::SOL_PACKET, libc::PACKET_AUXDATA) {
+                // SAFETY: the kernel writes this from `data` on for this kind; the read does not ask for
+                // alignment.
+                let status = unsafe { data.cast::<libc::tpacket_auxdata>().read_unaligned() }.tp_status;
+                checked = status & (libc::TP_STATUS_CSUM_VALID | libc::TP_STATUS_CSUMNOTREADY) != 0;
+            }
+        });
+        checked
+    }
+
+    /// Goes through what the kernel says beside one of the packets: level, kind, and where the data is.
+    fn told(&self, at: usize, mut each: impl FnMut(libc::c_int, libc::c_int, *const u8)) {
+        let Some(message) = self.messages.get(at) else { return };
+        let header = &message.msg_hdr;
+        // SAFETY: the kernel has filled the control buffer, which `self` owns, and said its length in
+        // the header; the macros walk within that length.
+        let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
+        while !control.is_null() {
+            // SAFETY: `control` is not null, so it points to a whole header within the buffer.
+            unsafe {
+                each((*control).cmsg_level, (*control).cmsg_type, libc::CMSG_DATA(control));
                 control = libc::CMSG_NXTHDR(header, control);
             }
         }
-        Some(arrival)
     }
 }
 

@@ -28,7 +28,9 @@ const LOADING_PAUSE: Duration = Duration::from_millis(50);
 pub fn never_the_kernel(plan: &Tunnel) -> Option<WhyUserspace> {
     match plan.encapsulation {
         // What no kernel can do comes first: it is the reason whatever the file says.
-        Encapsulation::EtherIp | Encapsulation::Gretap { .. } => Some(WhyUserspace::NoDevice),
+        Encapsulation::EtherIp | Encapsulation::Gretap { .. } | Encapsulation::Geneve { .. } => {
+            Some(WhyUserspace::NoDevice)
+        }
         Encapsulation::Gre { .. } if plan.outer_ipv6 => Some(WhyUserspace::CannotFragment),
         _ if plan.engine == Engine::Userspace => Some(WhyUserspace::Stated),
         Encapsulation::Gre { .. } | Encapsulation::WireGuard { .. } => None,

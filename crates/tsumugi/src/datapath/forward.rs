@@ -4,9 +4,9 @@ use super::Token;
 use super::batch::{Arrival, BATCH, Beside, Destination, Inbox};
 use super::delivery::Delivery;
 use super::keepalive::{Came, ROOM as SIGNAL_ROOM};
-use super::line::Line;
+use super::line::{Line, Packets};
 use super::outbox::Outbox;
-use super::outside::Outside;
+use super::outside::{Outside, State};
 use super::probing::Heard;
 use super::sealing::Sealer;
 use super::socket::Senders;
@@ -22,9 +22,10 @@ use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::TunnelClamp;
 use tsumugi_core::time;
 use tsumugi_core::tunnel::{
-    DropReason, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Segments, VnetHeader, decapsulate, ecn, header,
-    signal,
+    DropReason, Link, MAX_HEADERS, MAX_SHIM_LEN, Outer, Part, Received, Segments, VnetHeader, decapsulate,
+    decapsulate_datagram, ecn, header, signal,
 };
+use tsumugi_core::wire::ip;
 
 /// Packets taken from one device before the others have their turn; a packet may be 64 KiB.
 const BURST: usize = 64;
@@ -190,10 +191,10 @@ impl Forwarding {
         let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
         for at in 0..count {
             let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
-                let outer = if ipv6 {
-                    Outside::of_v6(&arrival)
-                } else {
-                    Outside::of_v4(&self.inbox.buffer, arrival.at)
+                let outer = match (protocol, ipv6) {
+                    (ip::protocol::UDP, _) => Outside::of_told(&arrival, State::Datagram),
+                    (_, true) => Outside::of_told(&arrival, State::Unchecked),
+                    (_, false) => Outside::of_v4(&self.inbox.buffer, arrival.at),
                 }?;
                 self.find(slot, protocol, &outer).map(Some)
             });
@@ -221,7 +222,8 @@ impl Forwarding {
         let Some(packets) = &line.packets else { return Ok(0) };
         let learns = line.learns;
         let socket = if control { &packets.control } else { &packets.receiver };
-        let count = self.inbox.receive(socket.as_fd(), Beside::Nothing)?;
+        let beside = if packets.hears_geneve() { Beside::Ends } else { Beside::Nothing };
+        let count = self.inbox.receive(socket.as_fd(), beside)?;
         let mut at = 0;
         while at < count {
             let (taken, outer) = self.piece(now, slot, at, count);
@@ -315,16 +317,22 @@ impl Forwarding {
             destination: part.destination,
             traffic_class: class,
             payload,
+            state: State::Unchecked,
         };
-        if !part.may_be_of_a_tunnel() {
+        // A fragment of UDP may be of GENEVE, where there is such a tunnel, or of anything else.
+        let is_udp = part.protocol == ip::protocol::UDP;
+        let hears_geneve = line.packets.as_ref().is_some_and(Packets::hears_geneve);
+        if !part.may_be_of_a_tunnel() || is_udp && !hears_geneve {
             return (1, Ok(None));
         }
         if part.is_whole() {
-            return (1, Ok(Some((part.protocol, outside(part.traffic_class, part.payload.clone())))));
+            let state = if self.inbox.is_checked(at) { State::Checked } else { State::Unchecked };
+            let whole = Outside { state, ..outside(part.traffic_class, part.payload.clone()) };
+            return (1, Ok(Some((part.protocol, whole))));
         }
         // Only far ends of ours may cost memory.
         if !self.table.knows(Ends { line: slot, local: part.destination, remote: part.source }) {
-            return (1, Err(DropReason::UnknownSource));
+            return (1, if is_udp { Ok(None) } else { Err(DropReason::UnknownSource) });
         }
         let since = core_time(self.started, now);
         let next = if at + 1 < count { parse(at + 1).ok() } else { None };
@@ -359,7 +367,17 @@ impl Forwarding {
         if !self.table.knows(ends) {
             return Err(DropReason::UnknownSource);
         }
-        let read = decapsulate(protocol, &self.inbox.buffer[outer.payload.clone()])?;
+        let payload = &self.inbox.buffer[outer.payload.clone()];
+        let read = match outer.state {
+            State::Datagram => decapsulate_datagram(payload),
+            State::Unchecked | State::Checked => decapsulate(&Received {
+                protocol,
+                source: outer.source,
+                destination: outer.destination,
+                payload,
+                is_checked: outer.state == State::Checked,
+            }),
+        }?;
         Ok(Found {
             slot: self.table.find(ends, read.shim)?,
             class: outer.traffic_class,
@@ -566,10 +584,11 @@ impl Buffers {
         }
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
-                let shim = header(shim, bytes)?;
+                let mut header = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
+                shim.complete(&outer, header.bytes_mut(), bytes)?;
                 let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
-                self.outbox.push(&outer, numbers, shim.bytes(), &frame, frame.len())
+                self.outbox.push(&outer, numbers, header.bytes(), &frame, frame.len())
             }
             Inside::WireGuard(_) => {
                 self.sealer.push(now, (tunnel, line, &mut self.outbox), &self.packets[frame], class)
@@ -595,16 +614,18 @@ impl Buffers {
         let headers_len = segments.headers_len();
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
-                let shim = header(shim, bytes)?;
+                let header = header(shim, bytes)?;
                 let outer = planned(tunnel)?.with_traffic_class(class);
                 let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
                 let mut head = [0; MAX_SHIM_LEN + MAX_HEADERS];
-                let shim_len = shim.bytes().len();
-                head[..shim_len].copy_from_slice(shim.bytes());
+                let shim_len = header.bytes().len();
+                head[..shim_len].copy_from_slice(header.bytes());
                 while let Some(payload) = segments.next(&mut head[shim_len..]) {
                     let body = frame.start + payload.start..frame.start + payload.end;
                     let inner_len = headers_len + body.len();
-                    self.outbox.push(&outer, numbers, &head[..shim_len + headers_len], &body, inner_len)?;
+                    let head = &mut head[..shim_len + headers_len];
+                    shim.complete(&outer, head, &bytes[payload])?;
+                    self.outbox.push(&outer, numbers, head, &body, inner_len)?;
                 }
             }
             Inside::WireGuard(_) => {
@@ -661,12 +682,13 @@ impl Buffers {
         let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
-                let shim = header(shim, inner)?;
+                let header = header(shim, inner)?;
                 let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
-                let start = shim.bytes().len();
+                let start = header.bytes().len();
                 let whole = &mut self.whole[..start + inner.len()];
-                whole[..start].copy_from_slice(shim.bytes());
+                whole[..start].copy_from_slice(header.bytes());
                 whole[start..].copy_from_slice(inner);
+                shim.complete(&outer, whole, &[])?;
                 self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
             }
             Inside::WireGuard(wireguard) => {

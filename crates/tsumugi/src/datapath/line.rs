@@ -1,6 +1,7 @@
 //! A line: an interface of the underlay with the sockets that tunnels over it share.
 
 use super::handover::message::{LineState, counted, named};
+use super::options::{self, Heard};
 use super::socket::{self, Senders};
 use super::trouble::Trouble;
 use crate::kernel::{Namespace, packet};
@@ -9,6 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
 use tsumugi_core::tunnel::{Counters, DropReason, Identifications, Limits, Reassembly};
+use tsumugi_core::wire::ip::protocol;
 
 /// Where packets of one protocol and family come in.
 pub struct Receiver {
@@ -22,7 +24,7 @@ pub struct Receiver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     pub ipv6: bool,
-    /// The IP protocol that is received raw; `None`: only sending is asked for.
+    /// The IP protocol that is received, UDP for GENEVE; `None`: only sending is asked for.
     pub protocol: Option<u8>,
 }
 
@@ -31,8 +33,24 @@ pub struct Packets {
     pub senders: Senders,
     /// Of all but network control.
     pub receiver: OwnedFd,
+    /// Whether it hears GENEVE.
+    geneve: bool,
     /// Of network control, which does not wait behind the rest.
     pub control: OwnedFd,
+}
+
+impl Packets {
+    /// Hears GENEVE from now on, or no more.
+    fn hear(&mut self, geneve: bool) -> io::Result<()> {
+        options::hear_tunnels(&self.receiver, Heard { control: false, geneve })?;
+        options::hear_tunnels(&self.control, Heard { control: true, geneve })?;
+        self.geneve = geneve;
+        Ok(())
+    }
+
+    pub fn hears_geneve(&self) -> bool {
+        self.geneve
+    }
 }
 
 pub struct Line {
@@ -77,6 +95,7 @@ impl Line {
             index: self.index,
             path: self.path.clone(),
             packets: self.packets.is_some(),
+            geneve: self.packets.as_ref().is_some_and(Packets::hears_geneve),
             senders: self.senders.each_ref().map(Option::is_some),
             receivers: self.receivers.iter().map(|known| (known.ipv6, known.protocol)).collect(),
             drops: named(&self.drops),
@@ -105,6 +124,7 @@ impl Line {
                 senders: Senders { bulk: descriptors.next()?, urgent: descriptors.next()? },
                 receiver: descriptors.next()?,
                 control: descriptors.next()?,
+                geneve: state.geneve,
             });
         }
         for (sender, is_there) in line.senders.iter_mut().zip(state.senders) {
@@ -153,7 +173,8 @@ impl Line {
             return changed;
         };
         self.index = index;
-        changed |= self.follow(underlay, interface, path);
+        let geneve = needs.iter().any(|need| need.protocol == Some(protocol::UDP));
+        changed |= self.follow(underlay, interface, path, geneve);
         match self.open(underlay, needs) {
             Ok(opened) => {
                 self.trouble.is_over();
@@ -169,14 +190,22 @@ impl Line {
 
     /// Opens the packet sockets where they are wanted; where they are refused it is raw sockets again. A
     /// line that has been raw learns first which datagrams are half here, until it is maintained again.
-    fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath) -> bool {
+    fn follow(&mut self, underlay: &Namespace, interface: u32, path: LinePath, geneve: bool) -> bool {
         let mut opened = false;
+        if path == LinePath::Packet
+            && let Some(packets) = &mut self.packets
+            && packets.geneve != geneve
+            && packets.hear(geneve).is_err()
+        {
+            self.lose_packets();
+        }
         if path == LinePath::Packet && self.packets.is_none() {
             let open = || {
                 io::Result::Ok(Packets {
                     senders: socket::packet_senders(underlay)?,
-                    receiver: socket::packet_receiver(underlay, interface, false)?,
-                    control: socket::packet_receiver(underlay, interface, true)?,
+                    receiver: socket::packet_receiver(underlay, interface, Heard { control: false, geneve })?,
+                    control: socket::packet_receiver(underlay, interface, Heard { control: true, geneve })?,
+                    geneve,
                 })
             };
             match open() {

@@ -18,16 +18,17 @@ impl Datapath {
     pub(super) fn paths(&self) -> BTreeMap<IfName, LinePath> {
         let path = |line: &IfName, slot: usize| {
             let taken: Vec<Taken> = self.on_line(slot).filter_map(taken).collect();
-            let of_kernel = |tunnel: &&Tunnel| matches!(tunnel.inside, Inside::Kernel);
+            // The kernel's own, and WireGuard's socket beside GENEVE: later fragments have no ports.
+            let of_stack = |tunnel: &&Tunnel| !matches!(tunnel.inside, Inside::Shim(_));
             let shared =
-                self.on_line(slot).filter(of_kernel).filter_map(ends).any(|ends| taken.contains(&ends));
+                self.on_line(slot).filter(of_stack).filter_map(ends).any(|ends| taken.contains(&ends));
             let link = self.keeper.links().get(line);
             let why = if taken.is_empty() {
                 WhyRaw::NotNeeded
             } else if link.is_some_and(|link| link.mac.is_none()) {
                 WhyRaw::NotEthernet
             } else if shared {
-                WhyRaw::SharedWithKernel
+                WhyRaw::SharedWithStack
             } else if let Some(error) = &self.stack_refused {
                 WhyRaw::StackTakesThem { error: error.clone() }
             } else {

@@ -14,6 +14,18 @@ pub struct Outside {
     pub traffic_class: u8,
     /// Where in the buffer.
     pub payload: Range<usize>,
+    pub state: State,
+}
+
+/// What the kernel has seen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: a checksum of UDP is ours to verify.
+    Unchecked,
+    /// The checksum of UDP.
+    Checked,
+    /// All of UDP: the payload is a datagram's.
+    Datagram,
 }
 
 impl Outside {
@@ -28,19 +40,21 @@ impl Outside {
             destination: packet.destination().into(),
             traffic_class: packet.traffic_class(),
             payload: at.start + packet.header_len()..at.start + packet.total_len(),
+            state: State::Unchecked,
         })
     }
 
-    /// Raw IPv6 sockets give what follows the headers, and tell the rest beside it.
+    /// Raw IPv6 sockets and those of UDP give what follows the headers, and tell the rest beside it.
     ///
     /// # Errors
     /// `UnknownSource` if they do not tell where it was sent to.
-    pub fn of_v6(arrival: &Arrival) -> Result<Outside, DropReason> {
+    pub fn of_told(arrival: &Arrival, state: State) -> Result<Outside, DropReason> {
         Ok(Outside {
             source: arrival.source.ip(),
             destination: arrival.destination.ok_or(DropReason::UnknownSource)?,
             traffic_class: arrival.traffic_class,
             payload: arrival.at.clone(),
+            state,
         })
     }
 }

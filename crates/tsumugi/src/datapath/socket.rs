@@ -1,7 +1,7 @@
 //! Sockets of the underlay, each bound to one line. Outer packets are built by us and sent raw with
 //! their header; what comes in has been reassembled by the kernel, its extension headers walked.
 
-use super::options;
+use super::options::{self, Heard};
 use crate::kernel::Namespace;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use tsumugi_core::id::IfName;
 use tsumugi_core::tunnel::HOP_LIMIT;
+use tsumugi_core::wire::{geneve, ip};
 
 /// Bytes that a burst may wait in before we come to read it, or before the line has taken it.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -48,11 +49,15 @@ fn one_for_each(open: impl Fn() -> io::Result<Socket>) -> io::Result<Senders> {
     Ok(Senders { bulk: bulk.into(), urgent: urgent.into() })
 }
 
-/// Where the packets of one IP protocol and family come in.
+/// Where the packets of one IP protocol and family come in: raw, but for UDP, of which others have other
+/// ports.
 ///
 /// # Errors
-/// As [`senders`].
+/// As [`senders`]; EADDRINUSE if GENEVE's port is another's.
 pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -> io::Result<OwnedFd> {
+    if protocol == ip::protocol::UDP {
+        return datagrams(underlay, line, ipv6, None, geneve::PORT);
+    }
     let socket = bound(underlay, line, ipv6, Type::RAW, i32::from(protocol))?;
     enlarge(&socket);
     if ipv6 {
@@ -106,12 +111,12 @@ pub fn packet_senders(underlay: &Namespace) -> io::Result<Senders> {
 ///
 /// # Errors
 /// ENODEV while the line is not there; EPERM without CAP_NET_RAW.
-pub fn packet_receiver(underlay: &Namespace, interface: u32, control: bool) -> io::Result<OwnedFd> {
+pub fn packet_receiver(underlay: &Namespace, interface: u32, heard: Heard) -> io::Result<OwnedFd> {
     let socket = packet(underlay)?;
-    if !control {
+    if !heard.control {
         enlarge(&socket);
     }
-    options::take_tunnels_from(&socket, interface, control)?;
+    options::take_tunnels_from(&socket, interface, heard)?;
     Ok(socket.into())
 }
 

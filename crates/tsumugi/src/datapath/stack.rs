@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use tsumugi_core::id::IfName;
+use tsumugi_core::wire::geneve;
+use tsumugi_core::wire::ip::protocol::UDP;
 
 /// Our table, apart from that of the walls: another owner puts that one up.
 const TABLE: &str = "tsumugi-datapath";
@@ -88,21 +90,31 @@ fn render(taken: &BTreeMap<IfName, Vec<Taken>>) -> Result<String, NftError> {
 }
 
 /// The rules of one family. Every fragment of IPv4 has its protocol; in IPv6 nft looks behind the
-/// fragment header.
+/// fragment header. Of UDP it is GENEVE's port, and fragments, of which only the first has a port.
 fn rules(text: &mut String, ipv6: bool, taken: &[&Taken]) {
-    let (ip, protocol) = if ipv6 { ("ip6", "meta l4proto") } else { ("ip", "ip protocol") };
-    if taken.len() <= FEW {
-        for Taken { remote, local, protocol: number } in taken {
+    let (ip, protocol, fragment) = if ipv6 {
+        ("ip6", "meta l4proto", "exthdr frag exists")
+    } else {
+        ("ip", "ip protocol", "ip frag-off & 0x3fff != 0")
+    };
+    let (datagrams, others): (Vec<&Taken>, Vec<&Taken>) =
+        taken.iter().partition(|taken| taken.protocol == UDP);
+    if others.len() <= FEW {
+        for Taken { remote, local, protocol: number } in others {
             let _ = writeln!(text, "\t\t{ip} saddr {remote} {ip} daddr {local} {protocol} {number} drop");
         }
-        return;
+    } else {
+        let element = |taken: &&Taken| format!("{} . {} . {}", taken.remote, taken.local, taken.protocol);
+        let elements = others.iter().map(element).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "\t\t{ip} saddr . {ip} daddr . {protocol} {{ {elements} }} drop");
     }
-    let elements: Vec<String> = taken
-        .iter()
-        .map(|Taken { remote, local, protocol }| format!("{remote} . {local} . {protocol}"))
-        .collect();
-    let elements = elements.join(", ");
-    let _ = writeln!(text, "\t\t{ip} saddr . {ip} daddr . {protocol} {{ {elements} }} drop");
+    if !datagrams.is_empty() {
+        let element = |taken: &&Taken| format!("{} . {}", taken.remote, taken.local);
+        let elements = datagrams.iter().map(element).collect::<Vec<_>>().join(", ");
+        let ends = format!("{ip} saddr . {ip} daddr {{ {elements} }}");
+        let _ = writeln!(text, "\t\tudp dport {} {ends} drop", geneve::PORT);
+        let _ = writeln!(text, "\t\t{protocol} {UDP} {fragment} {ends} drop");
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +146,17 @@ mod tests {
         );
         assert_eq!(render(&BTreeMap::new()).unwrap(), "");
         let line = IfName::new("eth1").unwrap();
+        let datagrams = vec![taken("192.0.2.2", "192.0.2.1", 17), taken("2001:db8::2", "2001:db8::1", 17)];
+        let text = render(&BTreeMap::from([(line.clone(), datagrams)])).unwrap();
+        assert!(
+            text.contains(
+                "udp dport 6081 ip saddr . ip daddr { 192.0.2.2 . 192.0.2.1 } drop
+\t\tip protocol 17 ip frag-off & 0x3fff != 0 ip saddr . ip daddr { 192.0.2.2 . 192.0.2.1 } drop
+\t\tudp dport 6081 ip6 saddr . ip6 daddr { 2001:db8::2 . 2001:db8::1 } drop
+\t\tmeta l4proto 17 exthdr frag exists ip6 saddr . ip6 daddr { 2001:db8::2 . 2001:db8::1 } drop"
+            ),
+            "{text}"
+        );
         let many = (1..=9).map(|at| taken(&format!("192.0.2.{at}"), "192.0.2.99", 47)).collect();
         let text = render(&BTreeMap::from([(line, many)])).unwrap();
         assert!(text.contains("ip saddr . ip daddr . ip protocol { 192.0.2.1 . 192.0.2.99 . 47, "), "{text}");

@@ -354,6 +354,7 @@ pub fn shim_of(encapsulation: &Encapsulation) -> Option<Shim> {
         Encapsulation::Gre { key } => Some(Shim::Gre { key }),
         Encapsulation::Gretap { key } => Some(Shim::Gretap { key }),
         Encapsulation::EtherIp => Some(Shim::EtherIp),
+        Encapsulation::Geneve { vni } => Some(Shim::Geneve { vni }),
         Encapsulation::WireGuard { .. } => None,
     }
 }
@@ -364,6 +365,7 @@ pub fn word(encapsulation: &Encapsulation) -> &'static str {
         Encapsulation::Gre { .. } => "gre",
         Encapsulation::Gretap { .. } => "gretap",
         Encapsulation::EtherIp => "etherip",
+        Encapsulation::Geneve { .. } => "geneve",
         Encapsulation::WireGuard { .. } => "wireguard",
     }
 }

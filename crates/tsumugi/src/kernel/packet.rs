@@ -42,6 +42,15 @@ pub fn ignore_outgoing(socket: &impl AsFd) -> io::Result<()> {
     set_option(socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &yes)
 }
 
+/// Whether the kernel says with every packet what it knows of its checksum (`PACKET_AUXDATA`).
+///
+/// # Errors
+/// `socket` is no packet socket.
+pub fn tell_of_checksums(socket: &impl AsFd, tell: bool) -> io::Result<()> {
+    let tell = libc::c_int::from(tell);
+    set_option(socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, &tell)
+}
+
 fn set_option<T>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     let raw = socket.as_fd().as_raw_fd();

@@ -75,8 +75,8 @@ pub enum LanBy {
     Port,
     /// Frames with this tag (IEEE 802.1Q) on a port of the router.
     Vlan { parent: IfName, tag: u16 },
-    /// A member's hardware router (this machine) bridges it into an EtherIP tunnel.
-    EtherIp { machine: String, wire: Box<Wire> },
+    /// A member's hardware router (this machine) bridges it into a tunnel of Ethernet.
+    Tunnel { machine: String, wire: Box<Wire> },
 }
 
 /// A host that comes to a segment while others look.
@@ -120,7 +120,7 @@ impl Lab {
     pub fn member_wires(&self) -> impl Iterator<Item = &Wire> {
         let ends = self.segments.iter().flat_map(|segment| &segment.lans).flat_map(|lan| &lan.ends);
         ends.filter_map(|end| match &end.by {
-            LanBy::EtherIp { wire, .. } => Some(&**wire),
+            LanBy::Tunnel { wire, .. } => Some(&**wire),
             LanBy::Port | LanBy::Vlan { .. } => None,
         })
     }

@@ -89,6 +89,8 @@ pub struct Wire {
     /// True for an outside connection; its second end is then the stand-in's.
     pub outside: bool,
     pub by: WireKind,
+    /// Whether TCP is told to fit one outer packet, where it would not.
+    pub clamped: bool,
     /// Inner MTU in bytes.
     pub mtu: u16,
     /// Bytes of the largest outer packet that the path passes whole.
@@ -103,6 +105,7 @@ pub enum WireKind {
     Gre,
     Gretap,
     EtherIp,
+    Geneve,
     WireGuard,
 }
 

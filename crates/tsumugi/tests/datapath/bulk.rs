@@ -6,6 +6,7 @@ use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
+use tsumugi_core::id::Vni;
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel, TunnelClamp};
 
 /// Bytes of one stream: many of what a device hands over at once.
@@ -79,11 +80,12 @@ fn datagrams(bench: &Bench, ipv6: bool) {
     }
 }
 
-fn kinds() -> [Encapsulation; 4] {
+fn kinds() -> [Encapsulation; 5] {
     [
         Encapsulation::EtherIp,
         Encapsulation::Gre { key: Some(7) },
         Encapsulation::Gretap { key: None },
+        Encapsulation::Geneve { vni: Vni(7) },
         Encapsulation::WireGuard {
             local_key: key_name(1),
             remote_key: key_name(2),
@@ -117,9 +119,11 @@ pub fn bulk_passes_every_kind_of_tunnel_unharmed() {
 
 /// The known values at a path of 1500 bytes, less twelve bytes of timestamps in each segment.
 pub fn tcp_is_told_to_fit_one_packet() {
-    for (kind, four, six) in
-        [(Encapsulation::EtherIp, 1404, 1384), (Encapsulation::Gre { key: None }, 1416, 1396)]
-    {
+    for (kind, four, six) in [
+        (Encapsulation::EtherIp, 1404, 1384),
+        (Encapsulation::Gre { key: None }, 1416, 1396),
+        (Encapsulation::Geneve { vni: Vni(7) }, 1390, 1370),
+    ] {
         let bench = Bench::new("clamp", 1500);
         bench.start(&tunnel("clamp-x", kind, Outside::V6, 1500, 2400));
         bench.reachable(Duration::from_secs(10));

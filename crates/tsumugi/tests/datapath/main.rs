@@ -11,6 +11,8 @@
 
 mod bench;
 mod bulk;
+mod etheripd;
+mod geneve;
 mod handover;
 mod hostile;
 mod keepalive;
@@ -26,6 +28,7 @@ use nix::sys::signal::Signal;
 use std::process::ExitCode;
 use std::time::Duration;
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, NextHop, Route, RouteTarget};
+use tsumugi_core::id::Vni;
 use tsumugi_core::router_plan::{Encapsulation, Engine, Tunnel};
 
 fn gre() -> Encapsulation {
@@ -72,6 +75,8 @@ fn ethernet_tunnels_carry_1500_and_2400() {
         (Encapsulation::EtherIp, Outside::V6, 1500),
         (Encapsulation::EtherIp, Outside::V4, 2400),
         (Encapsulation::Gretap { key: Some(1) }, Outside::V6, 1500),
+        (Encapsulation::Geneve { vni: Vni(1) }, Outside::V6, 2400),
+        (Encapsulation::Geneve { vni: Vni(0xff_ffff) }, Outside::V4, 1500),
     ] {
         let bench = Bench::new("eth", 1500);
         bench.start(&tunnel("eip-x", encapsulation, outside, 1500, mtu));
@@ -348,8 +353,8 @@ fn engines_may_change() {
 
 fn main() -> ExitCode {
     let missing = bench::missing();
-    let trial = |name: &str, test: fn()| {
-        if let Some(missing) = &missing {
+    let trial_with = |name: &str, missing: Option<&String>, test: fn()| {
+        if let Some(missing) = missing {
             eprintln!("skipped: {name}: {missing}");
         }
         let run = move || {
@@ -358,6 +363,8 @@ fn main() -> ExitCode {
         };
         Trial::test(name, run).with_ignored_flag(missing.is_some())
     };
+    let trial = |name: &str, test: fn()| trial_with(name, missing.as_ref(), test);
+    let no_etheripd = missing.clone().or_else(etheripd::missing);
     let trials = vec![
         trial("gre_over_ipv6_is_two_packets_on_every_path", gre_over_ipv6_is_two_packets_on_every_path),
         trial("gre_over_ipv4_is_two_packets_on_every_path", gre_over_ipv4_is_two_packets_on_every_path),
@@ -380,6 +387,12 @@ fn main() -> ExitCode {
         trial("segments_are_cut_anew_to_fit_one_packet", bulk::segments_are_cut_anew_to_fit_one_packet),
         trial("etherip_is_strict", bulk::etherip_is_strict),
         trial("hundreds_share_a_line", many::hundreds_share_a_line),
+        trial_with("etheripd_speaks_with_us", no_etheripd.as_ref(), etheripd::etheripd_speaks_with_us),
+        trial("geneve_is_strict", geneve::geneve_is_strict),
+        trial(
+            "geneve_beside_wireguard_leaves_datagrams_to_the_stack",
+            geneve::geneve_beside_wireguard_leaves_datagrams_to_the_stack,
+        ),
         trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),

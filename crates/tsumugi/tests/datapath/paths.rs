@@ -26,7 +26,7 @@ pub fn the_stack_is_passed_by_where_it_can_be() {
     alpha.write_plan(vec![plan.clone(), gre(Engine::Kernel), tap]);
     alpha.signal(nix::sys::signal::Signal::SIGHUP);
     alpha.wait_for("the kernel's tunnel keeps its packets", || {
-        bench.status(0)["lines"][0]["why"] == "shared-with-kernel"
+        bench.status(0)["lines"][0]["why"] == "shared-with-stack"
     });
     assert!(!rules().contains("tsumugi-datapath"), "{}", rules());
     bench.reachable(Duration::from_secs(10));

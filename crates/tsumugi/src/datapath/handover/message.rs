@@ -48,6 +48,9 @@ pub struct LineState {
     pub index: Option<u32>,
     pub path: LinePath,
     pub packets: bool,
+    /// Whether the packet sockets hear GENEVE.
+    #[serde(default)]
+    pub geneve: bool,
     /// Of IPv4, of IPv6.
     pub senders: [bool; 2],
     /// IPv6 or not, and the protocol.

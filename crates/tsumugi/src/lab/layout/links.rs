@@ -9,7 +9,7 @@ use super::super::wire::{Flow, Line, Passes, Tap, Wire, WireEnd, WireKind, inter
 use super::{ETHERNET_MTU, Layout, Mismatch, prefix};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tsumugi_core::id::{IfName, Plane, Prefix};
-use tsumugi_core::router_plan::{Encapsulation, Tunnel};
+use tsumugi_core::router_plan::{Encapsulation, Tunnel, TunnelClamp};
 use tsumugi_plan::declaration::{Link, LinkBy, Peer, PeerAt, PeerBy};
 
 impl Layout<'_> {
@@ -29,7 +29,7 @@ impl Layout<'_> {
             };
             let ends = [end(self, &one, &ports[0]), end(self, &other, &ports[1])];
             let by = WireKind::Ethernet;
-            self.lab.wires.push(Wire { name, outside: false, by, mtu, path_mtu: mtu, ends });
+            self.lab.wires.push(Wire { name, outside: false, by, clamped: false, mtu, path_mtu: mtu, ends });
             return Ok(());
         }
         let Some(over) = &link.over else { return Err(Mismatch(format!("{name} has no uplinks"))) };
@@ -41,7 +41,8 @@ impl Layout<'_> {
         ];
         let path_mtu = tunnels[0].path_mtu.min(tunnels[1].path_mtu);
         let by = kind_of(&tunnels[0].encapsulation);
-        self.lab.wires.push(Wire { name, outside: false, by, mtu: tunnels[0].mtu, path_mtu, ends });
+        let clamped = tunnels.iter().all(|tunnel| tunnel.clamp == TunnelClamp::Auto);
+        self.lab.wires.push(Wire { name, outside: false, by, clamped, mtu: tunnels[0].mtu, path_mtu, ends });
         Ok(())
     }
 
@@ -74,7 +75,7 @@ impl Layout<'_> {
         }
         let wire = match *at.by {
             PeerBy::Ethernet => self.peer_by_ethernet(wire, &stand, at)?,
-            PeerBy::EtherIp | PeerBy::Gretap => self.peer_by_tunnel(wire, &stand, at)?,
+            PeerBy::EtherIp | PeerBy::Gretap | PeerBy::Geneve => self.peer_by_tunnel(wire, &stand, at)?,
         };
         self.lab.wires.push(wire);
         self.lab.peers.push(stand);
@@ -100,7 +101,7 @@ impl Layout<'_> {
                 flow: None,
             },
         ];
-        Ok(Wire { name, outside: true, by: WireKind::Ethernet, mtu, path_mtu: mtu, ends })
+        Ok(Wire { name, outside: true, by: WireKind::Ethernet, clamped: false, mtu, path_mtu: mtu, ends })
     }
 
     fn peer_by_tunnel(&mut self, name: String, stand: &PeerStand, at: &PeerAt) -> Result<Wire, Mismatch> {
@@ -159,6 +160,7 @@ impl Layout<'_> {
             name,
             outside: true,
             by: kind_of(&tunnel.encapsulation),
+            clamped: tunnel.clamp == TunnelClamp::Auto,
             mtu: tunnel.mtu,
             path_mtu: tunnel.path_mtu,
             ends,
@@ -180,6 +182,8 @@ fn wire_end(machine: &str, tunnel: &Tunnel, own: &Line, far: &Line) -> Result<Wi
     let (protocol, ports) = match &tunnel.encapsulation {
         Encapsulation::Gre { .. } | Encapsulation::Gretap { .. } => (47, None),
         Encapsulation::EtherIp => (97, None),
+        // Its source ports are those of flows inside.
+        Encapsulation::Geneve { .. } => (17, None),
         Encapsulation::WireGuard { local_port, remote_port, .. } => {
             (17, Some((*local_port, (!far.nat).then_some(*remote_port))))
         }
@@ -197,6 +201,7 @@ fn kind_of(encapsulation: &Encapsulation) -> WireKind {
         Encapsulation::Gre { .. } => WireKind::Gre,
         Encapsulation::Gretap { .. } => WireKind::Gretap,
         Encapsulation::EtherIp => WireKind::EtherIp,
+        Encapsulation::Geneve { .. } => WireKind::Geneve,
         Encapsulation::WireGuard { .. } => WireKind::WireGuard,
     }
 }

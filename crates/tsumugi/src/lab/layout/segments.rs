@@ -96,7 +96,7 @@ impl Layout<'_> {
         }
     }
 
-    /// A member's hardware router at the far end of an EtherIP tunnel.
+    /// A member's hardware router at the far end of a tunnel.
     fn member(&mut self, segment: &Segment, at: &At<'_>) -> Result<LanBy, Mismatch> {
         let (router, port) = (&at.plan.name, &at.port.link);
         let missing = |what: &str| Mismatch(format!("{router}: {port} has no {what}"));
@@ -115,7 +115,7 @@ impl Layout<'_> {
         };
         let name = self.wire_name(&format!("{router}-{machine}"));
         let wire = self.lead_to(name, tunnel, &ours, remote, &far)?;
-        Ok(LanBy::EtherIp { machine, wire: Box::new(wire) })
+        Ok(LanBy::Tunnel { machine, wire: Box::new(wire) })
     }
 
     /// A host on each LAN, called after the segment, and after the router where there are several.

@@ -66,7 +66,7 @@ impl Ground<'_> {
                 self.plug_in(&segment.machine, &end.plug, &lan.bridge)
             }
             LanBy::Vlan { parent, tag } => self.vlan(segment, lan, end, parent, *tag),
-            LanBy::EtherIp { machine, .. } => {
+            LanBy::Tunnel { machine, .. } => {
                 let fabric = format!("{machine} fabric");
                 self.fabric(machine, &fabric)?;
                 let (bridge, port) = (interface(MEMBER_BRIDGE), interface(MEMBER_PORT));

@@ -86,7 +86,7 @@ pub enum TunnelState {
 pub struct TunnelStatus {
     pub name: IfName,
     pub alias: String,
-    /// What encapsulates: `gre`, `gretap`, `etherip`, `wireguard`.
+    /// What encapsulates: `gre`, `gretap`, `etherip`, `geneve`, `wireguard`.
     pub by: String,
     #[serde(flatten)]
     pub engine: Chosen,
@@ -203,7 +203,7 @@ pub enum Chosen {
 pub enum WhyUserspace {
     /// The file says so.
     Stated,
-    /// Linux has no such device (EtherIP), or we do not drive it (GREtap).
+    /// Linux has no such device (EtherIP), or we do not drive it (GREtap, GENEVE).
     NoDevice,
     /// The kernel's GRE over IPv6 cannot cut its outer packets.
     CannotFragment,
@@ -256,8 +256,9 @@ pub enum WhyRaw {
     NotNeeded,
     /// The line is no Ethernet.
     NotEthernet,
-    /// A tunnel of the kernel's has the same protocol between the same ends.
-    SharedWithKernel,
+    /// A tunnel whose packets the stack has to see has the same protocol between the same ends: one of the
+    /// kernel's own, or WireGuard beside GENEVE.
+    SharedWithStack,
     /// The stack cannot be kept from taking the packets as well.
     StackTakesThem { error: String },
     /// The system refused a packet socket.

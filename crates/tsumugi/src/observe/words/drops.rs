@@ -84,6 +84,17 @@ pub fn tunnel_drop(reason: TunnelDrop, lang: Lang) -> &'static str {
             "EtherIP as old BSDs sent it (0x03), which this tunnel does not accept",
             "古いBSDの形のEtherIP(0x03)で、このトンネルでは受け付けないもの",
         ),
+        TunnelDrop::GeneveVersion => {
+            lang.pick("GENEVE of a version other than 0", "バージョンが0ではないGENEVE")
+        }
+        TunnelDrop::GeneveControl => lang.pick(
+            "GENEVE for the far end itself (O bit): we speak no control protocol",
+            "中継用ではないGENEVEの制御メッセージ(Oビット)",
+        ),
+        TunnelDrop::GeneveCritical => lang.pick(
+            "GENEVE with an option that must be understood (C bit), and we know none",
+            "必ず解釈すべきオプション(Cビット)が付いた、対応していないGENEVE",
+        ),
         TunnelDrop::ShortFrame => {
             lang.pick("an Ethernet frame shorter than its header", "ヘッダーより短いイーサネットフレーム")
         }

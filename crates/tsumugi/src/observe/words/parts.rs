@@ -83,9 +83,12 @@ pub fn line_path(path: &LinePath, lang: Lang) -> String {
         }
         LinePath::Raw(WhyRaw::NotNeeded) => return String::new(),
         LinePath::Raw(WhyRaw::NotEthernet) => lang.pick("no Ethernet", "イーサネットではない").into(),
-        LinePath::Raw(WhyRaw::SharedWithKernel) => {
-            lang.pick("a tunnel of the kernel's shares its ends", "カーネルのトンネルと両端が同じ").into()
-        }
+        LinePath::Raw(WhyRaw::SharedWithStack) => lang
+            .pick(
+                "another tunnel between the same ends needs the stack",
+                "両端が同じ別のトンネルがスタックを必要とする",
+            )
+            .into(),
         LinePath::Raw(WhyRaw::StackTakesThem { error } | WhyRaw::System { error }) => error.clone(),
     };
     lang.pick(

@@ -2,13 +2,13 @@
 //! No router has a part in such a connection; they only lower the size that its ends agree upon.
 
 use super::{AMOUNT, PATIENCE, outer, words};
+use crate::lab::Wire;
 use crate::lab::capture::Recorder;
 use crate::lab::probe::bulk::{Caller, Listener, both_ways};
 use crate::lab::proofs::Context;
 use crate::lab::proofs::segments::{far_peer, hosts_of, of_family};
 use crate::lab::proofs::two_packets::tap;
 use crate::lab::report::{Finding, Place, ProofId, Row, Verdict};
-use crate::lab::{Wire, WireKind};
 use std::net::IpAddr;
 use tsumugi_core::id::Plane;
 
@@ -60,7 +60,7 @@ fn connections(context: &Context, pairs: &[[End; 2]]) -> Verdict {
 
 /// Outer packets of the transfer on all tunnels that it took, and the size of the largest.
 fn transfer(context: &Context, [near, far]: &[End; 2]) -> Result<(usize, usize), Finding> {
-    let wires: Vec<&Wire> = context.lab.wires.iter().filter(|wire| wire.by != WireKind::Ethernet).collect();
+    let wires: Vec<&Wire> = context.lab.wires.iter().filter(|wire| wire.clamped).collect();
     let mut sockets = Vec::new();
     for wire in &wires {
         for end in &wire.ends {

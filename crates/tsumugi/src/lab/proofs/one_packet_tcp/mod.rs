@@ -1,6 +1,7 @@
 //! A bulk TCP connection across each tunnel sends no fragments: it is clamped to one outer packet.
 //!
-//! So is one between hosts, which routers only forward.
+//! So is one between hosts, which routers only forward. Where the file says `clamp = "off"`, nothing is
+//! promised.
 //!
 //! Over an outside connection the router calls its neighbour's BGP port, the only one that its walls
 //! let it have answers from; the stand-in's own process takes no calls there.
@@ -14,7 +15,7 @@ use crate::lab::capture::{Piece, Recorder, Seen};
 use crate::lab::probe::bulk::{Caller, Listener, both_ways};
 use crate::lab::probe::forge::BGP_PORT;
 use crate::lab::report::{Finding, Place, ProofId, Row, Verdict};
-use crate::lab::{Flow, Wire, WireKind};
+use crate::lab::{Flow, Wire};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,8 +26,8 @@ const AMOUNT: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn prove(context: &Context) -> Vec<Row> {
-    let inside = context.tunnels().map(|wire| (wire, over_link(context, wire)));
-    let outside = context.lab.wires.iter().filter(|wire| wire.outside && wire.by != WireKind::Ethernet);
+    let inside = context.tunnels().filter(|wire| wire.clamped).map(|wire| (wire, over_link(context, wire)));
+    let outside = context.lab.wires.iter().filter(|wire| wire.outside && wire.clamped);
     let outside = outside.map(|wire| (wire, over_connection(context, wire)));
     let mut rows: Vec<Row> = inside
         .chain(outside)
