@@ -115,17 +115,24 @@ enum Token {
 }
 
 impl Token {
-    /// Whether it may wait until others have had their turn.
-    fn is_bulk(self) -> bool {
-        matches!(
-            self,
+    /// Whether packets wait there, signals of far ends among them: they pass whatever the loop is at, and
+    /// everything else has its turn before them.
+    fn is_packets(self) -> bool {
+        match self {
             Token::Device(_)
-                | Token::Datagrams(_)
-                | Token::Line(..)
-                | Token::Packets(_)
-                | Token::Control(_)
-                | Token::Signals(_)
-        )
+            | Token::Datagrams(_)
+            | Token::Line(..)
+            | Token::Packets(_)
+            | Token::Control(_)
+            | Token::Signals(_) => true,
+            Token::Signal
+            | Token::Status
+            | Token::Underlay
+            | Token::Hops
+            | Token::Knock
+            | Token::Partner
+            | Token::Askers => false,
+        }
     }
 
     fn encode(self) -> u64 {
@@ -145,11 +152,6 @@ impl Token {
             Token::Partner => (12, 0, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
-    }
-
-    /// Whether it is packets that wait.
-    fn is_packets(self) -> bool {
-        matches!(self, Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_))
     }
 
     fn decode(value: u64) -> Option<Token> {
@@ -293,7 +295,7 @@ impl Datapath {
             let now = Instant::now();
             let mut tokens: Vec<Token> =
                 events[..count].iter().filter_map(|event| Token::decode(event.data())).collect();
-            tokens.sort_by_key(|token| token.is_bulk());
+            tokens.sort_by_key(|token| token.is_packets());
             for token in tokens {
                 match token {
                     Token::Signal => match self.on_signals(signals) {
@@ -418,6 +420,12 @@ fn timeout(until: Instant) -> EpollTimeout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_of_far_ends_pass_while_the_loop_is_at_something_else() {
+        assert!([Token::Control(9), Token::Signals(1), Token::Line(5, 3)].into_iter().all(Token::is_packets));
+        assert!(![Token::Status, Token::Hops, Token::Partner].into_iter().any(Token::is_packets));
+    }
 
     #[test]
     fn tokens_come_back() {
