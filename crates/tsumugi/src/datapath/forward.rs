@@ -76,7 +76,9 @@ pub struct Foreign {
 }
 
 /// Messages for another process that may wait; those beyond are dropped.
-const FOREIGN: usize = 4096;
+pub const FOREIGN: usize = 4096;
+/// Signals of measurements that may wait until the loop looks at them.
+const HEARD: usize = 1024;
 
 /// The pieces of a datagram leave one after the other; one that comes so much later will not come.
 const ON_THEIR_WAY: time::Duration = time::Duration::from_millis(20);
@@ -392,6 +394,10 @@ impl Forwarding {
             Ok(None) => {}
             Ok(Some(found)) => {
                 let Some(Some(tunnel)) = self.tunnels.get_mut(found.slot) else { return };
+                // A copy of what the kernel takes in itself.
+                if matches!(tunnel.inside, Inside::Kernel) {
+                    return;
+                }
                 if found.reversed && !tunnel.plan.accept_reversed {
                     tunnel.drops.count(DropReason::EtherIpReversed);
                     return;
@@ -456,10 +462,13 @@ impl Forwarding {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
             let datagram = &self.inbox.buffer[at];
             if let Some(waiting) = &mut self.for_another
+                && !wireguard.is_stranger(arrival.source.ip())
                 && wireguard.is_of_another(datagram)
             {
                 if waiting.len() < FOREIGN {
                     waiting.push(Foreign { slot, arrival: arrival.clone(), message: datagram.to_vec() });
+                } else {
+                    tunnel.drops.count(DropReason::NoSession);
                 }
                 continue;
             }
@@ -717,7 +726,11 @@ impl Buffers {
             Came::Packet => return false,
             Came::Signal => 0,
             Came::Measured(said) => {
-                self.heard.push(Heard { slot, at: now, said });
+                if self.heard.len() < HEARD {
+                    self.heard.push(Heard { slot, at: now, said });
+                } else {
+                    tunnel.drops.count(DropReason::QuestionTooMany);
+                }
                 0
             }
             Came::Question(len) => len,
@@ -768,9 +781,6 @@ fn take_in(
     buffer: &mut [u8],
     inner: Range<usize>,
 ) {
-    if matches!(tunnel.inside, Inside::Kernel) {
-        return;
-    }
     let link = Link::from(tunnel.carries_ethernet());
     let bytes = &mut buffer[inner.clone()];
     if let Err(reason) = ecn::carry_in(link, class, bytes) {

@@ -138,12 +138,18 @@ impl WireGuard {
         receiver.is_some_and(|bytes| u32::from_le_bytes(bytes) >> 8 != self.index)
     }
 
+    /// Whether packets from `source` cannot be the far end's: the plan says that it is elsewhere.
+    pub fn is_stranger(&self, source: IpAddr) -> bool {
+        self.remote_is_stated && !self.is_from_far_end(source)
+    }
+
     /// Whether the far end has been heard to use our session.
     pub fn is_confirmed(&self) -> bool {
         self.is_confirmed
     }
 
-    /// Asks for a new session soon, although there is one: the far end prefers another process's.
+    /// Asks for a new session soon, although there is one: the far end prefers another process's, or has
+    /// forgotten it.
     pub fn renew(&mut self) {
         self.renews = true;
     }
@@ -311,7 +317,7 @@ impl WireGuard {
         buffer: &mut [u8],
     ) -> Result<Opened, DropReason> {
         let source = arrival.source;
-        if self.remote_is_stated && self.remote.is_some_and(|remote| remote.ip() != source.ip()) {
+        if self.is_stranger(source.ip()) {
             return Err(DropReason::UnknownSource);
         }
         // To the library an empty datagram is a question of ours, not a packet of theirs.

@@ -86,7 +86,7 @@ impl Giver {
 
     pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
         let giving = self.giving.as_ref()?;
-        if giving.stage == Stage::Settled || giving.partner.has_waiting() {
+        if giving.stage == Stage::Settled || giving.partner.waiting() > 0 {
             return Some(now + SOON);
         }
         Some(giving.since + giving.patience())

@@ -160,8 +160,9 @@ impl Partner {
         Ok(true)
     }
 
-    pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// Messages that it has not had room for yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// The next message; `None` while there is none.

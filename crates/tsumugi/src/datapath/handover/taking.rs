@@ -4,7 +4,7 @@ use super::message::{Message, Partner, Received, VERSION};
 use super::{PROGRAM, state};
 use crate::datapath::Datapath;
 use crate::datapath::batch::Arrival;
-use crate::datapath::forward::Forwarding;
+use crate::datapath::forward::{FOREIGN, Forwarding};
 use crate::datapath::line::Line;
 use crate::datapath::stack::Stack;
 use crate::datapath::wireguard::{Keys, TIMERS};
@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
+use tsumugi_core::tunnel::DropReason;
 use tsumugi_plan::explain::Lang;
 
 /// How long the old one may be silent.
@@ -337,7 +338,11 @@ impl Datapath {
         let Some(waiting) = &mut self.forwarding.for_another else { return Vec::new() };
         let waiting = std::mem::take(waiting);
         for one in &waiting {
-            let Some(Some(tunnel)) = self.forwarding.tunnels.get(one.slot) else { continue };
+            let Some(Some(tunnel)) = self.forwarding.tunnels.get_mut(one.slot) else { continue };
+            if partner.waiting() >= FOREIGN {
+                tunnel.drops.count(DropReason::NoSession);
+                continue;
+            }
             let message = Message::Datagram {
                 tunnel: tunnel.plan.name.clone(),
                 source: one.arrival.source,
