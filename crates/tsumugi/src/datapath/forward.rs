@@ -534,6 +534,9 @@ impl Forwarding {
         for tunnel in self.tunnels.iter_mut().flatten() {
             let Some(keeping) = &mut tunnel.keeping else { continue };
             let Some(len) = keeping.poll(now, &mut question) else { continue };
+            if keeping.misses_answers() {
+                tunnel.renew();
+            }
             if let Some(line) = self.lines.get_mut(tunnel.line)
                 && let Err(reason) = self.buffers.speak(now, tunnel, line, &question[..len])
             {

@@ -15,6 +15,10 @@ use tsumugi_core::tunnel::signal::{Ends, Kind, Signal};
 pub const ROOM: usize = 160;
 const _: () = assert!(neighbour::MAX_LEN <= ROOM);
 
+/// One question or answer may be lost; of so many open ones a session of WireGuard is the reason, perhaps, which
+/// the far end has forgotten.
+const MISSED: u32 = 2;
+
 /// What is known of one tunnel's far end.
 pub struct Keeping {
     asked: Asked,
@@ -29,8 +33,6 @@ pub struct Keeping {
     last: Verdict,
     /// How often the far end was given up.
     deaths: u64,
-    /// What the device was told of its carrier; `None`: nothing yet.
-    pub told: Option<bool>,
     /// With the kernel's own device: how signals get past it.
     pub kernel: KernelSignals,
 }
@@ -75,7 +77,6 @@ impl Keeping {
             started: Instant::now(),
             since: None,
             deaths: 0,
-            told: None,
             kernel: KernelSignals::default(),
         })
     }
@@ -149,7 +150,7 @@ impl Keeping {
         }
     }
 
-    /// Goes on where another process stands, which has told the device its carrier.
+    /// Goes on where another process stands.
     pub fn go_on(&mut self, now: Instant, lives: Option<bool>) {
         let verdict = match lives {
             None => Verdict::Unproven,
@@ -159,7 +160,11 @@ impl Keeping {
         };
         self.keepalive.go_on(self.time(now), verdict);
         self.last = verdict;
-        self.told = Some(lives != Some(false));
+    }
+
+    /// Whether questions are open that a far end of this kind would have answered long ago.
+    pub fn misses_answers(&self) -> bool {
+        self.lives().is_some() && self.keepalive.open_questions() >= MISSED
     }
 
     /// When the far end is to be judged or asked.

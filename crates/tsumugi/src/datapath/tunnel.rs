@@ -45,6 +45,8 @@ pub struct Tunnel {
     pub device: Option<OwnedFd>,
     /// What the device does for us.
     pub offloads: Offloads,
+    /// What the device was last told of its carrier; attaching says yes.
+    pub has_carrier: bool,
     /// Whether the interface has been made what the plan says.
     pub is_set_up: bool,
     /// How large outer packets may be and what TCP is told, and why.
@@ -83,6 +85,7 @@ impl Tunnel {
             next_hop: None,
             device: None,
             offloads: Offloads { udp: false },
+            has_carrier: true,
             is_set_up: false,
             kernel_device_is_there: false,
             kernel_peer: None,
@@ -96,26 +99,30 @@ impl Tunnel {
     }
 
     /// Goes on where the tunnel of the same name stood before a change of plan: on its device if that is
-    /// of the same kind, so that the interface stays; with WireGuard's session between the same keys.
+    /// of the same kind, so that the interface stays; with what is known of the far end, and with WireGuard's
+    /// session between the same keys.
     /// Returns a device of another kind.
     pub fn inherit(&mut self, before: Tunnel) -> Option<OwnedFd> {
         let by_us = |tunnel: &Tunnel| !matches!(tunnel.inside, Inside::Kernel);
-        if !by_us(self) || !by_us(&before) {
+        let both_by_us = by_us(self) && by_us(&before);
+        let same_device =
+            by_us(self) == by_us(&before) && self.carries_ethernet() == before.carries_ethernet();
+        let asked = |plan: &router_plan::Tunnel| (plan.keepalive, plan.mac, plan.remote);
+        if same_device && asked(&self.plan) == asked(&before.plan) {
+            self.keeping = before.keeping;
+        }
+        if !both_by_us {
             return before.device;
         }
         self.received = before.received;
         self.sent = before.sent;
         self.drops = before.drops;
         self.last_heard = before.last_heard;
-        let same_device = self.carries_ethernet() == before.carries_ethernet();
         let mut unused = before.device;
         if same_device {
             self.device = unused.take();
             self.offloads = before.offloads;
-        }
-        let asked = |plan: &router_plan::Tunnel| (plan.keepalive, plan.mac, plan.remote);
-        if same_device && asked(&self.plan) == asked(&before.plan) {
-            self.keeping = before.keeping;
+            self.has_carrier = before.has_carrier;
         }
         if let (Inside::WireGuard(now), Inside::WireGuard(session)) = (&mut self.inside, before.inside)
             && self.keys == before.keys
@@ -139,9 +146,9 @@ impl Tunnel {
     /// # Errors
     /// As the kernel says.
     pub fn settle_carrier(&mut self, now: Instant, fabric: &mut Netlink) -> io::Result<()> {
-        let Some(keeping) = &mut self.keeping else { return Ok(()) };
-        let carrier = keeping.carrier(now, &self.plan);
-        if keeping.told == Some(carrier) {
+        // Nobody may be asked any more: then the far end is not dead either.
+        let carrier = self.keeping.as_mut().is_none_or(|keeping| keeping.carrier(now, &self.plan));
+        if self.has_carrier == carrier {
             return Ok(());
         }
         match (&self.inside, &self.device) {
@@ -152,7 +159,7 @@ impl Tunnel {
             (Inside::Shim(_) | Inside::WireGuard(_), Some(device)) => set_carrier(device, carrier)?,
             _ => return Ok(()),
         }
-        keeping.told = Some(carrier);
+        self.has_carrier = carrier;
         Ok(())
     }
 
@@ -237,15 +244,14 @@ impl Tunnel {
         match done {
             Ok(DeviceDone::Kernel(link)) => {
                 self.kernel_device_is_there = true;
-                let (Some(keeping), Some(link)) = (&mut self.keeping, link) else { return Ok(false) };
+                let Some(link) = link else { return Ok(false) };
                 // The kernel forgets what it was told when the device goes down and up.
-                keeping.told = Some(link.carrier);
+                self.has_carrier = link.carrier;
+                let Some(keeping) = &mut self.keeping else { return Ok(false) };
                 return keeping.kernel.follow(fabric, link.index);
             }
             Ok(DeviceDone::Attached(device, offloads)) => {
-                if let Some(keeping) = &mut self.keeping {
-                    keeping.told = None;
-                }
+                self.has_carrier = true;
                 self.device = Some(device);
                 self.offloads = offloads;
             }

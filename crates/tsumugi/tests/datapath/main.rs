@@ -413,6 +413,14 @@ fn main() -> ExitCode {
             "a_neighbour_of_others_is_asked_by_arp_and_by_solicitation",
             keepalive::a_neighbour_of_others_is_asked_by_arp_and_by_solicitation,
         ),
+        trial(
+            "who_is_not_asked_any_more_has_the_carrier_back",
+            keepalive::who_is_not_asked_any_more_has_the_carrier_back,
+        ),
+        trial(
+            "a_forgotten_session_is_renewed_before_the_far_end_is_given_up",
+            keepalive::a_forgotten_session_is_renewed_before_the_far_end_is_given_up,
+        ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
         trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),

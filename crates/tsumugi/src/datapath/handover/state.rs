@@ -72,6 +72,7 @@ pub fn go_on(tunnel: &mut Tunnel, state: &TunnelState, now: Instant) {
     tunnel.received = state.received;
     tunnel.sent = state.sent;
     tunnel.drops = counted(&state.drops);
+    tunnel.has_carrier = state.lives != Some(false);
     if let Some(keeping) = &mut tunnel.keeping {
         keeping.go_on(now, state.lives);
     }
