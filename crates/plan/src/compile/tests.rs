@@ -297,10 +297,10 @@ fn tunnels_to_others_are_what_the_file_says() {
     assert!(!tunnels[3].accept_reversed && tunnels[3].clamp == TunnelClamp::Auto);
     let words = crate::explain::plan::summary(cr0102, crate::explain::Lang::En);
     for line in [
-        "EtherIP / IPv6 by inet to 2001:db8:950::1; path 1500: 1500 -> 1496 + 108; TCP is left as it is; \
+        "EtherIP / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 116; TCP is left as it is; \
          takes 0x03 of old BSDs as well",
-        "GREtap key 7 / IPv6 by inet to 2001:db8:950::1; path 1500: 1500 -> 1496 + 114; MSS 1398 / 1378",
-        "GENEVE VNI 16777215 / IPv6 by inet to 2001:db8:950::1; path 1500: 1500 -> 1496 + 122; MSS 1390 / 1370",
+        "GREtap key 7 / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 122; MSS 1398 / 1378",
+        "GENEVE VNI 16777215 / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 130; MSS 1390 / 1370",
     ] {
         assert!(words.contains(line), "{line}\n{words}");
     }
