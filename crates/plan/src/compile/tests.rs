@@ -261,7 +261,7 @@ fn a_vlan_is_a_port_over_its_parent_and_an_etherip_end_a_tunnel_in_the_bridge() 
     assert_eq!((&port.kind, port.master.as_ref().unwrap().as_str()), (&LinkKind::Tunnel, "seg-peering-lan"));
 }
 
-/// Every kind of tunnel to others, as the file says it, in the plan and in words.
+/// Every kind of tunnel to others, as the file says it.
 #[test]
 fn tunnels_to_others_are_what_the_file_says() {
     let end = |by: &str, more: &str| {
