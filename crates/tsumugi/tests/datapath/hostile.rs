@@ -126,7 +126,12 @@ impl Echo {
         let mut buffer = [0; 4000];
         for (from, to) in [(&self.far, &self.near), (&self.near, &self.far)] {
             from.send(&sent).unwrap();
-            let len = to.recv(&mut buffer).expect("nothing is lost");
+            let len = loop {
+                match to.recv(&mut buffer) {
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    received => break received.expect("nothing is lost"),
+                }
+            };
             assert!(buffer[..len] == sent, "what came is not what was sent");
         }
     }
