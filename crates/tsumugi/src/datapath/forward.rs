@@ -190,15 +190,20 @@ impl Forwarding {
         let count = self.inbox.receive(receiver.socket.as_fd(), Beside::Ends)?;
         let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
         for at in 0..count {
-            let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
+            let Some(arrival) = self.inbox.arrival(at) else {
+                self.settle(now, slot, Err(DropReason::TooLarge));
+                continue;
+            };
+            // Of UDP the kernel may have merged several.
+            for at in arrival.datagrams() {
                 let outer = match (protocol, ipv6) {
-                    (ip::protocol::UDP, _) => Outside::of_told(&arrival, State::Datagram),
-                    (_, true) => Outside::of_told(&arrival, State::Unchecked),
-                    (_, false) => Outside::of_v4(&self.inbox.buffer, arrival.at),
-                }?;
-                self.find(slot, protocol, &outer).map(Some)
-            });
-            self.settle(now, slot, found);
+                    (ip::protocol::UDP, _) => Outside::of_told(&arrival, at, State::Datagram),
+                    (_, true) => Outside::of_told(&arrival, at, State::Unchecked),
+                    (_, false) => Outside::of_v4(&self.inbox.buffer, at),
+                };
+                let found = outer.and_then(|outer| self.find(slot, protocol, &outer).map(Some));
+                self.settle(now, slot, found);
+            }
         }
         self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer);
         Ok(count)
@@ -448,9 +453,6 @@ impl Forwarding {
     /// Opens the datagrams of one arrival. What is opened stands in `opened` from `end` on, which moves
     /// behind it: there is room, as nothing that is opened is larger than it was.
     fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: &mut usize) {
-        if arrival.at.is_empty() {
-            self.count_on_line(slot, DropReason::Malformed);
-        }
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
         for at in arrival.datagrams() {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };
