@@ -261,7 +261,7 @@ fn a_vlan_is_a_port_over_its_parent_and_an_etherip_end_a_tunnel_in_the_bridge() 
     assert_eq!((&port.kind, port.master.as_ref().unwrap().as_str()), (&LinkKind::Tunnel, "seg-peering-lan"));
 }
 
-/// Every kind of tunnel to others, as the file says it, in the plan and in words.
+/// Every kind of tunnel to others, as the file says it.
 #[test]
 fn tunnels_to_others_are_what_the_file_says() {
     let end = |by: &str, more: &str| {
@@ -295,15 +295,6 @@ fn tunnels_to_others_are_what_the_file_says() {
     assert_eq!(tunnels[3].name.as_str(), "gnv-peering-lan");
     assert!(tunnels[0].accept_reversed && tunnels[0].clamp == TunnelClamp::Off);
     assert!(!tunnels[3].accept_reversed && tunnels[3].clamp == TunnelClamp::Auto);
-    let words = crate::explain::plan::summary(cr0102, crate::explain::Lang::En);
-    for line in [
-        "EtherIP / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 116; TCP is left as it is; \
-         takes 0x03 of old BSDs as well",
-        "GREtap key 7 / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 122; MSS 1398 / 1378",
-        "GENEVE VNI 16777215 / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 130; MSS 1390 / 1370",
-    ] {
-        assert!(words.contains(line), "{line}\n{words}");
-    }
     // The wall takes GENEVE from whatever port, from the far end only.
     let underlay = serde_json::to_string(&cr0102.underlay.walls).unwrap();
     assert!(underlay.contains("6081"), "{underlay}");

@@ -250,4 +250,31 @@ mod tests {
         insta::assert_snapshot!("segments_ja", of("er0112", Lang::Ja));
         insta::assert_snapshot!("summary_ja", [of("cr0102", Lang::Ja), of("hana", Lang::Ja)].join("\n"));
     }
+
+    #[test]
+    fn tunnels_to_others_in_words() {
+        let end = |by: &str, more: &str| {
+            format!(
+                "[[segment.peering-lan.{by}]]\nrouter = \"cr0102\"\nover = \"inet\"\n\
+                 remote = \"2001:db8:950::1\"\n{more}\n"
+            )
+        };
+        let ends = [
+            end("etherip", "accept-reversed = true\nclamp = \"off\""),
+            end("gretap", "key = 7\nclamp = \"recut\""),
+            end("geneve", "vni = 16777215"),
+        ];
+        let text = format!("{AS63806}\n{}", ends.concat());
+        let declaration = declaration::parse(&text).0.expect("a file that can be read");
+        let network = compile(&declaration).expect("a plan");
+        let words = summary(network.machine("cr0102").expect("a machine of the file"), Lang::En);
+        for line in [
+            "EtherIP / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 116; TCP is left as it is; \
+             takes 0x03 of old BSDs as well",
+            "GREtap key 7 / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 122; TCP is cut anew to fit",
+            "GENEVE VNI 16777215 / IPv6 by eth1 to 2001:db8:950::1; path 1500: 1500 -> 1496 + 130; MSS 1390 / 1370",
+        ] {
+            assert!(words.contains(line), "{line}\n{words}");
+        }
+    }
 }

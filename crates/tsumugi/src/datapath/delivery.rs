@@ -1,6 +1,7 @@
 //! Inner packets on their way into the fabric: those of one batch that continue one another are merged,
 //! then each device gets its own in the order in which they came.
 
+use super::keepalive::Round;
 use super::tunnel::Tunnel;
 use crate::observe::status::Traffic;
 use nix::errno::Errno;
@@ -95,11 +96,17 @@ impl Delivery {
         self.entries.push(entry);
     }
 
-    /// Writes all of it into the devices.
-    pub fn flush(&mut self, now: Instant, tunnels: &mut [Option<Tunnel>], buffer: &mut [u8]) {
+    /// Writes all of it into the devices; the round hears of far ends that are other than they were.
+    pub fn flush(
+        &mut self,
+        now: Instant,
+        tunnels: &mut [Option<Tunnel>],
+        buffer: &mut [u8],
+        round: &mut Round,
+    ) {
         for entry in &self.entries {
             let Some(Some(tunnel)) = tunnels.get_mut(entry.slot) else { continue };
-            tunnel.hear(now);
+            tunnel.hear(now, round);
             let count = entry.group.as_ref().map_or(1, Group::count) as u64;
             match self.write(entry, tunnel, buffer) {
                 Ok(()) => tunnel.received.add(Traffic { packets: count, bytes: entry.bytes as u64 }),

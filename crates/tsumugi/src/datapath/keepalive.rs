@@ -1,10 +1,10 @@
 //! Asking far ends whether they live, and the carrier of a tunnel's interface that follows from it.
 
-use super::forward::Forwarding;
 use super::kernel_signals::KernelSignals;
 use super::probing::Said;
 use crate::observe::status::{FarEnd, KeepaliveStatus, WhyDead, WhyUnasked};
 use std::time::{Duration, Instant};
+use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::{self, Keepalive as Asks};
 use tsumugi_core::time;
 use tsumugi_core::tunnel::keepalive::{Cause, Keepalive, Verdict};
@@ -33,6 +33,44 @@ pub struct Keeping {
     pub told: Option<bool>,
     /// With the kernel's own device: how signals get past it.
     pub kernel: KernelSignals,
+}
+
+/// When far ends are looked at: those that are silent are asked, and interfaces follow what is known. The loop
+/// wakes for every batch of packets and there may be hundreds of tunnels, so it does not look at all of them
+/// each time. What is heard puts a far end off, which is found out at its old time; what has to be sooner
+/// says so by [`Round::hasten`].
+#[derive(Debug, Default)]
+pub struct Round {
+    next: Next,
+}
+
+#[derive(Debug, Default)]
+enum Next {
+    #[default]
+    AtOnce,
+    At(Instant),
+    /// No far end is asked.
+    Never,
+}
+
+impl Round {
+    /// Has it come at once: a far end died or came back, a tunnel is new, a device may want its carrier.
+    pub fn hasten(&mut self) {
+        self.next = Next::AtOnce;
+    }
+
+    /// It is over; the earliest of all far ends is due at that moment.
+    pub fn end(&mut self, due: Option<Instant>) {
+        self.next = due.map_or(Next::Never, Next::At);
+    }
+
+    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        match self.next {
+            Next::AtOnce => Some(now),
+            Next::At(due) => Some(due),
+            Next::Never => None,
+        }
+    }
 }
 
 /// Who answers.
@@ -65,19 +103,23 @@ impl Keeping {
                 Asked::Neighbour(Neighbour::new(plan.mac?, source, address)?)
             }
         };
+        Some(Keeping::begin(Instant::now(), asked))
+    }
+
+    fn begin(now: Instant, asked: Asked) -> Keeping {
         let keepalive = Keepalive::new(time::Instant(0));
-        Some(Keeping {
+        Keeping {
             asked,
             last: keepalive.verdict(),
             keepalive,
             number: rand::random(),
             sequence: 0,
-            started: Instant::now(),
+            started: now,
             since: None,
             deaths: 0,
             told: None,
             kernel: KernelSignals::default(),
-        })
+        }
     }
 
     fn time(&self, now: Instant) -> time::Instant {
@@ -93,9 +135,13 @@ impl Keeping {
         }
     }
 
-    /// Notes that something has come from the far end.
-    pub fn heard(&mut self, now: Instant) {
+    /// Notes that something has come from the far end. If it is held for other than it was last seen, the
+    /// round is to come at once.
+    pub fn heard(&mut self, now: Instant, round: &mut Round) {
         self.keepalive.heard(self.time(now));
+        if self.keepalive.verdict() != self.last {
+            round.hasten();
+        }
     }
 
     /// Takes out what is for us; a packet for the device is noted by [`Keeping::heard`] when it is
@@ -191,7 +237,7 @@ impl Keeping {
 
     /// The carrier that the interface is to have. The first call that sees a far end die or come back
     /// says so in the log.
-    pub fn carrier(&mut self, now: Instant, tunnel: &router_plan::Tunnel) -> bool {
+    pub fn carrier(&mut self, now: Instant, tunnel: &IfName) -> bool {
         let verdict = self.keepalive.verdict();
         if verdict != self.last {
             self.since = Some(now);
@@ -200,9 +246,9 @@ impl Keeping {
                     if !matches!(self.last, Verdict::Dead(_)) {
                         self.deaths += 1;
                     }
-                    tracing::warn!(tunnel = %tunnel.name, cause = ?cause, "far end dead");
+                    tracing::warn!(tunnel = %tunnel, cause = ?cause, "far end dead");
                 }
-                Verdict::Alive => tracing::info!(tunnel = %tunnel.name, "far end alive"),
+                Verdict::Alive => tracing::info!(tunnel = %tunnel, "far end alive"),
                 Verdict::Unproven => {}
             }
             self.last = verdict;
@@ -272,10 +318,65 @@ fn say(
     len
 }
 
-impl Forwarding {
-    /// When the next far end is to be judged or asked.
-    pub fn next_question(&self) -> Option<Instant> {
-        let keeping = self.tunnels.iter().flatten().filter_map(|tunnel| tunnel.keeping.as_ref());
-        keeping.map(Keeping::next_timeout).min()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is heard when: as often as anybody who looked at all far ends each time would have
+        /// something to do, the round has come; and after it nothing is left to do.
+        #[test]
+        fn no_far_end_waits_for_its_round(
+            steps in proptest::collection::vec((0u64..900, 0usize..4, 0u8..4, 0u64..4000), 0..300),
+        ) {
+            let mut now = Instant::now();
+            let name = IfName::new("x").expect("a name");
+            let mut all: Vec<Keeping> = (1..5u128)
+                .map(|at| {
+                    let ends = Ends { local: at.into(), remote: 9u128.into(), macs: None };
+                    Keeping::begin(now, Asked::Datapath(ends))
+                })
+                .collect();
+            let mut round = Round::default();
+            for (passed, at, what, silence) in steps {
+                now += Duration::from_millis(passed);
+                let keeping = &mut all[at];
+                let time = keeping.time(now);
+                match what {
+                    0 => keeping.keepalive.answered(time, None),
+                    1 => keeping.keepalive.told(time, Duration::from_millis(silence)),
+                    _ => {}
+                }
+                if what < 3 {
+                    keeping.heard(now, &mut round);
+                }
+                let has_come = round.next_timeout(now).is_some_and(|due| due <= now);
+                let is_due = |keeping: &Keeping| {
+                    keeping.next_timeout() <= now || keeping.keepalive.verdict() != keeping.last
+                };
+                prop_assert!(has_come || !all.iter().any(is_due));
+                if has_come {
+                    for keeping in &mut all {
+                        keeping.poll(now, &mut [0; ROOM]);
+                        keeping.carrier(now, &name);
+                    }
+                    round.end(all.iter().map(Keeping::next_timeout).min());
+                    prop_assert!(!all.iter().any(is_due));
+                    prop_assert!(round.next_timeout(now).is_some_and(|due| due > now));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_nobody_is_asked_no_round_comes() {
+        let now = Instant::now();
+        let mut round = Round::default();
+        assert_eq!(round.next_timeout(now), Some(now));
+        round.end(None);
+        assert_eq!(round.next_timeout(now), None);
+        round.hasten();
+        assert_eq!(round.next_timeout(now), Some(now));
     }
 }

@@ -202,6 +202,7 @@ impl Datapath {
         if changed {
             self.watch_all();
         }
+        self.forwarding.buffers.round.hasten();
     }
 
     /// True if a socket of a line was opened or closed.
@@ -333,15 +334,17 @@ impl Datapath {
     /// Asks far ends that are silent, and has interfaces follow what is known of them. To be called when all
     /// that has come was taken in.
     pub(super) fn keep_alive(&mut self, now: Instant) {
-        if self.forwarding.next_question().is_some_and(|due| due <= now) {
-            self.ask_devices();
-            self.forwarding.ask(now);
+        if self.forwarding.next_round(now).is_none_or(|due| due > now) {
+            return;
         }
+        self.ask_devices();
+        self.forwarding.ask(now);
         for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
             if let Err(error) = tunnel.settle_carrier(now, &mut self.sides.fabric_netlink) {
                 tracing::debug!(tunnel = %tunnel.plan.name, %error, "carrier not set yet");
             }
         }
+        self.forwarding.end_round();
     }
 
     /// Hears of what the kernel's own devices have received meanwhile, where a far end is about to be asked.
@@ -355,7 +358,7 @@ impl Datapath {
             let Ok(Some(traffic)) = self.sides.fabric_netlink.traffic(&tunnel.plan.name) else { continue };
             let before = keeping.kernel.received.replace(traffic.received_packets);
             if before.is_some_and(|before| before != traffic.received_packets) {
-                tunnel.hear(now);
+                tunnel.hear(now, &mut self.forwarding.buffers.round);
             }
         }
     }

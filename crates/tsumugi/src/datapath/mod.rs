@@ -13,21 +13,26 @@ mod delivery;
 mod engine;
 mod forward;
 mod handover;
+mod inward;
 mod keepalive;
 mod kernel_signals;
 mod line;
 mod maintain;
 mod meanwhile;
 mod next_hops;
+mod opening;
 mod options;
 mod outbox;
 mod outside;
+mod outward;
 mod path;
 mod probing;
 mod sealing;
+mod signals;
 mod socket;
 mod stack;
 mod status;
+mod switchover;
 mod table;
 mod trouble;
 mod tunnel;
@@ -277,7 +282,7 @@ impl Datapath {
                 timers,
                 due.hops,
                 self.keeper.next_timeout(),
-                self.forwarding.next_question(),
+                self.forwarding.next_round(now),
                 self.next_trial(now),
                 self.giver.next_timeout(now),
                 passing,
@@ -291,10 +296,10 @@ impl Datapath {
                 Err(error) => return Err(error.into()),
             };
             let now = Instant::now();
-            let mut tokens: Vec<Token> =
-                events[..count].iter().filter_map(|event| Token::decode(event.data())).collect();
-            tokens.sort_by_key(|token| token.is_bulk());
-            for token in tokens {
+            events[..count]
+                .sort_unstable_by_key(|event| Token::decode(event.data()).is_none_or(Token::is_bulk));
+            for event in &events[..count] {
+                let Some(token) = Token::decode(event.data()) else { continue };
                 match token {
                     Token::Signal => match self.on_signals(signals) {
                         Signalled::Nothing => {}

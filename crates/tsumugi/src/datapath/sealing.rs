@@ -2,9 +2,9 @@
 //! in one as goes; what has to be cut leaves in pieces of our own, as that of any other tunnel. The order is
 //! kept.
 
-use super::forward::send_pieces;
 use super::line::Line;
 use super::outbox::Outbox;
+use super::outward::send_pieces;
 use super::tunnel::{Inside, Tunnel};
 use super::udp::{Datagrams, Flow};
 use super::wireguard::{OVERHEAD, WireGuard};

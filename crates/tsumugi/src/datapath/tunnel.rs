@@ -2,7 +2,7 @@
 
 use super::batch::Destination;
 use super::engine::{self, Sides};
-use super::keepalive::Keeping;
+use super::keepalive::{Keeping, Round};
 use super::path::PathKnown;
 use super::trouble::Trouble;
 use super::wireguard::{Keys, WireGuard};
@@ -127,10 +127,10 @@ impl Tunnel {
     }
 
     /// Notes that the far end has said something that was its own.
-    pub fn hear(&mut self, now: Instant) {
+    pub fn hear(&mut self, now: Instant, round: &mut Round) {
         self.last_heard = Some(now);
         if let Some(keeping) = &mut self.keeping {
-            keeping.heard(now);
+            keeping.heard(now, round);
         }
     }
 
@@ -140,7 +140,7 @@ impl Tunnel {
     /// As the kernel says.
     pub fn settle_carrier(&mut self, now: Instant, fabric: &mut Netlink) -> io::Result<()> {
         let Some(keeping) = &mut self.keeping else { return Ok(()) };
-        let carrier = keeping.carrier(now, &self.plan);
+        let carrier = keeping.carrier(now, &self.plan.name);
         if keeping.told == Some(carrier) {
             return Ok(());
         }

@@ -21,7 +21,7 @@ done
 
 # far_ends ROUTER WORD: how many tunnels of the router say so of their far end.
 far_ends() {
-    status $1 --json | grep -c "\"far-end\": *\"$2\""
+    status $1 --json | grep -o "\"far-end\": *\"$2\"" | wc -l
 }
 
 # dormant ROUTER: how many of the kernel's devices are without a far end.
@@ -31,7 +31,7 @@ dormant() {
 
 # links_down ROUTER: how many links its router process takes for down.
 links_down() {
-    status $1 --json | grep -c '"up": *false'
+    status $1 --json | grep -o '"up": *false' | wc -l
 }
 
 # wait_until WHAT COMMAND: at most 30 s.
