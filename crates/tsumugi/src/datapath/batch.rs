@@ -132,11 +132,12 @@ impl Arrival {
         Arrival { at: 0..0, source, destination, traffic_class, segment: None }
     }
 
-    /// Where in the buffer each datagram stands; none if it is empty.
-    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> {
+    /// Where in the buffer each datagram stands: one at least, which may be empty.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let Range { start, end } = self.at;
         let step = self.segment.unwrap_or(end - start).max(1);
-        (start..end).step_by(step).map(move |at| at..(at + step).min(end))
+        let count = (end - start).div_ceil(step).max(1);
+        (0..count).map(move |place| start + place * step).map(move |at| at..(at + step).min(end))
     }
 }
 

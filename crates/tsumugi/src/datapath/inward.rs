@@ -48,15 +48,20 @@ impl Forwarding {
         let count = self.inbox.receive(receiver.socket.as_fd(), Beside::Ends)?;
         let (ipv6, protocol) = (receiver.ipv6, receiver.protocol);
         for at in 0..count {
-            let found = self.inbox.arrival(at).ok_or(DropReason::TooLarge).and_then(|arrival| {
+            let Some(arrival) = self.inbox.arrival(at) else {
+                self.settle(now, slot, Err(DropReason::TooLarge));
+                continue;
+            };
+            // Of UDP the kernel may have merged several.
+            for at in arrival.datagrams() {
                 let outer = match (protocol, ipv6) {
-                    (ip::protocol::UDP, _) => Outside::of_told(&arrival, State::Datagram),
-                    (_, true) => Outside::of_told(&arrival, State::Unchecked),
-                    (_, false) => Outside::of_v4(&self.inbox.buffer, arrival.at),
-                }?;
-                self.find(slot, protocol, &outer).map(Some)
-            });
-            self.settle(now, slot, found);
+                    (ip::protocol::UDP, _) => Outside::of_told(&arrival, at, State::Datagram),
+                    (_, true) => Outside::of_told(&arrival, at, State::Unchecked),
+                    (_, false) => Outside::of_v4(&self.inbox.buffer, at),
+                };
+                let found = outer.and_then(|outer| self.find(slot, protocol, &outer).map(Some));
+                self.settle(now, slot, found);
+            }
         }
         self.delivery.flush(now, &mut self.tunnels, &mut self.inbox.buffer, &mut self.buffers.round);
         Ok(count)

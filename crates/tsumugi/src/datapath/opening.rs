@@ -52,9 +52,6 @@ impl Forwarding {
     /// Opens the datagrams of one arrival. What is opened stands in `opened` from `end` on, which moves
     /// behind it: there is room, as nothing that is opened is larger than it was.
     fn open(&mut self, now: Instant, slot: usize, arrival: &Arrival, end: &mut usize) {
-        if arrival.at.is_empty() {
-            self.count_on_line(slot, DropReason::Malformed);
-        }
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return };
         for at in arrival.datagrams() {
             let Inside::WireGuard(wireguard) = &mut tunnel.inside else { return };

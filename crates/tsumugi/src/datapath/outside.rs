@@ -44,16 +44,17 @@ impl Outside {
         })
     }
 
-    /// Raw IPv6 sockets and those of UDP give what follows the headers, and tell the rest beside it.
+    /// Raw IPv6 sockets and those of UDP give what follows the headers, which stands at `payload`, and
+    /// tell the rest beside it.
     ///
     /// # Errors
     /// `UnknownSource` if they do not tell where it was sent to.
-    pub fn of_told(arrival: &Arrival, state: State) -> Result<Outside, DropReason> {
+    pub fn of_told(arrival: &Arrival, payload: Range<usize>, state: State) -> Result<Outside, DropReason> {
         Ok(Outside {
             source: arrival.source.ip(),
             destination: arrival.destination.ok_or(DropReason::UnknownSource)?,
             traffic_class: arrival.traffic_class,
-            payload: arrival.at.clone(),
+            payload,
             state,
         })
     }

@@ -3,6 +3,8 @@
 use crate::bench::{Bench, Outside, key_name, tunnel};
 use crate::bulk::stream;
 use nix::sys::signal::Signal;
+use nix::sys::socket::{setsockopt, sockopt};
+use std::net::UdpSocket;
 use std::time::Duration;
 use tsumugi_core::id::Vni;
 use tsumugi_core::router_plan::{Encapsulation, Tunnel};
@@ -76,7 +78,28 @@ pub fn geneve_is_strict() {
             geneve[8..12].copy_from_slice(&[1, 2, 3, 0]);
         }));
         bench.machines[0].wait_for("an option is skipped", || received() > before);
+        if raw {
+            all_of_one_arrive(&bench);
+        }
     }
+}
+
+/// What the line hands over as one, as it does where both ends cut and merge UDP, is as many datagrams as
+/// were sent.
+fn all_of_one_arrive(bench: &Bench) {
+    const DATAGRAMS: usize = 20;
+    let received = || bench.status(0)["tunnels"][0]["received"]["packets"].as_u64().unwrap();
+    let dropped = || bench.status(0)["lines"][0]["drops"].clone();
+    let (before, drops) = (received(), dropped());
+    let datagram = forged(VNI, "192.0.2.2", |_| ()).split_off(8);
+    let send = || {
+        let socket = UdpSocket::bind("192.0.2.2:0")?;
+        setsockopt(&socket, sockopt::UdpGsoSegment, &i32::try_from(datagram.len()).unwrap())?;
+        socket.send_to(&datagram.repeat(DATAGRAMS), "192.0.2.1:6081")
+    };
+    bench.machines[1].enter("underlay", send).unwrap();
+    bench.machines[0].wait_for("all have come", || received() >= before + DATAGRAMS as u64);
+    assert_eq!((received(), dropped()), (before + DATAGRAMS as u64, drops));
 }
 
 fn wireguard() -> Tunnel {
