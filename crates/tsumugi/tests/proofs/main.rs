@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tsumugi_core::bgp::config::{Origination, Relation, Role, Timers};
 use tsumugi_core::desired::{Hook, Verdict};
 use tsumugi_core::id::{Asn, Prefix};
-use tsumugi_core::router_plan::TunnelClamp;
+use tsumugi_core::router_plan::{Keepalive, TunnelClamp};
 
 /// All that does not break the network itself for a while, and what does.
 const QUICK: &[&str] = &[
@@ -310,6 +310,10 @@ fn slow_to_notice(lab: &Lab) -> Result<(), Failed> {
                 if neighbour.transport.link().as_str() == link {
                     neighbour.timers = Timers { connect_retry: 500, ..Timers::OUTSIDE };
                 }
+            }
+            // Which would notice before any hold time.
+            for tunnel in plan.tunnels.iter_mut().filter(|tunnel| tunnel.name.as_str() == link) {
+                tunnel.keepalive = Keepalive::Off;
             }
         }
     };
