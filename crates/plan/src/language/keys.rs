@@ -136,12 +136,23 @@ const SITE: Kind = Kind::Name("site");
 const ROUTER: Kind = Kind::Name("router");
 const UPLINK: Kind = Kind::Name("");
 
-macro_rules! keys {
-    ($($name:literal, $kind:expr, $required:ident, $en:literal, $ja:literal;)*) => {
-        &[$(Key { name: $name, kind: $kind, required: keys!(@ $required), en: $en, ja: $ja }),*]
+/// One key, as `keys!` has it.
+macro_rules! key {
+    ($name:literal, $kind:expr, $required:ident, $en:literal, $ja:literal) => {
+        Key { name: $name, kind: $kind, required: key!(@ $required), en: $en, ja: $ja }
     };
     (@ required) => { true };
     (@ optional) => { false };
+}
+
+/// The keys of a table: each is said here, or by the name of one that several tables have.
+macro_rules! keys {
+    (@ [$($done:expr,)*]) => { &[$($done),*] };
+    (@ [$($done:expr,)*] $shared:ident; $($rest:tt)*) => { keys!(@ [$($done,)* $shared,] $($rest)*) };
+    (@ [$($done:expr,)*] $name:literal, $kind:expr, $required:ident, $en:literal, $ja:literal; $($rest:tt)*) => {
+        keys!(@ [$($done,)* key!($name, $kind, $required, $en, $ja),] $($rest)*)
+    };
+    ($($key:tt)*) => { keys!(@ [] $($key)*) };
 }
 
 pub static FILE: Table = Table {
@@ -407,8 +418,48 @@ pub static SEGMENT: Table = Table {
 
 const GRE_KEY: Kind = Kind::Integer { least: 0, most: 4_294_967_295 };
 const GENEVE_VNI: Kind = Kind::Integer { least: 0, most: 16_777_215 };
-/// Frames a second.
-const STORM_LIMIT: Kind = Kind::Integer { least: 1, most: 1_000_000 };
+
+// What tunnels to ends of others have in common, and ports of segments among them.
+const END_ROUTER: Key = key! {
+    "router", ROUTER, required,
+        "Our router.",
+        "こちらのルーター。"
+};
+const END_UPLINK: Key = key! {
+    "over", UPLINK, required,
+        "Our uplink.",
+        "こちらのアクセス回線。"
+};
+const END_REMOTE: Key = key! {
+    "remote", Kind::Address, required,
+        "The tunnel's far end.",
+        "トンネルの相手側のアドレス。"
+};
+const CLAMP: Key = key! {
+    "clamp", Kind::Word(CLAMPS), optional,
+        "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
+        "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。"
+};
+const END_LAN: Key = key! {
+    "lan", Kind::Text, optional,
+        "The name of the LAN behind it, where the same LAN hangs on another router too.",
+        "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。"
+};
+const STANDBY: Key = key! {
+    "standby", Kind::Flag, optional,
+        "True: forwards only while the ports of the LAN before it are gone.",
+        "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。"
+};
+const STORM_LIMIT: Key = key! {
+    "storm-limit", Kind::Integer { least: 1, most: 1_000_000 }, optional,
+        "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
+        "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。"
+};
+const END_KEEPALIVE: Key = key! {
+    "keepalive", Kind::AddressOrFalse, optional,
+        "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
+        "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。"
+};
 
 pub static SEGMENT_PORT: Table = Table {
     name: "segment.port",
@@ -419,114 +470,62 @@ pub static SEGMENT_PORT: Table = Table {
         "lan", Kind::Text, optional,
             "The name of the LAN behind it, where the same LAN hangs on another router's port too.",
             "つながっているLANの名前。同じLANが別のルーターのポートにもつながるときに書きます。";
-        "standby", Kind::Flag, optional,
-            "True: forwards only while the ports of the LAN before it are gone.",
-            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
+        STANDBY;
         "vlan", Kind::Integer { least: 1, most: 4094 }, optional,
             "Only the frames of this VLAN (IEEE 802.1Q), without their tag.",
             "このVLAN(IEEE 802.1Q)のフレームだけを、タグを外して使います。";
-        "storm-limit", STORM_LIMIT, optional,
-            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
-            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
+        STORM_LIMIT;
     },
 };
 
 pub static SEGMENT_ETHERIP: Table = Table {
     name: "segment.etherip",
     keys: keys! {
-        "router", ROUTER, required,
-            "Our router.",
-            "こちらのルーター。";
-        "over", UPLINK, required,
-            "Our uplink.",
-            "こちらのアクセス回線。";
-        "remote", Kind::Address, required,
-            "The tunnel's far end.",
-            "トンネルの相手側のアドレス。";
+        END_ROUTER;
+        END_UPLINK;
+        END_REMOTE;
         "accept-reversed", Kind::Flag, optional,
             "True: takes EtherIP headers of 0x03 as well, as FreeBSD 6.1 to 7.2 and other old BSDs sent them. We always send 0x30.",
             "trueなら、FreeBSD 6.1〜7.2など古いBSDが送るヘッダー(0x03)のEtherIPも受け取ります。こちらからは常に0x30で送ります。";
-        "clamp", Kind::Word(CLAMPS), optional,
-            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
-            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
-        "lan", Kind::Text, optional,
-            "The name of the LAN behind it, where the same LAN hangs on another router too.",
-            "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。";
-        "standby", Kind::Flag, optional,
-            "True: forwards only while the ports of the LAN before it are gone.",
-            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
-        "storm-limit", STORM_LIMIT, optional,
-            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
-            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
-        "keepalive", Kind::AddressOrFalse, optional,
-            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
-            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
+        CLAMP;
+        END_LAN;
+        STANDBY;
+        STORM_LIMIT;
+        END_KEEPALIVE;
     },
 };
 
 pub static SEGMENT_GRETAP: Table = Table {
     name: "segment.gretap",
     keys: keys! {
-        "router", ROUTER, required,
-            "Our router.",
-            "こちらのルーター。";
-        "over", UPLINK, required,
-            "Our uplink.",
-            "こちらのアクセス回線。";
-        "remote", Kind::Address, required,
-            "The tunnel's far end.",
-            "トンネルの相手側のアドレス。";
+        END_ROUTER;
+        END_UPLINK;
+        END_REMOTE;
         "key", GRE_KEY, optional,
             "The key of GRE (RFC 2890) that both ends have agreed on; none if unsaid.",
             "両端で決めたGREのキー(RFC 2890)。省略時はキーなし。";
-        "clamp", Kind::Word(CLAMPS), optional,
-            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
-            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
-        "lan", Kind::Text, optional,
-            "The name of the LAN behind it, where the same LAN hangs on another router too.",
-            "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。";
-        "standby", Kind::Flag, optional,
-            "True: forwards only while the ports of the LAN before it are gone.",
-            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
-        "storm-limit", STORM_LIMIT, optional,
-            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
-            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
-        "keepalive", Kind::AddressOrFalse, optional,
-            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
-            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
+        CLAMP;
+        END_LAN;
+        STANDBY;
+        STORM_LIMIT;
+        END_KEEPALIVE;
     },
 };
 
 pub static SEGMENT_GENEVE: Table = Table {
     name: "segment.geneve",
     keys: keys! {
-        "router", ROUTER, required,
-            "Our router.",
-            "こちらのルーター。";
-        "over", UPLINK, required,
-            "Our uplink.",
-            "こちらのアクセス回線。";
-        "remote", Kind::Address, required,
-            "The tunnel's far end.",
-            "トンネルの相手側のアドレス。";
+        END_ROUTER;
+        END_UPLINK;
+        END_REMOTE;
         "vni", GENEVE_VNI, required,
             "The virtual network identifier of GENEVE (RFC 8926) that both ends have agreed on.",
             "両端で決めたGENEVEの識別番号(RFC 8926)。";
-        "clamp", Kind::Word(CLAMPS), optional,
-            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
-            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
-        "lan", Kind::Text, optional,
-            "The name of the LAN behind it, where the same LAN hangs on another router too.",
-            "つながっているLANの名前。同じLANが別のルーターにもつながるときに書きます。";
-        "standby", Kind::Flag, optional,
-            "True: forwards only while the ports of the LAN before it are gone.",
-            "trueなら、同じLANの先に書いたポートがみな使えないあいだだけ転送します。";
-        "storm-limit", STORM_LIMIT, optional,
-            "Broadcast, multicast and unknown unicast frames a second that it may send, each kind by itself; 300 if unsaid.",
-            "1秒に送れるブロードキャスト、マルチキャスト、宛先不明のフレームの数(種類ごと)。省略時は300。";
-        "keepalive", Kind::AddressOrFalse, optional,
-            "A host of the LAN behind the tunnel that is asked (ARP, neighbour solicitation) whether it lives; nobody is if unsaid.",
-            "生存を(ARPか近隣要請で)尋ねる、トンネルの先のLANのホスト。省略時は誰にも尋ねません。";
+        CLAMP;
+        END_LAN;
+        STANDBY;
+        STORM_LIMIT;
+        END_KEEPALIVE;
     },
 };
 
@@ -578,9 +577,7 @@ pub static PEER: Table = Table {
 pub static PEER_AT: Table = Table {
     name: "peer.at",
     keys: keys! {
-        "router", ROUTER, required,
-            "Our router.",
-            "こちらのルーター。";
+        END_ROUTER;
         "by", Kind::Word(PEER_BY), required,
             "What carries the connection.",
             "接続の種類。";
@@ -605,9 +602,7 @@ pub static PEER_AT: Table = Table {
         "accept-reversed", Kind::Flag, optional,
             "Of etherip. True: takes EtherIP headers of 0x03 as well, as FreeBSD 6.1 to 7.2 and other old BSDs sent them. We always send 0x30.",
             "etheripで、trueなら、FreeBSD 6.1〜7.2など古いBSDが送るヘッダー(0x03)のEtherIPも受け取ります。こちらからは常に0x30で送ります。";
-        "clamp", Kind::Word(CLAMPS), optional,
-            "What becomes of TCP that would not fit one outer packet: auto (if unsaid), its MSS is lowered; recut, what the stack hands over many segments at once is cut anew until each fits; off, it leaves in two.",
-            "外側1パケットに収まらないTCPの扱い。auto(省略時)はMSSを下げ、recutはまとめて渡されたセグメントを収まる大きさに切り直し、offは2パケットで送ります。";
+        CLAMP;
         "addresses", Kind::OneOrMore(&Kind::AddressWithLength), required,
             "Ours on the connection, with their prefix length.",
             "接続上のこちらのアドレスと長さ。";

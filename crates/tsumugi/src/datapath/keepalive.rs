@@ -1,7 +1,9 @@
 //! Asking far ends whether they live, and the carrier of a tunnel's interface that follows from it.
 
+use super::forward::core_time;
 use super::kernel_signals::KernelSignals;
 use super::probing::Said;
+use super::status::milliseconds;
 use crate::observe::status::{FarEnd, KeepaliveStatus, WhyDead, WhyUnasked};
 use std::time::{Duration, Instant};
 use tsumugi_core::id::IfName;
@@ -124,8 +126,7 @@ impl Keeping {
     }
 
     fn time(&self, now: Instant) -> time::Instant {
-        let passed = now.saturating_duration_since(self.started).as_nanos();
-        time::Instant(u64::try_from(passed).unwrap_or(u64::MAX))
+        core_time(self.started, now)
     }
 
     /// The two ends inside, where the far end's datapath is ours too.
@@ -292,10 +293,6 @@ pub fn status(now: Instant, plan: &router_plan::Tunnel, keeping: Option<&Keeping
             ..KeepaliveStatus::default()
         },
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn microseconds(duration: Duration) -> u64 {

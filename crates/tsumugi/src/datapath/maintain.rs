@@ -10,6 +10,7 @@ use super::wireguard::{Keys, WireGuard};
 use super::{Datapath, Token, unwatch, watch};
 use crate::observe::status::{Chosen, LinePath, Missing, WhyRaw, WhyUserspace};
 use crate::observe::{logging, words};
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Instant;
 use tsumugi_core::desired::ALIAS_TAG;
@@ -184,14 +185,21 @@ impl Datapath {
         let mut changed = self.maintain_lines();
         self.follow_next_hops();
         self.forwarding.expire();
-        for slot in 0..self.forwarding.tunnels.len() {
-            if let Some(tunnel) = &mut self.forwarding.tunnels[slot] {
-                tunnel.follow_path(&self.state);
-            }
-            let work = self.forwarding.tunnels[slot].as_ref().and_then(Tunnel::device_work);
+        let mut works = Vec::new();
+        for (slot, tunnel) in self.forwarding.tunnels.iter_mut().enumerate() {
+            let Some(tunnel) = tunnel else { continue };
+            tunnel.follow_path(&self.state);
+            works.extend(tunnel.device_work().map(|work| (slot, work)));
+        }
+        let mut done = BTreeMap::new();
+        if !works.is_empty() {
             let Datapath { sides, .. } = self;
-            let done = work.map(|work| meanwhile(&self.epoll, &mut self.forwarding, move || work.run(sides)));
-            let Some(tunnel) = &mut self.forwarding.tunnels[slot] else { continue };
+            let run = || works.into_iter().map(|(slot, work)| (slot, work.run(sides))).collect();
+            done = meanwhile(&self.epoll, &mut self.forwarding, run);
+        }
+        for (slot, tunnel) in self.forwarding.tunnels.iter_mut().enumerate() {
+            let Some(tunnel) = tunnel else { continue };
+            let done = done.remove(&slot);
             let attached = done.map_or(Ok(false), |done| tunnel.take_device(done, &self.sides.fabric));
             changed |= note(&mut tunnel.device_trouble, attached, &tunnel.plan, "device");
             if let Inside::WireGuard(wireguard) = &mut tunnel.inside {

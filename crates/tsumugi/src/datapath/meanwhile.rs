@@ -1,8 +1,8 @@
 //! Work that may keep the kernel long, beside the packets: rules and interfaces wait for every processor to
 //! have looked away, and for whoever else changes something.
 
-use super::Token;
 use super::forward::{Forwarding, Health};
+use super::{Token, in_turn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use nix::sys::eventfd::EventFd;
@@ -52,6 +52,7 @@ pub fn meanwhile<T: Send>(epoll: &Epoll, forwarding: &mut Forwarding, work: impl
 fn forward(epoll: &Epoll, forwarding: &mut Forwarding) -> bool {
     let mut events = [EpollEvent::empty(); EVENTS];
     let count = epoll.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
+    in_turn(&mut events[..count]);
     let now = Instant::now();
     let mut any = false;
     for event in &events[..count] {

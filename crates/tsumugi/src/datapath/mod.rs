@@ -119,25 +119,39 @@ enum Token {
     Askers,
 }
 
+/// In which order those have their turn that wait at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// What the loop itself is about.
+    Loop,
+    /// Network control: far ends' questions and BGP never wait behind bulk.
+    Control,
+    Bulk,
+}
+
+/// Puts events into the order of their turns.
+fn in_turn(events: &mut [EpollEvent]) {
+    events.sort_unstable_by_key(|event| Token::decode(event.data()).map_or(Turn::Bulk, Token::turn));
+}
+
 impl Token {
-    /// Whether packets wait there, signals of far ends among them: they pass whatever the loop is at, and
-    /// everything else has its turn before them.
-    fn is_packets(self) -> bool {
+    fn turn(self) -> Turn {
         match self {
-            Token::Device(_)
-            | Token::Datagrams(_)
-            | Token::Line(..)
-            | Token::Packets(_)
-            | Token::Control(_)
-            | Token::Signals(_) => true,
+            Token::Control(_) | Token::Signals(_) => Turn::Control,
+            Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_) => Turn::Bulk,
             Token::Signal
             | Token::Status
             | Token::Underlay
             | Token::Hops
             | Token::Knock
             | Token::Partner
-            | Token::Askers => false,
+            | Token::Askers => Turn::Loop,
         }
+    }
+
+    /// Whether packets wait there, signals of far ends among them: they pass whatever the loop is at.
+    fn is_packets(self) -> bool {
+        self.turn() != Turn::Loop
     }
 
     fn encode(self) -> u64 {
@@ -298,8 +312,7 @@ impl Datapath {
                 Err(error) => return Err(error.into()),
             };
             let now = Instant::now();
-            events[..count]
-                .sort_unstable_by_key(|event| Token::decode(event.data()).is_none_or(Token::is_packets));
+            in_turn(&mut events[..count]);
             for event in &events[..count] {
                 let Some(token) = Token::decode(event.data()) else { continue };
                 match token {
@@ -427,9 +440,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_of_far_ends_pass_while_the_loop_is_at_something_else() {
-        assert!([Token::Control(9), Token::Signals(1), Token::Line(5, 3)].into_iter().all(Token::is_packets));
-        assert!(![Token::Status, Token::Hops, Token::Partner].into_iter().any(Token::is_packets));
+    fn network_control_has_its_turn_before_bulk() {
+        let waiting = [
+            Token::Device(1),
+            Token::Packets(0),
+            Token::Control(0),
+            Token::Datagrams(2),
+            Token::Hops,
+            Token::Signals(3),
+            Token::Line(5, 3),
+            Token::Status,
+        ];
+        let mut events = waiting.map(|token| EpollEvent::new(EpollFlags::EPOLLIN, token.encode()));
+        in_turn(&mut events);
+        let turns = events.map(|event| Token::decode(event.data()).unwrap().turn());
+        use Turn::{Bulk, Control, Loop};
+        assert_eq!(turns, [Loop, Loop, Control, Control, Bulk, Bulk, Bulk, Bulk]);
+        assert!(Token::Control(0).is_packets() && !Token::Hops.is_packets());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tsumugi_core::router_plan::{self, Keepalive};
 use tsumugi_core::time;
 use tsumugi_core::tunnel::path::{Measurement, Outcome, Progress, Question, Reply, Shape, Subject};
 use tsumugi_core::tunnel::signal::{Kind, Signal};
-use tsumugi_core::tunnel::{DropReason, Outer, header};
+use tsumugi_core::tunnel::{DropReason, MAX_SHIM_LEN, Outer, encapsulate};
 use tsumugi_core::wire::ethernet;
 
 /// Paths that are measured at the same time: each costs up to 160 packets a second.
@@ -288,7 +288,8 @@ impl Forwarding {
             return Err(DropReason::QuestionShape);
         }
         let Buffers { packets, sealer, outbox, .. } = &mut self.buffers;
-        let inner = packets.get_mut(..len).ok_or(DropReason::TooLarge)?;
+        let place = MAX_SHIM_LEN..MAX_SHIM_LEN + len;
+        let inner = packets.get_mut(place.clone()).ok_or(DropReason::TooLarge)?;
         ends.emit(signal, inner);
         let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         let outer = |from, to, protocol| {
@@ -301,8 +302,9 @@ impl Forwarding {
                 let (Some(from), Some(to)) = (tunnel.plan.local, tunnel.plan.remote) else {
                     return Err(DropReason::NoRemote);
                 };
-                let shim = header(shim, inner)?;
-                outbox.push(&outer(from, to, protocol)?, numbers, shim.bytes(), &(0..len), 0)?;
+                let outer = outer(from, to, protocol)?;
+                let payload = encapsulate(shim, &outer, packets, place)?;
+                outbox.push(&outer, numbers, &[], &payload, 0)?;
             }
             Inside::WireGuard(wireguard) => {
                 let flow = wireguard.flow(0)?;

@@ -8,7 +8,7 @@ use super::outward::{planned, send_pieces};
 use super::probing::Heard;
 use super::tunnel::{Inside, Tunnel};
 use std::time::Instant;
-use tsumugi_core::tunnel::{DropReason, header, signal};
+use tsumugi_core::tunnel::{DropReason, MAX_SHIM_LEN, encapsulate, signal};
 
 /// Signals of measurements that may wait until the loop looks at them.
 const HEARD: usize = 1024;
@@ -77,14 +77,11 @@ impl Buffers {
         let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         match &mut tunnel.inside {
             &mut Inside::Shim(shim) => {
-                let header = header(shim, inner)?;
                 let outer = planned(tunnel)?.with_traffic_class(signal::TRAFFIC_CLASS);
-                let start = header.bytes().len();
-                let whole = &mut self.whole[..start + inner.len()];
-                whole[..start].copy_from_slice(header.bytes());
-                whole[start..].copy_from_slice(inner);
-                shim.complete(&outer, whole, &[])?;
-                self.outbox.push(&outer, numbers, whole, &(0..0), 0)?;
+                let place = MAX_SHIM_LEN..MAX_SHIM_LEN + inner.len();
+                self.whole[place.clone()].copy_from_slice(inner);
+                let payload = encapsulate(shim, &outer, &mut self.whole, place)?;
+                self.outbox.push(&outer, numbers, &self.whole[payload], &(0..0), 0)?;
             }
             Inside::WireGuard(wireguard) => {
                 let flow = wireguard.flow(signal::TRAFFIC_CLASS)?;

@@ -105,7 +105,7 @@ fn of_line(line: &Line) -> LineStatus {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

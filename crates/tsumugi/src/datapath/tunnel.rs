@@ -156,7 +156,10 @@ impl Tunnel {
                 let index = fabric.index(&self.plan.name)?;
                 fabric.set_dormant(index, !carrier)?;
             }
-            (Inside::Shim(_) | Inside::WireGuard(_), Some(device)) => set_carrier(device, carrier)?,
+            (Inside::Shim(_) | Inside::WireGuard(_), Some(device)) => {
+                set_carrier(device, carrier)?;
+                fabric.tell_carrier(&self.plan.name)?;
+            }
             _ => return Ok(()),
         }
         self.has_carrier = carrier;
@@ -226,14 +229,13 @@ impl Tunnel {
 
     /// What is to be done for the device; `None`: it is attached and as the plan says.
     pub fn device_work(&self) -> Option<DeviceWork> {
-        let plan = self.plan.clone();
         if matches!(self.inside, Inside::Kernel) {
-            let keys = self.keys.clone();
+            let (plan, keys) = (self.plan.clone(), self.keys.clone());
             return Some(DeviceWork::Kernel { plan, keys, is_there: self.kernel_device_is_there });
         }
         let kind = if self.carries_ethernet() { TunKind::Tap } else { TunKind::Tun };
         let attach = self.device.is_none().then_some(kind);
-        (attach.is_some() || !self.is_set_up).then_some(DeviceWork::Own { plan, attach })
+        (attach.is_some() || !self.is_set_up).then(|| DeviceWork::Own { plan: self.plan.clone(), attach })
     }
 
     /// Takes what [`DeviceWork::run`] has brought. True if it was to be done for a descriptor of ours.

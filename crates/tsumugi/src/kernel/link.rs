@@ -178,6 +178,16 @@ impl Netlink {
         self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 
+    /// Has the kernel tell everybody of an interface's carrier now. Left alone it gathers such news of all
+    /// interfaces of the machine and tells of them once a second; of one that is asked for it tells at once
+    /// (Linux 6.8).
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn tell_carrier(&mut self, name: &IfName) -> Answer<()> {
+        self.link(name).map(drop)
+    }
+
     /// Whether something answers at the other end of a device that has no carrier to be set: its operational
     /// state (RFC 2863 3.1.12) is up or dormant, and the kernel tells everybody. It sends on nevertheless.
     ///

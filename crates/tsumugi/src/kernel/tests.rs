@@ -8,7 +8,8 @@ use super::dynamic::RouteUpdate;
 use super::link::WireEnd;
 use super::plane::{Keeper, Report};
 use super::route::{NextHopInfo, RouteInfo, TargetInfo};
-use super::tun::{TunKind, attach};
+use super::tun::{TunKind, attach, set_carrier};
+use super::watch::Watch;
 use super::{Namespace, Netlink};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -107,6 +108,47 @@ fn a_tun_device_outlives_who_made_it() {
             assert!(std::time::Instant::now() < deadline, "still busy");
         }
     }
+}
+
+/// Of several carriers that change together, as when a line dies under many tunnels, all are told of at once.
+#[test]
+fn carriers_are_told_of_at_once() {
+    let plane = Namespace::unnamed().unwrap();
+    let mut netlink = Netlink::open_in(&plane).unwrap();
+    let devices: Vec<_> = ["gre-x", "gre-y", "gre-z"]
+        .map(name)
+        .into_iter()
+        .map(|device| {
+            let descriptor = attach(&plane, &device, TunKind::Tun).unwrap();
+            let index = netlink.index(&device).unwrap();
+            netlink.set_up(index, true).unwrap();
+            (device, descriptor)
+        })
+        .collect();
+    let mut watch = Watch::links(&plane).unwrap();
+    for there in [false, true, false] {
+        watch.hear(0);
+        for (device, descriptor) in &devices {
+            set_carrier(descriptor, there).unwrap();
+            netlink.tell_carrier(device).unwrap();
+        }
+        let heard = watch.hear(0).links;
+        for (device, _) in &devices {
+            let last = heard.iter().rev().find(|(link, _)| link.name == *device);
+            // Linux before 6.8 takes its time.
+            if release() >= (6, 8) {
+                assert_eq!(last.map(|(link, _)| link.carrier), Some(there), "{device}");
+            }
+        }
+    }
+}
+
+/// Of the kernel, as far as it is needed.
+fn release() -> (u32, u32) {
+    let name = nix::sys::utsname::uname().unwrap();
+    let text = name.release().to_str().unwrap().to_owned();
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 #[test]

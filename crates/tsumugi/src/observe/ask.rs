@@ -1,6 +1,7 @@
 //! A unix socket over which a verb asks a process for something that takes a while: one line of JSON goes
 //! in, lines of JSON come out until it is done.
 
+use super::serve::listen;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,13 +51,7 @@ impl AskSocket {
     /// # Errors
     /// As the kernel says: the directory is missing, or the path longer than 107 bytes.
     pub fn bind(path: &Path) -> io::Result<AskSocket> {
-        if let Err(error) = std::fs::remove_file(path)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let listener = UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(path)?;
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         poll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         Ok(AskSocket { poll, listener, askers: BTreeMap::new(), next: 0 })

@@ -35,13 +35,7 @@ impl StatusSocket {
     /// # Errors
     /// As the kernel says: the directory is missing, or the path longer than 107 bytes.
     pub fn bind(path: &Path) -> io::Result<StatusSocket> {
-        if let Err(error) = std::fs::remove_file(path)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let listener = UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(path)?;
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         poll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, token(&listener)))?;
         Ok(StatusSocket { poll, listener, readers: HashMap::new() })
@@ -91,6 +85,21 @@ impl AsFd for StatusSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.poll.0.as_fd()
     }
+}
+
+/// Listens without blocking, in place of a socket that an earlier life of the process left behind.
+///
+/// # Errors
+/// As the kernel says.
+pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn token(fd: &impl AsRawFd) -> u64 {

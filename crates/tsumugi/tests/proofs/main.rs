@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tsumugi_core::bgp::config::{Origination, Relation, Role, Timers};
 use tsumugi_core::desired::{Hook, Verdict};
 use tsumugi_core::id::{Asn, Prefix};
-use tsumugi_core::router_plan::{Keepalive, TunnelClamp};
+use tsumugi_core::router_plan::{Keepalive, RouterPlan, TunnelClamp};
 
 /// All that does not break the network itself for a while, and what does.
 const QUICK: &[&str] = &[
@@ -59,6 +59,7 @@ const TESTS: &[(&str, Test)] = &[
     ("ipv4_route_between_planes", ipv4_route_between_planes),
     ("deaf_loopback", deaf_loopback),
     ("session_with_a_wrong_number", session_with_a_wrong_number),
+    ("noticed_by_the_carrier", noticed_by_the_carrier),
     ("slow_to_notice", slow_to_notice),
     ("cut_that_leaks", cut_that_leaks),
     ("bad_route_taken", bad_route_taken),
@@ -302,16 +303,29 @@ fn session_with_a_wrong_number(lab: &Lab) -> Result<(), Failed> {
     found.says("sessions", "ra", "not established: rb/gre-rb")
 }
 
-/// Two ends that wait a minute and a half before they believe that the other is gone.
+/// Two ends whose BGP waits a minute and a half before it believes that the other is gone.
+fn patient(link: &'static str, plan: &mut RouterPlan) {
+    for neighbour in plan.speaker.iter_mut().flat_map(|speaker| &mut speaker.neighbours) {
+        if neighbour.transport.link().as_str() == link {
+            neighbour.timers = Timers { connect_retry: 500, ..Timers::OUTSIDE };
+        }
+    }
+}
+
+/// It need not wait: the tunnel's carrier tells it.
+fn noticed_by_the_carrier(lab: &Lab) -> Result<(), Failed> {
+    let _undo = (
+        lab.replan("rb", |plan| patient("gre-rc", plan))?,
+        lab.replan("rc", |plan| patient("gre-rb", plan))?,
+    );
+    lab.prove(&["sessions", "cut"])?.only_fails(&[])
+}
+
+/// Nor is the far end asked whether it lives.
 fn slow_to_notice(lab: &Lab) -> Result<(), Failed> {
     let slow = |link: &'static str| {
-        move |plan: &mut tsumugi_core::router_plan::RouterPlan| {
-            for neighbour in plan.speaker.iter_mut().flat_map(|speaker| &mut speaker.neighbours) {
-                if neighbour.transport.link().as_str() == link {
-                    neighbour.timers = Timers { connect_retry: 500, ..Timers::OUTSIDE };
-                }
-            }
-            // Which would notice before any hold time.
+        move |plan: &mut RouterPlan| {
+            patient(link, plan);
             for tunnel in plan.tunnels.iter_mut().filter(|tunnel| tunnel.name.as_str() == link) {
                 tunnel.keepalive = Keepalive::Off;
             }

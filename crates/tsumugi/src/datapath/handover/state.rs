@@ -2,6 +2,7 @@
 
 use super::message::{TunnelState, counted, named};
 use crate::datapath::keepalive::Keeping;
+use crate::datapath::status::milliseconds;
 use crate::datapath::tunnel::{Inside, Tunnel, shim_of};
 use crate::datapath::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::Offloads;
@@ -11,7 +12,6 @@ use std::time::{Duration, Instant};
 
 /// What the other process needs to go on; the descriptors are those of [`descriptors`].
 pub fn of(tunnel: &Tunnel, now: Instant) -> TunnelState {
-    let since = |heard: Instant| now.saturating_duration_since(heard).as_millis();
     TunnelState {
         plan: tunnel.plan.clone(),
         chosen: tunnel.chosen.clone(),
@@ -20,7 +20,7 @@ pub fn of(tunnel: &Tunnel, now: Instant) -> TunnelState {
         received: tunnel.received,
         sent: tunnel.sent,
         drops: named(&tunnel.drops),
-        last_heard_ms: tunnel.last_heard.map(|heard| u64::try_from(since(heard)).unwrap_or(u64::MAX)),
+        last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
         lives: tunnel.keeping.as_ref().and_then(Keeping::lives),
         wireguard: tunnel.wireguard().map(WireGuard::state),
     }
