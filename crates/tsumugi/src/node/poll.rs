@@ -13,6 +13,8 @@ const BATCH: usize = 64;
 pub enum Token {
     Signals,
     Status,
+    /// Somebody asks why.
+    Show,
     /// A change in the kernel.
     Kernel,
     Discovery,
@@ -37,6 +39,7 @@ impl Token {
             Token::Listener(number) => (4, number),
             Token::Connection(number) => (5, number),
             Token::Cache(number) => (7, number),
+            Token::Show => (8, 0),
         };
         kind << 32 | u64::from(number)
     }
@@ -52,6 +55,7 @@ impl Token {
             4 => Token::Listener(number),
             5 => Token::Connection(number),
             7 => Token::Cache(number),
+            8 => Token::Show,
             _ => return None,
         })
     }

@@ -9,6 +9,7 @@ mod path;
 mod router;
 mod rpki;
 mod segments;
+mod show;
 
 pub use datapath::{
     Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
@@ -25,6 +26,7 @@ pub use router::{
 };
 pub use rpki::{RpkiReport, SlurmTrouble};
 pub use segments::{DhcpStatus, DhcpTrouble, EntryCounts};
+pub use show::{BgpSaid, RouteSaid, ShowQuestion, ShowSaid, Table};
 
 use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};
