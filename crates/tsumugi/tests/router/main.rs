@@ -7,6 +7,8 @@ mod gobgp_relay;
 mod hostile;
 mod hosts;
 mod inside;
+mod others;
+mod outsiders;
 mod plans;
 mod rpki;
 mod segments;
@@ -14,6 +16,7 @@ mod terms;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
+use others::Kind;
 use std::process::ExitCode;
 use world::{World, in_world, missing};
 
@@ -65,6 +68,24 @@ fn main() -> ExitCode {
         ),
         trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
+        trial("bird_all_around", &with(Kind::Bird.programs()), outsiders::bird_all_around),
+        trial("frr_all_around", &with(Kind::Frr.programs()), outsiders::frr_all_around),
+        trial("gobgp_all_around", &with(Kind::GoBgp.programs()), outsiders::gobgp_all_around),
+        trial("openbgpd_all_around", &with(Kind::OpenBgpd.programs()), outsiders::openbgpd_all_around),
+        trial("frr_restarts_gracefully", &with(Kind::Frr.programs()), outsiders::frr_restarts_gracefully),
+        trial("gobgp_restarts_gracefully", &with(Kind::GoBgp.programs()), outsiders::gobgp_restarts_gracefully),
+        trial("bird_goes_beyond_its_limit", &with(Kind::Bird.programs()), outsiders::bird_goes_beyond_its_limit),
+        trial("frr_goes_beyond_its_limit", &with(Kind::Frr.programs()), outsiders::frr_goes_beyond_its_limit),
+        trial(
+            "gobgp_goes_beyond_its_limit",
+            &with(Kind::GoBgp.programs()),
+            outsiders::gobgp_goes_beyond_its_limit,
+        ),
+        trial(
+            "openbgpd_goes_beyond_its_limit",
+            &with(Kind::OpenBgpd.programs()),
+            outsiders::openbgpd_goes_beyond_its_limit,
+        ),
         trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
