@@ -13,6 +13,7 @@ mod plans;
 mod rpki;
 mod segments;
 mod terms;
+mod unnumbered;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -54,6 +55,16 @@ fn main() -> ExitCode {
             segments::each_site_has_its_own_gateway,
         ),
         trial("frr_is_an_inside_neighbour", &with(&["zebra", "bgpd"]), frr::frr_is_an_inside_neighbour),
+        trial(
+            "bird_is_an_inside_neighbour",
+            &with(Kind::Bird.programs()),
+            unnumbered::bird_is_an_inside_neighbour,
+        ),
+        trial(
+            "gobgp_is_an_inside_neighbour",
+            &with(Kind::GoBgp.programs()),
+            unnumbered::gobgp_is_an_inside_neighbour,
+        ),
         trial("frr_is_a_vtep_between_ours", &vtep, frr_vtep::frr_is_a_vtep_between_ours),
         trial("a_mac_moves_between_ours_and_frr", &vtep, frr_vtep::a_mac_moves_between_ours_and_frr),
         trial("resets_bring_the_flood_list_back", &vtep, frr_vtep::resets_bring_the_flood_list_back),
@@ -73,8 +84,16 @@ fn main() -> ExitCode {
         trial("gobgp_all_around", &with(Kind::GoBgp.programs()), outsiders::gobgp_all_around),
         trial("openbgpd_all_around", &with(Kind::OpenBgpd.programs()), outsiders::openbgpd_all_around),
         trial("frr_restarts_gracefully", &with(Kind::Frr.programs()), outsiders::frr_restarts_gracefully),
-        trial("gobgp_restarts_gracefully", &with(Kind::GoBgp.programs()), outsiders::gobgp_restarts_gracefully),
-        trial("bird_goes_beyond_its_limit", &with(Kind::Bird.programs()), outsiders::bird_goes_beyond_its_limit),
+        trial(
+            "gobgp_restarts_gracefully",
+            &with(Kind::GoBgp.programs()),
+            outsiders::gobgp_restarts_gracefully,
+        ),
+        trial(
+            "bird_goes_beyond_its_limit",
+            &with(Kind::Bird.programs()),
+            outsiders::bird_goes_beyond_its_limit,
+        ),
         trial("frr_goes_beyond_its_limit", &with(Kind::Frr.programs()), outsiders::frr_goes_beyond_its_limit),
         trial(
             "gobgp_goes_beyond_its_limit",

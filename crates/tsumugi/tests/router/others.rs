@@ -131,7 +131,8 @@ impl Other {
                 self.machine.run(&format!("chmod 600 {d}/bgpd.conf"));
                 // Where it locks itself in; seen by this test alone.
                 sh("test -d /run/openbgpd || { mount -t tmpfs tsumugi-test /run && mkdir /run/openbgpd; }");
-                self.process = world.run_on(&self.machine, &format!("exec /usr/sbin/bgpd -d -f {d}/bgpd.conf"));
+                self.process =
+                    world.run_on(&self.machine, &format!("exec /usr/sbin/bgpd -d -f {d}/bgpd.conf"));
             }
         }
     }
@@ -159,7 +160,8 @@ impl Other {
         let network = &self.network;
         let [own4, _] = network.own();
         let graceful = if network.graceful { "graceful restart wait 5;" } else { "" };
-        let mut text = format!("log stderr all; router id {own4}; {graceful} protocol device {{ scan time 1; }}\n");
+        let mut text =
+            format!("log stderr all; router id {own4}; {graceful} protocol device {{ scan time 1; }}\n");
         for (family, (own, ours)) in FAMILIES.into_iter().zip(network.own().into_iter().zip(network.ours())) {
             let routes: String = network
                 .announces
@@ -168,7 +170,8 @@ impl Other {
                 .map(|prefix| format!("route {prefix} blackhole; "))
                 .collect();
             let secret = network.password.map(|it| format!("password \"{it}\";")).unwrap_or_default();
-            let restart = if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
+            let restart =
+                if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
             writeln!(
                 text,
                 "protocol static s_{family} {{ {family}; {routes} }}
@@ -224,8 +227,11 @@ impl Other {
         let [own4, _] = network.own();
         let mut text = format!("[global.config]\nas = {}\nrouter-id = \"{own4}\"\n", network.asn);
         for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
-            write!(text, "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{ours}\"\npeer-as = 63806\n")
-                .unwrap();
+            write!(
+                text,
+                "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{ours}\"\npeer-as = 63806\n"
+            )
+            .unwrap();
             if let Some(secret) = network.password {
                 writeln!(text, "auth-password = \"{secret}\"").unwrap();
             }
@@ -264,7 +270,9 @@ impl Other {
             )
             .unwrap();
         }
-        text.push_str("deny from any\ndeny to any\nallow from any AS 63806\nallow from any\nallow to any prefix {");
+        text.push_str(
+            "deny from any\ndeny to any\nallow from any AS 63806\nallow from any\nallow to any prefix {",
+        );
         text.push_str(&network.announces.join(", "));
         text.push_str("}\n");
         text
@@ -290,7 +298,8 @@ impl Other {
         let path = match self.network.kind {
             Kind::Bird => {
                 let said = self.ask(&format!("show route all protocol b_{family} {prefix}"));
-                let line = said.lines().find_map(|line| line.trim().strip_prefix("BGP.as_path:").map(str::trim));
+                let line =
+                    said.lines().find_map(|line| line.trim().strip_prefix("BGP.as_path:").map(str::trim));
                 line?.to_owned()
             }
             Kind::Frr => {

@@ -93,7 +93,9 @@ fn all_around(world: &mut World, kind: Kind) {
     let of_customer = format!("63806 {}", customer.network.asn);
     for told in [provider, peer, customer] {
         for own in OWN {
-            wait(&format!("{} has {own}", told.machine.name), &machines, || told.path_of(own).as_deref() == Some("63806"));
+            wait(&format!("{} has {own}", told.machine.name), &machines, || {
+                told.path_of(own).as_deref() == Some("63806")
+            });
         }
     }
     for told in [provider, peer] {
