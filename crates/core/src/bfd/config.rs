@@ -46,4 +46,7 @@ pub struct SessionConfig {
     pub terms: BfdTerms,
     /// `None` while there is none: the link is down, or the far end's address is not known.
     pub path: Option<Path>,
+    /// Whether it is watched now. RFC 5882 10.2: that is while its BGP session stands, so that neither a far
+    /// end that is still coming up nor one that restarts is called a failure.
+    pub active: bool,
 }

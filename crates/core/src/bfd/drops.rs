@@ -26,6 +26,8 @@ pub enum BfdDrop {
     Unnamed,
     /// No neighbour of the plan has its addresses on its link.
     Stranger,
+    /// From a neighbour that is not watched now.
+    Inactive,
     /// It carries authentication, and none was agreed on.
     Authenticated,
     /// We have switched the session off.

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::status::{BfdDown, BfdSessionStatus};
 use crate::time::{Duration, Instant};
 use crate::wire::bfd::{LEN, Packet, Repr, State};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -21,6 +21,8 @@ pub struct Bfd {
     sessions: BTreeMap<u32, Session>,
     /// The discriminator of each session that has a way.
     by_path: BTreeMap<Path, u32>,
+    /// Of those that are not watched now.
+    inactive: BTreeSet<Path>,
     drops: BTreeMap<BfdDrop, u64>,
     random: Random,
     discriminators: Random,
@@ -81,6 +83,7 @@ impl Bfd {
         Bfd {
             sessions: BTreeMap::new(),
             by_path: BTreeMap::new(),
+            inactive: BTreeSet::new(),
             drops: BTreeMap::new(),
             random: Random::new(seed as u32),
             discriminators: Random::new((seed >> 32) as u32),
@@ -110,9 +113,9 @@ impl Bfd {
         self.sessions.values().any(|session| session.leaves_at.is_some())
     }
 
-    /// The ways that packets may be sent over from here on.
-    pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
-        self.by_path.keys().copied()
+    /// Whether packets may be sent over this way from here on.
+    pub fn has_path(&self, path: &Path) -> bool {
+        self.by_path.contains_key(path)
     }
 
     /// By name.
@@ -129,8 +132,11 @@ impl Bfd {
     }
 
     fn configure(&mut self, now: Instant, wanted: Vec<SessionConfig>, actions: &mut Vec<Action>) {
+        self.inactive = wanted.iter().filter(|config| !config.active).filter_map(|it| it.path).collect();
+        let way =
+            |config: SessionConfig| SessionConfig { path: config.path.filter(|_| config.active), ..config };
         let mut wanted: BTreeMap<String, SessionConfig> =
-            wanted.into_iter().map(|config| (config.name.clone(), config)).collect();
+            wanted.into_iter().map(|config| (config.name.clone(), way(config))).collect();
         for session in self.sessions.values_mut().filter(|session| session.leaves_at.is_none()) {
             match wanted.remove(&session.name) {
                 Some(config) => {
@@ -237,7 +243,8 @@ impl Bfd {
             let (index, local, remote) = (received.index, received.to, received.from);
             self.by_path.get(&Path { index, local, remote, multihop: false })
         };
-        found.copied().ok_or(BfdDrop::Stranger)
+        let inactive = || self.inactive.iter().any(is_way);
+        found.copied().ok_or_else(|| if inactive() { BfdDrop::Inactive } else { BfdDrop::Stranger })
     }
 
     fn timeout(&mut self, now: Instant, actions: &mut Vec<Action>) {

@@ -125,8 +125,8 @@ impl Session {
         [self.send_at, self.detect_at, self.leaves_at].into_iter().flatten().min()
     }
 
-    /// The way is another one, or gone: whatever was known of the far end is of no use. Its link tells of
-    /// that, so nothing is said here.
+    /// The way is another one, or gone: whatever was known of the far end is of no use. Its link or its BGP
+    /// session tells of that, so nothing is said here.
     pub fn set_path(&mut self, now: Instant, path: Option<Path>) {
         if self.path == path {
             return;
@@ -387,7 +387,7 @@ impl Session {
         let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         BfdSessionStatus {
             name: self.name.clone(),
-            has_path: self.path.is_some(),
+            active: self.path.is_some(),
             state: self.state,
             diagnostic: self.diagnostic,
             remote_state: self.far.state,

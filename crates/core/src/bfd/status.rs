@@ -27,8 +27,8 @@ impl BfdDown {
 pub struct BfdSessionStatus {
     /// The neighbour's.
     pub name: String,
-    /// False: there is no way to it, as its link is down or its address is not known.
-    pub has_path: bool,
+    /// False: it is not watched, as its BGP session does not stand.
+    pub active: bool,
     pub state: State,
     pub diagnostic: Diagnostic,
     pub remote_state: State,

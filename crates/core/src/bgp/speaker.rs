@@ -402,7 +402,8 @@ impl Speaker {
         if !cause.is_failure() {
             return;
         }
-        if self.peers[slot.index()].as_ref().is_some_and(|peer| peer.kept_until.is_some()) {
+        let restarts = |peer: &Peer| peer.kept_until.is_some() && peer.session.established().is_none();
+        if self.peers[slot.index()].as_ref().is_some_and(restarts) {
             if !independent {
                 return;
             }

@@ -37,7 +37,7 @@ fn terms(interval: u32, multiplier: u8) -> BfdTerms {
 }
 
 fn config(terms: BfdTerms, path: Path) -> SessionConfig {
-    SessionConfig { name: "far".into(), terms, path: Some(path) }
+    SessionConfig { name: "far".into(), terms, path: Some(path), active: true }
 }
 
 /// What the far end says that is up with session `yours`.

@@ -85,6 +85,18 @@ fn strangers_have_no_session() {
     assert_eq!(end.state(), State::Down);
 }
 
+#[test]
+fn a_neighbour_that_is_not_watched_now_is_no_stranger() {
+    let mut end = End::up(at(0), terms(100, 3));
+    let inactive = SessionConfig { active: false, ..config(terms(100, 3), path()) };
+    assert_eq!(end.step(at(1), Event::Configure(vec![inactive])), []);
+    for _ in 0..2 {
+        assert_eq!(end.hear(at(2), &Repr { state: State::Down, ..up(5, 0) }), []);
+    }
+    assert_eq!(drops(&end), [(BfdDrop::Inactive, 2)]);
+    assert!(end.run(at(9000)).is_empty());
+}
+
 /// RFC 5883: another port, any interface, any hop limit.
 #[test]
 fn over_several_hops_the_hop_limit_says_nothing() {

@@ -30,7 +30,8 @@ fn configs(wanted: &[(u8, u32, u8, bool)]) -> Vec<SessionConfig> {
     let of = |&(far, interval, multiplier, there): &(u8, u32, u8, bool)| SessionConfig {
         name: alloc::format!("far{far}"),
         terms: terms(interval, multiplier),
-        path: there.then(|| Path { remote: address(u16::from(far) + 2), ..path() }),
+        path: (multiplier != 9).then(|| Path { remote: address(u16::from(far) + 2), ..path() }),
+        active: there,
     };
     wanted.iter().map(of).collect()
 }

@@ -77,6 +77,10 @@ pub fn drop(reason: BfdDrop, lang: Lang) -> &'static str {
             "こちらのセッション番号を書くべきなのに書いていないBFD",
         ),
         BfdDrop::Stranger => lang.pick("BFD from somebody who is no neighbour", "計画にない相手からのBFD"),
+        BfdDrop::Inactive => lang.pick(
+            "BFD from a neighbour whose BGP session does not stand",
+            "BGPセッションが確立していない相手からのBFD",
+        ),
         BfdDrop::Authenticated => {
             lang.pick("BFD with authentication, which was not agreed on", "取り決めのない認証つきのBFD")
         }
