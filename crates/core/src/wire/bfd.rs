@@ -212,12 +212,12 @@ mod tests {
     #[test]
     fn what_frr_sends() {
         let bytes = [
-            0x20, 0xc0, 3, 24, 0x9f, 0x5c, 0x21, 0x07, 0, 0, 0x30, 0x39, 0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0,
-            0, 0, 0xc3, 0x50,
+            0x20, 0xc0, 3, 24, 0xe3, 0x21, 0x00, 0xfe, 0xc8, 0x14, 0xdb, 0x8f, 0, 1, 0x86, 0xa0, 0, 1, 0x86,
+            0xa0, 0, 0, 0xc3, 0x50,
         ];
         let repr = Repr::parse(&Packet::new_checked(&bytes).unwrap());
         assert_eq!((repr.state, repr.diagnostic, repr.multiplier), (State::Up, Diagnostic::NONE, 3));
-        assert_eq!((repr.my_discriminator, repr.your_discriminator), (0x9f5c_2107, 12345));
+        assert_eq!((repr.my_discriminator, repr.your_discriminator), (0xe321_00fe, 0xc814_db8f));
         assert_eq!((repr.desired_min_tx, repr.required_min_rx), (100_000, 100_000));
         assert_eq!(repr.required_min_echo_rx, 50_000);
     }

@@ -1,8 +1,9 @@
 //! BFD: among ours, with FRR on an unnumbered and on numbered links, with BIRD over one hop and several.
 
 use super::inside::{sessions, start, wait_for_loopbacks, wait_for_sessions};
-use super::plans::{inside, loopback_v4, originate, provider, router};
+use super::plans::{inside, loopback_v4, originate, provider, router, sealed};
 use super::world::{Cuttable, Machine, World, find, wait};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -191,4 +192,83 @@ pub fn frr_and_ours_watch_each_other(world: &mut World) {
     });
     let far = Far { is_up: &|| ups() == 3, is_down: &|| show().matches("Status: down").count() == 3 };
     cut_and_mend(&wires, &a, &frr, &far);
+}
+
+/// r1 --eth1 (numbered: IPv4 over one hop, IPv6 as over several), eth2 (link-local)-- bird
+pub fn bird_and_ours_watch_each_other(world: &mut World) {
+    let [a, bird] = ["r1", "bird"].map(|name| world.machine(name));
+    let wires = ["eth1", "eth2"].map(|link| world.cuttable_wire((&a, link), (&bird, link)));
+    bird.run("ip link set eth1 up; ip address add 203.0.113.1/30 dev eth1");
+    bird.run("ip address add 2001:db8:900:1::1/64 dev eth1 nodad");
+    bird.run("ip link set eth2 addrgenmode none mtu 2400 up; ip address add fe80::2/64 dev eth2 nodad");
+    let pace = "min rx interval 100 ms; min tx interval 100 ms; multiplier 3;";
+    let terms = "connect retry time 1; error wait time 1, 2; bfd on;";
+    let configuration = format!(
+        "log stderr all;
+        router id 203.0.113.1;
+        protocol device {{ scan time 1; }}
+        protocol bfd {{ interface \"eth*\" {{ {pace} }}; multihop {{ {pace} }}; }}
+        protocol bgp p4 {{
+            local 203.0.113.1 as 150369; neighbor 203.0.113.2 as 63806; {terms}
+            ipv4 {{ import all; export none; }};
+        }}
+        protocol bgp p6 {{
+            local 2001:db8:900:1::1 as 150369; neighbor 2001:db8:900:1::2 as 63806; multihop 3; {terms}
+            ipv6 {{ import all; export none; }};
+        }}
+        protocol bgp inside {{
+            local fe80::2 as 4200000002; neighbor fe80::1%'eth2' as 4200000001; {terms}
+            ipv4 {{ extended next hop on; import all; export none; }};
+            ipv6 {{ import all; export none; }};
+        }}
+        "
+    );
+    let directory = world.directory("bird-files");
+    let d = directory.display();
+    fs::write(directory.join("bird.conf"), configuration).unwrap();
+    world.run_on(&bird, &format!("exec bird -f -c {d}/bird.conf -s {d}/bird.ctl"));
+    let mut plan = router(1);
+    let ends = [("203.0.113.2/30", "203.0.113.1"), ("2001:db8:900:1::2/64", "2001:db8:900:1::1")];
+    provider(&mut plan, "eth1", 150_369, &ends);
+    inside(&mut plan, "eth2", 2, false);
+    originate(&mut plan, &[]);
+    watch(&mut plan, BfdTerms::INSIDE);
+    let far = &mut plan.speaker.as_mut().unwrap().neighbours[1];
+    far.terms.bfd = Some(BfdTerms { multihop: true, ..BfdTerms::INSIDE });
+    let process = start(world, &a, plan.clone());
+    wait_for_sessions(&[&a]);
+    wait_until_up(&[&a]);
+    let show = || bird.run(&format!("birdc -r -s {d}/bird.ctl show bfd sessions"));
+    let count = |state: &str| show().lines().filter(|line| line.contains(state)).count();
+    wait("both keep the pace", &[&a, &bird], || {
+        bfd(&a).iter().all(|it| it["detection_us"] == 300_000 && it["interval_us"] == 100_000)
+    });
+    let far = Far { is_up: &|| count("Up") == 3, is_down: &|| count("Up") == 0 };
+    cut_and_mend(&wires, &a, &bird, &far);
+
+    // Another pace, while all stands on.
+    let before: Vec<_> = sessions(&a).iter().map(|it| it["established_count"].clone()).collect();
+    let downs: Vec<_> = bfd(&a).iter().map(|it| it["downs"].clone()).collect();
+    for neighbour in &mut plan.speaker.as_mut().unwrap().neighbours {
+        let terms = neighbour.terms.bfd.unwrap();
+        neighbour.terms.bfd = Some(BfdTerms { interval: 250, multiplier: 4, ..terms });
+    }
+    plan.generation = 2;
+    a.write(&sealed(plan));
+    world.signal(process, Signal::SIGHUP);
+    wait("both keep the new pace", &[&a, &bird], || {
+        bfd(&a).iter().all(|it| it["detection_us"] == 750_000 && it["interval_us"] == 250_000)
+    });
+    wait("BIRD waits for four intervals", &[&a, &bird], || count("1.000") == 3);
+    assert_eq!(sessions(&a).iter().map(|it| it["established_count"].clone()).collect::<Vec<_>>(), before);
+    assert_eq!(bfd(&a).iter().map(|it| it["downs"].clone()).collect::<Vec<_>>(), downs);
+
+    // Stopped on purpose: it is told so, and no failure.
+    let began = bird.log().len();
+    world.signal(process, Signal::SIGTERM);
+    wait("BIRD's go down", &[&a, &bird], || count("Up") == 0);
+    wait("BIRD is told why", &[&a, &bird], || {
+        bird.log()[began..].matches("dministrative shutdown").count() == 3
+    });
+    assert!(!bird.log()[began..].contains("BFD"), "{}", bird.log());
 }

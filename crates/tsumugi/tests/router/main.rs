@@ -57,6 +57,11 @@ fn main() -> ExitCode {
             &with(&["zebra", "bgpd", "bfdd", "vtysh"]),
             bfd::frr_and_ours_watch_each_other,
         ),
+        trial(
+            "bird_and_ours_watch_each_other",
+            &with(&["bird", "birdc"]),
+            bfd::bird_and_ours_watch_each_other,
+        ),
         trial("frr_is_an_inside_neighbour", &with(&["zebra", "bgpd"]), frr::frr_is_an_inside_neighbour),
         trial("frr_is_a_vtep_between_ours", &vtep, frr_vtep::frr_is_a_vtep_between_ours),
         trial("a_mac_moves_between_ours_and_frr", &vtep, frr_vtep::a_mac_moves_between_ours_and_frr),
