@@ -16,6 +16,8 @@ pub enum Token {
     /// A change in the kernel.
     Kernel,
     Discovery,
+    /// BFD sessions that have come up or gone down.
+    Bfd,
     /// Frames on interfaces of segments.
     Frames,
     /// A listener, by its place.
@@ -34,6 +36,7 @@ impl Token {
             Token::Kernel => (2, 0),
             Token::Discovery => (3, 0),
             Token::Frames => (6, 0),
+            Token::Bfd => (8, 0),
             Token::Listener(number) => (4, number),
             Token::Connection(number) => (5, number),
             Token::Cache(number) => (7, number),
@@ -49,6 +52,7 @@ impl Token {
             2 => Token::Kernel,
             3 => Token::Discovery,
             6 => Token::Frames,
+            8 => Token::Bfd,
             4 => Token::Listener(number),
             5 => Token::Connection(number),
             7 => Token::Cache(number),
@@ -138,6 +142,7 @@ mod tests {
             Token::Status,
             Token::Kernel,
             Token::Discovery,
+            Token::Bfd,
             Token::Frames,
             Token::Listener(1),
             Token::Connection(u32::MAX),

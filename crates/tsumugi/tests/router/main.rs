@@ -1,5 +1,6 @@
 //! Router processes that speak to each other, to FRR and to BIRD, each in namespaces of its own.
 
+mod bfd;
 mod bird;
 mod frr;
 mod frr_vtep;
@@ -53,6 +54,17 @@ fn main() -> ExitCode {
             "each_site_has_its_own_gateway",
             &with(&["bridge", "nft", "dnsmasq", "busybox"]),
             segments::each_site_has_its_own_gateway,
+        ),
+        trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
+        trial(
+            "frr_and_ours_watch_each_other",
+            &with(&["zebra", "bgpd", "bfdd", "vtysh"]),
+            bfd::frr_and_ours_watch_each_other,
+        ),
+        trial(
+            "bird_and_ours_watch_each_other",
+            &with(&["bird", "birdc"]),
+            bfd::bird_and_ours_watch_each_other,
         ),
         trial("frr_is_an_inside_neighbour", &with(&["zebra", "bgpd"]), frr::frr_is_an_inside_neighbour),
         trial(

@@ -3,6 +3,7 @@
 //! Reasons are types, for programs and for [`super::words`]; the router's document has them in English
 //! as well, for people who read the document itself.
 
+mod bfd;
 mod datapath;
 mod management;
 mod path;
@@ -10,6 +11,7 @@ mod router;
 mod rpki;
 mod segments;
 
+pub use bfd::{BfdSession, BfdStatus};
 pub use datapath::{
     Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
     Missing, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked,
