@@ -224,7 +224,7 @@ impl<K: Key> Queue<K> {
 }
 
 /// The route that the neighbour should hear of: always the best, or none.
-fn outgoing<K: Key>(
+pub(super) fn outgoing<K: Key>(
     telling: &Telling<'_>,
     key: &K,
     destination: &Destination,

@@ -12,14 +12,30 @@ use super::restart;
 use super::rib::Route;
 use super::session::{Negotiated, SessionEvent};
 use super::slots::Slot;
-use super::speaker::Speaker;
+use super::speaker::{Peer, Speaker};
 use super::status::FamilyCounts;
+use super::told::{AdjIn, AllTold, Told};
 use super::validation::Held;
 use crate::id::Prefix;
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, DecodedUpdate, EvpnRoute, MpNextHop, Notification};
+use crate::wire::bgp::{AfiSafi, Attributes, DecodedUpdate, EvpnRoute, MpNextHop, Notification};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// What an UPDATE says of its routes, shared once anybody has to keep it.
+struct ToldOnce<'a> {
+    attributes: &'a Attributes,
+    next_hop: MpNextHop,
+    shared: Option<Arc<Told>>,
+}
+
+impl ToldOnce<'_> {
+    fn share(&mut self, all: &mut AllTold) -> Arc<Told> {
+        let ToldOnce { attributes, next_hop, .. } = *self;
+        let share = || all.share(Told { attributes: attributes.clone(), next_hop });
+        self.shared.get_or_insert_with(share).clone()
+    }
+}
 
 impl Speaker {
     pub(super) fn session_up(
@@ -31,6 +47,7 @@ impl Speaker {
     ) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.established_at = Some(now);
+        peer.down_since = None;
         peer.router_id = Some(negotiated.router_id);
         peer.told_all.clear();
         peer.established_count += 1;
@@ -68,9 +85,11 @@ impl Speaker {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.out = None;
         peer.established_at = None;
+        peer.down_since = Some(now);
         peer.refused = RefusedList::default();
         peer.evpn_refused = EvpnRefusals::default();
         peer.held = Held::default();
+        peer.adj_in = AdjIn::default();
         peer.refreshing.clear();
         peer.last_end = Some(end.clone());
         peer.failure_said = None;
@@ -121,24 +140,28 @@ impl Speaker {
         for prefix in update.withdrawn.iter().chain(unreachable).filter(carried) {
             self.withdrawn(slot, prefix, actions);
         }
+        let attributes = update.attributes.as_ref();
         let classic = update.next_hop.map(MpNextHop::V4).map(|it| (it, &update.announced));
         let mp = update.mp_reach.as_ref().filter(|reach| !reach.prefixes.is_empty());
         let mp = mp.map(|reach| (reach.next_hop, &reach.prefixes));
         let bad = decoded.treat_as_withdraw();
         for (next_hop, prefixes) in [classic, mp].into_iter().flatten() {
-            let route = if bad {
-                Err(ImportRefusal::TreatedAsWithdraw)
-            } else {
-                self.import(slot, decoded, next_hop)
+            let Some(attributes) = attributes.filter(|_| !bad) else {
+                for prefix in prefixes.iter().filter(carried) {
+                    self.unreadable(slot, prefix, actions);
+                }
+                continue;
             };
+            let route = self.import(slot, attributes, next_hop);
+            let mut told = ToldOnce { attributes, next_hop, shared: None };
             for prefix in prefixes.iter().filter(carried) {
-                self.announced(slot, prefix, route.clone(), actions);
+                self.announced(slot, prefix, route.clone(), &mut told, actions);
             }
         }
         if classic.is_none() {
             // Without NEXT_HOP, which is an error that was said above.
             for prefix in update.announced.iter().filter(carried) {
-                self.announced(slot, prefix, Err(ImportRefusal::TreatedAsWithdraw), actions);
+                self.unreadable(slot, prefix, actions);
             }
         }
         self.update_evpn(slot, decoded, actions);
@@ -150,15 +173,13 @@ impl Speaker {
     }
 
     /// What an UPDATE's routes become here, before their prefixes are looked at.
-    fn import(
+    pub(super) fn import(
         &mut self,
         slot: Slot,
-        decoded: &DecodedUpdate,
+        attributes: &Attributes,
         next_hop: MpNextHop,
     ) -> Result<Arc<Route>, ImportRefusal> {
-        let Some((peer, attributes)) =
-            self.peers[slot.index()].as_ref().zip(decoded.update.attributes.as_ref())
-        else {
+        let Some(peer) = self.peers[slot.index()].as_ref() else {
             return Err(ImportRefusal::TreatedAsWithdraw);
         };
         let session = &peer.session;
@@ -173,39 +194,65 @@ impl Speaker {
         slot: Slot,
         prefix: &Prefix,
         route: Result<Arc<Route>, ImportRefusal>,
+        told: &mut ToldOnce<'_>,
         actions: &mut Vec<Action>,
     ) {
-        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        let route = self.judge(slot, prefix, route);
+        let keeps = self.peers[slot.index()].as_ref().is_some_and(Peer::keeps_told);
+        let told = (keeps || route.is_err()).then(|| told.share(&mut self.all_told));
+        self.admit(slot, prefix, route, told, actions);
+    }
+
+    /// What policy and payloads say of a route to a prefix.
+    pub(super) fn judge(
+        &mut self,
+        slot: Slot,
+        prefix: &Prefix,
+        route: Result<Arc<Route>, ImportRefusal>,
+    ) -> Result<Arc<Route>, ImportRefusal> {
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return route };
         let relation = &peer.session.config.relation;
         let blackhole = route.as_ref().is_ok_and(|route| route.discard);
         let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix, blackhole);
-        let route = match allowed.and(route) {
+        match allowed.and(route) {
             Ok(route) => self.validated(slot, prefix, route),
             Err(reason) => {
                 peer.held.remove(prefix);
                 Err(reason)
             }
-        };
-        self.admit(slot, prefix, route, actions);
+        }
     }
 
-    /// Takes a route, or notes why not.
+    /// Taken as a withdrawal (RFC 7606 2).
+    fn unreadable(&mut self, slot: Slot, prefix: &Prefix, actions: &mut Vec<Action>) {
+        if let Some(peer) = self.peers[slot.index()].as_mut() {
+            peer.held.remove(prefix);
+        }
+        self.admit(slot, prefix, Err(ImportRefusal::TreatedAsWithdraw), None, actions);
+    }
+
+    /// Takes a route, or notes why not. `told`: what the neighbour said, as far as it is known.
     pub(super) fn admit(
         &mut self,
         slot: Slot,
         prefix: &Prefix,
         route: Result<Arc<Route>, ImportRefusal>,
+        told: Option<Arc<Told>>,
         actions: &mut Vec<Action>,
     ) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         match route {
             Ok(route) => {
                 peer.refused.remove(prefix);
+                if let Some(told) = told.filter(|_| peer.keeps_told()) {
+                    peer.adj_in.insert(prefix, told);
+                }
                 self.set_route(prefix, slot, Some(route), actions);
             }
             Err(reason) => {
+                peer.adj_in.remove(prefix);
                 let name = &peer.session.config.name;
-                actions.extend(peer.refused.add(name, *prefix, reason).map(Action::Log));
+                actions.extend(peer.refused.add(name, *prefix, reason, told).map(Action::Log));
                 self.set_route(prefix, slot, None, actions);
                 self.rib.tidy(prefix);
             }
@@ -216,6 +263,7 @@ impl Speaker {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.refused.remove(prefix);
         peer.held.remove(prefix);
+        peer.adj_in.remove(prefix);
         self.set_route(prefix, slot, None, actions);
         self.rib.tidy(prefix);
     }

@@ -22,19 +22,23 @@ mod report;
 mod restart;
 mod rib;
 mod session;
+mod show;
 mod slots;
 mod speaker;
 mod status;
+mod told;
 mod validation;
 
 pub use event::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
 };
 pub use notice::{EvpnRefusal, ImportRefusal, Notice, SessionEnd};
+pub use policy::ExportRefusal;
 pub use speaker::Speaker;
 pub use status::{
-    EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, PathStatus, Refused, RouteStatus,
-    SessionState, SpeakerStatus,
+    EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page, PathStatus, ReceivedRoute,
+    Refused, RefusedBy, RouteReport, RouteStatus, SentRoute, SessionState, SpeakerStatus, ToldState,
+    ToldStatus,
 };
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::wire::bgp::{AsPath, Attributes, Community, LargeCommunity, MpNextHop,
 use alloc::boxed::Box;
 use core::net::{IpAddr, Ipv6Addr};
 use prefix_trie::joint::JointPrefixSet;
+use serde::{Deserialize, Serialize};
 
 /// The first data part of our large communities: a route's class.
 const CLASS: u32 = 1;
@@ -73,8 +74,9 @@ impl From<Role> for Class {
 }
 
 /// Why a route is not told to a neighbour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExportRefusal {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "not-told")]
+pub enum ExportRefusal {
     /// It is the neighbour's own.
     BackToSource,
     /// The neighbour's AS number stands in the path: it would refuse it.

@@ -1,58 +1,90 @@
-//! The routes that a neighbour announces and that we do not take, for people to see. Bounded: a
-//! neighbour that leaks a whole table fills the list and is counted from then on.
+//! The routes that a neighbour announces and that we do not take, each with its reason: for people to
+//! see, and to be judged again when the policy changes. Bounded: a neighbour that leaks a whole table
+//! fills it and is counted from then on.
 
 use super::notice::{ImportRefusal, Notice};
-use super::status::Refused;
+use super::status::{FamilyCounts, Refused};
+use super::told::Told;
 use crate::id::Prefix;
 use crate::wire::bgp::AfiSafi;
-use alloc::collections::BTreeMap;
+use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use prefix_trie::joint::JointPrefixMap;
 
-/// At most so many are listed.
-const LISTED: usize = 256;
+/// At most so many are kept: some 8 MB.
+const KEPT: usize = 65_536;
+/// The log hears of so many in a session, and the status lists as many.
+const SAID: usize = 256;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Entry {
     reason: ImportRefusal,
+    /// What the neighbour said; `None`: it could not be read (RFC 7606).
+    told: Option<Arc<Told>>,
     /// Of an earlier telling: gone at the end of this one, unless it is told again.
     stale: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct RefusedList {
-    routes: BTreeMap<Prefix, Entry>,
+    routes: JointPrefixMap<Prefix, Entry>,
+    counts: FamilyCounts,
     count: u64,
-    full_said: bool,
+    said: usize,
+    /// Refusals that found no room since the last telling of everything began.
+    beyond: u64,
 }
 
 impl RefusedList {
     /// Notes a refusal; what the log should hear of it, if anything.
-    pub fn add(&mut self, neighbour: &str, prefix: Prefix, reason: ImportRefusal) -> Option<Notice> {
-        let known = self.routes.get_mut(&prefix);
-        let is_known = known.is_some();
-        if let Some(entry) = known {
-            entry.stale = false;
-            if entry.reason == reason {
-                return None;
+    pub fn add(
+        &mut self,
+        neighbour: &str,
+        prefix: Prefix,
+        reason: ImportRefusal,
+        told: Option<Arc<Told>>,
+    ) -> Option<Notice> {
+        let full = self.routes.len() >= KEPT;
+        let new = match self.routes.get_mut(&prefix) {
+            Some(entry) => {
+                entry.stale = false;
+                entry.told = told;
+                if core::mem::replace(&mut entry.reason, reason) == reason {
+                    return None;
+                }
+                false
             }
-        }
+            None if full => {
+                self.beyond += 1;
+                false
+            }
+            None => {
+                self.routes.insert(prefix, Entry { reason, told, stale: false });
+                true
+            }
+        };
+        *count_of(&mut self.counts, &prefix) += u32::from(new);
         self.count += 1;
-        if !is_known && self.routes.len() >= LISTED {
-            let first = !core::mem::replace(&mut self.full_said, true);
-            let listed = LISTED as u32;
-            return first.then(|| Notice::RefusedListFull { neighbour: neighbour.into(), listed });
+        self.said += 1;
+        let listed = SAID as u32;
+        match self.said {
+            ..=SAID => Some(Notice::Refused { neighbour: neighbour.into(), prefix, reason }),
+            said if said == SAID + 1 => Some(Notice::RefusedListFull { neighbour: neighbour.into(), listed }),
+            _ => None,
         }
-        self.routes.insert(prefix, Entry { reason, stale: false });
-        Some(Notice::Refused { neighbour: neighbour.into(), prefix, reason })
     }
 
     /// The neighbour no longer announces it, or we take it now.
     pub fn remove(&mut self, prefix: &Prefix) {
-        self.routes.remove(prefix);
+        if !self.routes.is_empty() && self.routes.remove(prefix).is_some() {
+            *count_of(&mut self.counts, prefix) -= 1;
+        }
     }
 
     /// All of a family is of an earlier telling from now on.
     pub fn mark_stale(&mut self, family: AfiSafi) {
+        self.beyond = 0;
         for (_, entry) in self.routes.iter_mut().filter(|(prefix, _)| AfiSafi::of(prefix) == family) {
             entry.stale = true;
         }
@@ -60,17 +92,63 @@ impl RefusedList {
 
     /// Forgets what of a family was not told again.
     pub fn sweep(&mut self, family: AfiSafi) {
-        self.routes.retain(|prefix, entry| AfiSafi::of(prefix) != family || !entry.stale);
+        let counts = &mut self.counts;
+        self.routes.retain(|prefix, entry| {
+            let stays = AfiSafi::of(&prefix) != family || !entry.stale;
+            *count_of(counts, &prefix) -= u32::from(!stays);
+            stays
+        });
     }
 
+    /// Refusals since the session came to stand.
     pub fn count(&self) -> u64 {
         self.count
     }
 
+    /// What is refused now, as far as it is kept.
+    pub fn counts(&self) -> FamilyCounts {
+        self.counts
+    }
+
+    /// Refusals of which nothing is kept.
+    pub fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
+    /// The first of them.
     pub fn list(&self) -> Vec<Refused> {
-        self.routes
-            .iter()
-            .map(|(&prefix, entry)| Refused { prefix, reason: entry.reason, payloads: Vec::new() })
-            .collect()
+        self.routes.iter().take(SAID).map(|(prefix, entry)| entry.status(prefix)).collect()
+    }
+
+    pub fn get(&self, prefix: &Prefix) -> Option<Refused> {
+        self.routes.get(prefix).map(|entry| entry.status(*prefix))
+    }
+
+    pub fn told(&self, prefix: &Prefix) -> Option<&Arc<Told>> {
+        self.routes.get(prefix)?.told.as_ref()
+    }
+
+    /// Those that hold all of a prefix, the shortest first.
+    pub fn covering(&self, prefix: &Prefix) -> Vec<Refused> {
+        self.routes.cover(prefix).map(|(prefix, entry)| entry.status(prefix)).collect()
+    }
+
+    /// In the order of the table, those behind `after`.
+    pub fn keys_after<'a>(&'a self, after: Option<&Prefix>) -> impl Iterator<Item = Prefix> + use<'a> {
+        super::rib::iter_after(&self.routes, after).map(|(prefix, _)| prefix)
+    }
+}
+
+impl Entry {
+    fn status(&self, prefix: Prefix) -> Refused {
+        let as_path = self.told.as_ref().map(|told| told.attributes.as_path.to_string());
+        Refused { prefix, reason: self.reason, as_path, payloads: Vec::new() }
+    }
+}
+
+fn count_of<'a>(counts: &'a mut FamilyCounts, prefix: &Prefix) -> &'a mut u32 {
+    match prefix {
+        Prefix::V4(_) => &mut counts.ipv4,
+        Prefix::V6(_) => &mut counts.ipv6,
     }
 }

@@ -3,17 +3,17 @@
 use super::config::Relation;
 use super::key::Key;
 use super::notice::ImportRefusal;
-use super::rib::Destination;
+use super::rib::{Destination, Path};
 use super::speaker::{Peer, Speaker, next_hop};
-use super::status::{FamilyCounts, NeighbourStatus, PathStatus, RouteStatus, SpeakerStatus};
+use super::status::{FamilyCounts, NeighbourStatus, PathStatus, Refused, RouteStatus, SpeakerStatus};
 use crate::id::Prefix;
 use crate::rpki::Validity;
 use crate::time::{Duration, Instant};
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 impl Speaker {
     pub fn status(&self, now: Instant) -> SpeakerStatus {
-        let peers = self.slots.iter().filter_map(|slot| self.peers[slot.index()].as_ref());
         let mut prefixes = FamilyCounts::default();
         for (prefix, _) in self.rib.iter().filter(|(_, destination)| destination.best().is_some()) {
             *prefix.count(&mut prefixes) += 1;
@@ -24,7 +24,7 @@ impl Speaker {
             router_id: self.config.router_id,
             asn: self.config.asn,
             public_asn: self.config.public_asn,
-            neighbours: peers.map(|peer| self.neighbour(now, peer)).collect(),
+            neighbours: self.neighbours(now),
             prefixes,
             originated: self.originations.prefixes(true),
             held_back: self.originations.prefixes(false),
@@ -38,14 +38,27 @@ impl Speaker {
         originated.filter(|prefix| self.config.own_prefixes.contains(prefix))
     }
 
+    /// Every neighbour, in the order of the configuration.
+    pub fn neighbours(&self, now: Instant) -> Vec<NeighbourStatus> {
+        let peers = self.slots.iter().filter_map(|slot| self.peers[slot.index()].as_ref());
+        peers.map(|peer| self.neighbour(now, peer)).collect()
+    }
+
     fn neighbour(&self, now: Instant, peer: &Peer) -> NeighbourStatus {
         let mut status = neighbour(now, peer);
-        for refused in &mut status.refused {
-            if matches!(refused.reason, ImportRefusal::OriginInvalid { .. }) {
-                refused.payloads = self.validator.covering(&refused.prefix);
-            }
-        }
+        status.refused.iter_mut().for_each(|refused| self.complete(peer, refused));
         status
+    }
+
+    /// Adds what is known of a refusal elsewhere.
+    pub(super) fn complete(&self, peer: &Peer, refused: &mut Refused) {
+        if matches!(refused.reason, ImportRefusal::OriginInvalid { .. }) {
+            refused.payloads = self.validator.covering(&refused.prefix);
+        }
+        if refused.as_path.is_none() {
+            let held = peer.held.route(&refused.prefix);
+            refused.as_path = held.map(|route| route.attributes.as_path.to_string());
+        }
     }
 
     /// The Loc-RIB, a prefix at a time, IPv4 first.
@@ -55,23 +68,34 @@ impl Speaker {
     }
 
     fn route(&self, prefix: Prefix, destination: &Destination) -> RouteStatus {
-        let paths = destination.paths().iter().map(|path| PathStatus {
-            neighbour: self.peers.get(path.slot.index()).and_then(Option::as_ref).map(Peer::name),
-            next_hop: next_hop(&self.peers, path),
-            as_path: path.route.attributes.as_path.to_string(),
-            local_preference: path.route.local_preference,
-            validity: Validity::of(&path.route.attributes, self.config.public_asn),
-            large_communities: path
-                .route
-                .attributes
-                .large_communities
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            lost: path.lost,
-        });
+        let paths = destination.paths().iter().map(|path| self.path(path));
         RouteStatus { prefix, paths: paths.collect() }
     }
+
+    pub(super) fn path(&self, path: &Path) -> PathStatus {
+        let peer = self.peers.get(path.slot.index()).and_then(Option::as_ref);
+        let attributes = &path.route.attributes;
+        PathStatus {
+            neighbour: peer.map(Peer::name),
+            next_hop: next_hop(&self.peers, path),
+            as_path: attributes.as_path.to_string(),
+            path_length: u32::try_from(attributes.as_path.length()).unwrap_or(u32::MAX),
+            origin: attributes.origin,
+            med: attributes.med,
+            local_preference: path.route.local_preference,
+            identifier: peer.and_then(|peer| peer.router_id),
+            stale: path.stale,
+            discard: path.route.discard,
+            communities: texts(&attributes.communities),
+            validity: Validity::of(attributes, self.config.public_asn),
+            large_communities: texts(&attributes.large_communities),
+            lost: path.lost,
+        }
+    }
+}
+
+pub(super) fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
@@ -91,6 +115,9 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         established_for_ms: peer
             .established_at
             .map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+        down_for_ms: peer
+            .down_since
+            .map(|since| u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX)),
         established_count: peer.established_count,
         hold_ms: negotiated.map_or(0, |it| millis(it.hold)),
         keepalive_ms: negotiated.map_or(0, |it| millis(it.keepalive)),
@@ -103,6 +130,8 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         updates_out: peer.updates_out,
         refused: peer.refused.list(),
         refused_count: peer.refused.count(),
+        refused_now: peer.refused.counts(),
+        refused_beyond: peer.refused.beyond(),
         held: u32::try_from(peer.held.len()).unwrap_or(u32::MAX),
         evpn_refused: peer.evpn_refused.list(),
     }

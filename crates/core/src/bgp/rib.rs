@@ -209,6 +209,26 @@ impl<K: Key> Rib<K> {
         keys.take_while(|prefix| range.contains(prefix))
     }
 
+    /// The longest prefix to which there is a route and that holds all of `prefix`.
+    pub fn covering(&self, prefix: &Prefix) -> Option<Prefix>
+    where
+        K: Key<Table = JointPrefixMap<Prefix, Destination>>,
+    {
+        let covering = self.table.cover(prefix);
+        covering.filter(|(_, destination)| destination.best().is_some()).map(|(prefix, _)| prefix).last()
+    }
+
+    /// In the table's order, what is behind `after`.
+    pub fn after<'a>(
+        &'a self,
+        after: Option<&Prefix>,
+    ) -> impl Iterator<Item = (Prefix, &'a Destination)> + use<'a, K>
+    where
+        K: Key<Table = JointPrefixMap<Prefix, Destination>>,
+    {
+        iter_after(&self.table, after)
+    }
+
     /// All that a neighbour has told of these families is of an earlier telling from now on.
     pub fn mark_stale(&mut self, slot: Slot, family: impl Fn(&K) -> bool) {
         for (key, destination) in self.iter_mut() {
@@ -238,25 +258,44 @@ impl<K: Key> Rib<K> {
     }
 }
 
+/// In the map's order, what is behind `after`; all of it without one.
+pub(super) fn iter_after<'a, T>(
+    map: &'a JointPrefixMap<Prefix, T>,
+    after: Option<&Prefix>,
+) -> impl Iterator<Item = (Prefix, &'a T)> + use<'a, T> {
+    // IPv4 comes first, and nothing before its default route.
+    let first = Prefix::V4(Default::default());
+    map.iter_from(after.unwrap_or(&first), after.is_none())
+}
+
 /// Keeps one copy of each set of attributes.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    routes: BTreeSet<Arc<Route>>,
+pub(super) type Shared = Interner<Route>;
+
+/// Keeps one copy of each value.
+#[derive(Debug)]
+pub(super) struct Interner<T> {
+    values: BTreeSet<Arc<T>>,
     /// When the set has grown to this, what nobody uses is dropped.
     sweep_at: usize,
 }
 
-impl Shared {
-    pub fn share(&mut self, route: Route) -> Arc<Route> {
-        if let Some(known) = self.routes.get(&route) {
+impl<T> Default for Interner<T> {
+    fn default() -> Interner<T> {
+        Interner { values: BTreeSet::new(), sweep_at: 0 }
+    }
+}
+
+impl<T: Ord> Interner<T> {
+    pub fn share(&mut self, value: T) -> Arc<T> {
+        if let Some(known) = self.values.get(&value) {
             return known.clone();
         }
-        if self.routes.len() >= self.sweep_at {
-            self.routes.retain(|route| Arc::strong_count(route) > 1);
-            self.sweep_at = (self.routes.len() * 2).max(1024);
+        if self.values.len() >= self.sweep_at {
+            self.values.retain(|value| Arc::strong_count(value) > 1);
+            self.sweep_at = (self.values.len() * 2).max(1024);
         }
-        let route = Arc::new(route);
-        self.routes.insert(route.clone());
-        route
+        let value = Arc::new(value);
+        self.values.insert(value.clone());
+        value
     }
 }

@@ -1,7 +1,7 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling};
-use super::config::{Family, NeighbourConfig, SpeakerConfig};
+use super::config::{Family, NeighbourConfig, Relation, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
@@ -16,6 +16,7 @@ use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
 use super::slots::Slot;
 use super::status::FamilyCounts;
+use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
 use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
@@ -46,6 +47,7 @@ pub struct Speaker {
     pub(super) rib: Rib<Prefix>,
     pub(super) evpn: Rib<EvpnRoute>,
     pub(super) shared: Shared,
+    pub(super) all_told: AllTold,
     pub(super) originations: Originations,
     /// Something that an origination depends on has come or gone.
     pub(super) originations_due: bool,
@@ -75,6 +77,8 @@ pub(super) struct Peer {
     pub evpn_refused: EvpnRefusals,
     /// Refused as invalid.
     pub held: Held,
+    /// What it has told and we took, if it cannot be asked again.
+    pub adj_in: AdjIn,
     /// Until when its routes are kept although it has not told them again (RFC 4724).
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
@@ -87,6 +91,8 @@ pub(super) struct Peer {
     pub limit_said: BTreeSet<Family>,
     pub errors_said: BTreeSet<(u8, AttributeFault)>,
     pub established_at: Option<Instant>,
+    /// When the last session ended, while none stands.
+    pub down_since: Option<Instant>,
     pub established_count: u32,
     pub last_end: Option<SessionEnd>,
     pub failure_said: Option<SessionEnd>,
@@ -104,6 +110,7 @@ impl Peer {
             refused: RefusedList::default(),
             evpn_refused: EvpnRefusals::default(),
             held: Held::default(),
+            adj_in: AdjIn::default(),
             kept_until: None,
             told_all: BTreeSet::new(),
             router_id: None,
@@ -111,6 +118,7 @@ impl Peer {
             limit_said: BTreeSet::new(),
             errors_said: BTreeSet::new(),
             established_at: None,
+            down_since: None,
             established_count: 0,
             last_end: None,
             failure_said: None,
@@ -121,6 +129,13 @@ impl Peer {
 
     pub(super) fn name(&self) -> String {
         self.session.config.name.clone()
+    }
+
+    /// Whether what it tells is kept as it was told: a neighbour outside that cannot be asked again
+    /// (RFC 2918).
+    pub(super) fn keeps_told(&self) -> bool {
+        let outside = matches!(self.session.config.relation, Relation::Outside(_));
+        outside && self.session.established().is_some_and(|it| !it.route_refresh)
     }
 
     /// When the neighbour has left our updates unread for too long.
@@ -152,6 +167,7 @@ impl Speaker {
             rib: Rib::default(),
             evpn: Rib::default(),
             shared,
+            all_told: AllTold::default(),
             originations,
             originations_due: true,
             kernel: Outlet::default(),
@@ -281,7 +297,7 @@ impl Speaker {
         self.rib.iter().filter_map(wanted).collect()
     }
 
-    fn slot(&self, neighbour: NeighbourId) -> Option<Slot> {
+    pub(super) fn slot(&self, neighbour: NeighbourId) -> Option<Slot> {
         self.slots.get(usize::from(neighbour.0)).copied()
     }
 
@@ -539,7 +555,7 @@ pub(super) fn next_hop(peers: &[Option<Peer>], path: &Path) -> Option<NextHop> {
 }
 
 /// What the kernel should hold for a destination.
-fn wanted(
+pub(super) fn wanted(
     config: &SpeakerConfig,
     peers: &[Option<Peer>],
     prefix: &Prefix,

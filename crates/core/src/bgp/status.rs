@@ -1,10 +1,12 @@
 //! What a speaker says of itself.
 
-use super::event::NextHop;
+use super::event::{NextHop, SpeakerRoute};
 use super::notice::{EvpnRefusal, ImportRefusal, SessionEnd};
+use super::policy::ExportRefusal;
 use crate::bgp::config::Role;
 use crate::id::{Asn, IfName, Prefix};
 use crate::rpki::{Validity, Vrp};
+use crate::wire::bgp::Origin;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -55,6 +57,8 @@ pub struct NeighbourStatus {
     pub state: SessionState,
     /// How long the session has stood, in milliseconds.
     pub established_for_ms: Option<u64>,
+    /// How long ago the last session ended, while none stands, in milliseconds; `None`: there was none.
+    pub down_for_ms: Option<u64>,
     /// How often it has come to stand since the start.
     pub established_count: u32,
     /// As negotiated, in milliseconds; 0: none, or no session.
@@ -77,6 +81,10 @@ pub struct NeighbourStatus {
     pub refused: Vec<Refused>,
     /// Refusals since the session came to stand, those beyond the list included.
     pub refused_count: u64,
+    /// What it announces now and we refuse, as far as it is kept.
+    pub refused_now: FamilyCounts,
+    /// Refusals of which nothing is kept.
+    pub refused_beyond: u64,
     /// Routes of it that are refused as invalid and kept, for when they no longer are.
     pub held: u32,
     /// EVPN routes that were not taken since the session came to stand, by reason.
@@ -87,6 +95,9 @@ pub struct NeighbourStatus {
 pub struct Refused {
     pub prefix: Prefix,
     pub reason: ImportRefusal,
+    /// Of what could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_path: Option<String>,
     /// Of one that is refused as invalid by its origin: the payloads that say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payloads: Vec<Vrp>,
@@ -134,13 +145,97 @@ pub struct PathStatus {
     pub next_hop: Option<NextHop>,
     /// As RFC 4271 5.1.2 writes it, sets in braces.
     pub as_path: String,
+    /// How many networks it counts as, a set as one.
+    pub path_length: u32,
+    pub origin: Origin,
+    pub med: Option<u32>,
     pub local_preference: u32,
+    /// The BGP identifier of who told it; `None`: our own, or its session has never stood.
+    pub identifier: Option<Ipv4Addr>,
+    /// The neighbour restarts and has not told it again (RFC 4724).
+    pub stale: bool,
+    /// Its traffic is dropped: our own, or asked for by a customer (RFC 7999).
+    pub discard: bool,
+    /// Each as `a:b`.
+    pub communities: Vec<String>,
     /// What the RPKI says of it, as it was marked where it came in.
     pub validity: Validity,
     /// Of large communities, each as `a:b:c`.
     pub large_communities: Vec<String>,
     /// The step at which it lost; `None`: the best.
     pub lost: Option<LostAt>,
+}
+
+/// All that is known of one prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteReport {
+    pub prefix: Prefix,
+    /// The best first; empty: there is no route to exactly this.
+    pub paths: Vec<PathStatus>,
+    /// What the kernel should hold for it.
+    pub forwarding: Option<SpeakerRoute>,
+    /// Who announces it, or something that holds all of it, and is refused; the shortest first.
+    pub refused: Vec<RefusedBy>,
+    /// Which neighbours with a session are told of it, and why the others are not.
+    pub told: Vec<ToldStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedBy {
+    pub neighbour: String,
+    #[serde(flatten)]
+    pub refused: Refused,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldStatus {
+    pub neighbour: String,
+    #[serde(flatten)]
+    pub state: ToldState,
+}
+
+/// Whether a neighbour is told of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "told")]
+pub enum ToldState {
+    Yes,
+    /// It is about to be, or to be told that it is gone or other than it was.
+    Waits,
+    No {
+        why: ExportRefusal,
+    },
+}
+
+/// One route that a neighbour has told, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum ReceivedRoute {
+    Taken { prefix: Prefix, path: PathStatus },
+    Refused(Refused),
+}
+
+/// One route that a neighbour was told, as it was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentRoute {
+    pub prefix: Prefix,
+    /// `None`: a next hop of the session's own.
+    pub next_hop: Option<IpAddr>,
+    pub as_path: String,
+    pub origin: Origin,
+    pub communities: Vec<String>,
+    pub large_communities: Vec<String>,
+    /// Who brought it; `None`: our own.
+    pub from: Option<String>,
+    /// It has changed since, and the neighbour is about to be told: this is what it will hear.
+    pub waits: bool,
+}
+
+/// A part of a long answer, in the order of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Behind this there may be more; `None`: that was all.
+    pub next: Option<Prefix>,
 }
 
 /// The step of the decision at which a path was left behind (RFC 4271 9.1.2).

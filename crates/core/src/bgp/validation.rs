@@ -92,6 +92,10 @@ impl Held {
         }
     }
 
+    pub fn route(&self, prefix: &Prefix) -> Option<&Arc<Route>> {
+        self.routes.get(prefix).map(|held| &held.route)
+    }
+
     pub fn mark_stale(&mut self, family: AfiSafi) {
         for (_, held) in self.routes.iter_mut().filter(|(prefix, _)| AfiSafi::of(prefix) == family) {
             held.stale = true;
@@ -267,8 +271,9 @@ impl Speaker {
             }
             let Some(peer) = self.peers[slot.index()].as_ref() else { continue };
             if matches!(peer.session.config.relation, Relation::Outside(_)) {
+                let told = peer.refused.told(prefix).or_else(|| peer.adj_in.get(prefix)).cloned();
                 let route = self.validated(slot, prefix, route);
-                self.admit(slot, prefix, route, actions);
+                self.admit(slot, prefix, route, told, actions);
             }
         }
     }

@@ -7,5 +7,6 @@ mod evpn;
 mod faults;
 mod fsm;
 mod net;
+mod show;
 mod stranger;
 mod validation;

@@ -8,6 +8,7 @@ use crate::id::Asn;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use serde::{Deserialize, Serialize};
 
 /// Type codes.
 pub mod code {
@@ -38,7 +39,8 @@ pub(super) const PARTIAL: u8 = 0x20;
 pub(super) const EXTENDED_LENGTH: u8 = 0x10;
 
 /// In the order of preference (RFC 4271 9.1.2.2 b).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     #[default]
     Igp,
