@@ -218,6 +218,10 @@ pub struct Match {
     /// Destinations; of one family per rule.
     pub to: Vec<Prefix>,
     pub protocol: Option<ProtocolMatch>,
+    /// The hop limit (IPv4: TTL) on arrival: 255 says that no router has passed it on. Only beside addresses,
+    /// which say the family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop_limit: Option<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

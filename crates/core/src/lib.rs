@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+pub mod bfd;
 pub mod bgp;
 pub mod desired;
 pub mod evpn;

@@ -1,9 +1,11 @@
 //! What is wrong with a file, as types: a problem knows where and why, never in which words.
 //! The words are in the room `explain`.
 
+mod bfd;
 mod rpki;
 mod segment;
 
+pub use bfd::BfdProblem;
 pub use rpki::RpkiProblem;
 pub use segment::SegmentProblem;
 
@@ -66,6 +68,7 @@ pub enum ProblemKind {
     Peer(PeerProblem),
     Management(ManagementProblem),
     Rpki(RpkiProblem),
+    Bfd(BfdProblem),
     /// Two tunnels of one kind between the same two addresses: nothing tells them apart.
     TunnelTwice,
     /// The compiler was given a file that `check` refuses.
@@ -106,6 +109,7 @@ areas! {
     Peer(PeerProblem);
     Management(ManagementProblem);
     Rpki(RpkiProblem);
+    Bfd(BfdProblem);
 }
 
 impl ProblemKind {
@@ -146,6 +150,7 @@ impl ProblemKind {
             ProblemKind::Peer(kind) => serde_json::to_value(kind),
             ProblemKind::Management(kind) => serde_json::to_value(kind),
             ProblemKind::Rpki(kind) => serde_json::to_value(kind),
+            ProblemKind::Bfd(kind) => serde_json::to_value(kind),
             ProblemKind::TunnelTwice => Ok(json!({ "kind": "tunnel-twice" })),
             ProblemKind::Unchecked => Ok(json!({ "kind": "unchecked" })),
             ProblemKind::TooManyPackets { link, mtu, packets, arithmetic } => Ok(json!({

@@ -316,8 +316,9 @@ fn link() -> impl Strategy<Value = Said<Link>> {
         maybe(any::<bool>()),
         maybe(engine),
         maybe(any::<bool>()),
+        bfd(Just(None)),
     )
-        .prop_map(|(between, by, over, ports, cost, cleartext, engine, keepalive)| Link {
+        .prop_map(|(between, by, over, ports, cost, cleartext, engine, keepalive, bfd)| Link {
             between,
             by,
             over,
@@ -326,6 +327,7 @@ fn link() -> impl Strategy<Value = Said<Link>> {
             cleartext,
             engine,
             keepalive,
+            bfd,
         });
     said(link)
 }
@@ -370,7 +372,7 @@ fn peer() -> impl Strategy<Value = Peer> {
         maybe(0u8..=10),
         maybe(1u32..=10_000_000),
         (maybe(1u8..=100), maybe(1u16..=10_080)),
-        (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>())),
+        (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>()), bfd(maybe(any::<bool>()))),
         (
             maybe(name().prop_map(|name| Secret(KeyName(name)))),
             maybe(prop::sample::select(vec![Invalid::Drop, Invalid::Last, Invalid::Take])),
@@ -386,7 +388,7 @@ fn peer() -> impl Strategy<Value = Peer> {
                 prepend,
                 limit,
                 (limit_warn, limit_rest),
-                (strict_role, gtsm, drain),
+                (strict_role, gtsm, drain, bfd),
                 (password, invalid),
                 at,
             )| {
@@ -401,6 +403,7 @@ fn peer() -> impl Strategy<Value = Peer> {
                     limit_rest,
                     strict_role,
                     gtsm,
+                    bfd,
                     password,
                     drain,
                     invalid,
@@ -408,6 +411,11 @@ fn peer() -> impl Strategy<Value = Peer> {
                 }
             },
         )
+}
+
+fn bfd(multihop: impl Strategy<Value = Option<Said<bool>>>) -> impl Strategy<Value = BfdSaid> {
+    (maybe(any::<bool>()), maybe(10u16..=10_000), maybe(1u8..=50), multihop)
+        .prop_map(|(on, interval, multiplier, multihop)| BfdSaid { on, interval, multiplier, multihop })
 }
 
 fn asked() -> impl Strategy<Value = AskedFarEnd> {
@@ -500,8 +508,9 @@ fn declaration() -> impl Strategy<Value = Declaration> {
         said(prefix()),
         maybe(1280u16..=9000),
         prop::option::of(said(prop::collection::vec(said(name()), 0..3))),
+        bfd(Just(None)),
     )
-        .prop_map(|(name, asn, prefixes, loopbacks, management, mtu, originate)| Network {
+        .prop_map(|(name, asn, prefixes, loopbacks, management, mtu, originate, bfd)| Network {
             name,
             asn,
             prefixes,
@@ -509,6 +518,7 @@ fn declaration() -> impl Strategy<Value = Declaration> {
             management,
             mtu,
             originate,
+            bfd,
         });
     let site = (said(name()), said(1u16..), maybe(words()), maybe(1280u16..=9000))
         .prop_map(|(name, id, label, switch_mtu)| Site { name, id, label, switch_mtu });

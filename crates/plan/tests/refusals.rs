@@ -177,6 +177,11 @@ fn validation() -> Vec<Case> {
             tells ["cache-in-management"];
         "cache-twice": ["[site.s1]" => rpki!("caches = [\"192.0.2.77:323\", \"192.0.2.77:323\"]")] tells ["repeated"];
         "cache-expire": ["[site.s1]" => rpki!("caches = [\"192.0.2.77:323\"]\nexpire = 60")] tells ["out-of-range"];
+        "bfd-pace-where-it-is-off": ["role = \"provider\"" => "role = \"provider\"\nbfd-interval = 100\nbfd-multihop = true",
+            "between = [\"b\", \"c\"]" => "between = [\"b\", \"c\"]\nbfd = false\nbfd-multiplier = 5"] tells ["without-bfd"];
+        "bfd-multihop-with-gtsm": ["role = \"provider\"" => "role = \"provider\"\ngtsm = true\nbfd = true\nbfd-multihop = true"]
+            tells ["multihop-with-gtsm"];
+        "bfd-interval-out-of-range": ["mtu = 2400" => "mtu = 2400\nbfd-interval = 5"] tells ["out-of-range"];
         "invalid-unknown": ["role = \"provider\"" => "role = \"provider\"\ninvalid = \"last\""] tells ["invalid-unknown"];
     }
 }

@@ -20,7 +20,8 @@ const CORE: Arrows = &[
     ("desired", &["id"]),
     ("reconcile", &["desired", "id"]),
     ("rpki", &["id", "time"]),
-    ("bgp", &["wire", "rpki", "id", "time"]),
+    ("bfd", &["wire", "time"]),
+    ("bgp", &["bfd", "wire", "rpki", "id", "time"]),
     ("evpn", &["bgp", "desired", "wire", "id", "time"]),
     ("router_plan", &["id", "mtu", "desired", "bgp", "evpn", "rpki"]),
 ];

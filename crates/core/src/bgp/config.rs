@@ -1,5 +1,6 @@
 //! What a speaker is told: compiled from the file, never decided here.
 
+use crate::bfd::BfdTerms;
 use crate::id::{Asn, IfName, KeyName, Prefix};
 use crate::wire::bgp::BgpRole;
 use alloc::string::String;
@@ -73,6 +74,9 @@ pub struct Terms {
     pub gtsm: bool,
     /// The secret with which every segment of the TCP connection is signed (RFC 2385).
     pub password: Option<KeyName>,
+    /// How it is watched (RFC 5880); `None`: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<BfdTerms>,
     /// Of the prefix limit.
     pub limit: LimitTerms,
 }

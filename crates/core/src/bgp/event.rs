@@ -1,6 +1,7 @@
 //! What goes into a speaker and what comes out of it.
 
 use super::notice::Notice;
+use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
 use crate::wire::bgp::{EvpnBody, EvpnRoute, ExtendedCommunity, PmsiTunnel};
 use alloc::boxed::Box;
@@ -57,6 +58,9 @@ pub enum Event<'a> {
     Received { connection: ConnectionId, bytes: &'a [u8] },
     /// The far end closed, or the socket failed. The id is never used again.
     Closed(ConnectionId),
+    /// The neighbour's BFD session was up and no longer is. `independent`: its BFD goes on while its routing
+    /// restarts (the C bit), so that this is the path or its forwarding.
+    BfdDown { neighbour: NeighbourId, cause: BfdDown, independent: bool },
     /// [`super::Speaker::next_timeout`] has passed (harmless if it has not).
     Timeout,
     /// What the segments of this router announce, or no longer do. A later one about a route takes the

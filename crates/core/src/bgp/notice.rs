@@ -1,6 +1,7 @@
 //! What a speaker tells the log, as types: the words are made elsewhere.
 
 use super::config::Family;
+use crate::bfd::BfdDown;
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{BgpRole, EvpnFault, EvpnRoute};
 use alloc::string::String;
@@ -60,6 +61,8 @@ pub enum SessionEnd {
     Closed,
     /// Nothing was heard for the hold time.
     HoldExpired,
+    /// BFD knows that the neighbour, or the way to it, is gone (RFC 5882 10.2).
+    BfdDown { bfd: BfdDown },
     /// The neighbour has not read what we send for too long (RFC 9687).
     SendHoldExpired,
     /// The neighbour ended it.

@@ -223,7 +223,7 @@ fn same_session(old: &NeighbourConfig, new: &NeighbourConfig) -> bool {
     };
     let without = |it: &NeighbourConfig| NeighbourConfig {
         relation: told(&it.relation),
-        terms: Terms { drain: false, limit: LimitTerms::default(), ..it.terms.clone() },
+        terms: Terms { drain: false, bfd: None, limit: LimitTerms::default(), ..it.terms.clone() },
         ..it.clone()
     };
     without(old) == without(new)

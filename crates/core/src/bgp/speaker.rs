@@ -18,6 +18,7 @@ use super::slots::Slot;
 use super::status::FamilyCounts;
 use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
+use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
@@ -226,6 +227,11 @@ impl Speaker {
                 None => actions.push(Action::Close { connection }),
             },
             Event::Received { connection, bytes } => self.received(now, connection, bytes, actions),
+            Event::BfdDown { neighbour, cause, independent } => {
+                if let Some(slot) = self.slot(neighbour) {
+                    self.bfd_down(now, slot, cause, independent, actions);
+                }
+            }
             Event::Timeout => self.timeout(now, actions),
             Event::Evpn(update) => self.originate_evpn(update, actions),
             Event::Validation(change) => self.validation_changed(change, actions),
@@ -396,6 +402,32 @@ impl Speaker {
                 self.session_event(now, slot, end, actions);
             }
         }
+    }
+
+    /// RFC 5882 10.2: the session ends at once. A restart that is under way goes on, since BFD may have gone
+    /// with the routing that restarts (RFC 5882 4.3.2), unless the far end says that its does not: then it no
+    /// longer forwards (4.3.1). A far end that has switched its session off says nothing of the path (3.2).
+    fn bfd_down(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        cause: BfdDown,
+        independent: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        if !cause.is_failure() {
+            return;
+        }
+        let restarts = |peer: &Peer| peer.kept_until.is_some() && peer.session.established().is_none();
+        if self.peers[slot.index()].as_ref().is_some_and(restarts) {
+            if !independent {
+                return;
+            }
+            self.keep_no_longer(slot, actions);
+        }
+        let notification = Notification::new(Notification::CEASE, Notification::BFD_DOWN);
+        let end = SessionEvent::End(SessionEnd::BfdDown { bfd: cause }, notification);
+        self.session_event(now, slot, end, actions);
     }
 
     fn attempt_failed(&mut self, slot: Slot, end: SessionEnd, actions: &mut Vec<Action>) {

@@ -4,6 +4,7 @@
 //! Not here: IPv4 options other than to skip them, jumbograms, the routing field of RFC 1701.
 
 pub mod arp;
+pub mod bfd;
 pub mod bgp;
 pub mod checksum;
 pub mod etherip;

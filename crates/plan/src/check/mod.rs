@@ -1,6 +1,7 @@
 //! What a file means, as far as it can be wrong: everything at once. What only arithmetic can tell
 //! (how many packets a packet becomes) is for the compiler.
 
+mod bfd;
 mod gateways;
 mod lines;
 mod links;
@@ -42,6 +43,7 @@ pub(crate) fn meaning(declaration: &Declaration) -> Findings {
     peers::check(&mut survey);
     management::check(&mut survey);
     rpki::check(&mut survey);
+    bfd::check(&mut survey);
     Findings { problems: survey.problems, too_large: survey.too_large }
 }
 

@@ -9,17 +9,19 @@ use super::sysctls;
 use crate::declaration::Role;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use tsumugi_core::bfd::BfdTerms;
 use tsumugi_core::desired::{
     Address, Desired, DropReason, Hook, Link, LinkKind, Match, ProtocolMatch, Verdict, Wall, WallRule,
 };
 use tsumugi_core::id::{IfName, Prefix};
 use tsumugi_core::mtu::{Ip, Way};
 use tsumugi_core::router_plan::Tunnel;
+use tsumugi_core::wire::bfd;
 use tsumugi_core::wire::ip::protocol::NO_NEXT_HEADER;
 
 const BGP: u16 = 179;
-/// BFD: one hop, echo, several hops (RFC 5881, RFC 5883).
-const BFD: [u16; 3] = [3784, 3785, 4784];
+/// BFD's ports: one hop, several hops, and its echo, which we send to nobody (RFC 5881, RFC 5883).
+const BFD: [u16; 3] = [bfd::PORT, bfd::MULTIHOP_PORT, 3785];
 const VXLAN: u16 = 4789;
 /// Where a DHCP server listens (RFC 2131 4.1).
 const DHCP_SERVER: u16 = 67;
@@ -31,6 +33,8 @@ pub struct Inside<'s> {
     /// The far router.
     pub far: &'s Machine<'s>,
     pub cost: u8,
+    /// How its two ends watch each other.
+    pub bfd: Option<BfdTerms>,
 }
 
 /// The inside links of a router, in the order of the file.
@@ -38,7 +42,8 @@ pub fn inside<'s>(survey: &'s Survey<'s>, machine: &'s Machine<'s>) -> Vec<Insid
     let of = |(index, side): &(usize, usize)| {
         let link = &survey.links[*index];
         let far = &survey.machines[link.ends[1 - side].machine];
-        Inside { end: &link.ends[*side], way: link.way, far, cost: link.said.cost() }
+        let bfd = super::watch::link(survey, link);
+        Inside { end: &link.ends[*side], way: link.way, far, cost: link.said.cost(), bfd }
     };
     machine.links.iter().map(of).collect()
 }
@@ -201,30 +206,30 @@ fn input_rules(
         accept(Match { protocol: Some(ProtocolMatch::NeighbourDiscovery), ..Match::default() }),
     ];
     let bgp = ProtocolMatch::Tcp { ports: vec![BGP], either: true };
-    let bfd = ProtocolMatch::Udp { ports: BFD.to_vec(), either: false };
-    let mut from_neighbour = |link: &IfName, address: IpAddr| {
-        for protocol in [&bgp, &bfd] {
-            rules.push(accept(Match {
-                iif: vec![link.clone()],
-                from: vec![host(address)],
-                protocol: Some(protocol.clone()),
-                ..Match::default()
-            }));
+    let mut from_neighbour = |link: &IfName, address: IpAddr, terms: Option<BfdTerms>| {
+        let from = Match { iif: vec![link.clone()], from: vec![host(address)], ..Match::default() };
+        rules.push(accept(Match { protocol: Some(bgp.clone()), ..from.clone() }));
+        if let Some(terms) = terms {
+            let port = if terms.multihop { bfd::MULTIHOP_PORT } else { bfd::PORT };
+            let protocol = Some(ProtocolMatch::Udp { ports: vec![port], either: false });
+            // RFC 5881 5.
+            let hop_limit = (!terms.multihop).then_some(255);
+            rules.push(accept(Match { protocol, hop_limit, ..from }));
         }
     };
     for link in inside {
-        from_neighbour(&link.end.name, link.far.link_local.into());
+        from_neighbour(&link.end.name, link.far.link_local.into(), link.bfd);
     }
     for connection in outside {
         for neighbour in connection.said.neighbours.iter() {
-            from_neighbour(&connection.end.name, **neighbour);
+            from_neighbour(&connection.end.name, **neighbour, super::watch::peer(connection.peer));
         }
     }
     let links: Vec<IfName> = inside.iter().map(|link| link.end.name.clone()).collect();
     rules.extend(vtep_rules(survey, machine, &links));
     let strangers = [
         (DropReason::BgpFromStranger, ProtocolMatch::Tcp { ports: vec![BGP], either: false }),
-        (DropReason::BfdFromStranger, bfd),
+        (DropReason::BfdFromStranger, ProtocolMatch::Udp { ports: BFD.to_vec(), either: false }),
         (DropReason::VxlanFromStranger, ProtocolMatch::Udp { ports: vec![VXLAN], either: false }),
     ];
     for (reason, protocol) in strangers {

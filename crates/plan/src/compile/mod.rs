@@ -18,6 +18,7 @@ mod speaker;
 mod subjects;
 mod survey;
 mod sysctls;
+mod watch;
 
 pub use crate::hash::{hash_of, seal};
 pub use segments::MTU_BYTES as SEGMENT_MTU;

@@ -71,7 +71,7 @@ fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>, has_evpn: bool) ->
         relation: Relation::Inside { prepends: link.cost },
         families,
         timers: Timers::INSIDE,
-        terms: Terms::default(),
+        terms: Terms { bfd: link.bfd, ..Terms::default() },
     }
 }
 
@@ -121,6 +121,7 @@ fn terms(peer: &Peer) -> Terms {
         drain: peer.drain(),
         strict_role: peer.strict_role(),
         gtsm: peer.gtsm(),
+        bfd: super::watch::peer(peer),
         password: peer.password.as_ref().map(|secret| secret.0.clone()),
         limit: LimitTerms {
             warn_percent: peer.limit_warn.as_ref().map_or(unsaid.warn_percent, |percent| **percent),

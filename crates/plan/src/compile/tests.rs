@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use tsumugi_core::bfd::BfdTerms;
 use tsumugi_core::bgp::config::{Invalid, LimitTerms, NeighbourConfig, Relation, Terms, Transport};
-use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict};
+use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict, WallRule};
 use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
 use tsumugi_core::id::{Asn, IfName, KeyName, Plane, Prefix, Vni};
 use tsumugi_core::mtu::{Ip, Line, Way, Wrapping};
@@ -304,7 +305,7 @@ fn tunnels_to_others_are_what_the_file_says() {
 fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
     let told = AS63806.replace("[router.cr0102]\n", "[router.cr0102]\ndrain = true\n").replace(
         "prepend = 1\n",
-        "prepend = 1\nlimit = 5\nlimit-warn = 90\nlimit-rest = 2\nstrict-role = true\ngtsm = true\npassword = \"secret:homenoc\"\ndrain = true\n",
+        "prepend = 1\nlimit = 5\nlimit-warn = 90\nlimit-rest = 2\nstrict-role = true\ngtsm = true\nbfd = true\nbfd-interval = 250\npassword = \"secret:homenoc\"\ndrain = true\n",
     );
     let plan = compiled(&told);
     for name in ["cr0101", "cr0102", "cr0201"] {
@@ -317,14 +318,68 @@ fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
                     strict_role: true,
                     gtsm: true,
                     password: Some(KeyName("homenoc".into())),
+                    bfd: Some(BfdTerms { interval: 250, multiplier: 3, multihop: false }),
                     limit: LimitTerms { warn_percent: 90, rest: 120_000 },
                 }
+            } else if matches!(neighbour.relation, Relation::Inside { .. }) {
+                Terms { bfd: Some(BfdTerms::INSIDE), ..Terms::default() }
             } else {
                 Terms::default()
             };
             assert_eq!(neighbour.terms, terms, "{}", neighbour.name);
         }
     }
+}
+
+/// As the link says, else the network, else the slower of its lines; walls take it from who is watched.
+#[test]
+fn who_is_watched_and_at_what_pace() {
+    let link = "between = [\"cr0101\", \"cr0201\"]\n";
+    let bfd = |text: &str, machine: &str, far: &str| {
+        let plan = compiled(text);
+        let plan = plan.machine(machine).unwrap();
+        let neighbours = &plan.speaker.as_ref().unwrap().neighbours;
+        let neighbour = neighbours.iter().find(|it| it.name.starts_with(far)).unwrap();
+        let input = plan.fabric.walls.iter().find(|wall| wall.hook == Hook::Input).unwrap();
+        let (Transport::Unnumbered { link, .. } | Transport::Numbered { link, .. }) = &neighbour.transport;
+        let udp = |rule: &&WallRule| matches!(rule.matches.protocol, Some(ProtocolMatch::Udp { .. }));
+        let on_link = input.rules.iter().filter(|rule| rule.matches.iif == [link.clone()]).filter(udp);
+        let taken: Vec<String> = on_link
+            .map(|rule| match &rule.matches.protocol {
+                Some(ProtocolMatch::Udp { ports, .. }) => format!("{ports:?} {:?}", rule.matches.hop_limit),
+                _ => String::new(),
+            })
+            .collect();
+        (neighbour.terms.bfd, taken)
+    };
+    let terms = |interval, multiplier, multihop| Some(BfdTerms { interval, multiplier, multihop });
+    let near = || vec!["[3784] Some(255)".to_owned()];
+    let network = |said: &str| AS63806.replace("[network]\n", &format!("[network]\n{said}"));
+    let on_link = |text: &str, said: &str| text.replace(link, &format!("{link}{said}"));
+    let ask = |text: &str| bfd(text, "cr0101", "cr0201");
+    assert_eq!(ask(AS63806), (terms(100, 3, false), near()));
+    assert_eq!(ask(&network("bfd = false\n")), (None, vec![]));
+    assert_eq!(ask(&network("bfd-interval = 200\nbfd-multiplier = 5\n")), (terms(200, 5, false), near()));
+    let both = on_link(&network("bfd = false\nbfd-interval = 200\n"), "bfd = true\nbfd-multiplier = 4\n");
+    assert_eq!(ask(&both), (terms(200, 4, false), near()));
+    assert_eq!(ask(&on_link(AS63806, "bfd = false\n")), (None, vec![]));
+    // A mobile line.
+    let mobile = AS63806.replace("kind = \"pppoe\"\n", "kind = \"lte\"\n");
+    let slow = compiled(&mobile);
+    let paces: Vec<_> = slow
+        .routers
+        .iter()
+        .flat_map(|router| &router.speaker.as_ref().unwrap().neighbours)
+        .filter_map(|neighbour| neighbour.terms.bfd)
+        .map(|bfd| bfd.interval)
+        .collect();
+    assert!(paces.contains(&500) && paces.contains(&100), "{paces:?}");
+    // Peers only if it is said.
+    assert_eq!(bfd(AS63806, "cr0102", "homenoc"), (None, vec![]));
+    let peer = AS63806.replace("prepend = 1\n", "prepend = 1\nbfd = true\nbfd-multihop = true\n");
+    let (found, taken) = bfd(&peer, "cr0102", "homenoc");
+    assert_eq!(found, terms(300, 3, true));
+    assert!(!taken.is_empty() && taken.iter().all(|rule| rule == "[4784] None"), "{taken:?}");
 }
 
 #[test]

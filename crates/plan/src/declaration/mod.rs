@@ -65,6 +65,29 @@ pub struct Network {
     pub mtu: Option<Said<u16>>,
     /// Routers that announce the AS's prefixes.
     pub originate: Option<List<String>>,
+    /// Of links that say nothing themselves.
+    pub bfd: BfdSaid,
+}
+
+/// Whether BFD watches, and at what pace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BfdSaid {
+    pub on: Option<Said<bool>>,
+    /// In milliseconds.
+    pub interval: Option<Said<u16>>,
+    pub multiplier: Option<Said<u8>>,
+    /// Of a peer.
+    pub multihop: Option<Said<bool>>,
+}
+
+impl BfdSaid {
+    pub fn is_on(&self) -> Option<bool> {
+        self.on.as_ref().map(|on| **on)
+    }
+
+    pub fn is_multihop(&self) -> bool {
+        self.multihop.as_ref().is_some_and(|multihop| **multihop)
+    }
 }
 
 impl Network {
@@ -325,6 +348,7 @@ pub struct Link {
     pub engine: Option<Said<Engine>>,
     /// Of a tunnel.
     pub keepalive: Option<Said<bool>>,
+    pub bfd: BfdSaid,
 }
 
 impl Link {
@@ -585,6 +609,7 @@ pub struct Peer {
     pub limit_rest: Option<Said<u16>>,
     pub strict_role: Option<Said<bool>>,
     pub gtsm: Option<Said<bool>>,
+    pub bfd: BfdSaid,
     pub password: Option<Said<Secret>>,
     pub drain: Option<Said<bool>>,
     /// What becomes of its routes that RPKI calls invalid.

@@ -79,7 +79,7 @@ pub fn print(declaration: &Declaration) -> String {
 }
 
 fn network_lines(network: &Network) -> Vec<Option<Line>> {
-    vec![
+    let own = [
         line("name", &network.name),
         line("asn", &network.asn),
         line("prefixes", &network.prefixes),
@@ -87,6 +87,16 @@ fn network_lines(network: &Network) -> Vec<Option<Line>> {
         line("management", &network.management),
         optional("mtu", &network.mtu),
         optional("originate", &network.originate),
+    ];
+    own.into_iter().chain(bfd_lines(&network.bfd)).collect()
+}
+
+fn bfd_lines(bfd: &BfdSaid) -> [Option<Line>; 4] {
+    [
+        optional("bfd", &bfd.on),
+        optional("bfd-interval", &bfd.interval),
+        optional("bfd-multiplier", &bfd.multiplier),
+        optional("bfd-multihop", &bfd.multihop),
     ]
 }
 
@@ -118,7 +128,7 @@ fn uplink_lines(uplink: &Uplink) -> Vec<Option<Line>> {
 }
 
 fn link_lines(link: &Link) -> Vec<Option<Line>> {
-    vec![
+    let own = [
         line("between", &link.between),
         line("by", &link.by),
         optional("over", &link.over),
@@ -127,7 +137,8 @@ fn link_lines(link: &Link) -> Vec<Option<Line>> {
         optional("cleartext", &link.cleartext),
         optional("engine", &link.engine),
         optional("keepalive", &link.keepalive),
-    ]
+    ];
+    own.into_iter().chain(bfd_lines(&link.bfd)).collect()
 }
 
 fn segment_lines(segment: &Segment) -> Vec<Option<Line>> {
@@ -178,7 +189,7 @@ fn terms_lines(terms: &TunnelTerms) -> [Option<Line>; 4] {
 }
 
 fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
-    vec![
+    let own = [
         line("asn", &peer.asn),
         line("role", &peer.role),
         optional("prefixes", &peer.prefixes),
@@ -191,7 +202,8 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("password", &peer.password),
         optional("drain", &peer.drain),
         optional("invalid", &peer.invalid),
-    ]
+    ];
+    own.into_iter().chain(bfd_lines(&peer.bfd)).collect()
 }
 
 fn at_lines(at: &PeerAt) -> Vec<Option<Line>> {

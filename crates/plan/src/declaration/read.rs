@@ -294,6 +294,7 @@ impl Reader {
             management: self.required(&fields, "management"),
             mtu: self.optional(&fields, "mtu"),
             originate: self.optional(&fields, "originate"),
+            bfd: self.bfd(&fields),
         };
         if sound { said.with(network) } else { Said::unsound(network, span) }
     }
@@ -373,6 +374,16 @@ impl Reader {
             cleartext: self.optional(f, "cleartext"),
             engine: self.optional(f, "engine"),
             keepalive: self.optional(f, "keepalive"),
+            bfd: self.bfd(f),
+        }
+    }
+
+    fn bfd(&mut self, f: &Fields) -> BfdSaid {
+        BfdSaid {
+            on: self.optional(f, "bfd"),
+            interval: self.optional(f, "bfd-interval"),
+            multiplier: self.optional(f, "bfd-multiplier"),
+            multihop: self.optional_here(f, "bfd-multihop"),
         }
     }
 
@@ -448,6 +459,7 @@ impl Reader {
             limit_rest: self.optional(f, "limit-rest"),
             strict_role: self.optional(f, "strict-role"),
             gtsm: self.optional(f, "gtsm"),
+            bfd: self.bfd(f),
             password: self.optional(f, "password"),
             drain: self.optional(f, "drain"),
             invalid: self.optional(f, "invalid"),

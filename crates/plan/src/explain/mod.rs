@@ -1,5 +1,6 @@
 //! Words for people, in English and Japanese: all that the plan's reasons are called.
 
+mod bfd;
 mod carried;
 mod line;
 mod link;
@@ -102,6 +103,7 @@ pub fn words(kind: &ProblemKind) -> Words {
         ProblemKind::Peer(kind) => peer::words(kind),
         ProblemKind::Management(kind) => management::words(kind),
         ProblemKind::Rpki(kind) => rpki::words(kind),
+        ProblemKind::Bfd(kind) => bfd::words(kind),
         ProblemKind::TunnelTwice => Words::new(
             "a tunnel of this kind between these two addresses is there already, and nothing would tell the two apart",
             "remove one, take another line, or use wireguard",

@@ -213,11 +213,13 @@ fn terms_words(terms: &Terms, lang: Lang) -> String {
         words.push(lang.pick("must say its role", "役割を名乗ること"));
     }
     if terms.gtsm {
-        words.push(lang.pick("GTSM", "GTSM"));
+        words.push("GTSM");
     }
     if terms.password.is_some() {
         words.push(lang.pick("signed", "署名つき"));
     }
+    let bfd = terms.bfd.map(|bfd| super::bfd::pace(&bfd, lang));
+    words.extend(bfd.as_deref());
     words.iter().map(|word| format!("{}{word}", lang.pick(", ", "、"))).collect()
 }
 

@@ -212,6 +212,13 @@ pub static NETWORK: Table = Table {
         "originate", Kind::ListOrNone(&ROUTER), optional,
             "Routers that announce the prefixes while they reach the rest of the AS.",
             "prefixesを広報するルーター。ASの残りに届くあいだだけ広報します。";
+        "bfd", Kind::Flag, optional,
+            "False: no link between routers is watched by BFD (RFC 5880) unless it says so; all are if unsaid.",
+            "falseなら、ルーター間のリンクを(リンク側でtrueとしないかぎり)BFD(RFC 5880)で見張りません。省略時はすべて見張ります。";
+        "bfd-interval", BFD_INTERVAL_MS, optional,
+            "Milliseconds between BFD's packets on links between routers; 100 if unsaid, 500 over lte.",
+            "ルーター間のリンクでBFDパケットを送る間隔(ミリ秒)。省略時は100、lte回線では500。";
+        BFD_MULTIPLIER;
     },
 };
 
@@ -365,6 +372,13 @@ pub static LINK: Table = Table {
         "keepalive", Kind::Flag, optional,
             "False: the far end of the tunnel is not asked whether it lives, and only BGP notices that it is dead.",
             "falseなら、トンネルの相手に生存を尋ねません。相手が死んだことに気づくのはBGPだけになります。";
+        "bfd", Kind::Flag, optional,
+            "Whether BFD (RFC 5880) watches the link; as [network] says if unsaid.",
+            "リンクをBFD(RFC 5880)で見張るか。省略時は[network]に従います。";
+        "bfd-interval", BFD_INTERVAL_MS, optional,
+            "Milliseconds between BFD's packets; as [network] says if unsaid.",
+            "BFDパケットを送る間隔(ミリ秒)。省略時は[network]に従います。";
+        BFD_MULTIPLIER;
     },
 };
 
@@ -414,6 +428,13 @@ pub static SEGMENT: Table = Table {
             "The same by GENEVE.",
             "同じものをGENEVEで。";
     },
+};
+
+const BFD_INTERVAL_MS: Kind = Kind::Integer { least: 10, most: 10_000 };
+const BFD_MULTIPLIER: Key = key! {
+    "bfd-multiplier", Kind::Integer { least: 1, most: 50 }, optional,
+        "After how many intervals without a packet BFD calls the far end gone; 3 if unsaid.",
+        "何間隔分パケットが届かなければ相手が落ちたとみなすか(BFD)。省略時は3。"
 };
 
 const GRE_KEY: Kind = Kind::Integer { least: 0, most: 4_294_967_295 };
@@ -559,6 +580,16 @@ pub static PEER: Table = Table {
         "gtsm", Kind::Flag, optional,
             "True: what a router has passed on is dropped (RFC 5082). The peer must send with a hop limit of 255.",
             "trueなら、ほかのルーターを経たパケットを捨てます(RFC 5082)。相手がホップリミット255で送る必要があります。";
+        "bfd", Kind::Flag, optional,
+            "True: BFD (RFC 5880) watches the neighbours, and their sessions end as soon as it misses them. They must speak it too; while they do not, nothing changes. Not watched if unsaid.",
+            "trueなら、相手をBFD(RFC 5880)で見張り、届かなくなればすぐにセッションを終わらせます。相手の設定も必要で、相手が話さないあいだは何も変わりません。省略時は見張りません。";
+        "bfd-interval", BFD_INTERVAL_MS, optional,
+            "Milliseconds between BFD's packets each way, or the far end's if it asks for more; 300 if unsaid.",
+            "BFDパケットの間隔(ミリ秒)。相手がより長い間隔を求めればそれに従います。省略時は300。";
+        BFD_MULTIPLIER;
+        "bfd-multihop", Kind::Flag, optional,
+            "True: BFD as over several hops (RFC 5883, UDP port 4784), for peers that ask for it.",
+            "trueなら、複数ホップのBFD(RFC 5883、UDPポート4784)。相手に求められたときに使います。";
         "password", Kind::Secret, optional,
             "Signs the sessions (TCP MD5, RFC 2385): `secret:NAME`, where the file `secrets/NAME` in the router's state folder holds the text.",
             "セッションに署名します(TCP MD5、RFC 2385)。`secret:名前`と書き、中身はルーターの状態フォルダーの`secrets/名前`に置きます。";

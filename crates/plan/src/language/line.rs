@@ -185,6 +185,12 @@ impl LineKind {
     pub fn name(self) -> &'static str {
         self.facts().name
     }
+
+    /// Milliseconds between BFD's packets over it: a mobile line pauses for longer than others may be
+    /// silent, whenever the phone or the cell changes its mind.
+    pub fn bfd_interval(self) -> u16 {
+        if self == LineKind::Lte { 500 } else { 100 }
+    }
 }
 
 #[cfg(test)]

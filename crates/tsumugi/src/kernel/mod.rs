@@ -32,6 +32,7 @@ mod sysctl;
 pub mod tcp;
 pub mod traffic;
 pub mod tun;
+pub mod urgency;
 mod vxlan;
 pub mod watch;
 pub mod wireguard;

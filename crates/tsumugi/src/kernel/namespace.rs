@@ -87,6 +87,14 @@ impl Namespace {
         })
     }
 
+    /// The calling thread is in this namespace from here on. Never for a thread that others share.
+    ///
+    /// # Errors
+    /// EPERM if the namespace may not be entered.
+    pub fn enter(&self) -> io::Result<()> {
+        Ok(setns(&*self.0, CloneFlags::CLONE_NEWNET)?)
+    }
+
     /// Whether both are the same namespace.
     pub fn is(&self, other: &Namespace) -> bool {
         let identity = |namespace: &Namespace| {

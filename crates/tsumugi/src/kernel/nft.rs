@@ -355,6 +355,9 @@ fn alternatives(matches: &Match) -> Result<Vec<String>, NftError> {
     // Addresses settle the family: nft refuses a header of the other one beside them.
     let addresses = matches.from.iter().chain(&matches.not_from).chain(&matches.to);
     let ipv6 = addresses.map(|prefix| prefix.addr().is_ipv6()).next();
+    if let (Some(limit), Some(ipv6)) = (matches.hop_limit, ipv6) {
+        let _ = write!(common, "{} {limit} ", if ipv6 { "ip6 hoplimit" } else { "ip ttl" });
+    }
     let protocols = protocols(matches.protocol.as_ref(), ipv6);
     Ok(protocols.into_iter().map(|last| format!("{common}{last}")).collect())
 }
@@ -428,6 +431,7 @@ mod tests {
     pub(in crate::kernel) fn walls() -> Vec<Wall> {
         let rule = |matches, verdict| WallRule { matches, verdict };
         let of = |protocol| Match { protocol: Some(protocol), ..Match::default() };
+        let udp = || ProtocolMatch::Udp { ports: vec![3784], either: false };
         let prefixes =
             |texts: &[&str]| -> Vec<Prefix> { texts.iter().map(|text| text.parse().unwrap()).collect() };
         let input = [
@@ -450,7 +454,10 @@ mod tests {
             ..Match::default()
         };
         let later = |from: &str| Match { from: prefixes(&[from]), ..of(ProtocolMatch::LaterFragment) };
-        let later = ["2001:db8::1/128", "192.0.2.1/32"].map(|from| rule(later(from), Verdict::Accept));
+        let near = |from: &str| Match { from: prefixes(&[from]), hop_limit: Some(255), ..of(udp()) };
+        let later = ["2001:db8::1/128", "192.0.2.1/32"]
+            .into_iter()
+            .flat_map(|from| [rule(later(from), Verdict::Accept), rule(near(from), Verdict::Accept)]);
         vec![
             Wall {
                 hook: Hook::Input,
@@ -467,7 +474,7 @@ mod tests {
                 rules: vec![rule(clamp, Verdict::ClampMss { mss: 1180 })],
                 otherwise: Some(DropReason::NoTransit),
             },
-            Wall { hook: Hook::Output, rules: later.into(), otherwise: None },
+            Wall { hook: Hook::Output, rules: later.collect(), otherwise: None },
         ]
     }
 

@@ -5,11 +5,12 @@
 //! netlink notifications ─┤                     ┌─ connect, send, close ─▶ sessions
 //! router advertisements ─┼─▶ Speaker::step ───┼─ updates ready ────────▶ sessions, as they have room
 //! TCP connections ───────┤                     ├─ routes ready ─────────▶ kernel, in pieces
-//! RPKI, time ────────────┘                     └─ notices ──────────────▶ log
+//! BFD, RPKI, time ───────┘                     └─ notices ──────────────▶ log
 //! ```
 //!
 //! Nothing that a packet, a neighbour or an interface does ends it: what is missing is waited for.
 
+mod bfd;
 mod clock;
 mod dhcp;
 mod links;

@@ -5,6 +5,7 @@ use crate::observe::status::LinkStatus;
 use crate::peering::socket::Incoming;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use tsumugi_core::bfd::{BfdTerms, Path, SessionConfig};
 use tsumugi_core::bgp::NeighbourId;
 use tsumugi_core::bgp::config::{NeighbourConfig, Transport};
 use tsumugi_core::id::IfName;
@@ -18,6 +19,7 @@ struct Near {
     /// `None`: whoever is heard on the link.
     remote: Option<IpAddr>,
     unnumbered: bool,
+    bfd: Option<BfdTerms>,
 }
 
 /// In the order of the configuration: the place is the [`NeighbourId`].
@@ -52,6 +54,31 @@ impl Neighbourhood {
                 && incoming.index == links.index(&near.link)
         })?;
         Some(NeighbourId(u16::try_from(place).ok()?))
+    }
+
+    /// The neighbour of this name.
+    pub fn named(&self, name: &str) -> Option<NeighbourId> {
+        let place = self.near.iter().position(|near| near.name == name)?;
+        Some(NeighbourId(u16::try_from(place).ok()?))
+    }
+
+    /// The BFD sessions that there are to be, each with its way while there is one. `standing`: the names
+    /// of those whose BGP sessions stand.
+    pub fn watched(&self, links: &Links, standing: &BTreeSet<String>) -> Vec<SessionConfig> {
+        let of = |near: &Near| {
+            let terms = near.bfd?;
+            let remote = near.remote.or_else(|| self.heard.get(&near.link).copied().map(IpAddr::V6));
+            let link = links.get(&near.link).filter(|link| link.up);
+            let path = link.zip(remote).map(|(link, remote)| Path {
+                index: link.index,
+                local: near.local,
+                remote,
+                multihop: terms.multihop,
+            });
+            let active = standing.contains(&near.name);
+            Some(SessionConfig { name: near.name.clone(), terms, path, active })
+        };
+        self.near.iter().filter_map(of).collect()
     }
 
     /// Takes the source of a router advertisement; those whom it was needed for.
@@ -108,6 +135,7 @@ impl Near {
             Transport::Unnumbered { local, remote, .. } => (IpAddr::V6(local), remote.map(IpAddr::V6), true),
             Transport::Numbered { local, remote, .. } => (local, Some(remote), false),
         };
-        Near { name: config.name.clone(), link: config.transport.link().clone(), local, remote, unnumbered }
+        let (name, link) = (config.name.clone(), config.transport.link().clone());
+        Near { name, link, local, remote, unnumbered, bfd: config.terms.bfd }
     }
 }

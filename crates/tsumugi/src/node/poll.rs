@@ -18,6 +18,8 @@ pub enum Token {
     /// A change in the kernel.
     Kernel,
     Discovery,
+    /// BFD sessions that have come up or gone down.
+    Bfd,
     /// Frames on interfaces of segments.
     Frames,
     /// A listener, by its place.
@@ -36,10 +38,11 @@ impl Token {
             Token::Kernel => (2, 0),
             Token::Discovery => (3, 0),
             Token::Frames => (6, 0),
+            Token::Bfd => (8, 0),
             Token::Listener(number) => (4, number),
             Token::Connection(number) => (5, number),
             Token::Cache(number) => (7, number),
-            Token::Show => (8, 0),
+            Token::Show => (9, 0),
         };
         kind << 32 | u64::from(number)
     }
@@ -52,10 +55,11 @@ impl Token {
             2 => Token::Kernel,
             3 => Token::Discovery,
             6 => Token::Frames,
+            8 => Token::Bfd,
             4 => Token::Listener(number),
             5 => Token::Connection(number),
             7 => Token::Cache(number),
-            8 => Token::Show,
+            9 => Token::Show,
             _ => return None,
         })
     }
@@ -142,6 +146,8 @@ mod tests {
             Token::Status,
             Token::Kernel,
             Token::Discovery,
+            Token::Bfd,
+            Token::Show,
             Token::Frames,
             Token::Listener(1),
             Token::Connection(u32::MAX),

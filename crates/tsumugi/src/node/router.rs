@@ -1,5 +1,6 @@
 //! The loop.
 
+use super::bfd::{Bfd, Change as BfdChange};
 use super::links::{LinkState, Links};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
@@ -62,6 +63,9 @@ pub struct Router {
     arriving: BTreeSet<IfName>,
     links: Links,
     neighbourhood: Neighbourhood,
+    bfd: Bfd,
+    /// Neighbours whose sessions stand.
+    standing: BTreeSet<String>,
     speaker: Speaker,
     sessions: Sessions,
     secrets: Secrets,
@@ -103,6 +107,7 @@ impl Router {
             shows: Shows::new(&frame.state).map_err(failing("making show.sock"))?,
             sessions: Sessions::new(Namespace::clone(&space)),
             secrets: Secrets::default(),
+            standing: BTreeSet::new(),
             speaker: Speaker::new(speaker_config(&plan)?),
             frame,
             plan,
@@ -111,6 +116,7 @@ impl Router {
             arriving: BTreeSet::new(),
             links: Links::default(),
             neighbourhood: Neighbourhood::default(),
+            bfd: Bfd::start(&space).map_err(failing("starting BFD's thread"))?,
             deaf: None,
             discovery,
             schedule: Schedule::default(),
@@ -124,6 +130,7 @@ impl Router {
         };
         router.frame.poll.add(&router.segments, Token::Frames, false)?;
         router.frame.poll.add(&router.shows, Token::Show, false)?;
+        router.frame.poll.add(&router.bfd, Token::Bfd, false)?;
         router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
         tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
         Ok(router)
@@ -140,6 +147,8 @@ impl Router {
             self.frame.poll.wait(clock::now(), until, &mut ready);
             let now = clock::now();
             for ready in ready.drain(..) {
+                // A neighbour that is gone comes before what others have to say, however much that is.
+                self.heed(now);
                 if ready.token == Token::Signals {
                     if self.obey(now) == Some(Request::Stop) {
                         return self.stop(now);
@@ -208,6 +217,10 @@ impl Router {
             Token::Show => self.shows.hear(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
+            Token::Bfd => {
+                self.bfd.acknowledge();
+                self.heed(now);
+            }
             Token::Cache(_) => {
                 let mut buffer = std::mem::take(&mut self.buffer);
                 self.rpki.converse(&self.frame.poll, now, ready, &mut buffer);
@@ -226,6 +239,22 @@ impl Router {
             Token::Connection(number) => {
                 if let Some(id) = self.sessions.by_number(number) {
                     self.converse(now, id, ready);
+                }
+            }
+        }
+    }
+
+    /// Takes what BFD has found out, and has the kernel's routes follow before anything else.
+    fn heed(&mut self, now: Instant) {
+        while let Some(change) = self.bfd.next() {
+            match change {
+                BfdChange::Up { name } => tracing::info!(neighbour = name, "BFD up"),
+                BfdChange::Down { name, cause, independent } => {
+                    tracing::warn!(neighbour = name, "{}", words::bfd::down(&cause, Lang::En));
+                    if let Some(neighbour) = self.neighbourhood.named(&name) {
+                        self.step(now, Event::BfdDown { neighbour, cause, independent });
+                        self.install(now);
+                    }
                 }
             }
         }
@@ -311,9 +340,24 @@ impl Router {
                 Action::ValidationReady => self.validation_ready = true,
                 Action::EvpnReady => self.evpn_ready = true,
                 Action::RoutesReady => self.routes_ready = true,
-                Action::Log(notice) => log(&notice),
+                Action::Log(notice) => {
+                    log(&notice);
+                    let changed = match &notice {
+                        Notice::Established { neighbour, .. } => self.standing.insert(neighbour.clone()),
+                        Notice::Lost { neighbour, .. } => self.standing.remove(neighbour),
+                        _ => false,
+                    };
+                    if changed {
+                        self.watch();
+                    }
+                }
             }
         }
+    }
+
+    /// Has BFD watch those whose sessions stand.
+    fn watch(&mut self) {
+        self.bfd.watch(self.neighbourhood.watched(&self.links, &self.standing));
     }
 
     /// Sends what waits, as far as the far ends take it.
@@ -422,7 +466,11 @@ impl Router {
                 continue;
             };
             let Some(link) = self.links.name(heard.index).cloned() else { continue };
-            for neighbour in self.neighbourhood.hear(&link, source) {
+            let waiting = self.neighbourhood.hear(&link, source);
+            if !waiting.is_empty() {
+                self.watch();
+            }
+            for neighbour in waiting {
                 self.step(now, Event::RemoteHeard { neighbour, address: source });
             }
         }
@@ -477,6 +525,7 @@ impl Router {
         self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
         self.segments.set_links(now, &self.links);
         self.discovery.listen_on(self.schedule.links().chain(self.segments.bridges()));
+        self.watch();
     }
 
     fn listen(&mut self, now: Instant) {
@@ -539,6 +588,7 @@ impl Router {
     /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
     fn stop(mut self, now: Instant) {
         tracing::info!("stopping, the kernel is left as it is");
+        self.bfd.stop();
         self.segments.stop();
         self.step(now, Event::Stop);
         self.send(now);
@@ -550,6 +600,7 @@ impl Router {
             ready.clear();
             self.sessions.tidy(clock::now(), &mut self.buffer);
         }
+        self.bfd.join();
     }
 
     fn answer(&mut self) {
@@ -557,6 +608,7 @@ impl Router {
         let status = self.speaker.status(now);
         let running = Running {
             bgp: status.into(),
+            bfd: self.bfd.status(),
             links: self.neighbourhood.link_status(&self.links),
             routes: self.route_counts(),
             routes_failed: self.routes_failed(),

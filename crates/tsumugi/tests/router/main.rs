@@ -1,5 +1,6 @@
 //! Router processes that speak to each other, to FRR and to BIRD, each in namespaces of its own.
 
+mod bfd;
 mod bird;
 mod frr;
 mod frr_vtep;
@@ -7,13 +8,17 @@ mod gobgp_relay;
 mod hostile;
 mod hosts;
 mod inside;
+mod others;
+mod outsiders;
 mod plans;
 mod rpki;
 mod segments;
 mod terms;
+mod unnumbered;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
+use others::Kind;
 use std::process::ExitCode;
 use world::{World, in_world, missing};
 
@@ -50,7 +55,28 @@ fn main() -> ExitCode {
             &with(&["bridge", "nft", "dnsmasq", "busybox"]),
             segments::each_site_has_its_own_gateway,
         ),
+        trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
+        trial(
+            "frr_and_ours_watch_each_other",
+            &with(&["zebra", "bgpd", "bfdd", "vtysh"]),
+            bfd::frr_and_ours_watch_each_other,
+        ),
+        trial(
+            "bird_and_ours_watch_each_other",
+            &with(&["bird", "birdc"]),
+            bfd::bird_and_ours_watch_each_other,
+        ),
         trial("frr_is_an_inside_neighbour", &with(&["zebra", "bgpd"]), frr::frr_is_an_inside_neighbour),
+        trial(
+            "bird_is_an_inside_neighbour",
+            &with(Kind::Bird.programs()),
+            unnumbered::bird_is_an_inside_neighbour,
+        ),
+        trial(
+            "gobgp_is_an_inside_neighbour",
+            &with(Kind::GoBgp.programs()),
+            unnumbered::gobgp_is_an_inside_neighbour,
+        ),
         trial("frr_is_a_vtep_between_ours", &vtep, frr_vtep::frr_is_a_vtep_between_ours),
         trial("a_mac_moves_between_ours_and_frr", &vtep, frr_vtep::a_mac_moves_between_ours_and_frr),
         trial("resets_bring_the_flood_list_back", &vtep, frr_vtep::resets_bring_the_flood_list_back),
@@ -65,6 +91,32 @@ fn main() -> ExitCode {
         ),
         trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
+        trial("bird_all_around", &with(Kind::Bird.programs()), outsiders::bird_all_around),
+        trial("frr_all_around", &with(Kind::Frr.programs()), outsiders::frr_all_around),
+        trial("gobgp_all_around", &with(Kind::GoBgp.programs()), outsiders::gobgp_all_around),
+        trial("openbgpd_all_around", &with(Kind::OpenBgpd.programs()), outsiders::openbgpd_all_around),
+        trial("frr_restarts_gracefully", &with(Kind::Frr.programs()), outsiders::frr_restarts_gracefully),
+        trial(
+            "gobgp_restarts_gracefully",
+            &with(Kind::GoBgp.programs()),
+            outsiders::gobgp_restarts_gracefully,
+        ),
+        trial(
+            "bird_goes_beyond_its_limit",
+            &with(Kind::Bird.programs()),
+            outsiders::bird_goes_beyond_its_limit,
+        ),
+        trial("frr_goes_beyond_its_limit", &with(Kind::Frr.programs()), outsiders::frr_goes_beyond_its_limit),
+        trial(
+            "gobgp_goes_beyond_its_limit",
+            &with(Kind::GoBgp.programs()),
+            outsiders::gobgp_goes_beyond_its_limit,
+        ),
+        trial(
+            "openbgpd_goes_beyond_its_limit",
+            &with(Kind::OpenBgpd.programs()),
+            outsiders::openbgpd_goes_beyond_its_limit,
+        ),
         trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

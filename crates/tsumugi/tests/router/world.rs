@@ -136,6 +136,15 @@ impl World {
         self.start(&command)
     }
 
+    /// A process in a machine's fabric, its output in a file of its own.
+    pub fn run_on_fabric(&mut self, machine: &Machine, line: &str, output: &Path) -> u32 {
+        let _ = fs::remove_file(output);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", machine.fabric().display()));
+        command.args(["sh", "-c", &format!("{line} >>{} 2>&1", output.display())]);
+        self.start(&command)
+    }
+
     /// A wire between two ports that can be cut: both ends keep their carrier.
     pub fn cuttable_wire(&mut self, a: (&Machine, &str), b: (&Machine, &str)) -> Cuttable {
         self.wires += 1;
@@ -148,7 +157,7 @@ impl World {
             sh(&format!("ip link set {near} mtu 9000 master {bridge} up"));
             sh(&format!("ip link set {far} netns {} name {port}", machine.holder));
         }
-        Cuttable { end: format!("{bridge}b") }
+        Cuttable { end: format!("{bridge}b"), bridge }
     }
 
     /// A wire between two ports.
@@ -185,11 +194,16 @@ fn succeed(line: &str, output: Output) -> String {
 /// See [`World::cuttable_wire`].
 pub struct Cuttable {
     end: String,
+    bridge: String,
 }
 
 impl Cuttable {
     pub fn cut(&self) {
         sh(&format!("ip link set {} nomaster", self.end));
+    }
+
+    pub fn mend(&self) {
+        sh(&format!("ip link set {} master {}", self.end, self.bridge));
     }
 }
 

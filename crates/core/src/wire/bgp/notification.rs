@@ -17,6 +17,9 @@ impl Notification {
     /// RFC 9687.
     pub const SEND_HOLD_TIMER_EXPIRED: u8 = 8;
 
+    /// Of Cease: BFD has found the path to be gone (RFC 9384).
+    pub const BFD_DOWN: u8 = 10;
+
     /// Of Cease: for good, not for a restart (RFC 8538 3).
     pub const HARD_RESET: u8 = 9;
 

@@ -1,5 +1,6 @@
 //! The status of a machine's processes as a page that a person reads.
 
+mod bfd;
 mod datapath;
 mod management;
 mod router;

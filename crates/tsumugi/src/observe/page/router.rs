@@ -1,6 +1,6 @@
 //! The router process on the page.
 
-use super::{Drops, duration, heading, line, rpki, segments};
+use super::{Drops, bfd, duration, heading, line, rpki, segments};
 use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
@@ -35,6 +35,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
         );
     }
     sessions(page, bgp, lang);
+    bfd::bfd(page, running, lang);
     links(page, running, lang);
     routes(page, running, lang);
     segments::segments(page, running, lang);
@@ -72,6 +73,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     for (reason, count) in &running.refused_connections {
         drops.add(*count, words::refused_connection(*reason, lang));
     }
+    bfd::drops(&mut drops, running, lang);
     drops.print(page, 1, lang);
     for failure in &running.fabric_failures {
         line(

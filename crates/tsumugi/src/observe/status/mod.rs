@@ -3,6 +3,7 @@
 //! Reasons are types, for programs and for [`super::words`]; the router's document has them in English
 //! as well, for people who read the document itself.
 
+mod bfd;
 mod datapath;
 mod management;
 mod path;
@@ -11,6 +12,7 @@ mod rpki;
 mod segments;
 mod show;
 
+pub use bfd::{BfdSession, BfdStatus};
 pub use datapath::{
     Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
     Missing, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked,

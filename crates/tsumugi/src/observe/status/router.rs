@@ -1,6 +1,6 @@
 //! The document of `router.sock`.
 
-use super::{DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
+use super::{BfdStatus, DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
 use crate::observe::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +24,9 @@ pub struct RouterStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Running {
     pub bgp: BgpStatus,
+    /// `None`: its thread does not answer.
+    #[serde(default)]
+    pub bfd: Option<BfdStatus>,
     pub links: Vec<LinkStatus>,
     pub routes: RouteCounts,
     /// Routes that should stand in the kernel and do not, and its words for it. At most 32.

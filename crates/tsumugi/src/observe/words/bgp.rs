@@ -65,6 +65,7 @@ pub fn session_end(end: &SessionEnd, lang: Lang) -> String {
                 format!("相手の送ったものを理由に終わらせました: {said}"),
             );
         }
+        SessionEnd::BfdDown { bfd } => return super::bfd::down(bfd, lang),
         SessionEnd::WrongAsn { expected, found } => {
             return lang.pick(
                 format!("the neighbour says it is {found}, the plan says {expected}"),
@@ -240,6 +241,7 @@ pub fn notification_words(notification: &Notification, lang: Lang) -> String {
         (6, 7) => "Connection Collision Resolution",
         (6, 8) => "Out of Resources",
         (6, 9) => "Hard Reset",
+        (6, 10) => "BFD Down",
         (6, _) => "Cease",
         (7, _) => "ROUTE-REFRESH Message Error",
         (8, _) => "Send Hold Timer Expired",

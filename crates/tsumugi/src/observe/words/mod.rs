@@ -1,5 +1,6 @@
 //! Words for what happens while a router runs: each reason once, in English and Japanese.
 
+pub mod bfd;
 mod bgp;
 mod drops;
 mod parts;

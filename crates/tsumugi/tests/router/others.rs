@@ -1,0 +1,337 @@
+//! The other implementations, each as one router of another network: how each is told the same things,
+//! and how each is asked for the same things.
+
+use super::world::{Machine, World, find, sh, wait};
+use serde_json::Value;
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+use tsumugi_core::bgp::config::Role;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Bird,
+    Frr,
+    GoBgp,
+    OpenBgpd,
+}
+
+impl Kind {
+    /// What must be installed.
+    pub fn programs(self) -> &'static [&'static str] {
+        match self {
+            Kind::Bird => &["bird", "birdc"],
+            Kind::Frr => &["zebra", "bgpd", "vtysh"],
+            Kind::GoBgp => &["gobgpd", "gobgp"],
+            Kind::OpenBgpd => &["/usr/sbin/bgpd", "bgpctl"],
+        }
+    }
+
+    /// Whether it can sign TCP segments (RFC 2385) on Linux.
+    pub fn signs(self) -> bool {
+        self != Kind::OpenBgpd
+    }
+}
+
+/// What a network is told of itself.
+#[derive(Clone)]
+pub struct Network {
+    pub kind: Kind,
+    pub asn: u32,
+    /// What it is to us.
+    pub role: Role,
+    /// Its place: `203.0.113.(4 * number)/30` and `2001:db8:900:number::/64`, we at the second address.
+    pub number: u8,
+    pub announces: Vec<&'static str>,
+    pub password: Option<&'static str>,
+    /// It keeps our routes, and asks us to keep its own, through a restart (RFC 4724).
+    pub graceful: bool,
+}
+
+impl Network {
+    fn own(&self) -> [String; 2] {
+        [format!("203.0.113.{}", 4 * self.number + 1), format!("2001:db8:900:{}::1", self.number)]
+    }
+
+    fn ours(&self) -> [String; 2] {
+        [format!("203.0.113.{}", 4 * self.number + 2), format!("2001:db8:900:{}::2", self.number)]
+    }
+
+    /// Our address with its length and theirs, for each family.
+    pub fn ends(&self) -> [(String, String); 2] {
+        let ([own4, own6], [ours4, ours6]) = (self.own(), self.ours());
+        [(format!("{ours4}/30"), own4), (format!("{ours6}/64"), own6)]
+    }
+
+    fn says(&self) -> &'static str {
+        match self.role {
+            Role::Provider => "provider",
+            Role::Peer => "peer",
+            _ => "customer",
+        }
+    }
+}
+
+/// A network's router, running.
+pub struct Other {
+    pub network: Network,
+    pub machine: Machine,
+    directory: PathBuf,
+    pub process: u32,
+}
+
+const FAMILIES: [&str; 2] = ["ipv4", "ipv6"];
+
+fn is_ipv4(prefix: &str) -> bool {
+    !prefix.contains(':')
+}
+
+impl Other {
+    /// Its port to us is `eth1`.
+    pub fn start(world: &mut World, machine: Machine, network: Network) -> Other {
+        let [own4, own6] = network.own();
+        machine.run(&format!("ip address add {own4}/30 dev eth1; ip address add {own6}/64 dev eth1 nodad"));
+        machine.run("ip link set eth1 up");
+        let directory = world.directory(&format!("{}-files", machine.name));
+        let mut other = Other { network, machine, directory, process: 0 };
+        if other.network.kind == Kind::Frr {
+            other.daemon(world, "zebra", "");
+        }
+        other.run(world);
+        other
+    }
+
+    /// Starts it again after its process was ended, with what `network` says now.
+    pub fn run(&mut self, world: &mut World) {
+        let d = self.directory.display().to_string();
+        match self.network.kind {
+            Kind::Bird => {
+                self.write("bird.conf", &self.bird());
+                let recover = if self.network.graceful && self.process != 0 { "-R" } else { "" };
+                let line = format!("exec bird -f {recover} -c {d}/bird.conf -s {d}/ctl");
+                self.process = world.run_on(&self.machine, &line);
+            }
+            Kind::Frr => self.process = self.daemon(world, "bgpd", &self.frr()),
+            Kind::GoBgp => {
+                let _ = fs::remove_file(self.directory.join("ctl"));
+                self.write("gobgpd.toml", &self.gobgp());
+                let restarted = if self.process == 0 { "" } else { "-r" };
+                let line = format!("exec gobgpd {restarted} -f {d}/gobgpd.toml --api-hosts unix://{d}/ctl");
+                self.process = world.run_on(&self.machine, &line);
+                wait("gobgpd answers", &[&self.machine], || {
+                    self.machine.succeeds(&format!("gobgp --target unix://{d}/ctl global"))
+                });
+                for prefix in &self.network.announces {
+                    let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
+                    self.ask(&format!("global rib add -a {family} {prefix}"));
+                }
+            }
+            Kind::OpenBgpd => {
+                self.write("bgpd.conf", &self.openbgpd());
+                self.machine.run(&format!("chmod 600 {d}/bgpd.conf"));
+                // Where it locks itself in; seen by this test alone.
+                sh("test -d /run/openbgpd || { mount -t tmpfs tsumugi-test /run && mkdir /run/openbgpd; }");
+                self.process =
+                    world.run_on(&self.machine, &format!("exec /usr/sbin/bgpd -d -f {d}/bgpd.conf"));
+            }
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.directory.join(file), text).unwrap();
+    }
+
+    fn daemon(&self, world: &mut World, daemon: &str, configuration: &str) -> u32 {
+        let d = self.directory.display();
+        let vty = self.directory.join(format!("{daemon}.vty"));
+        let _ = fs::remove_file(&vty);
+        self.write(&format!("{daemon}.conf"), configuration);
+        self.machine.run(&format!("chown -R frr:frr {d}"));
+        let line = format!(
+            "exec {} -f {d}/{daemon}.conf --vty_socket {d} -z {d}/zserv.api -i {d}/{daemon}.pid -P 0 --log stdout",
+            find(daemon).unwrap().display()
+        );
+        let process = world.run_on(&self.machine, &line);
+        wait(&format!("{daemon} runs"), &[&self.machine], || vty.exists());
+        process
+    }
+
+    fn bird(&self) -> String {
+        let network = &self.network;
+        let [own4, _] = network.own();
+        let graceful = if network.graceful { "graceful restart wait 5;" } else { "" };
+        let mut text =
+            format!("log stderr all; router id {own4}; {graceful} protocol device {{ scan time 1; }}\n");
+        for (family, (own, ours)) in FAMILIES.into_iter().zip(network.own().into_iter().zip(network.ours())) {
+            let routes: String = network
+                .announces
+                .iter()
+                .filter(|prefix| is_ipv4(prefix) == (family == "ipv4"))
+                .map(|prefix| format!("route {prefix} blackhole; "))
+                .collect();
+            let secret = network.password.map(|it| format!("password \"{it}\";")).unwrap_or_default();
+            let restart =
+                if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
+            writeln!(
+                text,
+                "protocol static s_{family} {{ {family}; {routes} }}
+                 protocol bgp b_{family} {{
+                     local {own} as {}; neighbor {ours} as 63806; local role {}; {secret} {restart}
+                     connect retry time 1; error wait time 1, 2;
+                     {family} {{ import all; export where source = RTS_STATIC; }};
+                 }}",
+                network.asn,
+                network.says(),
+            )
+            .unwrap();
+        }
+        text
+    }
+
+    fn frr(&self) -> String {
+        let network = &self.network;
+        let [own4, _] = network.own();
+        let mut text = format!(
+            "router bgp {}\n bgp router-id {own4}\n no bgp ebgp-requires-policy\n \
+             no bgp default ipv4-unicast\n no bgp network import-check\n",
+            network.asn
+        );
+        if network.graceful {
+            text.push_str(" bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n bgp graceful-restart restart-time 60\n");
+        }
+        for ours in network.ours() {
+            write!(
+                text,
+                " neighbor {ours} remote-as 63806\n neighbor {ours} timers connect 1\n \
+                 neighbor {ours} local-role {}\n",
+                network.says()
+            )
+            .unwrap();
+            if let Some(secret) = network.password {
+                writeln!(text, " neighbor {ours} password {secret}").unwrap();
+            }
+        }
+        for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
+            writeln!(text, " address-family {family} unicast\n  neighbor {ours} activate").unwrap();
+            for prefix in network.announces.iter().filter(|prefix| is_ipv4(prefix) == (family == "ipv4")) {
+                writeln!(text, "  network {prefix}").unwrap();
+            }
+            text.push_str(" exit-address-family\n");
+        }
+        text.push_str("exit\n");
+        text
+    }
+
+    fn gobgp(&self) -> String {
+        let network = &self.network;
+        let [own4, _] = network.own();
+        let mut text = format!("[global.config]\nas = {}\nrouter-id = \"{own4}\"\n", network.asn);
+        for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
+            write!(
+                text,
+                "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{ours}\"\npeer-as = 63806\n"
+            )
+            .unwrap();
+            if let Some(secret) = network.password {
+                writeln!(text, "auth-password = \"{secret}\"").unwrap();
+            }
+            text.push_str("[neighbors.timers.config]\nconnect-retry = 1\nidle-hold-time-after-reset = 1\n");
+            if network.graceful {
+                text.push_str("[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 60\n");
+            }
+            write!(text, "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}-unicast\"\n")
+                .unwrap();
+            if network.graceful {
+                text.push_str("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n");
+            }
+        }
+        text
+    }
+
+    fn openbgpd(&self) -> String {
+        let network = &self.network;
+        let [own4, _] = network.own();
+        let mut text = format!(
+            "AS {}\nrouter-id {own4}\nfib-update no\nsocket \"{}/ctl\"\n",
+            network.asn,
+            self.directory.display()
+        );
+        for prefix in &network.announces {
+            writeln!(text, "network {prefix}").unwrap();
+        }
+        for (family, ours) in ["IPv4", "IPv6"].into_iter().zip(network.ours()) {
+            let other = if family == "IPv4" { "IPv6" } else { "IPv4" };
+            let secret = network.password.map(|it| format!("tcp md5sig password {it}")).unwrap_or_default();
+            writeln!(
+                text,
+                "neighbor {ours} {{\n remote-as 63806\n announce {family} unicast\n announce {other} none\n \
+                 announce policy {}\n announce enhanced refresh yes\n {secret}\n}}",
+                network.says()
+            )
+            .unwrap();
+        }
+        text.push_str(
+            "deny from any\ndeny to any\nallow from any AS 63806\nallow from any\nallow to any prefix {",
+        );
+        text.push_str(&network.announces.join(", "));
+        text.push_str("}\n");
+        text
+    }
+
+    /// Its own command's answer.
+    pub fn ask(&self, words: &str) -> String {
+        let d = self.directory.display();
+        let line = match self.network.kind {
+            Kind::Bird => format!("birdc -s {d}/ctl '{words}'"),
+            Kind::Frr => format!("vtysh --vty_socket {d} -c '{words}'"),
+            Kind::GoBgp => format!("gobgp --target unix://{d}/ctl {words}"),
+            Kind::OpenBgpd => format!("bgpctl -s {d}/ctl {words}"),
+        };
+        let output = self.machine.command(&line).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The AS path of what we told it of `prefix`, as it stands there; `None`: nothing.
+    pub fn path_of(&self, prefix: &str) -> Option<String> {
+        let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
+        let json = |words: String| serde_json::from_str::<Value>(&self.ask(&words)).unwrap_or_default();
+        let path = match self.network.kind {
+            Kind::Bird => {
+                let said = self.ask(&format!("show route all protocol b_{family} {prefix}"));
+                let line =
+                    said.lines().find_map(|line| line.trim().strip_prefix("BGP.as_path:").map(str::trim));
+                line?.to_owned()
+            }
+            Kind::Frr => {
+                let said = json(format!("show bgp {family} unicast {prefix} json"));
+                said["paths"][0]["aspath"]["string"].as_str()?.to_owned()
+            }
+            Kind::GoBgp => {
+                let said = json(format!("global rib -a {family} {prefix} -j"));
+                let paths = said.as_object()?.values().next()?.clone();
+                let attributes = paths[0]["attrs"].as_array()?.clone();
+                let path = attributes.iter().find(|it| it["type"] == 2)?["as_paths"][0]["asns"].clone();
+                let numbers: Vec<String> = path.as_array()?.iter().map(Value::to_string).collect();
+                numbers.join(" ")
+            }
+            Kind::OpenBgpd => {
+                let said = json(format!("-j show rib {prefix}"));
+                said["rib"][0]["aspath"].as_str()?.to_owned()
+            }
+        };
+        // Its own routes have none.
+        (!path.is_empty()).then_some(path)
+    }
+
+    /// Has it ask us for everything again (RFC 2918). GoBGP never does.
+    pub fn refresh(&self) {
+        for (family, ours) in FAMILIES.into_iter().zip(self.network.ours()) {
+            self.ask(&match self.network.kind {
+                Kind::Bird => format!("reload in b_{family}"),
+                Kind::Frr => format!("clear bgp {family} unicast {ours} in"),
+                Kind::GoBgp => unreachable!("it keeps what it was told and never asks again"),
+                Kind::OpenBgpd => format!("neighbor {ours} refresh"),
+            });
+        }
+    }
+}
