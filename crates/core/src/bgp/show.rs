@@ -133,6 +133,11 @@ impl Speaker {
         Page::of(keys.iter().filter_map(refused).collect(), &keys, budget)
     }
 
+    /// How many refusals of a neighbour are not kept, and so not shown.
+    pub fn refused_beyond(&self, neighbour: NeighbourId) -> u64 {
+        self.peer_of(neighbour).map_or(0, |(_, peer)| peer.refused.beyond())
+    }
+
     /// What a neighbour was told behind `after`, made again from the table as it was made for it: at most
     /// `budget` prefixes are looked at.
     pub fn sent_to(&self, neighbour: NeighbourId, after: Option<&Prefix>, budget: usize) -> Page<SentRoute> {

@@ -7,6 +7,7 @@ mod management;
 mod plan;
 mod probe;
 mod router;
+mod show;
 mod status;
 mod verify;
 
@@ -93,6 +94,17 @@ enum Verb {
         state: PathBuf,
         /// One JSON document for machines.
         #[arg(long)]
+        json: bool,
+    },
+    /// Why BGP of this machine does what it does: where paths lost, what is refused, who hears what.
+    Show {
+        #[command(subcommand)]
+        what: show::What,
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, global = true, env = STATE_VARIABLE)]
+        state: Option<PathBuf>,
+        /// One JSON document for machines.
+        #[arg(long, global = true)]
         json: bool,
     },
     /// What this machine's processes say of themselves.
@@ -184,6 +196,7 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
         Verb::Probe { link, state, json } => probe::run(&link, &state, json, lang),
+        Verb::Show { what, state, json } => show::run(&what, state.as_deref(), json, lang),
         Verb::Status { state, json } => status::run(&state, json, lang),
     }
 }

@@ -21,6 +21,7 @@ mod rpki;
 mod secrets;
 mod segments;
 mod sessions;
+mod show;
 mod signals;
 
 use crate::observe::logging;

@@ -13,6 +13,8 @@ const BATCH: usize = 64;
 pub enum Token {
     Signals,
     Status,
+    /// Somebody asks why.
+    Show,
     /// A change in the kernel.
     Kernel,
     Discovery,
@@ -40,6 +42,7 @@ impl Token {
             Token::Listener(number) => (4, number),
             Token::Connection(number) => (5, number),
             Token::Cache(number) => (7, number),
+            Token::Show => (9, 0),
         };
         kind << 32 | u64::from(number)
     }
@@ -56,6 +59,7 @@ impl Token {
             4 => Token::Listener(number),
             5 => Token::Connection(number),
             7 => Token::Cache(number),
+            9 => Token::Show,
             _ => return None,
         })
     }
@@ -143,6 +147,7 @@ mod tests {
             Token::Kernel,
             Token::Discovery,
             Token::Bfd,
+            Token::Show,
             Token::Frames,
             Token::Listener(1),
             Token::Connection(u32::MAX),

@@ -8,6 +8,7 @@ use super::rpki::Rpki;
 use super::secrets::Secrets;
 use super::segments::Segments;
 use super::sessions::{Progress, Sessions};
+use super::show::Shows;
 use super::signals::Request;
 use super::{Frame, clock, failing};
 use crate::kernel::dynamic::RouteUpdate;
@@ -74,6 +75,7 @@ pub struct Router {
     schedule: Schedule,
     segments: Segments,
     rpki: Rpki,
+    shows: Shows,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
@@ -102,6 +104,7 @@ impl Router {
             segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
             rpki: Rpki::new(&frame.state, plan.rpki.as_ref())
                 .map_err(failing("opening the plane of the RTR caches"))?,
+            shows: Shows::new(&frame.state).map_err(failing("making show.sock"))?,
             sessions: Sessions::new(Namespace::clone(&space)),
             secrets: Secrets::default(),
             standing: BTreeSet::new(),
@@ -126,6 +129,7 @@ impl Router {
             buffer: vec![0; 64 * 1024],
         };
         router.frame.poll.add(&router.segments, Token::Frames, false)?;
+        router.frame.poll.add(&router.shows, Token::Show, false)?;
         router.frame.poll.add(&router.bfd, Token::Bfd, false)?;
         router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
         tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
@@ -168,12 +172,13 @@ impl Router {
             self.send(now);
             self.install(now);
             self.settle(now);
+            self.show(now);
             self.sessions.tidy(now, &mut self.buffer);
         }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        if self.routes_ready || self.evpn_ready || self.validation_ready {
+        if self.routes_ready || self.evpn_ready || self.validation_ready || self.shows.has_work() {
             return Some(Instant::default());
         }
         let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
@@ -209,6 +214,7 @@ impl Router {
         match ready.token {
             Token::Signals => {}
             Token::Status => self.answer(),
+            Token::Show => self.shows.hear(),
             Token::Kernel => self.turn(now),
             Token::Discovery => self.hear(now),
             Token::Bfd => {
@@ -620,6 +626,13 @@ impl Router {
         self.frame.status.serve(|| document);
     }
 
+    /// Answers a piece of what is asked.
+    fn show(&mut self, now: Instant) {
+        let missing = self.keeper.dynamic().missing();
+        let missing = |prefix: &Prefix| missing.get(prefix).map(|errno| missing_words(*errno));
+        self.shows.turn(now, &self.plan.name, &self.speaker, missing);
+    }
+
     fn route_counts(&self) -> RouteCounts {
         let mut counts = RouteCounts::default();
         for change in self.speaker.routes_wanted() {
@@ -634,9 +647,8 @@ impl Router {
     }
 
     fn routes_failed(&self) -> BTreeMap<Prefix, String> {
-        let words = |errno: Option<Errno>| errno.map_or("its link is away", Errno::desc).to_owned();
         let missing = self.keeper.dynamic().missing().iter().take(SHOWN);
-        missing.map(|(prefix, errno)| (*prefix, words(*errno))).collect()
+        missing.map(|(prefix, errno)| (*prefix, missing_words(*errno))).collect()
     }
 
     /// Nobody can do anything about counters that cannot be read: then there are none.
@@ -644,6 +656,10 @@ impl Router {
         let counters = nft::counters(self.keeper.namespace()).unwrap_or_default();
         counters.into_iter().map(|(reason, dropped)| (reason.counter().to_owned(), dropped.packets)).collect()
     }
+}
+
+fn missing_words(errno: Option<Errno>) -> String {
+    errno.map_or("its link is away", Errno::desc).to_owned()
 }
 
 fn update(change: RouteChange) -> RouteUpdate {

@@ -18,7 +18,10 @@ const ASKERS: usize = 16;
 const LARGEST: usize = 4096;
 /// Bytes that wait for an asker who does not read; then it is given up.
 const BACKLOG: usize = 256 << 10;
-/// How long an asker may take to ask, and to read what is left.
+/// More than this is not added to what waits for an asker of a long answer.
+const ROOM: usize = BACKLOG / 4;
+/// How long an asker may take to ask, and to read what is left. Who is in the middle of a long answer and
+/// does not read may take as long as it likes, until somebody else wants its place.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who asked, for as long as it listens.
@@ -43,6 +46,8 @@ struct Connection {
     ending: bool,
     /// Since when something is owed by the asker.
     since: Instant,
+    /// When it last took something.
+    took: Instant,
 }
 
 impl AskSocket {
@@ -65,6 +70,9 @@ impl AskSocket {
         let now = Instant::now();
         while let Ok((stream, _)) = self.listener.accept() {
             let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+            if self.askers.len() >= ASKERS {
+                self.make_place(now);
+            }
             if self.askers.len() < ASKERS
                 && stream.set_nonblocking(true).is_ok()
                 && self.poll.add(&stream, EpollEvent::new(events, 0)).is_ok()
@@ -83,6 +91,18 @@ impl AskSocket {
             keep
         });
         questions
+    }
+
+    /// Gives up who has not read for the longest, if that is long.
+    fn make_place(&mut self, now: Instant) {
+        let idle = self.askers.iter().filter(|(_, it)| now.duration_since(it.took) >= PATIENCE);
+        let longest = idle.min_by_key(|(_, connection)| connection.took).map(|(asker, _)| *asker);
+        self.askers.retain(|asker, _| Some(*asker) != longest);
+    }
+
+    /// Whether a further piece of a long answer may be said; `None`: nobody listens any more.
+    pub fn has_room(&self, asker: Asker) -> Option<bool> {
+        self.askers.get(&asker).map(|connection| connection.waiting.len() < ROOM)
     }
 
     /// One line to an asker who still listens.
@@ -123,6 +143,7 @@ impl Connection {
             waiting: Vec::new(),
             ending: false,
             since: now,
+            took: now,
         }
     }
 
@@ -156,7 +177,10 @@ impl Connection {
     fn write(&mut self) -> bool {
         while !self.waiting.is_empty() {
             match self.stream.write(&self.waiting) {
-                Ok(written) if written > 0 => drop(self.waiting.drain(..written)),
+                Ok(written) if written > 0 => {
+                    self.waiting.drain(..written);
+                    self.took = Instant::now();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(_) | Err(_) => return false,
@@ -271,5 +295,29 @@ mod tests {
         endless.write_all(&[b'1'; LARGEST + 1]).unwrap();
         socket.questions::<u32>();
         assert!(socket.askers.is_empty());
+    }
+
+    #[test]
+    fn who_does_not_read_has_room_for_a_little_only() {
+        let name = Name::new("room");
+        let mut socket = AskSocket::bind(&name.0).unwrap();
+        let mut stream = UnixStream::connect(&name.0).unwrap();
+        stream.write_all(b"7\n").unwrap();
+        let (who, _) = taken(&mut socket).remove(0);
+        let line = "x".repeat(16 << 10);
+        let mut said = 0;
+        while socket.has_room(who) == Some(true) {
+            socket.say(who, &line);
+            said += 1;
+            assert!(said < 1000, "there is no end of room");
+        }
+        // It reads, and there is room again.
+        while socket.has_room(who) == Some(false) {
+            stream.read_exact(&mut [0; 4096]).unwrap();
+            socket.questions::<u32>();
+        }
+        drop(stream);
+        socket.questions::<u32>();
+        assert_eq!(socket.has_room(who), None);
     }
 }

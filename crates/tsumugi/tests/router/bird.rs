@@ -114,6 +114,7 @@ pub fn bird_is_a_provider(world: &mut World) {
     for (prefix, _) in REFUSED {
         assert!(!kernel.contains(&format!("{prefix} ")), "{prefix} is in the kernel: {kernel}");
     }
+    why(&r1, &bird);
     // Out: the AS's prefixes by its public number, and nothing else.
     let birdc = |what: &str| bird.run(&format!("birdc -r -s {d}/bird.ctl '{what}'"));
     for (protocol, own) in [("p4", "43.228.174.0/24"), ("p6", "2402:3160::/32")] {
@@ -135,4 +136,48 @@ pub fn bird_is_a_provider(world: &mut World) {
     }
     let held_back = r1.status()["running"]["bgp"]["originations"].clone();
     assert!(held_back.to_string().contains("\"announced\":false"), "{held_back}");
+}
+
+/// What `tsumugi show` says of it, to people and to programs.
+fn why(r1: &Machine, bird: &Machine) {
+    let show = |what: &str| {
+        let program = env!("CARGO_BIN_EXE_tsumugi");
+        let line = format!("{program} show {what} --state {} 2>&1; true", r1.state.display());
+        r1.run(&line)
+    };
+    let holds = |what: &str, words: &[&str]| {
+        let said = show(what);
+        for word in words {
+            assert!(said.contains(word), "show {what}: {word}: {said}\n{}", bird.log());
+        }
+        said
+    };
+    let said = holds(
+        "route 8.8.8.8 --lang en",
+        &["8.8.8.0/24: the longest prefix that holds 8.8.8.8", "packets leave by eth1 by 203.0.113.1"],
+    );
+    assert!(said.contains("it is the only route") && said.contains("told to r2 eth2"), "{said}");
+    assert!(said.contains("not told to provider ipv4: it is the neighbour's own"), "{said}");
+    assert!(!said.contains('\x1b'), "no terminal, no colour: {said}");
+    holds("route 8.8.8.8 --lang ja", &["8.8.8.8を含む最長のプレフィックス", "ほかに経路がありません"]);
+    holds(
+        "route 9.9.9.9 --lang en",
+        &["there is no route", "9.9.9.0/25 from provider ipv4", "longer than /24"],
+    );
+    for (prefix, words) in REFUSED {
+        let family = if prefix.contains('.') { "ipv4" } else { "ipv6" };
+        let said = show(&format!("rejected \"provider {family}\" --lang en"));
+        let found = said.lines().any(|line| line.contains(&format!(" {prefix} ")) && line.contains(words));
+        assert!(found, "{prefix}: {said}");
+    }
+    // Both sessions of the peer at once, and one list for programs.
+    let received: Vec<serde_json::Value> = serde_json::from_str(&show("received provider --json")).unwrap();
+    let taken = received.iter().filter(|it| it["route"]["is"] == "taken").count();
+    assert_eq!((taken, received.len()), (2, 2 + REFUSED.len()), "{received:?}");
+    holds(
+        "sent provider --lang en",
+        &["43.228.174.0/24       63806", "2402:3160::/32        63806", "1 in all"],
+    );
+    holds("bgp --lang en", &["r1: AS", "provider ipv4", "150369", "established for"]);
+    holds("sent nobody --lang en", &["there is no neighbour `nobody`", "provider ipv6"]);
 }

@@ -6,6 +6,7 @@ mod management;
 mod router;
 mod rpki;
 mod segments;
+pub mod show;
 
 use super::status::{DatapathStatus, ManagementStatus, PlanStatus, RouterStatus};
 use super::words;

@@ -10,6 +10,7 @@ mod path;
 mod router;
 mod rpki;
 mod segments;
+mod show;
 
 pub use bfd::{BfdSession, BfdStatus};
 pub use datapath::{
@@ -27,6 +28,7 @@ pub use router::{
 };
 pub use rpki::{RpkiReport, SlurmTrouble};
 pub use segments::{DhcpStatus, DhcpTrouble, EntryCounts};
+pub use show::{BgpSaid, RouteSaid, ShowQuestion, ShowSaid, Table};
 
 use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};

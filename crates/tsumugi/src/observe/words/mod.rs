@@ -7,6 +7,7 @@ mod parts;
 mod path;
 mod rpki;
 mod segments;
+mod show;
 
 pub use bgp::{evpn_refusal, import_refusal, notice, refused_connection, session_end, session_state};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
@@ -16,3 +17,4 @@ pub use parts::{
 pub use path::{measured_path, probe_refused, probe_stage};
 pub use rpki::{cache_end, cache_state, own_validity, payloads, rpki_notice, slurm_trouble};
 pub use segments::{block_reason, dhcp_trouble, route_refusal, segment_notice};
+pub use show::{lost, not_told, origin, role, won};
