@@ -10,7 +10,7 @@ use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::{self, Keepalive as Asks};
 use tsumugi_core::time;
 use tsumugi_core::tunnel::keepalive::{Cause, Keepalive, Verdict};
-use tsumugi_core::tunnel::neighbour::{self, Neighbour};
+use tsumugi_core::tunnel::neighbour::{self, Neighbour, Reached};
 use tsumugi_core::tunnel::signal::{Ends, Kind, Signal};
 
 /// Room for a question or an answer of any kind.
@@ -37,6 +37,8 @@ pub struct Keeping {
     deaths: u64,
     /// With the kernel's own device: how signals get past it.
     pub kernel: KernelSignals,
+    /// Of a measurement that asks the neighbour by echo requests: their answers are ours.
+    pub echo_run: Option<u64>,
 }
 
 /// When far ends are looked at: those that are silent are asked, and interfaces follow what is known. The loop
@@ -122,6 +124,7 @@ impl Keeping {
             since: None,
             deaths: 0,
             kernel: KernelSignals::default(),
+            echo_run: None,
         }
     }
 
@@ -134,6 +137,14 @@ impl Keeping {
         match &self.asked {
             Asked::Datapath(ends) => Some(ends),
             Asked::Neighbour(_) => None,
+        }
+    }
+
+    /// Where the neighbour inside is that answers instead.
+    pub fn reached(&self) -> Option<Reached> {
+        match &self.asked {
+            Asked::Datapath(_) => None,
+            Asked::Neighbour(neighbour) => neighbour.reached(),
         }
     }
 
@@ -155,6 +166,11 @@ impl Keeping {
                 // The stack has asked perhaps as well: it shall have the answer.
                 if neighbour.is_answered_by(frame) {
                     self.keepalive.answered(time, None);
+                }
+                if let Some(run) = self.echo_run
+                    && let Some(said) = Said::of_echo(frame, run)
+                {
+                    return Came::Measured(said);
                 }
                 Came::Packet
             }

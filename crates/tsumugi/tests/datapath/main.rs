@@ -433,6 +433,12 @@ fn main() -> ExitCode {
         trial("a_path_that_drops_fragments_is_said", probe::a_path_that_drops_fragments_is_said),
         trial("pieces_out_of_order_are_told_apart", probe::pieces_out_of_order_are_told_apart),
         trial("loss_is_not_taken_for_a_size", probe::loss_is_not_taken_for_a_size),
+        trial("a_neighbour_of_others_tells_of_the_path", probe::a_neighbour_of_others_tells_of_the_path),
+        trial(
+            "the_machine_at_the_far_end_tells_of_the_path",
+            probe::the_machine_at_the_far_end_tells_of_the_path,
+        ),
+        trial("a_changed_file_makes_a_measurement_void", probe::a_changed_file_makes_a_measurement_void),
         trial(
             "what_cannot_be_measured_is_refused_with_a_reason",
             probe::what_cannot_be_measured_is_refused_with_a_reason,
