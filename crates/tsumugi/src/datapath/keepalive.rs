@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::{self, Keepalive as Asks};
 use tsumugi_core::time;
-use tsumugi_core::tunnel::keepalive::{Cause, Keepalive, Verdict};
+use tsumugi_core::tunnel::keepalive::{Cause, Keepalive, Past, Verdict};
 use tsumugi_core::tunnel::neighbour::{self, Neighbour, Reached};
 use tsumugi_core::tunnel::signal::{Ends, Kind, Signal};
 
@@ -213,16 +213,27 @@ impl Keeping {
         }
     }
 
-    /// Goes on where another process stands.
-    pub fn go_on(&mut self, now: Instant, lives: Option<bool>) {
-        let verdict = match lives {
-            None => Verdict::Unproven,
-            Some(true) => Verdict::Alive,
-            // One that is deaf says so again.
-            Some(false) => Verdict::Dead(Cause::Silent),
+    /// For how long nothing has come.
+    pub fn silence(&self, now: Instant) -> Duration {
+        self.keepalive.silence(self.time(now))
+    }
+
+    /// Goes on where another process stands, to which nothing has come for `silence`.
+    pub fn go_on(&mut self, now: Instant, known: &KeepaliveStatus, silence: Duration) {
+        let verdict = match known.far_end {
+            FarEnd::NotAsked { .. } | FarEnd::Unproven => Verdict::Unproven,
+            FarEnd::Alive => Verdict::Alive,
+            FarEnd::Dead { cause: WhyDead::Silent } => Verdict::Dead(Cause::Silent),
+            FarEnd::Dead { cause: WhyDead::Deaf } => Verdict::Dead(Cause::Deaf),
         };
-        self.keepalive.go_on(self.time(now), verdict);
+        let [last, least] = [known.rtt_us, known.rtt_min_us].map(|rtt| rtt.map(Duration::from_micros));
+        let past = Past { asked: known.asked, answered: known.answered, round_trips: last.zip(least) };
+        // Our time begins when something was heard last: the far end is told for how long that is.
+        self.started = now.checked_sub(silence).unwrap_or(now);
+        self.keepalive = Keepalive::go_on(self.time(now), verdict, past);
         self.last = verdict;
+        self.since = known.since_ms.and_then(|since| now.checked_sub(Duration::from_millis(since)));
+        self.deaths = known.deaths;
     }
 
     /// Whether questions are open that a far end of this kind would have answered long ago.
@@ -278,9 +289,8 @@ impl Keeping {
         !matches!(verdict, Verdict::Dead(_))
     }
 
-    fn status(&self, now: Instant) -> KeepaliveStatus {
-        let (asked, answered) = self.keepalive.counts();
-        let round_trips = self.keepalive.round_trips();
+    pub fn status(&self, now: Instant) -> KeepaliveStatus {
+        let Past { asked, answered, round_trips } = self.keepalive.past();
         KeepaliveStatus {
             far_end: match self.keepalive.verdict() {
                 Verdict::Unproven => FarEnd::Unproven,

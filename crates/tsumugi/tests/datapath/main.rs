@@ -427,6 +427,7 @@ fn main() -> ExitCode {
         trial("a_line_changes_its_way_without_loss", live::a_line_changes_its_way_without_loss),
         trial("a_device_stays_while_its_kind_does", live::a_device_stays_while_its_kind_does),
         trial("a_planned_restart_loses_nothing", handover::a_planned_restart_loses_nothing),
+        trial("what_is_known_of_a_far_end_goes_over", handover::what_is_known_of_a_far_end_goes_over),
         trial("who_does_not_take_over_changes_nothing", handover::who_does_not_take_over_changes_nothing),
         trial("a_process_that_hangs_is_replaced", handover::a_process_that_hangs_is_replaced),
         trial("a_narrow_path_is_found_kept_and_used", probe::a_narrow_path_is_found_kept_and_used),
