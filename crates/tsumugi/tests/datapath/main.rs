@@ -422,6 +422,10 @@ fn main() -> ExitCode {
             keepalive::a_forgotten_session_is_renewed_before_the_far_end_is_given_up,
         ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
+        trial(
+            "questions_do_not_wait_behind_bulk_on_a_raw_line",
+            keepalive::questions_do_not_wait_behind_bulk_on_a_raw_line,
+        ),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
         trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),
         trial("a_line_changes_its_way_without_loss", live::a_line_changes_its_way_without_loss),
