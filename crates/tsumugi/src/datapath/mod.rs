@@ -40,6 +40,7 @@ mod tunnel;
 mod udp;
 mod wireguard;
 
+use crate::kernel::features::Features;
 use crate::kernel::next_hop::HopWatch;
 use crate::kernel::plane::Keeper;
 use crate::observe::logging;
@@ -230,6 +231,8 @@ struct Datapath {
     /// Why the stack cannot be kept from packets; asked again with the next plan.
     stack_refused: Option<String>,
     hops: HopWatch,
+    /// Of the underlay's devices.
+    features: Features,
     started: Instant,
 }
 
@@ -245,6 +248,7 @@ impl Datapath {
                 Desired::default(),
             )?,
             hops: HopWatch::open(&underlay)?,
+            features: Features::open(&underlay)?,
             sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,

@@ -393,6 +393,14 @@ fn main() -> ExitCode {
             "geneve_beside_wireguard_leaves_datagrams_to_the_stack",
             geneve::geneve_beside_wireguard_leaves_datagrams_to_the_stack,
         ),
+        trial(
+            "geneve_beside_a_learned_far_end_leaves_datagrams_to_the_stack",
+            geneve::geneve_beside_a_learned_far_end_leaves_datagrams_to_the_stack,
+        ),
+        trial(
+            "a_line_that_merges_datagrams_leaves_them_to_the_stack",
+            geneve::a_line_that_merges_datagrams_leaves_them_to_the_stack,
+        ),
         trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
