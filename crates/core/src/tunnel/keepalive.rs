@@ -44,9 +44,20 @@ pub enum Cause {
     Deaf,
 }
 
+/// What has been until now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Questions and answers.
+    pub asked: u64,
+    pub answered: u64,
+    /// How long the last answer took, and the quickest one.
+    pub round_trips: Option<(Duration, Duration)>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Keepalive {
-    started: Instant,
+    /// When we began to speak; `None`: so long ago that it would have heard us.
+    started: Option<Instant>,
     /// It has answered once.
     proven: bool,
     /// It has answered none of the last questions.
@@ -70,7 +81,7 @@ pub struct Keepalive {
 impl Keepalive {
     pub fn new(now: Instant) -> Keepalive {
         Keepalive {
-            started: now,
+            started: Some(now),
             proven: false,
             silent: false,
             deaf: false,
@@ -86,12 +97,22 @@ impl Keepalive {
         }
     }
 
-    /// Goes on where another one stands that has judged the same far end.
-    pub fn go_on(&mut self, now: Instant, verdict: Verdict) {
-        self.proven = verdict != Verdict::Unproven;
-        self.silent = matches!(verdict, Verdict::Dead(Cause::Silent));
-        self.deaf = matches!(verdict, Verdict::Dead(Cause::Deaf));
-        self.last_heard = now;
+    /// Goes on where another one stands that has judged the same far end, and heard it last when time began.
+    pub fn go_on(now: Instant, verdict: Verdict, past: Past) -> Keepalive {
+        let (last_rtt, least_rtt) = past.round_trips.unzip();
+        let deaf = verdict == Verdict::Dead(Cause::Deaf);
+        Keepalive {
+            started: if deaf { None } else { Some(now) },
+            proven: verdict != Verdict::Unproven,
+            silent: verdict == Verdict::Dead(Cause::Silent),
+            deaf,
+            last_heard: Instant(0),
+            last_rtt,
+            least_rtt,
+            asked: past.asked,
+            answered: past.answered,
+            ..Keepalive::new(now)
+        }
     }
 
     pub fn verdict(&self) -> Verdict {
@@ -130,7 +151,8 @@ impl Keepalive {
     /// The far end has said that it has heard nothing of us for so long.
     pub fn told(&mut self, now: Instant, silence: Duration) {
         // What it did not hear before we were there says nothing of the path.
-        self.deaf = silence >= LIMIT && now.since(self.started) >= LIMIT;
+        let long_enough = self.started.is_none_or(|started| now.since(started) >= LIMIT);
+        self.deaf = silence >= LIMIT && long_enough;
         self.proven = true;
         self.heard(now);
     }
@@ -145,14 +167,9 @@ impl Keepalive {
         self.open
     }
 
-    /// Questions and answers until now.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.asked, self.answered)
-    }
-
-    /// How long the last answer took, and the quickest one.
-    pub fn round_trips(&self) -> Option<(Duration, Duration)> {
-        self.last_rtt.zip(self.least_rtt)
+    pub fn past(&self) -> Past {
+        let Keepalive { asked, answered, .. } = *self;
+        Past { asked, answered, round_trips: self.last_rtt.zip(self.least_rtt) }
     }
 
     /// When [`Keepalive::poll`] has something to do.
@@ -203,7 +220,7 @@ mod tests {
         let mut keepalive = Keepalive::new(at(0));
         assert!(keepalive.poll(at(0)));
         keepalive.answered(at(20), Some(at(0)));
-        assert_eq!(keepalive.round_trips(), Some((ms(20), ms(20))));
+        assert_eq!(keepalive.past().round_trips, Some((ms(20), ms(20))));
         let mut asked = Vec::new();
         for now in (20..3600).map(at) {
             if keepalive.poll(now) {
@@ -229,7 +246,7 @@ mod tests {
             }
         }
         assert_eq!(keepalive.verdict(), Verdict::Unproven);
-        assert!(keepalive.counts().0 > 20);
+        assert!(keepalive.past().asked > 20);
     }
 
     #[test]
@@ -253,6 +270,23 @@ mod tests {
         assert_eq!(keepalive.verdict(), Verdict::Dead(Cause::Deaf));
         keepalive.told(at(2900), ms(0));
         assert_eq!(keepalive.verdict(), Verdict::Alive);
+    }
+
+    #[test]
+    fn who_goes_on_knows_what_was_known() {
+        let past = Past { asked: 7, answered: 5, round_trips: Some((ms(30), ms(20))) };
+        for verdict in [Verdict::Alive, Verdict::Dead(Cause::Silent), Verdict::Dead(Cause::Deaf)] {
+            let mut keepalive = Keepalive::go_on(at(10), verdict, past);
+            assert_eq!((keepalive.verdict(), keepalive.past()), (verdict, past));
+            assert_eq!(keepalive.silence(at(20)), ms(20));
+            // Who does not hear us has not heard the other one either.
+            keepalive.told(at(20), ms(60_000));
+            let still = verdict == Verdict::Dead(Cause::Deaf);
+            assert_eq!(keepalive.verdict(), if still { verdict } else { Verdict::Alive });
+            keepalive.answered(at(40), Some(at(30)));
+            let past = Past { answered: 6, round_trips: Some((ms(10), ms(10))), ..past };
+            assert_eq!(keepalive.past(), past);
+        }
     }
 
     /// Two ends and the way between them, which takes `DELAY` and may be cut in one direction or both.

@@ -7,6 +7,7 @@ pub mod arp;
 pub mod bfd;
 pub mod bgp;
 pub mod checksum;
+pub mod echo;
 pub mod etherip;
 pub mod ethernet;
 pub mod geneve;
