@@ -7,6 +7,7 @@ mod lab;
 mod management;
 mod plan;
 mod probe;
+mod replay;
 mod router;
 mod show;
 mod status;
@@ -119,6 +120,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Tells a table dump (MRT) to a speaker, as its neighbour outside: for tests with real tables.
+    Replay(replay::Replay),
     /// What this machine's processes say of themselves.
     Status {
         /// The machine's state directory; in a lab it is known.
@@ -210,6 +213,7 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Probe { link, state, json } => probe::run(&link, &state, json, lang),
         Verb::Show { what, state, json } => show::run(&what, state.as_deref(), json, lang),
         Verb::Dump { file, state, json } => dump::run(&file, &state, json, lang),
+        Verb::Replay(replay) => replay::run(&replay, lang),
         Verb::Status { state, json } => status::run(&state, json, lang),
     }
 }

@@ -1,7 +1,7 @@
 //! A route's attributes apart from any session, as table dumps hold them (RFC 6396 4.3.4): AS numbers of four
 //! octets, and of MP_REACH_NLRI the next hop alone.
 
-use super::attributes::{self, Attributes, Collector, OPTIONAL, TRANSITIVE, code};
+use super::attributes::{self, Attributes, Collector, OPTIONAL, RawAttribute, TRANSITIVE, code};
 use super::error::{AttributeError, MessageError};
 use super::update::MpNextHop;
 use alloc::vec::Vec;
@@ -48,6 +48,8 @@ impl Stored {
                 code::LOCAL_PREF => {
                     stored.local_preference = raw.value.try_into().ok().map(u32::from_be_bytes);
                 }
+                // BIRD 2 stores it with no flags at all. Which ones it has to have is known.
+                code::NEXT_HOP => collector.take(RawAttribute { flags: TRANSITIVE, ..raw })?,
                 // Of the inside of whoever stored it.
                 code::ORIGINATOR_ID | code::CLUSTER_LIST => {}
                 _ => collector.take(raw)?,
@@ -127,6 +129,19 @@ mod tests {
         let bytes = [&head[..], &address.octets(), &[0, 32, 0x20, 0x01, 0x0d, 0xb8]].concat();
         let decoded = Stored::parse(&bytes).unwrap();
         assert_eq!((decoded.stored.next_hop, decoded.errors.len()), (Some(MpNextHop::V6(address)), 0));
+    }
+
+    /// BIRD 2.0.12's: NEXT_HOP and LOCAL_PREF with no flags.
+    #[test]
+    fn what_bird_stores_is_read() {
+        let bytes = [
+            &[0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xf9, 0x3e][..],
+            &[0, 3, 4, 203, 0, 113, 14, 0, 5, 4, 0, 0, 0, 100],
+        ];
+        let decoded = Stored::parse(&bytes.concat()).unwrap();
+        assert_eq!(decoded.errors, []);
+        assert_eq!(decoded.stored.next_hop, Some(MpNextHop::V4(Ipv4Addr::new(203, 0, 113, 14))));
+        assert_eq!(decoded.stored.local_preference, Some(100));
     }
 
     #[test]

@@ -30,7 +30,7 @@ const BGP4MP: u16 = 16;
 const BGP4MP_ET: u16 = 17;
 
 /// Why a record, or the file from here on, cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MrtError {
     /// A record's content is longer than [`CONTENT_MAX`]: nothing behind it is found.
     TooLong(u32),
