@@ -62,8 +62,9 @@ pub struct Keepalive {
     proven: bool,
     /// It has answered none of the last questions.
     silent: bool,
-    /// It says that it hears nothing.
-    deaf: bool,
+    /// When it last said that it hears nothing. It is believed for as long as silence would be: a far end that
+    /// is no longer asked itself says nothing more, though it hears.
+    deaf: Option<Instant>,
     last_heard: Instant,
     last_asked: Instant,
     /// Questions into its silence.
@@ -84,7 +85,7 @@ impl Keepalive {
             started: Some(now),
             proven: false,
             silent: false,
-            deaf: false,
+            deaf: None,
             last_heard: now,
             last_asked: now,
             open: 0,
@@ -105,7 +106,7 @@ impl Keepalive {
             started: if deaf { None } else { Some(now) },
             proven: verdict != Verdict::Unproven,
             silent: verdict == Verdict::Dead(Cause::Silent),
-            deaf,
+            deaf: deaf.then_some(now),
             last_heard: Instant(0),
             last_rtt,
             least_rtt,
@@ -116,7 +117,7 @@ impl Keepalive {
     }
 
     pub fn verdict(&self) -> Verdict {
-        match (self.proven, self.silent, self.deaf) {
+        match (self.proven, self.silent, self.deaf.is_some()) {
             (false, ..) => Verdict::Unproven,
             (true, true, _) => Verdict::Dead(Cause::Silent),
             (true, false, true) => Verdict::Dead(Cause::Deaf),
@@ -152,7 +153,7 @@ impl Keepalive {
     pub fn told(&mut self, now: Instant, silence: Duration) {
         // What it did not hear before we were there says nothing of the path.
         let long_enough = self.started.is_none_or(|started| now.since(started) >= LIMIT);
-        self.deaf = silence >= LIMIT && long_enough;
+        self.deaf = (silence >= LIMIT && long_enough).then_some(now);
         self.proven = true;
         self.heard(now);
     }
@@ -183,6 +184,7 @@ impl Keepalive {
         if now < self.due {
             return false;
         }
+        self.deaf = self.deaf.filter(|said| now.since(*said) < LIMIT);
         let alive = self.verdict() == Verdict::Alive;
         let ask = (self.last_heard + QUIET).min(self.last_asked + REGULARLY);
         if alive && !self.at_once && now < ask {
@@ -269,6 +271,22 @@ mod tests {
         keepalive.heard(at(2800));
         assert_eq!(keepalive.verdict(), Verdict::Dead(Cause::Deaf));
         keepalive.told(at(2900), ms(0));
+        assert_eq!(keepalive.verdict(), Verdict::Alive);
+    }
+
+    #[test]
+    fn who_no_longer_says_that_it_is_deaf_is_heard() {
+        let mut keepalive = Keepalive::new(at(0));
+        keepalive.told(at(3000), ms(2000));
+        for now in (3000..4990).map(at) {
+            keepalive.heard(now);
+            keepalive.poll(now);
+            assert_eq!(keepalive.verdict(), Verdict::Dead(Cause::Deaf));
+        }
+        for now in (4990..5600).map(at) {
+            keepalive.heard(now);
+            keepalive.poll(now);
+        }
         assert_eq!(keepalive.verdict(), Verdict::Alive);
     }
 

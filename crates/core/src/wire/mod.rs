@@ -15,6 +15,7 @@ pub mod gre;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod mrt;
 pub mod neighbour_discovery;
 pub mod tcp;
 pub mod udp;

@@ -9,7 +9,9 @@ mod rpki;
 mod segments;
 mod show;
 
-pub use bgp::{evpn_refusal, import_refusal, notice, refused_connection, session_end, session_state};
+pub use bgp::{
+    evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
+};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
