@@ -8,6 +8,7 @@ use crate::kernel::{Namespace, packet};
 use crate::observe::status::{LinePath, Missing, WhyRaw};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 use tsumugi_core::id::IfName;
 use tsumugi_core::tunnel::{Counters, DropReason, Identifications, Limits, Reassembly};
 use tsumugi_core::wire::ip::protocol;
@@ -49,9 +50,35 @@ pub struct Packets {
     geneve: bool,
     /// Of network control, which does not wait behind the rest.
     pub control: OwnedFd,
+    /// When each was empty last.
+    emptied: Emptied,
+}
+
+/// When the two packet sockets of a line were empty last.
+#[derive(Clone, Copy)]
+struct Emptied {
+    bulk: Instant,
+    control: Instant,
+}
+
+impl Emptied {
+    fn now() -> Emptied {
+        let now = Instant::now();
+        Emptied { bulk: now, control: now }
+    }
 }
 
 impl Packets {
+    /// Notes how a batch was taken from one of the two, and says when that was empty before.
+    pub fn was_emptied(&mut self, control: bool, now: Instant, is_empty: bool) -> Instant {
+        let emptied = if control { &mut self.emptied.control } else { &mut self.emptied.bulk };
+        let before = *emptied;
+        if is_empty {
+            *emptied = now;
+        }
+        before
+    }
+
     /// Hears GENEVE from now on, or no more.
     fn hear(&mut self, geneve: bool) -> io::Result<()> {
         options::hear_tunnels(&self.receiver, Heard { control: false, geneve })?;
@@ -144,6 +171,7 @@ impl Line {
                 receiver: descriptors.next()?,
                 control: descriptors.next()?,
                 geneve: state.geneve,
+                emptied: Emptied::now(),
             });
         }
         for (sender, is_there) in line.senders.iter_mut().zip(state.senders) {
@@ -227,6 +255,7 @@ impl Line {
                     receiver: socket::packet_receiver(underlay, interface, Heard { control: false, geneve })?,
                     control: socket::packet_receiver(underlay, interface, Heard { control: true, geneve })?,
                     geneve,
+                    emptied: Emptied::now(),
                 })
             };
             match open() {
