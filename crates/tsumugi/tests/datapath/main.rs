@@ -451,6 +451,7 @@ fn main() -> ExitCode {
             "the_machine_at_the_far_end_tells_of_the_path",
             probe::the_machine_at_the_far_end_tells_of_the_path,
         ),
+        trial("a_path_is_measured_by_raw_sockets_too", probe::a_path_is_measured_by_raw_sockets_too),
         trial("a_changed_file_makes_a_measurement_void", probe::a_changed_file_makes_a_measurement_void),
         trial(
             "what_cannot_be_measured_is_refused_with_a_reason",
