@@ -12,6 +12,7 @@ pub mod child;
 pub mod dynamic;
 pub mod entries;
 pub mod fdb;
+pub mod features;
 pub mod frame_socket;
 pub mod gre;
 pub mod learned;
