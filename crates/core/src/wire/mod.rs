@@ -8,6 +8,7 @@ pub mod bfd;
 pub mod bgp;
 pub mod bmp;
 pub mod checksum;
+pub mod echo;
 pub mod etherip;
 pub mod ethernet;
 pub mod geneve;

@@ -18,7 +18,7 @@ pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
 };
-pub use path::{measured_path, probe_refused, probe_stage};
+pub use path::{measured_path, probe_refused, probe_stage, unanswered, void_path};
 pub use rpki::{cache_end, cache_state, own_validity, payloads, rpki_notice, slurm_trouble};
 pub use segments::{block_reason, dhcp_trouble, route_refusal, segment_notice};
 pub use show::{lost, not_told, origin, role, won};
