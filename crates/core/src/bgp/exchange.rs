@@ -64,6 +64,7 @@ impl Speaker {
             keepalive: millis(negotiated.keepalive),
         }));
         peer.out = Some(AdjOut::new(now));
+        self.monitored_up(slot);
         self.back(now, slot, negotiated, actions);
         self.tell_again(slot, None, actions);
         if let Some(out) = self.peers[slot.index()].as_mut().and_then(|peer| peer.out.as_mut()) {
@@ -82,6 +83,7 @@ impl Speaker {
         actions: &mut Vec<Action>,
     ) {
         let kept = restart::kept(&end, negotiated);
+        self.monitored_down(slot, &end);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.out = None;
         peer.established_at = None;

@@ -45,6 +45,8 @@ pub(super) trait Key: Clone + Debug {
     fn queue(out: &mut AdjOut) -> &mut Queue<Self>;
 
     fn family(&self) -> AfiSafi;
+    /// What collectors hear of.
+    fn prefix(&self) -> Option<&Prefix>;
     /// Whether this table holds routes of `family`.
     fn holds(family: AfiSafi) -> bool;
     fn count<'a>(&self, counts: &'a mut FamilyCounts) -> &'a mut u32;
@@ -108,6 +110,10 @@ impl Key for Prefix {
 
     fn queue(out: &mut AdjOut) -> &mut Queue<Prefix> {
         &mut out.prefixes
+    }
+
+    fn prefix(&self) -> Option<&Prefix> {
+        Some(self)
     }
 
     fn family(&self) -> AfiSafi {
@@ -203,6 +209,10 @@ impl Key for EvpnRoute {
 
     fn queue(out: &mut AdjOut) -> &mut Queue<EvpnRoute> {
         &mut out.evpn
+    }
+
+    fn prefix(&self) -> Option<&Prefix> {
+        None
     }
 
     fn family(&self) -> AfiSafi {

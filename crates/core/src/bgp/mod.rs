@@ -12,6 +12,7 @@ mod event;
 mod evpn;
 mod exchange;
 mod key;
+mod monitor;
 mod notice;
 mod originate;
 mod outlet;
@@ -34,6 +35,7 @@ pub use dump::TableDump;
 pub use event::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
 };
+pub use monitor::{CollectorId, MonitorCounts, Surroundings};
 pub use notice::{EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use policy::ExportRefusal;
 pub use speaker::Speaker;

@@ -7,6 +7,7 @@ use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
 use super::evpn::EvpnRefusals;
 use super::key::{Key, Parts};
+use super::monitor::{CollectorId, Monitor};
 use super::notice::{Notice, SessionEnd};
 use super::originate::Originations;
 use super::outlet::Outlet;
@@ -23,7 +24,7 @@ use crate::id::{IfName, Prefix};
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -56,6 +57,7 @@ pub struct Speaker {
     /// What the segments of this router must hear of.
     pub(super) segments: Outlet<EvpnRoute>,
     pub(super) validator: Validator,
+    pub(super) monitors: BTreeMap<CollectorId, Monitor>,
     dialled: u64,
     pub(super) started: bool,
     pub(super) stopped: bool,
@@ -173,6 +175,7 @@ impl Speaker {
             kernel: Outlet::default(),
             segments: Outlet::default(),
             validator: Validator::default(),
+            monitors: BTreeMap::new(),
             dialled: 0,
             started: false,
             stopped: false,
@@ -457,6 +460,9 @@ impl Speaker {
                 (true, false) => *count = count.saturating_sub(1),
                 _ => {}
             }
+        }
+        if let Some(prefix) = key.prefix() {
+            self.monitored_route(prefix, slot);
         }
         self.originations_due |= effect.replaced != there && key.is_watched(&self.originations);
         self.spread(key, effect, actions);
