@@ -37,6 +37,8 @@ pub(super) trait Key: Clone + Debug {
     fn queue(out: &mut AdjOut) -> &mut Queue<Self>;
 
     fn family(&self) -> AfiSafi;
+    /// Of a prefix, in bits; nothing else has one.
+    fn length(&self) -> u8;
     /// Whether this table holds routes of `family`.
     fn holds(family: AfiSafi) -> bool;
     fn count<'a>(&self, counts: &'a mut FamilyCounts) -> &'a mut u32;
@@ -78,6 +80,10 @@ impl Key for Prefix {
 
     fn family(&self) -> AfiSafi {
         AfiSafi::of(self)
+    }
+
+    fn length(&self) -> u8 {
+        self.prefix_len()
     }
 
     fn holds(family: AfiSafi) -> bool {
@@ -148,6 +154,10 @@ impl Key for EvpnRoute {
 
     fn family(&self) -> AfiSafi {
         AfiSafi::EVPN
+    }
+
+    fn length(&self) -> u8 {
+        0
     }
 
     fn holds(family: AfiSafi) -> bool {

@@ -16,6 +16,7 @@ use crate::wire::bgp::{Attributes, EvpnBody};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::hash::{BuildHasher, Hash};
 use core::net::IpAddr;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -285,16 +286,18 @@ impl<K: Key> Rib<K> {
     }
 
     /// What a session that is over told and brought: whoever it was told to has forgotten it. Returns
-    /// what it had to do with.
+    /// what it had to do with, the longest prefixes first: the kernel looks through half of its table when
+    /// of two prefixes with one address the shorter goes before the longer.
     pub fn disown(&mut self, slot: Slot) -> Vec<Place> {
         let mut touched = Vec::new();
-        for (place, _, destination) in self.iter_mut() {
+        for (place, key, destination) in self.iter_mut() {
             let told = destination.announced.remove(slot) | destination.pending.remove(slot);
             if told || destination.path_of(slot).is_some() {
-                touched.push(place);
+                touched.push((Reverse(key.length()), place));
             }
         }
-        touched
+        touched.sort_by_key(|&(length, _)| length);
+        touched.into_iter().map(|(_, place)| place).collect()
     }
 }
 

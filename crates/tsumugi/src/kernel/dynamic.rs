@@ -9,6 +9,7 @@ use super::netlink::{Answer, Netlink, NetlinkError};
 use super::route::{RouteInfo, RouteTemplate};
 use super::wanted_routes::{Wanted, Way, WayId};
 use nix::errno::Errno;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Prefix};
@@ -65,7 +66,7 @@ impl DynamicRoutes {
         // A prefix may have been changed twice: what is wanted in the end counts.
         set.retain(|prefix| self.wanted.get(prefix).is_some());
         remove.retain(|prefix| self.wanted.get(prefix).is_none());
-        self.remove(netlink, &remove)?;
+        self.remove(netlink, remove)?;
         self.set(netlink, indexes, set)
     }
 
@@ -94,7 +95,7 @@ impl DynamicRoutes {
         self.leftovers = Some(if self.purge { 0 } else { found.len() });
         if self.purge {
             let stale: Vec<Prefix> = found.into_keys().collect();
-            self.remove(netlink, &stale)?;
+            self.remove(netlink, stale)?;
         }
         self.set(netlink, indexes, set)
     }
@@ -150,7 +151,10 @@ impl DynamicRoutes {
         Ok(())
     }
 
-    fn remove(&mut self, netlink: &mut Netlink, prefixes: &[Prefix]) -> Answer<()> {
+    fn remove(&mut self, netlink: &mut Netlink, mut prefixes: Vec<Prefix>) -> Answer<()> {
+        // Where two have one address the longer goes first: else the kernel looks through half of its table
+        // for another of the shorter's length (`node_pull_suffix`; 127.0.0.0/8 lies in its middle).
+        prefixes.sort_by_key(|prefix| Reverse(prefix.prefix_len()));
         let ipv4 = RouteTemplate::delete(&bare(Prefix::V4(Default::default())));
         let ipv6 = RouteTemplate::delete(&bare(Prefix::V6(Default::default())));
         let write = |prefix: &Prefix, bytes: &mut Vec<u8>| match prefix {
@@ -158,7 +162,7 @@ impl DynamicRoutes {
             Prefix::V6(_) => ipv6.write(prefix, bytes),
         };
         // A route that is not there any more was removed by somebody or with its link: just as well.
-        netlink.batch_of(prefixes, write).map(drop)
+        netlink.batch_of(&prefixes, write).map(drop)
     }
 }
 
