@@ -39,6 +39,8 @@ use tsumugi_plan::explain::Lang;
 const UPDATES: usize = 32 * 1024;
 /// Routes given to the kernel before the loop looks at its sockets again.
 const ROUTES: usize = 512;
+/// The same while neighbours wait for UPDATEs and all that the kernel holds is right.
+const NEW_ROUTES: usize = 128;
 /// Prefixes validated again before the loop looks at its sockets again.
 const VALIDATIONS: usize = 2048;
 /// Between attempts to listen on port 179.
@@ -396,7 +398,10 @@ impl Router {
             return;
         }
         let mut changes = Vec::new();
-        self.routes_ready = self.speaker.poll_routes(ROUTES, &mut changes);
+        // Neighbours are not kept waiting for what the kernel merely lacks; what it has wrong comes first.
+        let beside = !self.updates.is_empty() && !self.speaker.has_corrections();
+        let budget = if beside { NEW_ROUTES } else { ROUTES };
+        self.routes_ready = self.speaker.poll_routes(budget, &mut changes);
         if !changes.is_empty() && self.unsettled_since.is_some() {
             self.unsettled_since = Some(now);
         }
