@@ -8,6 +8,7 @@ mod management;
 mod node;
 mod observe;
 mod peering;
+mod replay;
 mod state;
 
 fn main() -> std::process::ExitCode {

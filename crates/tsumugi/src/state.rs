@@ -10,7 +10,7 @@
 //! paths/TUNNEL.json      what was measured of the path under a tunnel
 //! router.sock, datapath.sock, management.sock
 //! handover.sock          where the datapath lets its successor in, mode 0600
-//! show.sock              where the router process is asked why
+//! show.sock              where the router process is asked why, and for its table
 //! probe.sock             where the datapath is asked to measure a path
 //! ```
 

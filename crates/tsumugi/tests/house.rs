@@ -47,7 +47,8 @@ const SHELL: Arrows = &[
     ("datapath", &["kernel", "observe", "state"]),
     ("management", &["kernel", "observe", "state"]),
     ("lab", &["kernel", "observe", "state"]),
-    ("cli", &["lab", "node", "datapath", "management", "observe", "state"]),
+    ("replay", &["observe"]),
+    ("cli", &["lab", "node", "datapath", "management", "replay", "observe", "state"]),
     ("main", &["cli"]),
 ];
 

@@ -88,6 +88,12 @@ fn engines_against_the_kernel() -> Result<(), Failed> {
             return Err(format!("not seen: {line}\n{console}").into());
         }
     }
+    let measured = |words: &str| console.lines().filter(|shown| shown.contains(words)).count();
+    for words in ["bytes pass whole, fragments pass, out of order pass", "the kernel cuts packets at"] {
+        if measured(words) != 2 {
+            return Err(format!("not said of both tunnels that the kernel moves: {words}\n{console}").into());
+        }
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod adj_out;
 pub mod config;
 mod connection;
 mod decide;
+mod dump;
 mod event;
 mod evpn;
 mod exchange;
@@ -29,6 +30,7 @@ mod status;
 mod told;
 mod validation;
 
+pub use dump::TableDump;
 pub use event::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
 };

@@ -44,15 +44,27 @@ pub enum Cause {
     Deaf,
 }
 
+/// What has been until now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Questions and answers.
+    pub asked: u64,
+    pub answered: u64,
+    /// How long the last answer took, and the quickest one.
+    pub round_trips: Option<(Duration, Duration)>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Keepalive {
-    started: Instant,
+    /// When we began to speak; `None`: so long ago that it would have heard us.
+    started: Option<Instant>,
     /// It has answered once.
     proven: bool,
     /// It has answered none of the last questions.
     silent: bool,
-    /// It says that it hears nothing.
-    deaf: bool,
+    /// When it last said that it hears nothing. It is believed for as long as silence would be: a far end that
+    /// is no longer asked itself says nothing more, though it hears.
+    deaf: Option<Instant>,
     last_heard: Instant,
     last_asked: Instant,
     /// Questions into its silence.
@@ -70,10 +82,10 @@ pub struct Keepalive {
 impl Keepalive {
     pub fn new(now: Instant) -> Keepalive {
         Keepalive {
-            started: now,
+            started: Some(now),
             proven: false,
             silent: false,
-            deaf: false,
+            deaf: None,
             last_heard: now,
             last_asked: now,
             open: 0,
@@ -86,16 +98,26 @@ impl Keepalive {
         }
     }
 
-    /// Goes on where another one stands that has judged the same far end.
-    pub fn go_on(&mut self, now: Instant, verdict: Verdict) {
-        self.proven = verdict != Verdict::Unproven;
-        self.silent = matches!(verdict, Verdict::Dead(Cause::Silent));
-        self.deaf = matches!(verdict, Verdict::Dead(Cause::Deaf));
-        self.last_heard = now;
+    /// Goes on where another one stands that has judged the same far end, and heard it last when time began.
+    pub fn go_on(now: Instant, verdict: Verdict, past: Past) -> Keepalive {
+        let (last_rtt, least_rtt) = past.round_trips.unzip();
+        let deaf = verdict == Verdict::Dead(Cause::Deaf);
+        Keepalive {
+            started: if deaf { None } else { Some(now) },
+            proven: verdict != Verdict::Unproven,
+            silent: verdict == Verdict::Dead(Cause::Silent),
+            deaf: deaf.then_some(now),
+            last_heard: Instant(0),
+            last_rtt,
+            least_rtt,
+            asked: past.asked,
+            answered: past.answered,
+            ..Keepalive::new(now)
+        }
     }
 
     pub fn verdict(&self) -> Verdict {
-        match (self.proven, self.silent, self.deaf) {
+        match (self.proven, self.silent, self.deaf.is_some()) {
             (false, ..) => Verdict::Unproven,
             (true, true, _) => Verdict::Dead(Cause::Silent),
             (true, false, true) => Verdict::Dead(Cause::Deaf),
@@ -130,7 +152,8 @@ impl Keepalive {
     /// The far end has said that it has heard nothing of us for so long.
     pub fn told(&mut self, now: Instant, silence: Duration) {
         // What it did not hear before we were there says nothing of the path.
-        self.deaf = silence >= LIMIT && now.since(self.started) >= LIMIT;
+        let long_enough = self.started.is_none_or(|started| now.since(started) >= LIMIT);
+        self.deaf = (silence >= LIMIT && long_enough).then_some(now);
         self.proven = true;
         self.heard(now);
     }
@@ -145,14 +168,9 @@ impl Keepalive {
         self.open
     }
 
-    /// Questions and answers until now.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.asked, self.answered)
-    }
-
-    /// How long the last answer took, and the quickest one.
-    pub fn round_trips(&self) -> Option<(Duration, Duration)> {
-        self.last_rtt.zip(self.least_rtt)
+    pub fn past(&self) -> Past {
+        let Keepalive { asked, answered, .. } = *self;
+        Past { asked, answered, round_trips: self.last_rtt.zip(self.least_rtt) }
     }
 
     /// When [`Keepalive::poll`] has something to do.
@@ -166,6 +184,7 @@ impl Keepalive {
         if now < self.due {
             return false;
         }
+        self.deaf = self.deaf.filter(|said| now.since(*said) < LIMIT);
         let alive = self.verdict() == Verdict::Alive;
         let ask = (self.last_heard + QUIET).min(self.last_asked + REGULARLY);
         if alive && !self.at_once && now < ask {
@@ -203,7 +222,7 @@ mod tests {
         let mut keepalive = Keepalive::new(at(0));
         assert!(keepalive.poll(at(0)));
         keepalive.answered(at(20), Some(at(0)));
-        assert_eq!(keepalive.round_trips(), Some((ms(20), ms(20))));
+        assert_eq!(keepalive.past().round_trips, Some((ms(20), ms(20))));
         let mut asked = Vec::new();
         for now in (20..3600).map(at) {
             if keepalive.poll(now) {
@@ -229,7 +248,7 @@ mod tests {
             }
         }
         assert_eq!(keepalive.verdict(), Verdict::Unproven);
-        assert!(keepalive.counts().0 > 20);
+        assert!(keepalive.past().asked > 20);
     }
 
     #[test]
@@ -253,6 +272,39 @@ mod tests {
         assert_eq!(keepalive.verdict(), Verdict::Dead(Cause::Deaf));
         keepalive.told(at(2900), ms(0));
         assert_eq!(keepalive.verdict(), Verdict::Alive);
+    }
+
+    #[test]
+    fn who_no_longer_says_that_it_is_deaf_is_heard() {
+        let mut keepalive = Keepalive::new(at(0));
+        keepalive.told(at(3000), ms(2000));
+        for now in (3000..4990).map(at) {
+            keepalive.heard(now);
+            keepalive.poll(now);
+            assert_eq!(keepalive.verdict(), Verdict::Dead(Cause::Deaf));
+        }
+        for now in (4990..5600).map(at) {
+            keepalive.heard(now);
+            keepalive.poll(now);
+        }
+        assert_eq!(keepalive.verdict(), Verdict::Alive);
+    }
+
+    #[test]
+    fn who_goes_on_knows_what_was_known() {
+        let past = Past { asked: 7, answered: 5, round_trips: Some((ms(30), ms(20))) };
+        for verdict in [Verdict::Alive, Verdict::Dead(Cause::Silent), Verdict::Dead(Cause::Deaf)] {
+            let mut keepalive = Keepalive::go_on(at(10), verdict, past);
+            assert_eq!((keepalive.verdict(), keepalive.past()), (verdict, past));
+            assert_eq!(keepalive.silence(at(20)), ms(20));
+            // Who does not hear us has not heard the other one either.
+            keepalive.told(at(20), ms(60_000));
+            let still = verdict == Verdict::Dead(Cause::Deaf);
+            assert_eq!(keepalive.verdict(), if still { verdict } else { Verdict::Alive });
+            keepalive.answered(at(40), Some(at(30)));
+            let past = Past { answered: 6, round_trips: Some((ms(10), ms(10))), ..past };
+            assert_eq!(keepalive.past(), past);
+        }
     }
 
     /// Two ends and the way between them, which takes `DELAY` and may be cut in one direction or both.

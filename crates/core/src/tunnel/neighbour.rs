@@ -13,6 +13,15 @@ pub const MAX_LEN: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN + 32;
 /// So many times it is asked where it last was; then everybody is.
 const UNICAST: u32 = 3;
 
+/// How a neighbour is spoken to that has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// Ours and theirs.
+    pub macs: (Mac, Mac),
+    pub source: IpAddr,
+    pub address: IpAddr,
+}
+
 /// Who is asked, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neighbour {
@@ -37,6 +46,16 @@ impl Neighbour {
             _ => return None,
         };
         Some(Neighbour { mac, ends, known: None })
+    }
+
+    /// Where it was last, if we have an address to speak from.
+    pub fn reached(&self) -> Option<Reached> {
+        let (source, address) = match self.ends {
+            Ends::V4 { source, address } => (IpAddr::V4(source), IpAddr::V4(address)),
+            Ends::V6 { source, address } => (IpAddr::V6(source), IpAddr::V6(address)),
+        };
+        let known = self.known.filter(|_| !source.is_unspecified());
+        known.map(|theirs| Reached { macs: (self.mac, theirs), source, address })
     }
 
     /// Writes a question and returns its length; `open` is how many have not been answered.
@@ -136,6 +155,7 @@ mod tests {
         let mut neighbour = neighbour("203.0.113.2", "203.0.113.1");
         let question = asked(&neighbour, 1);
         assert_eq!(question[..14], [255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6]);
+        assert_eq!(neighbour.reached(), None);
         let mut arp = arp::Repr::parse(&question[14..]).unwrap();
         assert_eq!((arp.sender, arp.target), ([203, 0, 113, 2].into(), [203, 0, 113, 1].into()));
         assert!(!neighbour.is_answered_by(&question), "it is the question");
@@ -150,6 +170,7 @@ mod tests {
         answer.resize(60, 0);
         arp.emit(&mut answer[14..]);
         assert!(neighbour.is_answered_by(&answer));
+        assert_eq!(neighbour.reached().map(|reached| reached.macs), Some((OURS, THEIRS)));
         assert_eq!(asked(&neighbour, UNICAST)[..6], THEIRS.0);
         assert_eq!(asked(&neighbour, UNICAST + 1)[..6], [255; 6]);
         answer[31] ^= 1;

@@ -1,11 +1,13 @@
 //! The verbs.
 
 mod datapath;
+mod dump;
 mod file;
 mod lab;
 mod management;
 mod plan;
 mod probe;
+mod replay;
 mod router;
 mod show;
 mod status;
@@ -107,6 +109,19 @@ enum Verb {
         #[arg(long, global = true)]
         json: bool,
     },
+    /// The table of this machine's BGP as an MRT file (RFC 6396), written while it goes on.
+    Dump {
+        /// Where to; `-` is standard output.
+        file: PathBuf,
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
+        state: PathBuf,
+        /// What was written, as one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tells a table dump (MRT) to a speaker, as its neighbour outside: for tests with real tables.
+    Replay(replay::Replay),
     /// What this machine's processes say of themselves.
     Status {
         /// The machine's state directory; in a lab it is known.
@@ -197,6 +212,8 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Router { state } => router::run(&state),
         Verb::Probe { link, state, json } => probe::run(&link, &state, json, lang),
         Verb::Show { what, state, json } => show::run(&what, state.as_deref(), json, lang),
+        Verb::Dump { file, state, json } => dump::run(&file, &state, json, lang),
+        Verb::Replay(replay) => replay::run(&replay, lang),
         Verb::Status { state, json } => status::run(&state, json, lang),
     }
 }

@@ -70,6 +70,9 @@ fn page(tunnel: &str, said: &ProbeSaid, lang: Lang) -> String {
         ProbeSaid::Found { measured, not_kept } => {
             let mut lines = words::measured_path(measured, lang);
             lines.push(match not_kept {
+                None if measured.by_kernel => lang
+                    .pick("kept, and shown in status", "この結果は保存され、statusに表示されます")
+                    .to_owned(),
                 None => lang
                     .pick("kept, and in force from now on", "この結果は保存され、今から使われます")
                     .to_owned(),
@@ -81,15 +84,7 @@ fn page(tunnel: &str, said: &ProbeSaid, lang: Lang) -> String {
             lines
         }
         ProbeSaid::Refused(reason) => vec![words::probe_refused(*reason, lang).to_owned()],
-        ProbeSaid::Unanswered => vec![
-            lang.pick(
-                "not one answer: nothing passes, or the far end's datapath is down, of an older version, or \
-                 leaves this tunnel to its kernel. What was known of the path stays in force",
-                "応答が一つもありません。何も通らないか、相手のデータパスが止まっているか、古いバージョンか、\
-                 相手側でカーネルがこのトンネルを転送しています。これまでの値を使い続けます",
-            )
-            .to_owned(),
-        ],
+        ProbeSaid::Unanswered { asked } => vec![words::unanswered(*asked, lang).to_owned()],
         ProbeSaid::WentSilent => vec![
             lang.pick(
                 "the far end stopped answering in the middle of it: try again when the tunnel is steady. What was \
@@ -210,6 +205,7 @@ fn names(router: &str, alias: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tsumugi_core::tunnel::path::Answerer;
 
     #[test]
     fn a_tunnel_is_called_by_its_interface_or_its_far_end() {
@@ -254,7 +250,9 @@ mod tests {
     #[test]
     fn what_was_not_found_is_said_too() {
         let page = |said| page("gre-x", &said, Lang::En);
-        assert!(page(ProbeSaid::Unanswered).starts_with("gre-x\n  not one answer"));
+        assert!(
+            page(ProbeSaid::Unanswered { asked: Answerer::Datapath }).starts_with("gre-x\n  not one answer")
+        );
         assert!(page(ProbeSaid::WentSilent).contains("stopped answering in the middle of it"));
     }
 }

@@ -132,6 +132,8 @@ impl Shown {
             ShowSaid::Sent { neighbour, routes } => {
                 self.table(neighbour, &routes, |route| page::sent(route, reader))
             }
+            // No answer to these questions.
+            ShowSaid::Dump { .. } | ShowSaid::Dumped { .. } => Ok(()),
             ShowSaid::Through { neighbour, beyond } => self.through(neighbour, beyond),
             ShowSaid::End if self.json => print(if self.heading.is_some() { "\n]\n" } else { "[]\n" }),
             ShowSaid::End => Ok(()),

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::{self, Keepalive as Asks};
 use tsumugi_core::time;
-use tsumugi_core::tunnel::keepalive::{Cause, Keepalive, Verdict};
-use tsumugi_core::tunnel::neighbour::{self, Neighbour};
+use tsumugi_core::tunnel::keepalive::{Cause, Keepalive, Past, Verdict};
+use tsumugi_core::tunnel::neighbour::{self, Neighbour, Reached};
 use tsumugi_core::tunnel::signal::{Ends, Kind, Signal};
 
 /// Room for a question or an answer of any kind.
@@ -37,6 +37,8 @@ pub struct Keeping {
     deaths: u64,
     /// With the kernel's own device: how signals get past it.
     pub kernel: KernelSignals,
+    /// Of a measurement that asks the neighbour by echo requests: their answers are ours.
+    pub echo_run: Option<u64>,
 }
 
 /// When far ends are looked at: those that are silent are asked, and interfaces follow what is known. The loop
@@ -122,6 +124,7 @@ impl Keeping {
             since: None,
             deaths: 0,
             kernel: KernelSignals::default(),
+            echo_run: None,
         }
     }
 
@@ -134,6 +137,14 @@ impl Keeping {
         match &self.asked {
             Asked::Datapath(ends) => Some(ends),
             Asked::Neighbour(_) => None,
+        }
+    }
+
+    /// Where the neighbour inside is that answers instead.
+    pub fn reached(&self) -> Option<Reached> {
+        match &self.asked {
+            Asked::Datapath(_) => None,
+            Asked::Neighbour(neighbour) => neighbour.reached(),
         }
     }
 
@@ -155,6 +166,11 @@ impl Keeping {
                 // The stack has asked perhaps as well: it shall have the answer.
                 if neighbour.is_answered_by(frame) {
                     self.keepalive.answered(time, None);
+                }
+                if let Some(run) = self.echo_run
+                    && let Some(said) = Said::of_echo(frame, run)
+                {
+                    return Came::Measured(said);
                 }
                 Came::Packet
             }
@@ -197,16 +213,27 @@ impl Keeping {
         }
     }
 
-    /// Goes on where another process stands.
-    pub fn go_on(&mut self, now: Instant, lives: Option<bool>) {
-        let verdict = match lives {
-            None => Verdict::Unproven,
-            Some(true) => Verdict::Alive,
-            // One that is deaf says so again.
-            Some(false) => Verdict::Dead(Cause::Silent),
+    /// For how long nothing has come.
+    pub fn silence(&self, now: Instant) -> Duration {
+        self.keepalive.silence(self.time(now))
+    }
+
+    /// Goes on where another process stands, to which nothing has come for `silence`.
+    pub fn go_on(&mut self, now: Instant, known: &KeepaliveStatus, silence: Duration) {
+        let verdict = match known.far_end {
+            FarEnd::NotAsked { .. } | FarEnd::Unproven => Verdict::Unproven,
+            FarEnd::Alive => Verdict::Alive,
+            FarEnd::Dead { cause: WhyDead::Silent } => Verdict::Dead(Cause::Silent),
+            FarEnd::Dead { cause: WhyDead::Deaf } => Verdict::Dead(Cause::Deaf),
         };
-        self.keepalive.go_on(self.time(now), verdict);
+        let [last, least] = [known.rtt_us, known.rtt_min_us].map(|rtt| rtt.map(Duration::from_micros));
+        let past = Past { asked: known.asked, answered: known.answered, round_trips: last.zip(least) };
+        // Our time begins when something was heard last: the far end is told for how long that is.
+        self.started = now.checked_sub(silence).unwrap_or(now);
+        self.keepalive = Keepalive::go_on(self.time(now), verdict, past);
         self.last = verdict;
+        self.since = known.since_ms.and_then(|since| now.checked_sub(Duration::from_millis(since)));
+        self.deaths = known.deaths;
     }
 
     /// Whether questions are open that a far end of this kind would have answered long ago.
@@ -262,9 +289,8 @@ impl Keeping {
         !matches!(verdict, Verdict::Dead(_))
     }
 
-    fn status(&self, now: Instant) -> KeepaliveStatus {
-        let (asked, answered) = self.keepalive.counts();
-        let round_trips = self.keepalive.round_trips();
+    pub fn status(&self, now: Instant) -> KeepaliveStatus {
+        let Past { asked, answered, round_trips } = self.keepalive.past();
         KeepaliveStatus {
             far_end: match self.keepalive.verdict() {
                 Verdict::Unproven => FarEnd::Unproven,

@@ -10,6 +10,7 @@
 
 mod batch;
 mod delivery;
+mod echoing;
 mod engine;
 mod forward;
 mod handover;
@@ -117,6 +118,8 @@ enum Token {
     Partner,
     /// Who asks for a path to be measured.
     Askers,
+    /// Answers of far ends' machines to echo requests beside their tunnels.
+    Echoes,
 }
 
 /// In which order those have their turn that wait at the same time.
@@ -145,7 +148,8 @@ impl Token {
             | Token::Hops
             | Token::Knock
             | Token::Partner
-            | Token::Askers => Turn::Loop,
+            | Token::Askers
+            | Token::Echoes => Turn::Loop,
         }
     }
 
@@ -169,6 +173,7 @@ impl Token {
             Token::Signals(slot) => (9, slot, 0),
             Token::Knock => (11, 0, 0),
             Token::Partner => (12, 0, 0),
+            Token::Echoes => (13, 0, 0),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
     }
@@ -190,6 +195,7 @@ impl Token {
             9 => Token::Signals(slot),
             11 => Token::Knock,
             12 => Token::Partner,
+            13 => Token::Echoes,
             _ => return None,
         })
     }
@@ -344,6 +350,7 @@ impl Datapath {
                     Token::Knock => self.on_knock(now),
                     Token::Partner => {}
                     Token::Askers => self.on_askers(now),
+                    Token::Echoes => self.on_echoes(now),
                     Token::Hops => {
                         if self.hops.heard() {
                             due.hops = due.hops.or(Some(now + HOPS));

@@ -1,11 +1,11 @@
 //! The path under a tunnel: what was measured of it, now or in an earlier life, and what is in force.
 
 use super::tunnel::{Inside, Tunnel, word};
-use crate::observe::status::MeasuredPath;
+use crate::observe::status::{MeasuredPath, VoidPath};
 use crate::state::{KeptPath, PathEnds, StateDir};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
 use tsumugi_core::router_plan::{self, TunnelClamp};
-use tsumugi_core::tunnel::path::{InForce, Reflector};
+use tsumugi_core::tunnel::path::{InForce, Mover, Reflector};
 
 /// Of one tunnel.
 pub struct PathKnown {
@@ -58,7 +58,7 @@ impl Tunnel {
     }
 
     /// Drives the tunnel by what is kept of its path, as long as it is of this path: a far end that moves
-    /// has another one. The kernel's own device goes by its routes.
+    /// has another one, and a file that speaks of another size has the last word.
     pub fn follow_path(&mut self, state: &StateDir) {
         if !self.path.is_read {
             self.path.is_read = true;
@@ -67,8 +67,9 @@ impl Tunnel {
                 None
             });
         }
-        let ends = self.path_ends().filter(|_| !matches!(self.inside, Inside::Kernel));
-        let is_ours = |kept: &KeptPath| ends.as_ref() == Some(&kept.ends);
+        let ends = self.path_ends();
+        let is_ours =
+            |kept: &KeptPath| ends.as_ref() == Some(&kept.ends) && kept.holds_beside(self.plan.path_mtu);
         if self.path.kept.as_ref().is_some_and(is_ours) != self.path.is_in_force {
             self.path.is_in_force = !self.path.is_in_force;
             self.drive();
@@ -86,7 +87,7 @@ impl Tunnel {
     fn drive(&mut self) {
         let (way, clamps) = (way(&self.plan), clamps(&self.plan));
         let force = match self.path.kept.as_ref().filter(|_| self.path.is_in_force) {
-            Some(kept) => InForce::found(&way, clamps, &kept.finding),
+            Some(kept) => InForce::found(&way, clamps, &kept.finding, self.mover()),
             None => InForce::planned(&way, clamps),
         };
         tracing::info!(
@@ -99,13 +100,30 @@ impl Tunnel {
         self.path.force = force;
     }
 
+    fn mover(&self) -> Mover {
+        if matches!(self.inside, Inside::Kernel) { Mover::Kernel } else { Mover::Datapath }
+    }
+
+    /// What was measured of this path and holds no more, because the file speaks of another size since.
+    pub fn void_path(&self) -> Option<VoidPath> {
+        let kept = self.path.kept.as_ref().filter(|kept| self.path_ends().as_ref() == Some(&kept.ends))?;
+        let planned_then = kept.planned_mtu.filter(|_| !kept.holds_beside(self.plan.path_mtu))?;
+        Some(VoidPath {
+            measured_at: kept.measured_at,
+            found: kept.finding.mtu(),
+            planned_then,
+            planned_now: self.plan.path_mtu,
+        })
+    }
+
     /// What is in force of what was measured.
     pub fn measured(&self) -> Option<MeasuredPath> {
         let kept = self.path.kept.clone().filter(|_| self.path.is_in_force)?;
         let force = &self.path.force;
         Some(MeasuredPath {
             kept,
-            planned_mtu: self.plan.path_mtu,
+            planned_now: self.plan.path_mtu,
+            by_kernel: self.mover() == Mover::Kernel,
             path_mtu: force.path_mtu,
             mss: force.clamp.map(|clamp| [clamp.ipv4, clamp.ipv6]),
             troubles: force.troubles.clone(),

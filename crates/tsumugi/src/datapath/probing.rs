@@ -1,11 +1,12 @@
 //! Measuring the paths under tunnels when somebody asks for it, and replying to far ends that measure.
 
+use super::echoing::{self, Beside};
 use super::forward::{Buffers, Forwarding};
 use super::keepalive::Keeping;
 use super::line::Line;
 use super::path::way;
 use super::tunnel::{Inside, Tunnel};
-use super::{Datapath, StateDir};
+use super::{Datapath, StateDir, Token, watch};
 use crate::kernel::plane::Keeper;
 use crate::observe::ask::{AskSocket, Asker};
 use crate::observe::status::{ProbeQuestion, ProbeRefused, ProbeSaid};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tsumugi_core::id::IfName;
 use tsumugi_core::router_plan::{self, Keepalive};
 use tsumugi_core::time;
-use tsumugi_core::tunnel::path::{Measurement, Outcome, Progress, Question, Reply, Shape, Subject};
+use tsumugi_core::tunnel::path::{Answerer, Measurement, Outcome, Progress, Question, Reply, Shape, Subject};
 use tsumugi_core::tunnel::signal::{Kind, Signal};
 use tsumugi_core::tunnel::{DropReason, MAX_SHIM_LEN, Outer, encapsulate};
 use tsumugi_core::wire::ethernet;
@@ -44,9 +45,14 @@ pub struct Said {
 enum What {
     Question(Question),
     Reply(Reply),
+    Echo,
 }
 
 impl Said {
+    pub fn echo(run: u64, sequence: u32) -> Said {
+        Said { run, sequence, stamp: 0, what: What::Echo }
+    }
+
     /// `None` for a signal of another kind, or one that is not understood.
     pub fn parse(signal: &Signal<'_>) -> Option<Said> {
         let what = match signal.kind {
@@ -58,12 +64,33 @@ impl Said {
     }
 }
 
+/// How the far end is asked.
+enum Asking {
+    /// By signals.
+    Datapath,
+    /// By echo requests inside the tunnel.
+    Neighbour,
+    /// By echo requests beside it.
+    Machine(Box<Beside>),
+}
+
+impl Asking {
+    fn answerer(&self) -> Answerer {
+        match self {
+            Asking::Datapath => Answerer::Datapath,
+            Asking::Neighbour => Answerer::Neighbour,
+            Asking::Machine(_) => Answerer::Machine,
+        }
+    }
+}
+
 /// One path that is being measured.
 struct Running {
     slot: usize,
     tunnel: IfName,
     ends: PathEnds,
     run: u64,
+    asking: Asking,
     measurement: Measurement,
     askers: Vec<Asker>,
     said: Instant,
@@ -114,25 +141,85 @@ impl Datapath {
         let (slot, tunnel) = slots
             .find_map(|(slot, tunnel)| Some((slot, tunnel.as_ref().filter(|it| it.plan.name == *name)?)))
             .ok_or(ProbeRefused::NoTunnel)?;
-        may_be_measured(tunnel)?;
+        let answerer = answerer(tunnel)?;
         if running.len() >= AT_ONCE {
             return Err(ProbeRefused::Busy);
         }
-        let line_is_open = self.forwarding.lines.get(tunnel.line).is_some_and(Line::is_open);
+        // The kernel has its own way out.
+        let line_is_open = matches!(tunnel.inside, Inside::Kernel)
+            || self.forwarding.lines.get(tunnel.line).is_some_and(Line::is_open);
         let has_session = tunnel.wireguard().is_none_or(|wireguard| wireguard.has_session());
         let ends = tunnel.path_ends().filter(|_| line_is_open && has_session).ok_or(ProbeRefused::NotUp)?;
-        let subject = Subject { way: way(&tunnel.plan), most: most(&self.keeper, &tunnel.plan) };
-        tracing::info!(tunnel = %name, "the path is being measured");
-        running.push(Running {
+        let (way, most) = (way(&tunnel.plan), most(&self.keeper, &tunnel.plan));
+        let run = rand::random();
+        let asking = match answerer {
+            Answerer::Datapath => Asking::Datapath,
+            Answerer::Neighbour => Asking::Neighbour,
+            Answerer::Machine => Asking::Machine(self.beside(&ends).ok_or(ProbeRefused::NotUp)?),
+        };
+        if let (Asking::Neighbour, Some(Some(tunnel))) = (&asking, self.forwarding.tunnels.get_mut(slot))
+            && let Some(keeping) = &mut tunnel.keeping
+        {
+            keeping.echo_run = Some(run);
+        }
+        tracing::info!(tunnel = %name, by = ?answerer, "the path is being measured");
+        let subject = Subject { way, most, answerer };
+        self.probing.running.push(Running {
             slot,
             tunnel: name.clone(),
             ends,
-            run: rand::random(),
+            run,
+            asking,
             measurement: Measurement::new(self.forwarding.core_now(now), subject),
             askers: vec![asker],
             said: now,
         });
         Ok(())
+    }
+
+    /// Opens what asks the machine at the far end; `None` if that cannot be, which the log says.
+    fn beside(&self, ends: &PathEnds) -> Option<Box<Beside>> {
+        let opened = Beside::open(&self.sides.underlay, ends).and_then(|beside| {
+            watch(&self.epoll, &beside, Token::Echoes)?;
+            Ok(Box::new(beside))
+        });
+        opened
+            .inspect_err(
+                |error| tracing::warn!(line = %ends.line, reason = %error, "no echo request can be sent"),
+            )
+            .ok()
+    }
+
+    /// Takes the answers that came beside tunnels.
+    pub(super) fn on_echoes(&mut self, at: Instant) {
+        let Datapath { probing, forwarding, .. } = self;
+        for running in &mut probing.running {
+            let Asking::Machine(beside) = &mut running.asking else { continue };
+            let answers = beside.answers().into_iter();
+            let heard = answers.map(|(run, sequence)| Heard {
+                slot: running.slot,
+                at,
+                said: Said::echo(run, sequence),
+            });
+            forwarding.buffers.heard.extend(heard);
+        }
+    }
+
+    /// Where the neighbour inside answers no echo requests, the machine at the far end is asked.
+    fn ask_another(&mut self, now: Instant) {
+        for at in 0..self.probing.running.len() {
+            let running = &self.probing.running[at];
+            let unanswered = running.measurement.outcome() == Some(Outcome::Unanswered);
+            if !unanswered || !matches!(running.asking, Asking::Neighbour) {
+                continue;
+            }
+            let Some(beside) = self.beside(&running.ends) else { continue };
+            let core_now = self.forwarding.core_now(now);
+            let running = &mut self.probing.running[at];
+            running.run = rand::random();
+            running.asking = Asking::Machine(beside);
+            running.measurement = running.measurement.again(core_now, Answerer::Machine);
+        }
     }
 
     /// When a measurement has something to do without being woken.
@@ -150,12 +237,19 @@ impl Datapath {
         for heard in std::mem::take(&mut self.forwarding.buffers.heard) {
             match heard.said.what {
                 What::Question(question) => self.reply(&heard, question),
-                What::Reply(reply) => {
+                What::Reply(_) | What::Echo => {
                     let ours =
                         |running: &&mut Running| running.slot == heard.slot && running.run == heard.said.run;
-                    if let Some(running) = self.probing.running.iter_mut().find(ours) {
-                        let at = self.forwarding.core_now(heard.at);
-                        running.measurement.handle_reply(at, heard.said.sequence, &reply);
+                    let Some(running) = self.probing.running.iter_mut().find(ours) else { continue };
+                    let at = self.forwarding.core_now(heard.at);
+                    match (heard.said.what, running.asking.answerer()) {
+                        (What::Reply(reply), Answerer::Datapath) => {
+                            running.measurement.handle_reply(at, heard.said.sequence, &reply);
+                        }
+                        (What::Echo, Answerer::Neighbour | Answerer::Machine) => {
+                            running.measurement.handle_echo(at, heard.said.sequence);
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -164,18 +258,33 @@ impl Datapath {
         let mut trials = Vec::new();
         for running in &mut self.probing.running {
             running.measurement.poll(core_now, &mut trials);
+            let (slot, run) = (running.slot, running.run);
             for trial in trials.drain(..) {
-                let signal = Signal {
-                    kind: Kind::Trial,
-                    number: running.run,
-                    sequence: trial.sequence,
-                    stamp: core_now.0,
-                    body: &trial.question.emit(),
-                };
                 // One that cannot be sent is one that does not arrive.
-                let _ = self.forwarding.send_shaped(now, running.slot, &trial.shape, &signal);
+                let _ = match &mut running.asking {
+                    Asking::Datapath => {
+                        let signal = Signal {
+                            kind: Kind::Trial,
+                            number: run,
+                            sequence: trial.sequence,
+                            stamp: core_now.0,
+                            body: &trial.question.emit(),
+                        };
+                        self.forwarding.send_signal(now, slot, &trial.shape, &signal)
+                    }
+                    Asking::Neighbour => {
+                        self.forwarding.send_shaped(now, slot, &trial.shape, |keeping, frame| {
+                            let to = keeping.reached().ok_or(DropReason::NoRemote)?;
+                            echoing::write_inside(frame, &to, run, trial.sequence)
+                        })
+                    }
+                    Asking::Machine(beside) => {
+                        beside.send(&running.measurement.way(), &trial.shape, run, trial.sequence)
+                    }
+                };
             }
         }
+        self.ask_another(now);
         self.tell(now);
     }
 
@@ -192,7 +301,7 @@ impl Datapath {
                 stamp: heard.said.stamp,
                 body: &reply.emit(),
             };
-            self.forwarding.send_shaped(Instant::now(), heard.slot, &shape, &signal)
+            self.forwarding.send_signal(Instant::now(), heard.slot, &shape, &signal)
         });
         if let Err(reason) = sent
             && let Some(Some(tunnel)) = self.forwarding.tunnels.get_mut(heard.slot)
@@ -226,12 +335,16 @@ impl Datapath {
             }
             let said = match outcome.filter(|_| same) {
                 None => End::Said(ProbeSaid::Refused(ProbeRefused::Changed)),
-                Some(Outcome::Unanswered) => End::Said(ProbeSaid::Unanswered),
+                Some(Outcome::Unanswered) => {
+                    End::Said(ProbeSaid::Unanswered { asked: running.asking.answerer() })
+                }
                 Some(Outcome::WentSilent) => End::Said(ProbeSaid::WentSilent),
                 Some(Outcome::Found(finding)) => {
                     let measured_at =
                         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                    End::Found(running.slot, KeptPath { ends: running.ends.clone(), measured_at, finding })
+                    let planned_mtu = tunnel.map(|tunnel| tunnel.plan.path_mtu);
+                    let ends = running.ends.clone();
+                    End::Found(running.slot, KeptPath { ends, measured_at, planned_mtu, finding })
                 }
             };
             ended.push((std::mem::take(&mut running.askers), said));
@@ -266,8 +379,26 @@ impl Datapath {
 }
 
 impl Forwarding {
-    /// Sends a signal through a tunnel in just this shape, whatever its path is held to be, among the bulk
-    /// and marked as nothing special: what happens to it happens to members' packets.
+    /// As [`Forwarding::send_shaped`], a signal.
+    fn send_signal(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        shape: &Shape,
+        signal: &Signal<'_>,
+    ) -> Result<(), DropReason> {
+        self.send_shaped(now, slot, shape, |keeping, inner| {
+            let ends = keeping.signal_ends().ok_or(DropReason::NoRemote)?;
+            if inner.len() < ends.signal_len(signal.body.len()) {
+                return Err(DropReason::QuestionShape);
+            }
+            ends.emit(signal, inner);
+            Ok(())
+        })
+    }
+
+    /// Sends an inner packet that `write` fills through a tunnel in just this shape, whatever its path is held to
+    /// be, among the bulk and marked as nothing special: what happens to it happens to members' packets.
     ///
     /// # Errors
     /// Why it could not be.
@@ -276,21 +407,17 @@ impl Forwarding {
         now: Instant,
         slot: usize,
         shape: &Shape,
-        signal: &Signal<'_>,
+        write: impl FnOnce(&Keeping, &mut [u8]) -> Result<(), DropReason>,
     ) -> Result<(), DropReason> {
         let Some(Some(tunnel)) = self.tunnels.get_mut(slot) else { return Err(DropReason::NoRemote) };
         let line = self.lines.get_mut(tunnel.line).ok_or(DropReason::NoLine)?;
-        let keeping = tunnel.keeping.as_ref();
-        let ends = keeping.and_then(Keeping::signal_ends).ok_or(DropReason::NoRemote)?;
+        let keeping = tunnel.keeping.as_ref().ok_or(DropReason::NoRemote)?;
         let header_len = if tunnel.carries_ethernet() { ethernet::HEADER_LEN } else { 0 };
         let len = header_len + usize::from(shape.inner);
-        if len < ends.signal_len(signal.body.len()) {
-            return Err(DropReason::QuestionShape);
-        }
         let Buffers { packets, sealer, outbox, .. } = &mut self.buffers;
         let place = MAX_SHIM_LEN..MAX_SHIM_LEN + len;
         let inner = packets.get_mut(place.clone()).ok_or(DropReason::TooLarge)?;
-        ends.emit(signal, inner);
+        write(keeping, inner)?;
         let (_, numbers) = line.senders(tunnel.plan.outer_ipv6)?;
         let outer = |from, to, protocol| {
             let outer = Outer::new(from, to, protocol, shape.path).ok_or(DropReason::NoRemote);
@@ -328,13 +455,16 @@ enum End {
     Found(usize, KeptPath),
 }
 
-fn may_be_measured(tunnel: &Tunnel) -> Result<(), ProbeRefused> {
-    match (&tunnel.plan.keepalive, &tunnel.inside) {
-        (Keepalive::Off, _) => Err(ProbeRefused::NotAsked),
-        (Keepalive::Nobody | Keepalive::Neighbour { .. }, _) => Err(ProbeRefused::Foreign),
-        (Keepalive::Signals { .. }, Inside::Kernel) => Err(ProbeRefused::KernelMoves),
-        (Keepalive::Signals { .. }, Inside::Shim(_) | Inside::WireGuard(_)) => Ok(()),
-    }
+/// Who can be asked about the path of a tunnel.
+fn answerer(tunnel: &Tunnel) -> Result<Answerer, ProbeRefused> {
+    let reached = || tunnel.keeping.as_ref().and_then(Keeping::reached);
+    Ok(match (&tunnel.plan.keepalive, &tunnel.inside) {
+        (Keepalive::Off, _) => return Err(ProbeRefused::NotAsked),
+        (_, Inside::Kernel) | (Keepalive::Nobody, _) => Answerer::Machine,
+        (Keepalive::Neighbour { .. }, _) if reached().is_none() => Answerer::Machine,
+        (Keepalive::Neighbour { .. }, _) => Answerer::Neighbour,
+        (Keepalive::Signals { .. }, _) => Answerer::Datapath,
+    })
 }
 
 /// The largest packet that the tunnel's line takes, in bytes.

@@ -60,6 +60,7 @@ impl View<'_> {
             remote,
             path_mtu: tunnel.path.force.path_mtu,
             measured: tunnel.measured(),
+            measured_void: tunnel.void_path(),
             measuring: probing.progress(forwarding.core_now(now), &tunnel.plan.name),
             mtu: tunnel.plan.mtu,
             received: tunnel.received,

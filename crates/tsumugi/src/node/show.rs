@@ -4,10 +4,13 @@
 use crate::observe::ask::{AskSocket, Asker};
 use crate::observe::status::{BgpSaid, RouteSaid, ShowQuestion, ShowSaid, Table};
 use crate::state::StateDir;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use tsumugi_core::bgp::{NeighbourId, Page, ReceivedRoute, Speaker};
+use std::time::SystemTime;
+use tsumugi_core::bgp::{NeighbourId, Page, ReceivedRoute, Speaker, TableDump};
 use tsumugi_core::id::Prefix;
 use tsumugi_core::time::Instant;
 
@@ -15,6 +18,8 @@ use tsumugi_core::time::Instant;
 const PAGE: usize = 256;
 /// Lines in one round of the loop, of all answers together: about a millisecond.
 const LINES: usize = 8;
+/// Bytes of a dump in one line.
+const DUMP: usize = 32 << 10;
 
 pub struct Shows {
     socket: AskSocket,
@@ -30,6 +35,7 @@ struct Answer {
 enum Work {
     Short(ShowQuestion),
     Long(Long),
+    Dump(Dump),
 }
 
 struct Long {
@@ -38,6 +44,13 @@ struct Long {
     neighbours: VecDeque<String>,
     /// How far the first of them has come; `through`: to its end.
     after: Option<Prefix>,
+    through: bool,
+}
+
+/// A dump under way, and what of it has yet to be said.
+struct Dump {
+    dump: TableDump,
+    bytes: Vec<u8>,
     through: bool,
 }
 
@@ -100,7 +113,12 @@ impl Shows {
                     }
                     Err(said) => Some(said),
                 },
+                Work::Short(ShowQuestion::Dump) => {
+                    answer.work = Work::Dump(Dump::begin(now, speaker));
+                    None
+                }
                 Work::Long(long) => long.next(speaker),
+                Work::Dump(dump) => dump.next(speaker),
             };
             if let Some(said) = &said {
                 self.socket.say(asker, said);
@@ -190,6 +208,30 @@ impl Long {
         };
         (self.through, self.after) = (next.is_none(), next);
         said
+    }
+}
+
+impl Dump {
+    fn begin(now: Instant, speaker: &Speaker) -> Dump {
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut bytes = Vec::new();
+        let dump = speaker.begin_dump(now, u32::try_from(unix).unwrap_or(u32::MAX), &mut bytes);
+        Dump { dump, bytes, through: false }
+    }
+
+    /// The next line, if the next prefixes have routes.
+    fn next(&mut self, speaker: &Speaker) -> Option<ShowSaid> {
+        if self.bytes.len() < DUMP && !self.through {
+            self.through = !speaker.poll_dump(&mut self.dump, DUMP, &mut self.bytes);
+        }
+        // One record may be longer than what an asker may have before it: it is cut.
+        let rest = self.bytes.split_off(self.bytes.len().min(DUMP));
+        let piece = std::mem::replace(&mut self.bytes, rest);
+        match (piece.is_empty(), self.through) {
+            (true, true) => Some(ShowSaid::Dumped { prefixes: self.dump.prefixes, routes: self.dump.routes }),
+            (true, false) => None,
+            (false, _) => Some(ShowSaid::Dump { base64: BASE64.encode(piece) }),
+        }
     }
 }
 

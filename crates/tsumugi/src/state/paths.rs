@@ -28,8 +28,20 @@ pub struct KeptPath {
     pub ends: PathEnds,
     /// Seconds since 1970.
     pub measured_at: u64,
+    /// What the plan said of the path then, in bytes; `None` of an older process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_mtu: Option<u16>,
     #[serde(flatten)]
     pub finding: PathFinding,
+}
+
+impl KeptPath {
+    /// Whether it still holds where the plan says this of the path now: who has changed that since has the last
+    /// word, unless they wrote what was found.
+    pub fn holds_beside(&self, planned_now: u16) -> bool {
+        let unchanged = self.planned_mtu.is_none_or(|then| then == planned_now);
+        unchanged || self.finding.mtu() == Some(planned_now)
+    }
 }
 
 impl StateDir {
@@ -88,8 +100,11 @@ mod tests {
                 remote: "2001:db8::2".parse().unwrap(),
             },
             measured_at: 1_800_000_000,
+            planned_mtu: Some(1500),
             finding: PathFinding { out, ..PathFinding::default() },
         };
+        let holds = |planned| kept.holds_beside(planned);
+        assert_eq!([1500, 1400, 1399, 1454].map(holds), [true, true, false, false]);
         for _ in 0..2 {
             state.keep_path(&tunnel, &kept).unwrap();
             assert_eq!(state.kept_path(&tunnel).unwrap(), Some(kept.clone()));

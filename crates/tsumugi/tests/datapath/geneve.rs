@@ -49,7 +49,12 @@ pub fn geneve_is_strict() {
         let forge = |datagram: Vec<u8>| bench.forge("192.0.2.2", 17, &datagram);
         forge(forged(VNI, "192.0.2.2", |geneve| geneve[0] = 0x40));
         forge(forged(VNI, "192.0.2.2", |geneve| geneve[1] = 0x80));
-        forge(forged(VNI, "192.0.2.2", |geneve| geneve[1] = 0x40));
+        // RFC 8926 3.4 and 3.5: an option that who receives it must know (the high bit of its type) is told of in
+        // the C bit, and who knows no options drops the packet for that.
+        forge(forged(VNI, "192.0.2.2", |geneve| {
+            geneve[..2].copy_from_slice(&[1, 0x40]);
+            geneve[8..12].copy_from_slice(&[1, 2, 0x83, 0]);
+        }));
         forge(forged(VNI, "192.0.2.2", |geneve| geneve[2..4].copy_from_slice(&[8, 0])));
         forge(forged(VNI + 1, "192.0.2.2", |_| ()));
         bench.forge("192.0.2.77", 17, &forged(VNI, "192.0.2.77", |_| ()));

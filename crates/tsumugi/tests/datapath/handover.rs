@@ -1,6 +1,7 @@
 //! A process takes over from the one that runs.
 
-use crate::bench::{Bench, Machine, Outside, tunnel};
+use crate::bench::{Bench, Machine, Outside, ip, tunnel};
+use crate::keepalive::{asking, has_carrier, keepalive, wait_for_carrier, wait_until};
 use crate::stream::Streams;
 use crate::wireguard;
 use nix::sys::signal::Signal;
@@ -83,6 +84,61 @@ pub fn a_planned_restart_loses_nothing() {
         }
         streams.finish(what, &bench);
     }
+}
+
+/// What is known of a far end goes over: who is dead stays dead, for the same reason and since the same moment.
+pub fn what_is_known_of_a_far_end_goes_over() {
+    let bench = Bench::new("known", 1500);
+    let gre = Encapsulation::Gre { key: None };
+    let [near, far] = asking(tunnel("gre-x", gre, Outside::V4, 1500, 2400));
+    bench.start_ends(&near, &far);
+    for machine in 0..2 {
+        wait_until(&bench, machine, "alive");
+    }
+    let known = |machine: usize| keepalive(&bench, machine);
+    let number = |known: &Value, what: &str| known[what].as_u64().unwrap_or(0);
+    let succeed = |machine: usize| {
+        let before = known(machine);
+        bench.machines[machine].succeed();
+        bench.machines[machine].wait_for("the new one answers", || known(machine).is_object());
+        let after = known(machine);
+        for what in ["asked", "answered", "deaths", "since_ms"] {
+            assert!(number(&after, what) >= number(&before, what), "{what}\n{before}\n{after}");
+        }
+        [before, after]
+    };
+    bench.machines[0].wait_for("the round trip is known", || number(&known(0), "rtt_min_us") > 0);
+    let [before, after] = succeed(0);
+    assert_eq!(after["far-end"], "alive", "{after}");
+    assert!(number(&after, "rtt_min_us") <= number(&before, "rtt_min_us"), "{before}\n{after}");
+    // What beta sends goes astray: it is deaf in alpha's word, and alpha silent in its own.
+    let lead_to = |mac: &str| {
+        let told = || ip(&format!("neighbour replace 192.0.2.1 lladdr {mac} dev eth1 nud permanent"));
+        bench.machines[1].in_plane("underlay", told);
+    };
+    lead_to("02:00:00:00:09:09");
+    let causes = ["silent", "deaf"];
+    for (machine, cause) in causes.into_iter().enumerate() {
+        wait_for_carrier(&bench, machine, "gre-x", false);
+        bench.machines[machine].wait_for("the cause is known", || known(machine)["cause"] == cause);
+    }
+    let deaths = [0, 1].map(|machine| number(&known(machine), "deaths"));
+    for machine in 0..2 {
+        let [_, after] = succeed(machine);
+        let asked = number(&after, "asked");
+        bench.machines[machine].wait_for("it asks on", || number(&known(machine), "asked") > asked + 2);
+        for (machine, cause) in causes.into_iter().enumerate() {
+            let still = known(machine);
+            assert_eq!((&still["far-end"], &still["cause"]), (&"dead".into(), &cause.into()), "{still}");
+            assert_eq!(number(&still, "deaths"), deaths[machine], "{still}");
+            assert!(!has_carrier(&bench, machine, "gre-x"));
+        }
+    }
+    lead_to("02:00:00:00:01:01");
+    for machine in 0..2 {
+        wait_for_carrier(&bench, machine, "gre-x", true);
+    }
+    bench.reachable(Duration::from_secs(10));
 }
 
 /// Somebody at the socket.

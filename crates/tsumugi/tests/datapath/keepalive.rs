@@ -10,7 +10,7 @@ use tsumugi_core::id::Mac;
 use tsumugi_core::router_plan::{Encapsulation, Keepalive, Tunnel};
 
 /// The tunnel as alpha has it, and as beta does: each asks the other.
-fn asking(mut near: Tunnel) -> [Tunnel; 2] {
+pub fn asking(mut near: Tunnel) -> [Tunnel; 2] {
     let [one, other] = ["fe80::1", "fe80::2"].map(|address| address.parse().unwrap());
     let mac = |last: u8| near.mac.map(|_| Mac([2, 0, 0, 0, 0, last]));
     let far = Keepalive::Signals { local: other, remote: one, remote_mac: mac(1) };
@@ -19,23 +19,23 @@ fn asking(mut near: Tunnel) -> [Tunnel; 2] {
     [near, far]
 }
 
-fn keepalive(bench: &Bench, machine: usize) -> serde_json::Value {
+pub fn keepalive(bench: &Bench, machine: usize) -> serde_json::Value {
     bench.status(machine)["tunnels"][0]["keepalive"].clone()
 }
 
 #[track_caller]
-fn wait_until(bench: &Bench, machine: usize, far_end: &str) {
+pub fn wait_until(bench: &Bench, machine: usize, far_end: &str) {
     let what = format!("machine {machine} says {far_end}");
     bench.machines[machine].wait_for(&what, || keepalive(bench, machine)["far-end"] == far_end);
 }
 
-fn has_carrier(bench: &Bench, machine: usize, name: &str) -> bool {
+pub fn has_carrier(bench: &Bench, machine: usize, name: &str) -> bool {
     let shown = bench.machines[machine].in_plane("fabric", || run("ip", &format!("-o link show dev {name}")));
     shown.is_some_and(|text| text.contains("LOWER_UP") && !text.contains("NO-CARRIER"))
 }
 
 #[track_caller]
-fn wait_for_carrier(bench: &Bench, machine: usize, name: &str, there: bool) {
+pub fn wait_for_carrier(bench: &Bench, machine: usize, name: &str, there: bool) {
     let what = format!("the carrier of machine {machine} is {there}");
     bench.machines[machine].wait_for(&what, || has_carrier(bench, machine, name) == there);
 }

@@ -28,7 +28,11 @@ const EACH: u16 = 50;
 const REMOTES: u16 = 10;
 /// Where hosts of the fabric listen.
 const PORT: u16 = 7000;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Floods of strangers, each of 10,000 packets of 5,000 sources.
+const FLOODS: usize = 8;
+/// What a flood would cost that left 24 bytes for each source, in KiB.
+const LEAST_FOR_STRANGERS: u64 = 117;
 
 fn remote_v4(at: u16) -> Ipv4Addr {
     Ipv4Addr::new(192, 0, 2, 100 + (at % REMOTES) as u8)
@@ -228,8 +232,18 @@ pub fn hundreds_share_a_line() {
     println!("{} tunnels up after {:?}", names.len(), start.elapsed());
     for (machine, id) in bench.machines.iter().zip([1, 2]) {
         machine.in_plane("fabric", || {
+            // The kernel's table of neighbours is one for all namespaces, and bounded: only permanent ones have room
+            // whatever else runs, and nobody is asked for routers.
+            std::fs::write("/proc/sys/net/ipv6/conf/all/router_solicitations", "0").unwrap();
             let mut text = String::new();
-            for name in &names {
+            for tunnel in &tunnels {
+                let (name, far) = (&tunnel.name, 3 - id);
+                let lladdr = if tunnel.mac.is_some() {
+                    format!("lladdr 02:00:00:00:00:0{far}")
+                } else {
+                    String::new()
+                };
+                let _ = writeln!(text, "neighbour replace fe80::{far} {lladdr} dev {name} nud permanent");
                 let _ = writeln!(text, "address add fe80::{id}/64 dev {name} nodad");
             }
             batch(&text);
@@ -246,18 +260,21 @@ pub fn hundreds_share_a_line() {
     strangers_are_counted(&bench);
     all_answer(&bench, &names);
 
-    // What a flood needs once (buffers that a full batch touches, answers about status) is there from here on.
-    flood(&bench);
-    let before = (memory(&bench, 0), processor_time(&bench, 0));
-    let flooded = flood(&bench);
-    let after = (memory(&bench, 0), processor_time(&bench, 0));
-    println!(
-        "{flooded} packets of strangers: {:?} of processor time, memory {} KiB before, {} KiB after",
-        after.1 - before.1,
-        before.0,
-        after.0
-    );
-    assert!(after.0 < before.0 + 1024, "strangers cost memory: {} KiB, then {} KiB", before.0, after.0);
+    // What a flood needs once (buffers that a full batch touches, answers about status) is there after some of them:
+    // how full a batch gets is the machine's affair. What each stranger costs is never there.
+    let mut held = vec![memory(&bench, 0)];
+    while held.len() < FLOODS {
+        let before = processor_time(&bench, 0);
+        let flooded = flood(&bench);
+        held.push(memory(&bench, 0));
+        println!(
+            "{flooded} packets of strangers: {:?} of processor time",
+            processor_time(&bench, 0) - before
+        );
+    }
+    println!("memory after each flood: {held:?} KiB");
+    let settled = held.windows(2).any(|pair| pair[1] < pair[0] + LEAST_FOR_STRANGERS);
+    assert!(settled, "strangers cost memory: {held:?} KiB");
     all_answer(&bench, &names);
 }
 

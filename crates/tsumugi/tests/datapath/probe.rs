@@ -4,7 +4,7 @@
 //!   alpha eth1 ── m0 br0 m1 ── eth1 beta        nftables drops at the bridge
 //! ```
 
-use crate::bench::{Bench, Outside, ip, tunnel, turned};
+use crate::bench::{Bench, Outside, ip, run, tunnel, turned};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -23,6 +23,9 @@ fn speaking(plan: Tunnel) -> Tunnel {
 }
 
 fn far(near: &Tunnel) -> Tunnel {
+    if !matches!(near.keepalive, Keepalive::Signals { .. }) {
+        return turned(near);
+    }
     let keepalive = Keepalive::Signals {
         local: "fe80::2".parse().unwrap(),
         remote: "fe80::1".parse().unwrap(),
@@ -47,11 +50,13 @@ fn drop_in_the_middle(bench: &Bench, rules: &str) {
             chain forward {{ type filter hook forward priority 0; {rules} }}
         }}"
     );
-    bench.in_the_middle(|| {
-        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        nft.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        assert!(nft.wait().unwrap().success(), "{text}");
-    });
+    bench.in_the_middle(|| feed_nft(&text));
+}
+
+fn feed_nft(text: &str) {
+    let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    nft.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(nft.wait().unwrap().success(), "{text}");
 }
 
 fn probe(bench: &Bench, arguments: &[&str]) -> Output {
@@ -215,9 +220,112 @@ pub fn what_cannot_be_measured_is_refused_with_a_reason() {
     bench.machines[1].kill();
     assert!(words(&["gre-x"]).contains("not one answer"), "{}", words(&["gre-x"]));
     let alpha = &bench.machines[0];
-    alpha.write_plan(vec![Tunnel { keepalive: Keepalive::Nobody, ..near.clone() }]);
+    alpha.write_plan(vec![Tunnel { keepalive: Keepalive::Off, ..near.clone() }]);
     alpha.signal(nix::sys::signal::Signal::SIGHUP);
-    alpha.wait_for("the far end is a stranger", || words(&["gre-x"]).contains("no router of the file"));
+    alpha.wait_for("the file wants nobody asked", || words(&["gre-x"]).contains("not to be asked"));
     alpha.kill();
     assert!(words(&["gre-x"]).contains("the datapath does not answer"), "{}", words(&["gre-x"]));
+}
+
+/// Where the middle lets no more than 1408 bytes pass from alpha to beta.
+fn narrow_the_way_out(bench: &Bench) {
+    drop_in_the_middle(bench, "iifname \"m0\" meta length > 1408 drop;");
+}
+
+/// The far end is no datapath of ours: its neighbour inside answers echo requests.
+pub fn a_neighbour_of_others_tells_of_the_path() {
+    for (encapsulation, outside, [source, address], width) in [
+        (Encapsulation::EtherIp, Outside::V6, ["203.0.113.2", "203.0.113.1"], 30),
+        (Encapsulation::Gretap { key: None }, Outside::V4, ["2001:db8:900::2", "2001:db8:900::1"], 64),
+    ] {
+        let plain = tunnel("eip-x", encapsulation, outside, 1500, 2400);
+        let keepalive =
+            Keepalive::Neighbour { address: address.parse().unwrap(), source: source.parse().unwrap() };
+        let near = Tunnel { keepalive, ..plain.clone() };
+        let bench = Bench::new("neighbour", 1500);
+        bench.wire_through_the_middle();
+        bench.start_ends(&near, &turned(&plain));
+        for (machine, address) in bench.machines.iter().zip([source, address]) {
+            let nodad = if address.contains(':') { "nodad" } else { "" };
+            machine.in_plane("fabric", || ip(&format!("address add {address}/{width} dev eip-x {nodad}")));
+        }
+        narrow_the_way_out(&bench);
+        let alpha = &bench.machines[0];
+        alpha.wait_for("the neighbour answers", || {
+            bench.status(0)["tunnels"][0]["keepalive"]["far-end"] == "alive"
+        });
+        let said = found(&bench, "eip-x");
+        assert_eq!(said["answered_by"], "neighbour", "{said}");
+        assert_eq!((&said["out"]["mtu"], &said["back"]), (&1408.into(), &Value::Null), "{said}");
+        for pieces in ["pieces", "turned"] {
+            assert_eq!(said["out"][pieces], serde_json::json!({"sent": 4, "arrived": 4}), "{said}");
+        }
+        assert_eq!(bench.status(0)["tunnels"][0]["path_mtu"], 1408, "{}", bench.status(0));
+        bench.ping(false, 2400, 5);
+        bench.ping(true, 2400, 5);
+        // Others' answers to others' questions go on to whoever asked.
+        let asked = alpha.in_plane("fabric", || run("ping", &format!("-n -q -c 2 -W 5 {address}")));
+        assert!(asked.is_some_and(|text| text.contains("2 received")));
+
+        // It answers no echo any more: the machine beside the tunnel does.
+        let silence = "table inet silent { chain in { type filter hook input priority 0; \
+                       icmp type echo-request drop; icmpv6 type echo-request drop; }; }";
+        bench.machines[1].in_plane("fabric", || feed_nft(silence));
+        let page = String::from_utf8_lossy(&probe(&bench, &["eip-x"]).stdout).into_owned();
+        for words in ["there and back: 1408 bytes pass whole", "answered echo requests beside the tunnel"] {
+            assert!(page.contains(words), "{words}:\n{page}");
+        }
+        bench.machines[1].in_plane("underlay", || feed_nft(silence));
+        let page = String::from_utf8_lossy(&probe(&bench, &["eip-x"]).stdout).into_owned();
+        assert!(page.contains("not one answer to echo requests, inside the tunnel or beside it"), "{page}");
+        assert_eq!(bench.status(0)["tunnels"][0]["path_mtu"], 1408, "what was known stays");
+    }
+}
+
+/// Nobody inside is known: the machine itself is asked, in packets cut like the tunnel's.
+pub fn the_machine_at_the_far_end_tells_of_the_path() {
+    for outside in [Outside::V4, Outside::V6] {
+        let near = tunnel("gre-x", Encapsulation::Gre { key: None }, outside, 1500, 2400);
+        let bench = started("beside", &Tunnel { keepalive: Keepalive::Nobody, ..near.clone() });
+        narrow_the_way_out(&bench);
+        let said = found(&bench, "gre-x");
+        assert_eq!(said["answered_by"], "machine", "{said}");
+        assert_eq!((&said["out"]["mtu"], &said["back"]), (&1408.into(), &Value::Null), "{said}");
+        assert_eq!(said["out"]["turned"], serde_json::json!({"sent": 4, "arrived": 4}), "{said}");
+        assert_eq!(bench.status(0)["tunnels"][0]["path_mtu"], 1408, "{}", bench.status(0));
+    }
+    let near = tunnel("gre-x", Encapsulation::Gre { key: None }, Outside::V6, 1500, 2400);
+    let bench = started("beside", &near);
+    drop_in_the_middle(&bench, "iifname \"m0\" ether type ip6 exthdr frag exists drop;");
+    let page = String::from_utf8_lossy(&probe(&bench, &["gre-x"]).stdout).into_owned();
+    assert!(page.contains("TROUBLE: the path there or back drops IP fragments"), "{page}");
+}
+
+/// Who writes another size into the file has the last word, unless it is the one that was found.
+pub fn a_changed_file_makes_a_measurement_void() {
+    let near = kinds()[0].clone();
+    let bench = started("void", &near);
+    narrow_the_way_out(&bench);
+    found(&bench, "gre-x");
+    let alpha = &bench.machines[0];
+    let says = |path_mtu: u16, in_force: u16, is_void: bool| {
+        alpha.write_plan(vec![Tunnel { path_mtu, ..near.clone() }]);
+        alpha.signal(nix::sys::signal::Signal::SIGHUP);
+        alpha.wait_for(&format!("the file says {path_mtu}"), || {
+            let tunnel = &bench.status(0)["tunnels"][0];
+            tunnel["path_mtu"] == in_force
+                && tunnel["measured"].is_null() == is_void
+                && tunnel["measured_void"].is_null() != is_void
+        });
+    };
+    says(1280, 1280, true);
+    let void = &bench.status(0)["tunnels"][0]["measured_void"];
+    assert_eq!((&void["found"], &void["planned_then"]), (&1408.into(), &1500.into()), "{void}");
+    alpha.kill();
+    alpha.start();
+    alpha.wait_for("and in the next life", || bench.status(0)["tunnels"][0]["path_mtu"] == 1280);
+    says(1408, 1408, false);
+    says(1280, 1280, true);
+    found(&bench, "gre-x");
+    assert_eq!(bench.status(0)["tunnels"][0]["path_mtu"], 1408, "measured anew");
 }

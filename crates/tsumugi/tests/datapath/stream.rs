@@ -11,13 +11,18 @@ use std::time::{Duration, Instant};
 
 /// Datagrams a second of one of the four streams.
 const RATE: u32 = 500;
+/// How many may be under way. Where a process has no turn they wait, in fewer places than the kernel's queues
+/// have: what is lost then was not lost for want of room.
+const WINDOW: u32 = 200;
 /// How many one stream may be behind before it leaves the rest out: a busy machine shall not be flooded.
 const BEHIND: u32 = 20;
 /// Bytes of a datagram, and of each fourth.
 const SMALL: usize = 100;
 const LARGE: usize = 2000;
 /// How long the last ones may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take until the next ones are sent.
+const LONGEST: Duration = Duration::from_secs(60);
 
 pub struct Streams {
     end: Arc<AtomicBool>,
@@ -49,7 +54,7 @@ impl Streams {
 
     /// Waits until so many more have been sent.
     pub fn pass(&self, more: u32) {
-        let (until, deadline) = (self.sent() + more, Instant::now() + Duration::from_secs(20));
+        let (until, deadline) = (self.sent() + more, Instant::now() + LONGEST);
         while self.sent() < until {
             assert!(Instant::now() < deadline, "the streams have stopped");
             thread::sleep(Duration::from_millis(5));
@@ -102,7 +107,9 @@ impl Stream {
         setsockopt(&receiver, sockopt::RcvBufForce, &(8 << 20)).unwrap();
         receiver.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let sent = Arc::new(AtomicU32::new(0));
-        let (counter, ended) = (sent.clone(), end.clone());
+        // One more than the highest number that has come.
+        let came = Arc::new(AtomicU32::new(0));
+        let (counter, ended, until) = (sent.clone(), end.clone(), came.clone());
         let sender = thread::spawn(move || {
             let mut buffer = [0; LARGE];
             let start = Instant::now();
@@ -111,7 +118,7 @@ impl Stream {
                 let due = start.elapsed().as_millis() as u32 * RATE / 1000;
                 let number = counter.load(Ordering::Relaxed);
                 left_out = left_out.max(due.saturating_sub(number + BEHIND));
-                if number + left_out >= due {
+                if number + left_out >= due || number >= until.load(Ordering::Relaxed) + WINDOW {
                     thread::sleep(Duration::from_millis(1));
                     continue;
                 }
@@ -135,6 +142,7 @@ impl Stream {
                     if counts.len() <= at {
                         missing += at + 1 - counts.len();
                         counts.resize(at + 1, 0);
+                        came.store(number + 1, Ordering::Relaxed);
                     }
                     missing -= usize::from(counts[at] == 0);
                     counts[at] += 1;

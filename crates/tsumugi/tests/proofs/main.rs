@@ -303,11 +303,13 @@ fn session_with_a_wrong_number(lab: &Lab) -> Result<(), Failed> {
     found.says("sessions", "ra", "not established: rb/gre-rb")
 }
 
-/// Two ends whose BGP waits a minute and a half before it believes that the other is gone.
+/// Two ends whose BGP waits a minute and a half before it believes that the other is gone, and that has no BFD to
+/// tell it.
 fn patient(link: &'static str, plan: &mut RouterPlan) {
     for neighbour in plan.speaker.iter_mut().flat_map(|speaker| &mut speaker.neighbours) {
         if neighbour.transport.link().as_str() == link {
             neighbour.timers = Timers { connect_retry: 500, ..Timers::OUTSIDE };
+            neighbour.terms.bfd = None;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bfd;
 mod bird;
+mod eyes;
 mod frr;
 mod frr_vtep;
 mod gobgp_relay;
@@ -91,6 +92,13 @@ fn main() -> ExitCode {
         ),
         trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
+        trial("bgpdump_reads_our_table", &with(&["bird", "birdc", "bgpdump"]), eyes::bgpdump_reads_our_table),
+        trial(
+            "what_bird_dumped_is_told_to_bird",
+            &with(Kind::Bird.programs()),
+            eyes::what_bird_dumped_is_told_to_bird,
+        ),
+        trial("our_table_is_told_to_ours", &with(Kind::Bird.programs()), eyes::our_table_is_told_to_ours),
         trial("bird_all_around", &with(Kind::Bird.programs()), outsiders::bird_all_around),
         trial("frr_all_around", &with(Kind::Frr.programs()), outsiders::frr_all_around),
         trial("gobgp_all_around", &with(Kind::GoBgp.programs()), outsiders::gobgp_all_around),

@@ -21,7 +21,7 @@ const OF_CUSTOMER: [&str; 2] = ["45.0.4.0/24", "2a00:45::/48"];
 /// A bogon, one of our own, one that is no customer's.
 const REFUSED: [&str; 3] = ["10.1.0.0/16", "2402:3160:7::/48", "46.0.4.0/24"];
 
-fn networks(kind: Kind) -> [Network; 3] {
+pub fn networks(kind: Kind) -> [Network; 3] {
     let network = |number, asn, role, announces: [&'static str; 2], refused| Network {
         kind,
         asn,
@@ -61,7 +61,7 @@ fn plan(networks: &[Network]) -> RouterPlan {
 }
 
 /// Our router and its surroundings, running, all sessions established.
-fn scene(world: &mut World, networks: &[Network]) -> (Machine, Vec<Other>) {
+pub fn scene(world: &mut World, networks: &[Network]) -> (Machine, Vec<Other>) {
     let (r1, others) = begin(world, networks, plan(networks));
     let machines: Vec<&Machine> = [&r1].into_iter().chain(others.iter().map(|it| &it.machine)).collect();
     wait("every session stands", &machines, || established(&r1) == 2 * networks.len());

@@ -53,6 +53,10 @@ all_dead() { [ "$(far_ends alpha dead)" = 5 ] && [ "$(dormant alpha)" = 5 ] && [
 none_dormant() { all_alive && [ "$(dormant alpha)" = 0 ] && [ "$(links_down alpha)" = 0 ]; }
 
 wait_until "every far end lives" all_alive
+# The path under the kernel's own devices is asked of the far end's machine, beside the tunnel.
+for tunnel in gre-gamma wg-gamma; do
+    tsumugi lab exec --name engines alpha:management -- tsumugi probe $tunnel --lang en --state /run/tsumugi/state/alpha
+done
 tsumugi lab exec --name engines alpha:underlay -- nft 'add table inet cut;
     add chain inet cut in { type filter hook input priority -500; policy drop; };
     add chain inet cut out { type filter hook output priority -500; policy drop; }'

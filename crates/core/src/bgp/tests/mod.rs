@@ -3,6 +3,7 @@
 mod bfd;
 mod border;
 mod converge;
+mod dump;
 mod evpn;
 mod faults;
 mod fsm;

@@ -123,15 +123,20 @@ pub struct Course {
     least: u16,
     exam: Exam,
     found: Direction,
+    /// Inner packets may have so many bytes.
+    inner_most: Option<u16>,
 }
 
 impl Course {
-    /// Begins with the largest packet, of at most `most` bytes.
-    pub fn new(now: Instant, way: Way, most: u16, tries: Tries) -> Course {
+    /// Begins with the largest packet, of at most `most` bytes. `within_mtu`: no inner packet is larger than the
+    /// tunnel's MTU.
+    pub fn new(now: Instant, way: Way, most: u16, tries: Tries, within_mtu: bool) -> Course {
         let floor = match way.outer {
             Ip::V4 => LEAST_IPV4,
             Ip::V6 => IPV6_MINIMUM as u16,
         };
+        let (floor, most) =
+            if within_mtu { (whole_at_most(&way, floor), whole_at_most(&way, most)) } else { (floor, most) };
         let least = makable(&way, floor);
         let most = makable(&way, most.max(floor));
         Course {
@@ -141,6 +146,7 @@ impl Course {
             least,
             exam: Exam::new(now, whole(&way, most), tries.whole, true),
             found: Direction::default(),
+            inner_most: within_mtu.then(|| u16::try_from(way.mtu).unwrap_or(u16::MAX)),
             way,
             tries,
         }
@@ -245,7 +251,7 @@ impl Course {
             None => self.looking = Looking::Done,
             Some(path) => {
                 self.looking = Looking::Pieces;
-                self.exam = Exam::new(now, cut(&self.way, path), self.tries.pieces, false);
+                self.exam = Exam::new(now, cut(&self.way, path, self.inner_most), self.tries.pieces, false);
             }
         }
     }
@@ -264,10 +270,20 @@ fn whole(way: &Way, size: u16) -> Shape {
     Shape { inner: u16::try_from(inner).unwrap_or(size), path: size, turned: false }
 }
 
-/// Two pieces on a path of this size: a full packet where that is two.
-fn cut(way: &Way, path: u16) -> Shape {
+/// The same, but for what the tunnel's own MTU allows no larger than needed for that.
+pub fn whole_at_most(way: &Way, size: u16) -> u16 {
+    size.min(u16::try_from(way.whole(way.mtu)).unwrap_or(u16::MAX))
+}
+
+/// Two pieces on a path of this size: a full packet where that is two. Where an inner packet may not be as large
+/// as that, it is cut smaller than the path asks for.
+fn cut(way: &Way, path: u16, inner_most: Option<u16>) -> Shape {
     let at = Way { path_mtu: path.into(), ..*way };
     let most = at.largest_inner(2);
     let inner = way.mtu.max(at.largest_inner(1) + BEYOND_WHOLE).min(most);
+    if let Some(inner) = inner_most.filter(|most| inner > u32::from(*most)) {
+        let whole = u16::try_from(way.whole(inner.into())).unwrap_or(path);
+        return Shape { inner, path: path.min(whole.saturating_sub(BEYOND_WHOLE as u16)), turned: false };
+    }
     Shape { inner: u16::try_from(inner).unwrap_or(path), path, turned: false }
 }

@@ -1,7 +1,7 @@
 //! The end that measures: which trial is next, what its reply says, what was found.
 
 use super::course::{Course, Looking, Tries};
-use super::{PathFinding, Question, Reply, Shape, Tally};
+use super::{Answerer, Direction, PathFinding, Question, Reply, Shape, Tally};
 use crate::mtu::Way;
 use crate::time::{Duration, Instant};
 use alloc::vec::Vec;
@@ -27,6 +27,7 @@ pub struct Subject {
     pub way: Way,
     /// The largest outer packet that our line takes, in bytes.
     pub most: u16,
+    pub answerer: Answerer,
 }
 
 /// One packet to send.
@@ -53,8 +54,16 @@ pub enum Outcome {
 #[serde(rename_all = "kebab-case", tag = "stage")]
 pub enum Stage {
     Greeting,
-    Train { sent: u32, of: u32 },
-    Courses { out: Looking, back: Looking },
+    Train {
+        sent: u32,
+        of: u32,
+    },
+    Courses {
+        out: Looking,
+        /// `None`: not told apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back: Option<Looking>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +78,7 @@ pub struct Progress {
 enum Purpose {
     Greeting,
     Train,
-    /// A try of a course: 0 is out, 1 is back.
+    /// A try of a course: 0 is out (or there and back), 1 is back.
     Trial {
         course: usize,
         shape: Shape,
@@ -102,7 +111,7 @@ struct Times {
 enum Phase {
     Greeting { sent: u32, next: Instant },
     Train { sent: u32, next: Instant },
-    Courses([Course; 2]),
+    Courses(Vec<Course>),
     Ended(Outcome),
 }
 
@@ -131,6 +140,16 @@ impl Measurement {
         }
     }
 
+    /// The same path, asked of somebody else.
+    #[must_use]
+    pub fn again(&self, now: Instant, answerer: Answerer) -> Measurement {
+        Measurement::new(now, Subject { answerer, ..self.subject })
+    }
+
+    pub fn way(&self) -> Way {
+        self.subject.way
+    }
+
     pub fn outcome(&self) -> Option<Outcome> {
         match &self.phase {
             Phase::Ended(outcome) => Some(*outcome),
@@ -142,7 +161,9 @@ impl Measurement {
         let stage = match &self.phase {
             Phase::Greeting { .. } => Stage::Greeting,
             Phase::Train { sent, .. } => Stage::Train { sent: *sent, of: TRAIN },
-            Phase::Courses([out, back]) => Stage::Courses { out: out.looking(), back: back.looking() },
+            Phase::Courses(courses) => {
+                Stage::Courses { out: courses.first()?.looking(), back: courses.get(1).map(Course::looking) }
+            }
             Phase::Ended(_) => return None,
         };
         let elapsed_ms = u64::try_from(now.since(self.started).as_millis()).unwrap_or(u64::MAX);
@@ -154,13 +175,24 @@ impl Measurement {
         for heard in reply.sequences() {
             self.handle_heard(heard);
         }
-        let Some(asked) = self.asked.get_mut(sequence as usize) else { return };
-        if asked.replied.is_some() {
-            return;
+        if self.handle_return(now, sequence, reply.time) {
+            self.their_most = reply.most;
         }
-        asked.replied = Some(Times { theirs: reply.time, ours: now.0 });
+    }
+
+    /// Takes what came back of the echo request of this sequence.
+    pub fn handle_echo(&mut self, now: Instant, sequence: u32) {
+        self.handle_return(now, sequence, now.0);
+    }
+
+    /// True if it was asked and is the first that comes back of it.
+    fn handle_return(&mut self, now: Instant, sequence: u32, theirs: u64) -> bool {
+        let Some(asked) = self.asked.get_mut(sequence as usize) else { return false };
+        if asked.replied.is_some() {
+            return false;
+        }
+        asked.replied = Some(Times { theirs, ours: now.0 });
         let purpose = asked.purpose;
-        self.their_most = reply.most;
         self.longest_rtt = self.longest_rtt.max(Some(now.since(asked.sent)));
         self.handle_heard(sequence);
         match (purpose, &mut self.phase) {
@@ -168,13 +200,16 @@ impl Measurement {
                 self.phase = Phase::Train { sent: 0, next: now };
             }
             (Purpose::Trial { course: 1, shape, number }, Phase::Courses(courses)) => {
-                courses[1].arrived(shape, number);
+                if let Some(course) = courses.get_mut(1) {
+                    course.arrived(shape, number);
+                }
             }
             (Purpose::Beside { course, shape, number }, Phase::Courses(courses)) => {
                 courses[course].beside_arrived(shape, number);
             }
             _ => {}
         }
+        true
     }
 
     /// The far end has heard this question, whatever became of its reply.
@@ -224,8 +259,8 @@ impl Measurement {
                 } else if over {
                     self.phase = Phase::Ended(Outcome::Found(self.finding()));
                 } else {
-                    let next = [0, 1].map(|course| (course, courses[course].poll(now, patience)));
-                    for (course, next) in next {
+                    let next: Vec<_> = courses.iter_mut().map(|course| course.poll(now, patience)).collect();
+                    for (course, next) in next.into_iter().enumerate() {
                         let Some((shape, number)) = next else { continue };
                         self.ask_course(now, course, shape, number, trials);
                     }
@@ -283,8 +318,12 @@ impl Measurement {
         let (out, back) = (passes(out), passes(back));
         let round = out * back;
         let tries = Tries { whole: tries(round), pieces: tries(round * out.min(back)) };
-        let Subject { way, most } = self.subject;
-        self.phase = Phase::Courses([most, self.their_most].map(|most| Course::new(now, way, most, tries)));
+        let Subject { way, most, answerer } = self.subject;
+        let within_mtu = answerer == Answerer::Neighbour;
+        let back = answerer.tells_directions().then_some(self.their_most);
+        let courses = [most].into_iter().chain(back);
+        self.phase =
+            Phase::Courses(courses.map(|most| Course::new(now, way, most, tries, within_mtu)).collect());
     }
 
     fn train(&self) -> impl DoubleEndedIterator<Item = &Asked> {
@@ -301,19 +340,33 @@ impl Measurement {
 
     fn finding(&self) -> PathFinding {
         let Phase::Courses(courses) = &self.phase else { return PathFinding::default() };
-        let [mut out, mut back] = [courses[0].found(), courses[1].found()];
-        [out.train, back.train] = self.trains();
+        let mut found = courses.iter().map(Course::found);
+        let (mut out, back) = (found.next().unwrap_or_default(), found.next());
+        let trains = self.trains();
         // The two clocks differ by an amount that no difference of two times holds.
         let transits = |transit: fn(&Asked, Times) -> u64| -> Vec<u64> {
             self.train().filter_map(|asked| Some(transit(asked, asked.replied?))).collect()
         };
+        let answered_by = self.subject.answerer;
+        out.train = trains[0];
+        // Of an echo "theirs" is when it came back: what is there and back counts as out.
         out.jitter_us = jitter(&transits(|asked, times| times.theirs.wrapping_sub(asked.sent.0)));
-        back.jitter_us = jitter(&transits(|_, times| times.ours.wrapping_sub(times.theirs)));
+        let back = back.map(|back| Direction {
+            train: trains[1],
+            jitter_us: jitter(&transits(|_, times| times.ours.wrapping_sub(times.theirs))),
+            ..back
+        });
         let mut rtts = transits(|asked, times| times.ours.saturating_sub(asked.sent.0));
         rtts.sort_unstable();
         let microseconds =
             |at: usize| rtts.get(at).map_or(0, |rtt| u32::try_from(rtt / 1000).unwrap_or(u32::MAX));
-        PathFinding { out, back, least_rtt_us: microseconds(0), median_rtt_us: microseconds(rtts.len() / 2) }
+        PathFinding {
+            answered_by,
+            out,
+            back,
+            least_rtt_us: microseconds(0),
+            median_rtt_us: microseconds(rtts.len() / 2),
+        }
     }
 }
 

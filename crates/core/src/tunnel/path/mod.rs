@@ -1,6 +1,8 @@
 //! The quality of the path under a tunnel, measured between the datapaths of its two ends: how large a
 //! packet passes whole, whether pieces pass, whether they pass the wrong way round, loss, jitter.
 //!
+//! Where the far end is not ours, it is asked by echo requests ([`Answerer`]), which tell less.
+//!
 //! One end measures both directions. Each of its trials is a question in some [`Shape`] that asks for a
 //! reply in some other; the far end needs no plan of what comes ([`Reflector`]). [`Measurement`] is driven
 //! by time and by replies and decides which trial is next.
@@ -19,7 +21,7 @@ mod reflector;
 mod simulated;
 
 pub use course::Looking;
-pub use in_force::{Affected, InForce, PathTrouble};
+pub use in_force::{Affected, InForce, Mover, PathTrouble, TcpThen};
 pub use measurement::{Measurement, Outcome, Progress, Stage, Subject, Trial};
 pub use message::{Question, Reply};
 pub use reflector::Reflector;
@@ -102,13 +104,38 @@ impl Direction {
     }
 }
 
+/// Who answered, and so how much could be known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answerer {
+    /// The far end's datapath, which is ours: each direction is known for itself.
+    #[default]
+    Datapath,
+    /// A neighbour inside the tunnel, to echo requests. What it sends back has the size of what it was sent,
+    /// and whoever is there cuts it.
+    Neighbour,
+    /// The machine at the far end, to echo requests outside the tunnel, cut like the tunnel's packets.
+    Machine,
+}
+
+impl Answerer {
+    /// Whether the two directions are told apart.
+    pub fn tells_directions(self) -> bool {
+        self == Answerer::Datapath
+    }
+}
+
 /// What was found of a path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathFinding {
-    /// From us to the far end.
+    #[serde(default)]
+    pub answered_by: Answerer,
+    /// From us to the far end. Where directions are not told apart, there and back: what is sent is sent so,
+    /// and the answer comes as the far end makes it.
     pub out: Direction,
-    /// From the far end to us.
-    pub back: Direction,
+    /// From the far end to us; `None`: not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Direction>,
     /// Round trips of small packets, in microseconds: the least and the one in the middle.
     pub least_rtt_us: u32,
     pub median_rtt_us: u32,
@@ -117,11 +144,14 @@ pub struct PathFinding {
 impl PathFinding {
     /// The largest outer packet that passes whole in both directions.
     pub fn mtu(&self) -> Option<u16> {
-        Some(self.out.mtu?.min(self.back.mtu?))
+        match &self.back {
+            Some(back) => Some(self.out.mtu?.min(back.mtu?)),
+            None => self.out.mtu,
+        }
     }
 
     /// Whether pieces vanish in any direction.
     pub fn drops_pieces(&self) -> bool {
-        self.out.pieces.none_arrived() || self.back.pieces.none_arrived()
+        self.out.pieces.none_arrived() || self.back.is_some_and(|back| back.pieces.none_arrived())
     }
 }

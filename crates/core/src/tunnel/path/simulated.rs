@@ -38,6 +38,7 @@ struct Net {
     back: Road,
     /// What the far end's line takes.
     their_most: u16,
+    answerer: Answerer,
     /// Between these times nothing passes.
     silent: Option<(Duration, Duration)>,
     seed: u64,
@@ -46,13 +47,35 @@ struct Net {
 impl Net {
     fn new(wrapping: Wrapping, outer: Ip) -> Net {
         let way = Way { wrapping, outer, path_mtu: 1500, mtu: 2400 };
-        Net { way, out: ROAD, back: ROAD, their_most: 1500, silent: None, seed: 0x9e37_79b9_7f4a_7c15 }
+        Net {
+            way,
+            out: ROAD,
+            back: ROAD,
+            their_most: 1500,
+            answerer: Answerer::Datapath,
+            silent: None,
+            seed: 0x9e37_79b9_7f4a_7c15,
+        }
     }
 }
 
 enum Event {
-    Question { sequence: u32, question: Question },
-    Reply { sequence: u32, reply: Reply },
+    Question {
+        sequence: u32,
+        question: Question,
+    },
+    Reply {
+        sequence: u32,
+        reply: Reply,
+    },
+    /// A request that comes to somebody who returns what he gets.
+    Echo {
+        sequence: u32,
+        shape: Shape,
+    },
+    Echoed {
+        sequence: u32,
+    },
 }
 
 /// What came of it, after how long and how many questions.
@@ -69,6 +92,12 @@ impl Ran {
             Outcome::Found(finding) => finding,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+impl PathFinding {
+    fn back(&self) -> Direction {
+        self.back.expect("both directions are known")
     }
 }
 
@@ -119,7 +148,8 @@ const START: Instant = Instant(77_000_000_000);
 
 fn run(net: Net) -> Ran {
     let mut world = World { net, random: net.seed, queue: BTreeMap::new(), queued: 0 };
-    let mut measurement = Measurement::new(START, Subject { way: net.way, most: 1500 });
+    let mut measurement =
+        Measurement::new(START, Subject { way: net.way, most: 1500, answerer: net.answerer });
     let mut reflector = Reflector::default();
     let (mut now, mut asked) = (START, 0);
     loop {
@@ -128,7 +158,12 @@ fn run(net: Net) -> Ran {
         assert!(trials.len() <= 4, "in one breath");
         asked += trials.len();
         for trial in trials {
-            let event = || Event::Question { sequence: trial.sequence, question: trial.question };
+            let mtu = net.way.mtu;
+            assert!(net.answerer != Answerer::Neighbour || u32::from(trial.shape.inner) <= mtu, "{trial:?}");
+            let event = || match net.answerer {
+                Answerer::Datapath => Event::Question { sequence: trial.sequence, question: trial.question },
+                _ => Event::Echo { sequence: trial.sequence, shape: trial.shape },
+            };
             world.travel(now, net.out, trial.shape, event);
         }
         if let Some(outcome) = measurement.outcome() {
@@ -151,6 +186,12 @@ fn run(net: Net) -> Ran {
                         world.travel(now, net.back, shape, || Event::Reply { sequence, reply });
                     }
                 }
+                Event::Echo { sequence, shape } => {
+                    // It cuts where it thinks that the path ends.
+                    let shape = Shape { path: net.their_most, turned: false, ..shape };
+                    world.travel(now, net.back, shape, || Event::Echoed { sequence });
+                }
+                Event::Echoed { sequence } => measurement.handle_echo(now, sequence),
                 Event::Reply { sequence, reply } => measurement.handle_reply(now, sequence, &reply),
             }
         }
@@ -164,7 +205,7 @@ fn a_path_without_fault() {
     for outer in Ip::BOTH {
         let ran = run(Net::new(GRE, outer));
         let found = ran.finding();
-        for direction in [found.out, found.back] {
+        for direction in [found.out, found.back()] {
             assert_eq!(direction.mtu, Some(1500));
             assert_eq!(direction.train, Tally { sent: 100, arrived: 100 });
             assert_eq!(direction.pieces, Tally { sent: 4, arrived: 4 });
@@ -172,7 +213,7 @@ fn a_path_without_fault() {
             assert_eq!(direction.jitter_us, 0);
         }
         assert_eq!((found.least_rtt_us, found.median_rtt_us), (10_000, 10_000));
-        assert!(!found.drops_pieces() && !found.out.drops_turned() && !found.back.drops_turned());
+        assert!(!found.drops_pieces() && !found.out.drops_turned() && !found.back().drops_turned());
         assert!(ran.took < Duration::from_secs(3), "{:?}", ran.took);
     }
 }
@@ -184,7 +225,7 @@ fn the_narrowest_place_is_found_to_the_byte() {
             let mut net = Net::new(Wrapping::EtherIp { vlan: false }, outer);
             net.out.mtu = mtu;
             let found = run(net).finding();
-            assert_eq!((found.out.mtu, found.back.mtu, found.mtu()), (Some(mtu), Some(1500), Some(mtu)));
+            assert_eq!((found.out.mtu, found.back().mtu, found.mtu()), (Some(mtu), Some(1500), Some(mtu)));
             assert_eq!(found.out.pieces.arrived, 4, "cut where they pass");
         }
     }
@@ -195,7 +236,7 @@ fn no_more_is_asked_for_than_their_line_takes() {
     let mut net = Net::new(GRE, Ip::V6);
     net.their_most = 1454;
     let found = run(net).finding();
-    assert_eq!((found.out.mtu, found.back.mtu), (Some(1500), Some(1454)));
+    assert_eq!((found.out.mtu, found.back().mtu), (Some(1500), Some(1454)));
 }
 
 #[test]
@@ -203,7 +244,7 @@ fn wireguard_has_sizes_in_steps_of_16() {
     for (mtu, found) in [(1500, 1488), (1488, 1488), (1487, 1472), (1280, 1280)] {
         let mut net = Net::new(Wrapping::WireGuard, Ip::V6);
         net.back.mtu = mtu;
-        assert_eq!(run(net).finding().back.mtu, Some(found));
+        assert_eq!(run(net).finding().back().mtu, Some(found));
     }
 }
 
@@ -214,7 +255,7 @@ fn a_path_below_the_floor_has_no_size() {
     let found = run(net).finding();
     assert_eq!((found.out.mtu, found.mtu()), (None, None));
     assert_eq!(found.out.pieces, Tally::default());
-    assert_eq!(found.back.mtu, Some(1500));
+    assert_eq!(found.back().mtu, Some(1500));
 }
 
 #[test]
@@ -222,14 +263,14 @@ fn pieces_that_vanish_are_told_by_direction() {
     let mut net = Net::new(GRE, Ip::V6);
     net.back.passes_pieces = false;
     let found = run(net).finding();
-    assert!(found.back.pieces.none_arrived() && !found.out.pieces.none_arrived());
-    assert!(found.drops_pieces() && !found.back.drops_turned());
+    assert!(found.back().pieces.none_arrived() && !found.out.pieces.none_arrived());
+    assert!(found.drops_pieces() && !found.back().drops_turned());
     assert_eq!(found.mtu(), Some(1500));
     net.back.passes_pieces = true;
     net.out.passes_turned = false;
     let found = run(net).finding();
     assert!(!found.drops_pieces() && found.out.drops_turned());
-    assert!(found.out.turned.none_arrived() && found.back.turned.arrived == 4);
+    assert!(found.out.turned.none_arrived() && found.back().turned.arrived == 4);
 }
 
 #[test]
@@ -238,11 +279,11 @@ fn what_is_lost_is_counted_where_it_is_lost() {
     (net.out.lost, net.back.lost) = (200, 0);
     let found = run(net).finding();
     assert!((8..=35).contains(&found.out.train.lost()), "{found:?}");
-    assert_eq!(found.back.train.lost(), 0);
+    assert_eq!(found.back().train.lost(), 0);
     net.out.wavering = Duration::from_millis(4);
     let found = run(net).finding();
     assert!((500..3000).contains(&found.out.jitter_us), "{found:?}");
-    assert_eq!(found.back.jitter_us, 0);
+    assert_eq!(found.back().jitter_us, 0);
 }
 
 #[test]
@@ -269,8 +310,8 @@ fn a_pause_is_not_taken_for_the_path() {
         net.out.mtu = 1300;
         net.silent = Some((Duration::from_millis(from), Duration::from_millis(from + 250)));
         let found = run(net).finding();
-        assert_eq!((found.out.mtu, found.back.mtu), (Some(1300), Some(1500)));
-        assert_eq!((found.out.pieces.arrived, found.back.pieces.arrived), (4, 4));
+        assert_eq!((found.out.mtu, found.back().mtu), (Some(1300), Some(1500)));
+        assert_eq!((found.out.pieces.arrived, found.back().pieces.arrived), (4, 4));
     }
 }
 
@@ -280,8 +321,77 @@ fn a_long_way_takes_longer() {
     net.out.mtu = 1300;
     net.back.delay = Duration::from_millis(900);
     let found = run(net).finding();
-    assert_eq!((found.out.mtu, found.back.mtu), (Some(1300), Some(1500)));
+    assert_eq!((found.out.mtu, found.back().mtu), (Some(1300), Some(1500)));
     assert_eq!(found.median_rtt_us, 905_000);
+}
+
+/// Who returns what he gets tells less: that is not made up.
+#[test]
+fn an_echo_tells_of_both_directions_as_one() {
+    for answerer in [Answerer::Neighbour, Answerer::Machine] {
+        for outer in Ip::BOTH {
+            let mut net = Net::new(Wrapping::EtherIp { vlan: false }, outer);
+            net.answerer = answerer;
+            let found = run(net).finding();
+            assert_eq!((found.answered_by, found.back, found.mtu()), (answerer, None, Some(1500)));
+            let all = Tally { sent: 4, arrived: 4 };
+            assert_eq!((found.out.pieces, found.out.turned), (all, all));
+            assert_eq!((found.out.train.arrived, found.median_rtt_us), (100, 10_000));
+            net.out.mtu = 1400;
+            assert_eq!(run(net).finding().mtu(), Some(1400));
+            (net.out.mtu, net.back.mtu) = (1500, 1400);
+            let found = run(net).finding();
+            assert_eq!(found.mtu(), Some(1400), "nobody knows which it was");
+            let force = InForce::found(&net.way, true, &found, Mover::Datapath);
+            let narrower =
+                PathTrouble::Narrower { affected: Affected::Either, measured: 1400, planned: 1500 };
+            assert_eq!(force.path_mtu, 1400);
+            assert!(force.troubles.contains(&narrower), "{force:?}");
+        }
+    }
+}
+
+#[test]
+fn what_of_pieces_an_echo_tells() {
+    let mut net = Net::new(GRE, Ip::V6);
+    net.answerer = Answerer::Machine;
+    net.out.passes_turned = false;
+    let troubles = |net: Net| InForce::found(&net.way, true, &run(net).finding(), Mover::Datapath).troubles;
+    assert_eq!(troubles(net), [PathTrouble::TurnedDropped { affected: Affected::Out }]);
+    net.back.passes_pieces = false;
+    let dropped = PathTrouble::PiecesDropped { affected: Affected::Either, inner: 1456, tcp: TcpThen::Fits };
+    assert_eq!(troubles(net), [dropped]);
+    (net.out.lost, net.back.lost) = (100, 100);
+    let train = run(net).finding().out.train;
+    assert!((5..50).contains(&train.lost()), "{train:?}");
+}
+
+/// A neighbour gets no larger packets than the tunnel's MTU allows: what they come to is as much as can be known,
+/// and enough.
+#[test]
+fn a_neighbour_is_asked_no_more_than_fits_the_tunnel() {
+    for (mtu, known) in [(1500, 1500), (1400, 1456), (1230, 1286), (1200, 1256)] {
+        let mut net = Net::new(Wrapping::EtherIp { vlan: false }, Ip::V6);
+        (net.answerer, net.way.mtu) = (Answerer::Neighbour, mtu);
+        let found = run(net).finding();
+        assert_eq!(found.mtu(), Some(known), "{mtu}");
+        assert_eq!(found.out.pieces, Tally { sent: 4, arrived: 4 }, "cut where it need not be");
+        let force = InForce::found(&net.way, true, &found, Mover::Datapath);
+        assert_eq!((force.path_mtu, force.troubles), (1500, Vec::new()), "{mtu}");
+    }
+}
+
+/// The kernel goes by its routes: what was found is said and changes nothing.
+#[test]
+fn what_is_not_ours_to_drive_is_only_said() {
+    let mut net = Net::new(GRE, Ip::V4);
+    (net.answerer, net.out.mtu, net.out.passes_pieces) = (Answerer::Machine, 1400, false);
+    let found = run(net).finding();
+    let force = InForce::found(&net.way, false, &found, Mover::Kernel);
+    assert_eq!((force.path_mtu, force.clamp), (1500, None));
+    let tcp = TcpThen::Hangs;
+    let dropped = PathTrouble::PiecesDropped { affected: Affected::Either, inner: 1376, tcp };
+    assert_eq!(force.troubles[0], dropped);
 }
 
 proptest! {
@@ -314,7 +424,7 @@ proptest! {
         net.back = road(mtus.1, lost.1, pieces.1, turned.1);
         let ran = run(net);
         let found = ran.finding();
-        for (found, road) in [(found.out, net.out), (found.back, net.back)] {
+        for (found, road) in [(found.out, net.out), (found.back(), net.back)] {
             prop_assert_eq!(found.mtu, Some(road.mtu));
             prop_assert_eq!(found.pieces.none_arrived(), !road.passes_pieces);
             prop_assert_eq!(found.turned.none_arrived(), !(road.passes_pieces && road.passes_turned));

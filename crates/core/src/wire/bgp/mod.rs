@@ -19,6 +19,7 @@ mod message;
 mod nlri;
 mod notification;
 mod open;
+mod stored;
 mod update;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use message::{
 pub use nlri::{AfiSafi, Nlri};
 pub use notification::Notification;
 pub use open::{BgpRole, Capability, GracefulRestart, Open};
+pub use stored::{DecodedStored, Stored};
 pub use update::{
     Context, DecodedUpdate, MpNextHop, MpReach, MpUnreach, NoRoom, Update, announce, room_for_routes,
     withdraw,

@@ -313,7 +313,7 @@ impl MpUnreach {
 }
 
 impl MpNextHop {
-    fn wire_len(self) -> usize {
+    pub(super) fn wire_len(self) -> usize {
         match self {
             MpNextHop::V4(_) => 4,
             MpNextHop::V6(_) => 16,
@@ -321,7 +321,7 @@ impl MpNextHop {
         }
     }
 
-    fn emit(self, out: &mut Vec<u8>) {
+    pub(super) fn emit(self, out: &mut Vec<u8>) {
         match self {
             MpNextHop::V4(address) => out.extend_from_slice(&address.octets()),
             MpNextHop::V6(address) => out.extend_from_slice(&address.octets()),
@@ -332,7 +332,7 @@ impl MpNextHop {
         }
     }
 
-    fn parse(bytes: &[u8]) -> Option<MpNextHop> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<MpNextHop> {
         if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
             return Some(MpNextHop::V4(Ipv4Addr::from(octets)));
         }

@@ -1,7 +1,7 @@
 //! What the two say to each other: JSON, and behind it a datagram where there is one.
 
 use crate::kernel::channel::{Channel, Peer};
-use crate::observe::status::{Chosen, HandoverRefused, LinePath, Traffic};
+use crate::observe::status::{Chosen, FarEnd, HandoverRefused, KeepaliveStatus, LinePath, Traffic, WhyDead};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -72,7 +72,25 @@ pub struct TunnelState {
     /// Whether the far end lives; `None`: not asked, or not known.
     #[serde(default)]
     pub lives: Option<bool>,
+    /// All that is known of it; `None` of an older process.
+    #[serde(default)]
+    pub keepalive: Option<KeepaliveStatus>,
+    /// For how long nothing has come from it.
+    #[serde(default)]
+    pub silence_ms: u64,
     pub wireguard: Option<WireGuardState>,
+}
+
+impl TunnelState {
+    /// What is known of the far end: of an older process only whether it lives. One that is deaf says so again.
+    pub fn known_of_far_end(&self) -> KeepaliveStatus {
+        let far_end = match self.lives {
+            None => FarEnd::Unproven,
+            Some(true) => FarEnd::Alive,
+            Some(false) => FarEnd::Dead { cause: WhyDead::Silent },
+        };
+        self.keepalive.clone().unwrap_or(KeepaliveStatus { far_end, ..KeepaliveStatus::default() })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

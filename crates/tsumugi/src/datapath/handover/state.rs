@@ -22,6 +22,8 @@ pub fn of(tunnel: &Tunnel, now: Instant) -> TunnelState {
         drops: named(&tunnel.drops),
         last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
         lives: tunnel.keeping.as_ref().and_then(Keeping::lives),
+        keepalive: tunnel.keeping.as_ref().map(|keeping| keeping.status(now)),
+        silence_ms: tunnel.keeping.as_ref().map_or(0, |keeping| milliseconds(keeping.silence(now))),
         wireguard: tunnel.wireguard().map(WireGuard::state),
     }
 }
@@ -74,7 +76,7 @@ pub fn go_on(tunnel: &mut Tunnel, state: &TunnelState, now: Instant) {
     tunnel.drops = counted(&state.drops);
     tunnel.has_carrier = state.lives != Some(false);
     if let Some(keeping) = &mut tunnel.keeping {
-        keeping.go_on(now, state.lives);
+        keeping.go_on(now, &state.known_of_far_end(), Duration::from_millis(state.silence_ms));
     }
     tunnel.last_heard = state.last_heard_ms.and_then(|since| now.checked_sub(Duration::from_millis(since)));
 }

@@ -92,6 +92,9 @@ fn tunnel(page: &mut String, tunnel: &TunnelStatus, lang: Lang) {
             line(page, 4, &said);
         }
     }
+    if let Some(void) = &tunnel.measured_void {
+        line(page, 3, &words::void_path(void, lang));
+    }
     if let Some(progress) = &tunnel.measuring {
         let stage = words::probe_stage(&progress.stage, lang);
         let said =

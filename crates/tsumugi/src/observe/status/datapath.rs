@@ -1,6 +1,6 @@
 //! The document of `datapath.sock`.
 
-use super::{MeasuredPath, PlanStatus};
+use super::{MeasuredPath, PlanStatus, VoidPath};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -101,6 +101,9 @@ pub struct TunnelStatus {
     /// What was measured of the path and is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<MeasuredPath>,
+    /// What was measured of it and is not, as the file has changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_void: Option<VoidPath>,
     /// What a measurement of the path is at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measuring: Option<Progress>,

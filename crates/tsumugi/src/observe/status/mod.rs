@@ -22,7 +22,7 @@ pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
     PathStatus,
 };
-pub use path::{MeasuredPath, ProbeQuestion, ProbeRefused, ProbeSaid};
+pub use path::{MeasuredPath, ProbeQuestion, ProbeRefused, ProbeSaid, VoidPath};
 pub use router::{
     BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };

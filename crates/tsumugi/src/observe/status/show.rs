@@ -14,6 +14,8 @@ pub enum ShowQuestion {
     Route { prefix: Prefix, exact: bool },
     /// Of a neighbour, or of all sessions of a peer.
     Table { which: Table, neighbour: String },
+    /// The whole table as MRT.
+    Dump,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,15 @@ pub enum ShowSaid {
         neighbour: String,
         beyond: u64,
     },
+    /// Bytes of an MRT file, as base64; where they are cut means nothing.
+    Dump {
+        base64: String,
+    },
+    /// The file is complete.
+    Dumped {
+        prefixes: u32,
+        routes: u64,
+    },
     End,
     /// Nobody is called so; these are the names.
     NoSuchNeighbour {
@@ -59,7 +70,13 @@ pub enum ShowSaid {
 impl ShowSaid {
     /// Whether nothing follows.
     pub fn is_last(&self) -> bool {
-        !matches!(self, ShowSaid::Received { .. } | ShowSaid::Sent { .. } | ShowSaid::Through { .. })
+        !matches!(
+            self,
+            ShowSaid::Received { .. }
+                | ShowSaid::Sent { .. }
+                | ShowSaid::Through { .. }
+                | ShowSaid::Dump { .. }
+        )
     }
 }
 

@@ -9,12 +9,14 @@ mod rpki;
 mod segments;
 mod show;
 
-pub use bgp::{evpn_refusal, import_refusal, notice, refused_connection, session_end, session_state};
+pub use bgp::{
+    evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
+};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
 };
-pub use path::{measured_path, probe_refused, probe_stage};
+pub use path::{measured_path, probe_refused, probe_stage, unanswered, void_path};
 pub use rpki::{cache_end, cache_state, own_validity, payloads, rpki_notice, slurm_trouble};
 pub use segments::{block_reason, dhcp_trouble, route_refusal, segment_notice};
 pub use show::{lost, not_told, origin, role, won};

@@ -1,7 +1,9 @@
 //! Words for the quality of a path: what was found, what is wrong with it and what to do.
 
-use crate::observe::status::{MeasuredPath, ProbeRefused};
-use tsumugi_core::tunnel::path::{Affected, Direction, Looking, PathTrouble, Stage, Tally};
+use crate::observe::status::{MeasuredPath, ProbeRefused, VoidPath};
+use tsumugi_core::tunnel::path::{
+    Affected, Answerer, Direction, Looking, PathTrouble, Stage, Tally, TcpThen,
+};
 use tsumugi_plan::explain::Lang;
 
 /// A measured path, line by line: numbers first, then troubles with what to do.
@@ -13,23 +15,34 @@ pub fn measured_path(path: &MeasuredPath, lang: Lang) -> Vec<String> {
         format!("measured {when} on line {line}, {local} to {remote}"),
         format!("{when}に測定。回線 {line}、{local} → {remote}"),
     )];
-    lines.push(direction(lang.pick("to the far end", "相手へ"), &finding.out, lang));
-    lines.push(direction(lang.pick("from it", "相手から"), &finding.back, lang));
+    match &finding.back {
+        Some(back) => {
+            lines.push(direction(lang.pick("to the far end", "相手へ"), &finding.out, lang));
+            lines.push(direction(lang.pick("from it", "相手から"), back, lang));
+        }
+        None => lines.push(direction(lang.pick("there and back", "往復"), &finding.out, lang)),
+    }
+    lines.extend(not_known(finding.answered_by, lang).map(str::to_owned));
     let rtt = [finding.least_rtt_us, finding.median_rtt_us].map(milliseconds);
     lines.push(lang.pick(
         format!("round trip {} ms, at best {} ms", rtt[1], rtt[0]),
         format!("往復 {}ms、最短 {}ms", rtt[1], rtt[0]),
     ));
-    let MeasuredPath { path_mtu, planned_mtu, .. } = path;
-    lines.push(if path_mtu == planned_mtu {
+    let MeasuredPath { path_mtu, planned_now, .. } = path;
+    lines.push(if path.by_kernel {
+        lang.pick(
+            format!("the kernel cuts packets at {path_mtu}, as the file says: what was found changes that only once the file says it"),
+            format!("カーネルはファイルどおり{path_mtu}で分割します。測定結果はファイルに書くまで使われません"),
+        )
+    } else if path_mtu == planned_now {
         lang.pick(
             format!("packets are cut at {path_mtu}, as the file says"),
             format!("外側のパケットはファイルどおり{path_mtu}で分割"),
         )
     } else {
         lang.pick(
-            format!("packets are cut at {path_mtu}, not at the {planned_mtu} of the file"),
-            format!("外側のパケットはファイルの{planned_mtu}ではなく{path_mtu}で分割"),
+            format!("packets are cut at {path_mtu}, not at the {planned_now} of the file"),
+            format!("外側のパケットはファイルの{planned_now}ではなく{path_mtu}で分割"),
         )
     });
     if let Some([ipv4, ipv6]) = path.mss {
@@ -40,6 +53,66 @@ pub fn measured_path(path: &MeasuredPath, lang: Lang) -> Vec<String> {
     }
     lines.extend(path.troubles.iter().map(|trouble| path_trouble(trouble, lang)));
     lines
+}
+
+/// What could not be known where the far end is not ours to ask.
+fn not_known(answered_by: Answerer, lang: Lang) -> Option<&'static str> {
+    match answered_by {
+        Answerer::Datapath => None,
+        Answerer::Neighbour => Some(lang.pick(
+            "the neighbour inside answered echo requests. Not known: in which direction something is lost or too \
+             large, whether fragments from there may come out of order, and sizes above what fits the tunnel's mtu. \
+             Answers that it withholds (many routers limit them) count as lost",
+            "トンネル内の隣接ノードのエコー応答で測りました。どちらの方向の損失やサイズ制限か、相手からの\
+             フラグメントの順序逆転が通るか、トンネルのmtuを超えるサイズが通るかは分かりません。\
+             相手が返さなかった応答(制限するルーターは多い)も損失に数えます",
+        )),
+        Answerer::Machine => Some(lang.pick(
+            "the far end's machine answered echo requests beside the tunnel. Not known: in which direction something \
+             is lost or too large, whether fragments from there may come out of order, and whether a wall on the way \
+             treats the tunnel's own packets as it does ICMP. Answers that it withholds count as lost",
+            "トンネルの外で、相手の機器のエコー応答で測りました。どちらの方向の損失やサイズ制限か、相手からの\
+             フラグメントの順序逆転が通るか、途中のファイアウォールがトンネルのパケットをICMPと同じに扱うかは\
+             分かりません。相手が返さなかった応答も損失に数えます",
+        )),
+    }
+}
+
+/// That nothing came back, and what to do.
+pub fn unanswered(asked: Answerer, lang: Lang) -> &'static str {
+    match asked {
+        Answerer::Datapath => lang.pick(
+            "not one answer: nothing passes, or the far end's datapath is down, of an older version, or leaves this \
+             tunnel to its kernel. What was known of the path stays in force",
+            "応答が一つもありません。何も通らないか、相手のデータパスが止まっているか、古いバージョンか、\
+             相手側でカーネルがこのトンネルを転送しています。これまでの値を使い続けます",
+        ),
+        Answerer::Neighbour | Answerer::Machine => lang.pick(
+            "not one answer to echo requests, inside the tunnel or beside it: nothing passes, or ICMP echo is dropped \
+             there. Ask its operator to let echo requests pass for a minute, or to measure from there; or state what \
+             the line passes with path-mtu. What was known of the path stays in force",
+            "トンネルの内側でも外側でも、エコー要求に一つも応答がありません。何も通らないか、相手がICMPエコーを\
+             捨てています。しばらく通してもらうか、相手側で測ってもらうか、回線の値をpath-mtuに書いてください。\
+             これまでの値を使い続けます",
+        ),
+    }
+}
+
+/// Why what was measured is not used.
+pub fn void_path(void: &VoidPath, lang: Lang) -> String {
+    let VoidPath { measured_at, found, planned_then, planned_now } = void;
+    let when = utc(*measured_at);
+    let found = found.map_or_else(|| "?".to_owned(), |found| found.to_string());
+    lang.pick(
+        format!(
+            "measured {when} ({found}) and not used any more: the file said {planned_then} of the path then and says \
+             {planned_now} now. `tsumugi probe` measures anew"
+        ),
+        format!(
+            "{when}の測定({found})は使いません。ファイルの値が当時の{planned_then}から{planned_now}に変わったためです。\
+             `tsumugi probe`で測り直せます"
+        ),
+    )
 }
 
 fn direction(name: &str, direction: &Direction, lang: Lang) -> String {
@@ -108,15 +181,17 @@ pub fn path_trouble(trouble: &PathTrouble, lang: Lang) -> String {
                 ),
             )
         }
-        PathTrouble::PiecesDropped { affected, inner, clamped } => {
+        PathTrouble::PiecesDropped { affected, inner, tcp } => {
             let way = way(affected, lang);
-            let tcp = match (clamped, lang) {
-                (true, Lang::En) => "TCP is made to fit although the plan says clamp off, or it would hang",
-                (true, Lang::Ja) => {
+            let tcp = match (tcp, lang) {
+                (TcpThen::FitsAnyway, Lang::En) => "TCP is made to fit although the plan says clamp off, or it would hang",
+                (TcpThen::FitsAnyway, Lang::Ja) => {
                     "TCPは止まらないよう、計画ではclampがoffでも1パケットに収めています"
                 }
-                (false, Lang::En) => "TCP is made to fit",
-                (false, Lang::Ja) => "TCPは1パケットに収めています",
+                (TcpThen::Fits, Lang::En) => "TCP is made to fit",
+                (TcpThen::Fits, Lang::Ja) => "TCPは1パケットに収めています",
+                (TcpThen::Hangs, Lang::En) => "TCP hangs too, as the plan says clamp off",
+                (TcpThen::Hangs, Lang::Ja) => "計画でclampがoffのため、TCPも止まります",
             };
             lang.pick(
                 format!(
@@ -173,6 +248,7 @@ fn way(affected: Affected, lang: Lang) -> &'static str {
         Affected::Out => lang.pick("to the far end", "相手へ"),
         Affected::Back => lang.pick("from the far end", "相手から"),
         Affected::Both => lang.pick("in both directions", "両方向"),
+        Affected::Either => lang.pick("there or back", "往復のどちらか"),
     }
 }
 
@@ -186,18 +262,6 @@ pub fn probe_refused(reason: ProbeRefused, lang: Lang) -> &'static str {
         ProbeRefused::NoTunnel => lang.pick(
             "the datapath runs no such tunnel; `tsumugi status` shows those that it runs",
             "データパスにそのトンネルはありません。動いているものは`tsumugi status`で分かります",
-        ),
-        ProbeRefused::KernelMoves => lang.pick(
-            "the kernel moves this tunnel's packets, and it does not send them in the sizes and pieces that \
-             a measurement needs. Write engine = \"userspace\" at the link, apply, and probe again",
-            "このトンネルはカーネルが転送しており、測定に必要なサイズや分割で送れません。\
-             リンクにengine = \"userspace\"と書いて適用し、もう一度測ってください",
-        ),
-        ProbeRefused::Foreign => lang.pick(
-            "the far end is no router of the file, so nobody there answers trials. Its operator may measure \
-             from there, or state what the line passes with path-mtu",
-            "相手はファイルにあるルーターではないため、測定に答えません。\
-             相手側で測ってもらうか、回線の値をpath-mtuに書いてください",
         ),
         ProbeRefused::NotAsked => lang.pick(
             "the file says that this far end is not to be asked (keepalive)",
@@ -226,7 +290,10 @@ pub fn probe_stage(stage: &Stage, lang: Lang) -> String {
             lang.pick(format!("loss and jitter: {sent} of {of}"), format!("損失とゆらぎ: {of}中{sent}"))
         }
         Stage::Courses { out, back } => {
-            let (out, back) = (looking(*out, lang), looking(*back, lang));
+            let out = looking(*out, lang);
+            let Some(back) = back.map(|back| looking(back, lang)) else {
+                return lang.pick(format!("there and back: {out}"), format!("往復: {out}"));
+            };
             lang.pick(format!("there: {out}; back: {back}"), format!("往き: {out}、帰り: {back}"))
         }
     }
@@ -273,13 +340,40 @@ mod tests {
             "back": {"mtu": 1500, "pieces": tally(6, 0), "turned": tally(6, 0), "train": tally(99, 99),
                      "jitter_us": 4010},
             "least_rtt_us": 5210, "median_rtt_us": 6004,
-            "planned_mtu": 1500, "path_mtu": 1400, "mss": [1316, 1296],
+            "planned_mtu": 1500, "planned_now": 1500, "path_mtu": 1400, "mss": [1316, 1296],
             "troubles": [
-                {"trouble": "pieces-dropped", "affected": "back", "inner": 1356, "clamped": true},
+                {"trouble": "pieces-dropped", "affected": "back", "inner": 1356, "tcp": "fits-anyway"},
                 {"trouble": "narrower", "affected": "out", "measured": 1400, "planned": 1500},
             ],
         });
         serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn what_an_echo_cannot_tell_is_said() {
+        let mut path = measured();
+        path.kept.finding.back = None;
+        for (answered_by, words) in [
+            (Answerer::Neighbour, "sizes above what fits the tunnel's mtu"),
+            (Answerer::Machine, "treats the tunnel's own packets as it does ICMP"),
+        ] {
+            path.kept.finding.answered_by = answered_by;
+            let page = measured_path(&path, Lang::En);
+            assert!(page[1].starts_with("there and back: 1400 bytes pass whole"), "{page:?}");
+            assert!(
+                page[2].contains("in which direction something is lost") && page[2].contains(words),
+                "{page:?}"
+            );
+            assert_eq!(page.len(), measured_path(&path, Lang::Ja).len());
+        }
+        path.by_kernel = true;
+        assert!(measured_path(&path, Lang::En)[4].starts_with("the kernel cuts packets at"));
+        let void = VoidPath { measured_at: 0, found: Some(1400), planned_then: 1500, planned_now: 1454 };
+        assert!(void_path(&void, Lang::En).contains("the file said 1500 of the path then and says 1454 now"));
+        assert_ne!(void_path(&void, Lang::En), void_path(&void, Lang::Ja));
+        for asked in [Answerer::Datapath, Answerer::Neighbour, Answerer::Machine] {
+            assert_ne!(unanswered(asked, Lang::En), unanswered(asked, Lang::Ja));
+        }
     }
 
     #[test]
@@ -328,9 +422,10 @@ uplink, so that the rest of the network counts on it too";
             (Stage::Greeting, "greeting the far end"),
             (Stage::Train { sent: 3, of: 100 }, "loss and jitter: 3 of 100"),
             (
-                Stage::Courses { out: sizes, back: Looking::Turned },
+                Stage::Courses { out: sizes, back: Some(Looking::Turned) },
                 "there: sizes 1280 to 1500; back: fragments out of order",
             ),
+            (Stage::Courses { out: sizes, back: None }, "there and back: sizes 1280 to 1500"),
         ];
         for (stage, words) in stages {
             assert_eq!(probe_stage(&stage, Lang::En), words);
@@ -339,8 +434,6 @@ uplink, so that the rest of the network counts on it too";
         for reason in [
             ProbeRefused::NotUnderstood,
             ProbeRefused::NoTunnel,
-            ProbeRefused::KernelMoves,
-            ProbeRefused::Foreign,
             ProbeRefused::NotAsked,
             ProbeRefused::NotUp,
             ProbeRefused::Busy,
