@@ -1,5 +1,5 @@
 //! `tsumugi irr` and `tsumugi explain policy`, with a bgpq4 of our own in the PATH that prints what the real
-//! one (1.9) prints. Where the real one is installed, it asks an IRR of our own on the loopback.
+//! one (1.9) prints.
 //!
 //!     network.toml ── as-set ──▶ tsumugi irr ──▶ bgpq4 (stand-in) ──▶ lists/up.json ──▶ check, explain policy
 
