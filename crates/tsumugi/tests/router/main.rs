@@ -2,6 +2,7 @@
 
 mod bfd;
 mod bird;
+mod burdens;
 mod eyes;
 mod frr;
 mod frr_vtep;
@@ -91,6 +92,12 @@ fn main() -> ExitCode {
             &basic,
             malformed::hostile_updates_cost_only_their_routes,
         ),
+        trial(
+            "a_hostile_neighbour_delays_nobody",
+            &with(&["ss"]),
+            burdens::a_hostile_neighbour_delays_nobody,
+        ),
+        trial("hostile_capabilities_cost_nothing", &basic, burdens::hostile_capabilities_cost_nothing),
         trial("bird_agrees_on_everything", &with(&["bird", "birdc"]), terms::bird_agrees_on_everything),
         trial(
             "frr_agrees_on_everything",

@@ -5,7 +5,7 @@
 //! What is expected is the RFCs' own word, by the section named in each row.
 
 use super::inside::{established, sessions, start};
-use super::plans::{provider, router};
+use super::plans::{originate, provider, router};
 use super::stranger::{OPTIONAL, Stranger, TRANSITIVE, WELL_KNOWN, attribute, message, update};
 use super::world::{Machine, World, wait};
 use serde_json::Value;
@@ -14,10 +14,10 @@ use tsumugi_core::id::Asn;
 use tsumugi_core::wire::bgp::{AfiSafi, Capability, Open};
 
 const TSUMUGI: &str = env!("CARGO_BIN_EXE_tsumugi");
-const BAD: u32 = 150_369;
-const GOOD: u32 = 59_105;
-const BAD_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
-const GOOD_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
+pub const BAD: u32 = 150_369;
+pub const GOOD: u32 = 59_105;
+pub const BAD_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+pub const GOOD_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
 const BAD_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x900, 1, 0, 0, 0, 1);
 
 const ORIGIN: u8 = 1;
@@ -32,7 +32,7 @@ const MP_UNREACH: u8 = 15;
 type Attribute = (u8, u8, Vec<u8>);
 
 /// An AS_PATH of one number.
-fn path(asn: u32) -> Vec<u8> {
+pub fn path(asn: u32) -> Vec<u8> {
     [&[2, 1][..], &asn.to_be_bytes()].concat()
 }
 
@@ -43,6 +43,17 @@ fn mandatory() -> Vec<Attribute> {
         (WELL_KNOWN, AS_PATH, path(BAD)),
         (WELL_KNOWN, NEXT_HOP, BAD_V4.octets().into()),
     ]
+}
+
+/// A good IPv4 route to a /24.
+pub fn route(as_path: &[u8], next_hop: Ipv4Addr, prefix: [u8; 3]) -> Vec<u8> {
+    let attributes = [
+        attribute(WELL_KNOWN, ORIGIN, &[0]),
+        attribute(WELL_KNOWN, AS_PATH, as_path),
+        attribute(WELL_KNOWN, NEXT_HOP, &next_hop.octets()),
+    ];
+    let [a, b, c] = prefix;
+    update(&[], &attributes.concat(), &[24, a, b, c])
 }
 
 fn bytes(attributes: &[Attribute]) -> Vec<u8> {
@@ -210,18 +221,18 @@ fn ending_ipv6() -> Vec<(&'static str, Vec<u8>, (u8, u8))> {
     ]
 }
 
-struct Scene {
-    r1: Machine,
-    bad: Machine,
+pub struct Scene {
+    pub r1: Machine,
+    pub bad: Machine,
     /// Says one route and nothing more.
-    good: Stranger,
+    pub good: Stranger,
 }
 
-fn open(asn: u32, id: Ipv4Addr, family: AfiSafi) -> Open {
+pub fn open(asn: u32, id: Ipv4Addr, family: AfiSafi) -> Open {
     Open::new(Asn(asn), 90, id, vec![Capability::Multiprotocol(family), Capability::RouteRefresh])
 }
 
-fn scene(world: &mut World) -> Scene {
+pub fn scene(world: &mut World) -> Scene {
     let [r1, bad, good] = ["r1", "bad", "good"].map(|name| world.machine(name));
     world.wire((&r1, "eth1"), (&bad, "eth1"));
     world.wire((&r1, "eth2"), (&good, "eth1"));
@@ -232,6 +243,7 @@ fn scene(world: &mut World) -> Scene {
     let bad_ends = [("203.0.113.2/30", "203.0.113.1"), ("2001:db8:900:1::2/64", "2001:db8:900:1::1")];
     provider(&mut plan, "eth1", BAD, &bad_ends);
     provider(&mut plan, "eth2", GOOD, &[("203.0.113.6/30", "203.0.113.5")]);
+    originate(&mut plan, &[]);
     let neighbours = &mut plan.speaker.as_mut().unwrap().neighbours;
     for (neighbour, name) in neighbours.iter_mut().zip(["bad v4", "bad v6", "good"]) {
         neighbour.name = name.into();
@@ -240,21 +252,16 @@ fn scene(world: &mut World) -> Scene {
     wait("r1 listens", &[&r1], || sessions(&r1).iter().all(|it| it["last_end"]["end"] == "connect-failed"));
     let stream = good.dial("203.0.113.6:179".parse().unwrap());
     let mut good = Stranger::begin(stream, &open(GOOD, GOOD_V4, AfiSafi::IPV4_UNICAST));
-    let attributes = [
-        attribute(WELL_KNOWN, ORIGIN, &[0]),
-        attribute(WELL_KNOWN, AS_PATH, &path(GOOD)),
-        attribute(WELL_KNOWN, NEXT_HOP, &GOOD_V4.octets()),
-    ];
-    good.say(&update(&[], &attributes.concat(), &[24, 9, 9, 9]));
+    good.say(&route(&path(GOOD), GOOD_V4, [9, 9, 9]));
     Scene { r1, bad, good }
 }
 
 impl Scene {
-    fn session(&self, name: &str) -> Value {
+    pub fn session(&self, name: &str) -> Value {
         sessions(&self.r1).into_iter().find(|session| session["name"] == name).unwrap()
     }
 
-    fn call(&self, v6: bool) -> Stranger {
+    pub fn call(&self, v6: bool) -> Stranger {
         let (to, family) = if v6 {
             ("[2001:db8:900:1::2]:179", AfiSafi::IPV6_UNICAST)
         } else {
@@ -267,7 +274,7 @@ impl Scene {
         self.r1.run("ip route show; ip -6 route show")
     }
 
-    fn wait_for(&self, prefix: &str) {
+    pub fn wait_for(&self, prefix: &str) {
         wait(prefix, &[&self.r1], || self.routes().contains(prefix));
     }
 
@@ -277,7 +284,7 @@ impl Scene {
         self.r1.run(&format!("{TSUMUGI} --lang en show --state {state} rejected '{neighbour}'"))
     }
 
-    fn good_stands(&self) {
+    pub fn good_stands(&self) {
         let session = self.session("good");
         assert_eq!((&session["state"], &session["established_count"]), (&"established".into(), &1.into()));
         assert!(!self.good.is_closed() && self.routes().contains("9.9.9.0/24"));

@@ -30,31 +30,57 @@ pub struct Stranger {
 
 impl Stranger {
     /// Opens a session on a connection and keeps it.
-    pub fn begin(mut stream: TcpStream, open: &Open) -> Stranger {
+    pub fn begin(stream: TcpStream, open: &Open) -> Stranger {
+        Stranger::deaf_and_silent(stream, open).hearing().speaking()
+    }
+
+    /// Opens a session and neither reads nor says anything of its own.
+    pub fn deaf_and_silent(mut stream: TcpStream, open: &Open) -> Stranger {
         let mut out = Vec::new();
         open.emit_message(&mut out);
         emit_keepalive(&mut out);
         stream.write_all(&out).unwrap();
-        let over = Arc::new(AtomicBool::new(false));
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        // The inside's hold time is 3 s: something is said every half second.
-        let (mut spoken, mut from) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
-        let (ends, keeps) = (over.clone(), heard.clone());
-        std::thread::spawn(move || {
-            let mut keepalive = Vec::new();
-            emit_keepalive(&mut keepalive);
-            while !ends.load(Ordering::Relaxed) && spoken.write_all(&keepalive).is_ok() {
-                std::thread::sleep(Duration::from_millis(500));
-            }
-        });
+        Stranger { stream, over: Arc::default(), heard: Arc::default() }
+    }
+
+    /// It keeps what it hears.
+    pub fn hearing(self) -> Stranger {
+        let (mut from, heard) = (self.stream.try_clone().unwrap(), self.heard.clone());
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = from.read(&mut buffer) {
-                keeps.lock().unwrap().bytes.extend_from_slice(&buffer[..length]);
+                heard.lock().unwrap().bytes.extend_from_slice(&buffer[..length]);
             }
-            keeps.lock().unwrap().closed = true;
+            heard.lock().unwrap().closed = true;
         });
-        Stranger { stream, over, heard }
+        self
+    }
+
+    /// The inside's hold time is 3 s: something is said every half second.
+    pub fn speaking(self) -> Stranger {
+        let (mut to, over) = (self.stream.try_clone().unwrap(), self.over.clone());
+        std::thread::spawn(move || {
+            let mut keepalive = Vec::new();
+            emit_keepalive(&mut keepalive);
+            while !over.load(Ordering::Relaxed) && to.write_all(&keepalive).is_ok() {
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        });
+        self
+    }
+
+    /// Says as much as the other end takes, giving up once it takes nothing for 200 ms.
+    pub fn try_to_say(&mut self, messages: &[u8]) {
+        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let _ = self.stream.write_all(messages);
+    }
+
+    /// Each octet in a segment of its own.
+    pub fn say_by_octets(&mut self, messages: &[u8]) {
+        self.stream.set_nodelay(true).unwrap();
+        for octet in messages {
+            self.say(&[*octet]);
+        }
     }
 
     pub fn say(&mut self, messages: &[u8]) {
