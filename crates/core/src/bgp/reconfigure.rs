@@ -5,7 +5,7 @@ use super::config::{Invalid, LimitTerms, NeighbourConfig, OutsidePolicy, Relatio
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
-use super::policy::{self, Tables};
+use super::policy::{Policy, Tables};
 use super::rib::Effect;
 use super::session::SessionEvent;
 use super::slots::Slot;
@@ -110,7 +110,7 @@ impl Speaker {
                     self.adjust(now, slot, neighbour, actions);
                 }
                 None => {
-                    let slot = self.new_slot(Peer::new(id, neighbour, self.config.router_id));
+                    let slot = self.new_slot(Peer::new(id, neighbour, &self.config));
                     slots.push(slot);
                     self.begin(now, slot, actions);
                 }
@@ -143,12 +143,15 @@ impl Speaker {
     fn adjust(&mut self, now: Instant, slot: Slot, new: NeighbourConfig, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         if peer.session.config == new {
+            if let Some(policy) = &mut peer.policy {
+                policy.renew(&self.config, &new);
+            }
             if peer.out.as_ref().is_some_and(AdjOut::has_more) {
                 say_ready(peer, now, actions);
             }
             return;
         }
-        peer.customers = policy::customers_of(&new.relation);
+        peer.policy = Policy::new(&self.config, &new);
         let word = |relation: &Relation| match relation {
             Relation::Outside(policy) => policy.invalid,
             Relation::Inside { .. } => Invalid::Take,

@@ -41,7 +41,11 @@ fn neighbour(name: &str, number: u8, ipv6: bool, remote_asn: Asn, role: Role) ->
         remote_asn,
         relation: Relation::Outside(OutsidePolicy {
             role,
-            customer_prefixes: Vec::new(),
+            listed: None,
+            origins: Vec::new(),
+            never_via: Vec::new(),
+            announce: None,
+            withhold: Vec::new(),
             allowed_private_asns: Vec::new(),
             extra_prepends: 0,
             prefix_limit: None,

@@ -167,7 +167,11 @@ pub fn provider(plan: &mut RouterPlan, link: &str, asn: u32, ends: &[(&str, &str
             remote_asn: Asn(asn),
             relation: Relation::Outside(OutsidePolicy {
                 role: Role::Provider,
-                customer_prefixes: Vec::new(),
+                listed: None,
+                origins: Vec::new(),
+                never_via: Vec::new(),
+                announce: None,
+                withhold: Vec::new(),
                 allowed_private_asns: Vec::new(),
                 extra_prepends: 0,
                 prefix_limit: None,
