@@ -48,15 +48,14 @@ pub fn a_hostile_neighbour_delays_nobody(world: &mut World) {
 
     // It asks for everything again and again, and reads none of it, until nothing more fits between the two.
     scene.bad.run("echo 4096 4096 4096 >/proc/sys/net/ipv4/tcp_rmem");
-    let mut bad = Stranger::deaf_and_silent(scene.dial(), &ipv4);
+    let bad = Stranger::deaf_and_silent(scene.dial(), &ipv4);
     wait("it stands", &[&scene.r1], || scene.is_established());
+    bad.say_meanwhile(refreshes(200_000));
     for n in 1..=3 {
-        bad.try_to_say(&refreshes(50_000));
+        wait("r1 has more to say than is read", &[&scene.r1], || scene.unread() > 0);
         scene.good_is_heard(n);
     }
-    wait("r1 has more to say than is read", &[&scene.r1], || scene.unread() > 0);
-    scene.good_is_heard(7);
-    assert!(scene.unread() > 0);
+    assert!(scene.is_established());
     scene.hang_up(bad);
 
     // The same, and it reads: what it says behind its questions is heard.
