@@ -69,10 +69,10 @@ impl Stranger {
         self
     }
 
-    /// Says as much as the other end takes, giving up once it takes nothing for 200 ms.
-    pub fn try_to_say(&mut self, messages: &[u8]) {
-        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-        let _ = self.stream.write_all(messages);
+    /// Says it in whole as the other end takes it; nobody waits for that.
+    pub fn say_meanwhile(&self, messages: Vec<u8>) {
+        let mut to = self.stream.try_clone().unwrap();
+        std::thread::spawn(move || to.write_all(&messages));
     }
 
     /// Each octet in a segment of its own.
