@@ -4,7 +4,8 @@ use crate::load::{IDLE, ROUTER_V4, ROUTER_V6, SINK, address};
 use crate::table::asn;
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, Invalid, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig, Terms, Timers, Transport,
+    Family, Invalid, NeighbourConfig, OutsidePolicy, PrefixRange, Relation, Role, SpeakerConfig, Terms,
+    Timers, Transport,
 };
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, Sysctl};
 use tsumugi_core::evpn::config::EvpnConfig;
@@ -41,7 +42,8 @@ fn neighbour(name: &str, number: u8, ipv6: bool, remote_asn: Asn, role: Role) ->
         remote_asn,
         relation: Relation::Outside(OutsidePolicy {
             role,
-            listed: None,
+            // Who is called a customer hears everything only if something is listed as its own.
+            listed: (role == Role::Customer).then(|| vec![PrefixRange::exact(network)]),
             origins: Vec::new(),
             never_via: Vec::new(),
             announce: None,
