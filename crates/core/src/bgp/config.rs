@@ -177,6 +177,24 @@ pub struct OutsidePolicy {
     pub invalid: Invalid,
 }
 
+impl OutsidePolicy {
+    /// What the role alone comes to. Of a customer nothing is listed yet: it may announce nothing.
+    pub fn of(role: Role) -> OutsidePolicy {
+        OutsidePolicy {
+            role,
+            listed: None,
+            origins: Vec::new(),
+            never_via: Vec::new(),
+            announce: None,
+            withhold: Vec::new(),
+            allowed_private_asns: Vec::new(),
+            extra_prepends: 0,
+            prefix_limit: None,
+            invalid: Invalid::Drop,
+        }
+    }
+}
+
 /// A prefix and what is within it, of some lengths: as text `192.0.2.0/24` for itself alone,
 /// `192.0.2.0/24<=28` for itself and what is within up to /28, `192.0.2.0/24>=26<=28` for what is within.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

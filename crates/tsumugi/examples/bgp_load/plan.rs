@@ -4,8 +4,8 @@ use crate::load::{IDLE, ROUTER_V4, ROUTER_V6, SINK, address};
 use crate::table::asn;
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, Invalid, NeighbourConfig, OutsidePolicy, PrefixRange, Relation, Role, SpeakerConfig, Terms,
-    Timers, Transport,
+    Family, NeighbourConfig, OutsidePolicy, PrefixRange, Relation, Role, SpeakerConfig, Terms, Timers,
+    Transport,
 };
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, Sysctl};
 use tsumugi_core::evpn::config::EvpnConfig;
@@ -41,17 +41,9 @@ fn neighbour(name: &str, number: u8, ipv6: bool, remote_asn: Asn, role: Role) ->
         local_asn: PUBLIC,
         remote_asn,
         relation: Relation::Outside(OutsidePolicy {
-            role,
             // Who is called a customer hears everything only if something is listed as its own.
             listed: (role == Role::Customer).then(|| vec![PrefixRange::exact(network)]),
-            origins: Vec::new(),
-            never_via: Vec::new(),
-            announce: None,
-            withhold: Vec::new(),
-            allowed_private_asns: Vec::new(),
-            extra_prepends: 0,
-            prefix_limit: None,
-            invalid: Invalid::Drop,
+            ..OutsidePolicy::of(role)
         }),
         families: vec![if ipv6 { Family::Ipv6Unicast } else { Family::Ipv4Unicast }],
         timers: Timers::OUTSIDE,

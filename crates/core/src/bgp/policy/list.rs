@@ -5,7 +5,7 @@ use crate::id::Prefix;
 use prefix_trie::joint::JointPrefixMap;
 
 /// A list as a tree: a look-up visits the prefixes around the one that is asked for and no others.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(in crate::bgp) struct PrefixList {
     /// Under each prefix the lengths that may come: bit n stands for n + 1 (a default route is never
     /// listed).

@@ -247,18 +247,7 @@ impl Net {
     /// machines of the two (IPv4, IPv6).
     pub fn outside(&mut self, node: usize, asn: Asn, role: Role) -> [usize; 2] {
         let n = self.machines.len();
-        let policy = OutsidePolicy {
-            role,
-            listed: None,
-            origins: Vec::new(),
-            never_via: Vec::new(),
-            announce: None,
-            withhold: Vec::new(),
-            allowed_private_asns: Vec::new(),
-            extra_prepends: 0,
-            invalid: Default::default(),
-            prefix_limit: None,
-        };
+        let policy = OutsidePolicy::of(role);
         let [v4, v6] = [
             (format!("203.0.113.{}", n * 4 + 2), format!("203.0.113.{}", n * 4 + 1), Family::Ipv4Unicast),
             (format!("2001:db8:900:{n}::2"), format!("2001:db8:900:{n}::1"), Family::Ipv6Unicast),

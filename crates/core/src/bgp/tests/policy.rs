@@ -2,8 +2,8 @@
 
 use super::border::{Border, CUSTOMER, PEER, PROVIDER, border};
 use super::net::{PUBLIC, listed, ms, prefix};
-use crate::bgp::ImportRefusal;
-use crate::bgp::config::Role;
+use crate::bgp::config::{OutsidePolicy, Relation, Role};
+use crate::bgp::{ImportRefusal, Notice};
 use crate::id::Asn;
 use crate::wire::bgp::{AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, Update};
 use alloc::boxed::Box;
@@ -211,4 +211,47 @@ fn other_words_in_a_new_configuration() {
     border.say(q, &["9.9.9.0/24", "8.8.8.0/24"], &[], |_| {});
     assert_eq!(border.refused(2, "as63790 203"), [("8.8.8.0/24".to_string(), ImportRefusal::NotListed)]);
     assert!(border.knows(0, "9.9.9.0/24"));
+}
+
+#[test]
+fn words_that_change_cost_no_session() {
+    let mut border = border(|net| {
+        net.policy_mut(2, "as63790 203").listed = Some(vec!["9.9.8.0/24".parse().unwrap()]);
+    });
+    let q = border.peer[0];
+    border.say(q, &["9.9.8.0/24", "9.9.9.0/24"], &[], |_| {});
+    assert!(border.knows(0, "9.9.8.0/24") && !border.knows(0, "9.9.9.0/24"));
+    let change = |border: &mut Border, change: &dyn Fn(&mut OutsidePolicy)| {
+        let mut config = border.net.router(2).config.clone();
+        let found = config.neighbours.iter_mut().find(|it| it.name.contains("as63790 203")).unwrap();
+        let Relation::Outside(policy) = &mut found.relation else { panic!("outside") };
+        change(policy);
+        border.net.replace(2, config);
+        border.net.run(ms(100));
+    };
+    // What it may announce: it is asked to tell again, and does.
+    let again = |border: &mut Border| border.say(q, &["9.9.8.0/24", "9.9.9.0/24"], &[], |_| {});
+    change(&mut border, &|it| it.listed = Some(vec!["9.9.9.0/24".parse().unwrap()]));
+    assert_eq!(border.net.stranger(q).refreshes, 1);
+    again(&mut border);
+    assert!(!border.knows(0, "9.9.8.0/24") && border.knows(0, "9.9.9.0/24"));
+    change(&mut border, &|it| it.never_via = vec![Asn(PEER)]);
+    assert_eq!(border.net.stranger(q).refreshes, 2);
+    again(&mut border);
+    assert!(!border.knows(0, "9.9.9.0/24"));
+    change(&mut border, &|it| (it.never_via, it.origins) = (Vec::new(), vec![Asn(42)]));
+    assert_eq!(border.net.stranger(q).refreshes, 3);
+    change(&mut border, &|it| it.origins = Vec::new());
+    assert_eq!(border.net.stranger(q).refreshes, 4);
+    // What it is told: at once, and nothing is asked.
+    assert_eq!(border.heard(q), ["43.228.174.0/24"]);
+    change(&mut border, &|it| it.withhold = vec![prefix("43.228.174.0/24")]);
+    assert!(border.heard(q).is_empty());
+    change(&mut border, &|it| (it.withhold, it.announce) = (Vec::new(), Some(vec![prefix("192.0.2.0/24")])));
+    assert!(border.heard(q).is_empty());
+    change(&mut border, &|it| it.announce = None);
+    assert_eq!(border.heard(q), ["43.228.174.0/24"]);
+    assert_eq!(border.net.stranger(q).refreshes, 4);
+    assert!(border.net.all_established());
+    assert!(border.net.router(2).notices.iter().all(|it| !matches!(it, Notice::Lost { .. })));
 }
