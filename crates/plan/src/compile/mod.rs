@@ -22,6 +22,7 @@ mod sysctls;
 mod watch;
 
 pub use crate::hash::{hash_of, seal};
+pub use bogons::bogons;
 pub use segments::MTU_BYTES as SEGMENT_MTU;
 pub use subjects::{LineSize, Subject, Subjects, Where};
 

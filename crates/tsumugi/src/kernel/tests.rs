@@ -20,7 +20,7 @@ use tsumugi_core::desired::{
     Address, Desired, DropReason, Hook, Link, LinkKind, Neighbour, NextHop, ROUTE_PROTOCOL, Route,
     RouteTarget, Sysctl, Wall,
 };
-use tsumugi_core::id::{IfName, Mac, Plane};
+use tsumugi_core::id::{IfName, Mac, Plane, Prefix};
 use tsumugi_core::reconcile::Change;
 
 pub(super) fn name(text: &str) -> IfName {
@@ -599,4 +599,48 @@ fn routes_of_bgp_have_an_owner_of_their_own() {
     calm(&mut keeper);
     assert_eq!(keeper.dynamic().count(), (1, 0));
     assert_eq!(count(85), 1);
+}
+
+#[test]
+fn a_large_table_is_compared_in_pieces_while_it_changes() {
+    const ROUTES: u32 = 20_000;
+    let machine = Machine::new();
+    let mut keeper = machine.keeper(&Desired::default());
+    let discard = |at: u32| Route {
+        prefix: Prefix::new(std::net::Ipv4Addr::from((20 << 24) + (at << 8)).into(), 24).unwrap(),
+        target: RouteTarget::Discard,
+        source: None,
+        mtu: None,
+        metric: None,
+    };
+    keeper.forget_stale_routes();
+    keeper.change_routes((0..ROUTES).map(discard).map(RouteUpdate::Set)).unwrap();
+    calm(&mut keeper);
+    let count = || Netlink::open_in(&machine.plane).unwrap().routes(85).unwrap().len();
+    assert_eq!(count(), 20_000);
+
+    // A third of them goes by hand, and one comes that nobody wants.
+    machine.hand("ip route flush root 20.0.0.0/11 proto 85");
+    machine.hand("ip route add blackhole 30.0.0.0/24 proto 85 metric 2048");
+    assert_eq!(count(), 20_001 - (32 << 8));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !keeper.dynamic().is_reading() {
+        assert!(Instant::now() < deadline, "it was not read");
+        keeper.turn(Instant::now());
+        wait(&keeper, Duration::from_millis(100));
+    }
+    // Others have their turn now, and what they change is not undone.
+    let changes = [
+        RouteUpdate::Remove(discard(10).prefix),
+        RouteUpdate::Remove(discard(ROUTES - 1).prefix),
+        RouteUpdate::Set(discard(ROUTES)),
+        RouteUpdate::Set(discard(ROUTES + 1)),
+    ];
+    keeper.change_routes(changes).unwrap();
+    calm(&mut keeper);
+    assert_eq!(keeper.dynamic().count(), (20_000, 0));
+    let found = Netlink::open_in(&machine.plane).unwrap().routes(85).unwrap();
+    assert_eq!(found.len(), 20_000);
+    let there = |at: u32| found.iter().any(|route| route.prefix == discard(at).prefix);
+    assert!(there(0) && there(ROUTES) && there(ROUTES + 1) && !there(10) && !there(ROUTES - 1));
 }
