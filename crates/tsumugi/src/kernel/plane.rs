@@ -118,9 +118,13 @@ impl Keeper {
         for watch in std::iter::once(&watch).chain(&initial_watch) {
             poll.add(watch, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         }
+        let netlink = Netlink::open_in(&namespace)?;
+        if let Err(error) = watch.ignore_routes_of(netlink.port()) {
+            tracing::debug!(plane = plane.name(), %error, "our own routes are announced to us");
+        }
         let mut keeper = Keeper {
             plane,
-            netlink: Netlink::open_in(&namespace)?,
+            netlink,
             nft: Nft::new(namespace.clone()),
             namespace,
             desired: Desired::default(),

@@ -644,3 +644,30 @@ fn a_large_table_is_compared_in_pieces_while_it_changes() {
     let there = |at: u32| found.iter().any(|route| route.prefix == discard(at).prefix);
     assert!(there(0) && there(ROUTES) && there(ROUTES + 1) && !there(10) && !there(ROUTES - 1));
 }
+
+#[test]
+fn many_routes_of_our_own_leave_room_for_what_others_do() {
+    let (left, _right) = wire();
+    let mut netlink = Netlink::open_in(&left).unwrap();
+    let mut watch = Watch::plane(&left).unwrap();
+    watch.ignore_routes_of(netlink.port()).unwrap();
+    let discard = |at: u32| RouteInfo {
+        prefix: Prefix::new(std::net::Ipv4Addr::from((20 << 24) + (at << 8)).into(), 24).unwrap(),
+        target: TargetInfo::Discard,
+        source: None,
+        mtu: None,
+        metric: None,
+        protocol: 85,
+    };
+    // More than the receive buffer has room for.
+    let routes = (0..60_000).map(discard).collect::<Vec<_>>();
+    assert!(netlink.batch(routes.iter().map(super::route::set_message)).unwrap().is_empty());
+    let heard = watch.hear(netlink.port());
+    assert!(!heard.overflow && !heard.dynamic, "{heard:?}");
+    // Another's are heard, and links whoever changes them.
+    Netlink::open_in(&left).unwrap().delete_route(&discard(7)).unwrap();
+    assert!(watch.hear(netlink.port()).dynamic);
+    let index = netlink.index(&name("left")).unwrap();
+    netlink.set_up(index, false).unwrap();
+    assert!(!watch.hear(netlink.port()).links.is_empty());
+}
