@@ -17,6 +17,7 @@ pub mod frame_socket;
 pub mod gre;
 pub mod learned;
 pub mod link;
+pub mod memory;
 pub mod namespace;
 pub mod neighbour;
 mod neighbour_table;

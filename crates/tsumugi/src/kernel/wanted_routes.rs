@@ -1,9 +1,13 @@
 //! What BGP wants in the kernel, small: a full table of IPv4 takes some twenty megabytes.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tsumugi_core::desired::RouteTarget;
 use tsumugi_core::id::Prefix;
+
+/// Less room than for so many routes is not worth giving back.
+const ROOM: usize = 4096;
 
 /// Where routes lead. Many share a few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,12 +59,8 @@ impl Wanted {
             Prefix::V4(_) => self.ipv4.remove(&key(prefix)),
             Prefix::V6(_) => self.ipv6.remove(&key(prefix)),
         };
-        if self.ipv4.is_empty() {
-            self.ipv4 = HashMap::new();
-        }
-        if self.ipv6.is_empty() {
-            self.ipv6 = HashMap::new();
-        }
+        give_back(&mut self.ipv4);
+        give_back(&mut self.ipv6);
         self.release(before);
         before.is_some()
     }
@@ -121,6 +121,13 @@ impl Wanted {
     }
 }
 
+/// Of a table that was full and is not any more, its room.
+fn give_back<K: Eq + Hash>(map: &mut HashMap<K, WayId>) {
+    if map.capacity() > ROOM && map.len() < map.capacity() / 8 {
+        map.shrink_to(map.len() * 2);
+    }
+}
+
 impl WayId {
     fn of(place: usize) -> WayId {
         let [_, a, b, c] = (place as u32).to_be_bytes();
@@ -165,6 +172,17 @@ mod tests {
 
     fn way(number: u8) -> Way {
         Way { target: RouteTarget::Discard, source: Some([192, 0, 2, number].into()) }
+    }
+
+    #[test]
+    fn a_table_that_goes_gives_its_room_back() {
+        let mut wanted = Wanted::default();
+        let prefix = |at: u32| Prefix::new_assert(Ipv4Addr::from_bits(at << 8).into(), 24);
+        (0..100_000).for_each(|at| wanted.insert(&prefix(at), way(1)));
+        assert!(wanted.ipv4.capacity() >= 100_000);
+        (0..99_990).for_each(|at| assert!(wanted.remove(&prefix(at))));
+        assert!(wanted.ipv4.capacity() <= 2 * ROOM && wanted.len() == 10);
+        assert!((99_990..100_000).all(|at| wanted.get(&prefix(at)).is_some()));
     }
 
     #[test]
