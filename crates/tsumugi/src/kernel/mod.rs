@@ -15,6 +15,7 @@ pub mod fdb;
 pub mod features;
 pub mod frame_socket;
 pub mod gre;
+mod hop_objects;
 pub mod learned;
 pub mod link;
 pub mod memory;

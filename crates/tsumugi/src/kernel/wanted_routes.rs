@@ -32,6 +32,8 @@ pub struct Wanted {
     free: Vec<WayId>,
     /// The way of the last insertion: most often it is the next one's, too.
     last: Option<WayId>,
+    /// Some way was given up since that was asked.
+    fewer: bool,
 }
 
 struct Held {
@@ -77,6 +79,16 @@ impl Wanted {
         &self.ways[id.place()].way
     }
 
+    /// All that routes lead to.
+    pub fn ways(&self) -> impl Iterator<Item = &Way> {
+        self.ids.keys()
+    }
+
+    /// Whether some way was given up since this was last asked.
+    pub fn has_fewer_ways(&mut self) -> bool {
+        std::mem::take(&mut self.fewer)
+    }
+
     pub fn len(&self) -> usize {
         self.ipv4.len() + self.ipv6.len()
     }
@@ -116,6 +128,7 @@ impl Wanted {
         if held.routes == 0 {
             self.ids.remove(&held.way);
             self.free.push(id);
+            self.fewer = true;
             self.last = self.last.filter(|last| *last != id);
         }
     }
