@@ -4,6 +4,7 @@
 //! bulky (UPDATEs, routes for the kernel) is pulled with a budget.
 
 mod adj_out;
+mod clearance;
 pub mod config;
 mod connection;
 mod decide;
@@ -24,6 +25,7 @@ mod refused;
 mod report;
 mod restart;
 mod rib;
+mod rounds;
 mod session;
 mod show;
 mod slab;

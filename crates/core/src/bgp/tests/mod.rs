@@ -2,6 +2,7 @@
 
 mod bfd;
 mod border;
+mod clearance;
 mod converge;
 mod dump;
 mod evpn;
