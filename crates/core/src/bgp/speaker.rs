@@ -6,6 +6,7 @@ use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
 use super::evpn::EvpnRefusals;
+use super::judge_again::Judging;
 use super::key::{Key, Parts};
 use super::monitor::{CollectorId, Monitor};
 use super::notice::{Notice, SessionEnd};
@@ -82,6 +83,8 @@ pub(super) struct Peer {
     pub held: Held,
     /// What it has told and we took, if it cannot be asked again.
     pub adj_in: AdjIn,
+    /// What of it is judged again from what was kept, and how far that is.
+    pub judging: Option<Judging>,
     /// Until when its routes are kept although it has not told them again (RFC 4724).
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
@@ -114,6 +117,7 @@ impl Peer {
             evpn_refused: EvpnRefusals::default(),
             held: Held::default(),
             adj_in: AdjIn::default(),
+            judging: None,
             kept_until: None,
             told_all: BTreeSet::new(),
             router_id: None,
@@ -134,11 +138,9 @@ impl Peer {
         self.session.config.name.clone()
     }
 
-    /// Whether what it tells is kept as it was told: a neighbour outside that cannot be asked again
-    /// (RFC 2918).
+    /// Whether what it tells is kept as it was told: a neighbour that cannot be asked again (RFC 2918).
     pub(super) fn keeps_told(&self) -> bool {
-        let outside = matches!(self.session.config.relation, Relation::Outside(_));
-        outside && self.session.established().is_some_and(|it| !it.route_refresh)
+        self.session.established().is_some_and(|it| !it.route_refresh)
     }
 
     /// When the neighbour has left our updates unread for too long.
