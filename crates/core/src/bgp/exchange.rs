@@ -51,6 +51,7 @@ impl Speaker {
         peer.router_id = Some(negotiated.router_id);
         peer.told_all.clear();
         peer.established_count += 1;
+        peer.unapplied.clear();
         peer.failure_said = None;
         peer.refused = RefusedList::of(negotiated.route_refresh);
         peer.evpn_refused = EvpnRefusals::default();

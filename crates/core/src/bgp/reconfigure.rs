@@ -62,6 +62,15 @@ impl Speaker {
         }
     }
 
+    /// What of a neighbour's terms could not be brought into force on the connection that stands, in place of
+    /// what was said of it before: the status says that it waits for the next session.
+    pub fn set_unapplied(&mut self, neighbour: NeighbourId, terms: Vec<SessionTerm>) {
+        let slot = self.slot(neighbour);
+        if let Some(peer) = slot.and_then(|slot| self.peers[slot.index()].as_mut()) {
+            peer.unapplied = terms;
+        }
+    }
+
     /// Whoever stays is spoken of by its new number from here on. `successors`: by old number.
     fn renumber(&mut self, successors: &[Option<usize>]) {
         for (slot, place) in self.slots.clone().into_iter().zip(successors) {

@@ -136,6 +136,6 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         evpn_refused: peer.evpn_refused.list(),
         route_refresh: negotiated.is_some_and(|it| it.route_refresh),
         judging: peer.judging.is_some(),
-        waits: session.waits(),
+        waits: session.waits().into_iter().chain(peer.unapplied.iter().copied()).collect(),
     }
 }

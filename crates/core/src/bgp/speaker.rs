@@ -1,6 +1,7 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling, outgoing};
+use super::change::SessionTerm;
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
@@ -85,6 +86,8 @@ pub(super) struct Peer {
     pub adj_in: AdjIn,
     /// What of it is judged again from what was kept, and how far that is.
     pub judging: Option<Judging>,
+    /// What the shell could not bring into force on the connection that stands.
+    pub unapplied: Vec<SessionTerm>,
     /// Until when its routes are kept although it has not told them again (RFC 4724).
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
@@ -118,6 +121,7 @@ impl Peer {
             held: Held::default(),
             adj_in: AdjIn::default(),
             judging: None,
+            unapplied: Vec::new(),
             kept_until: None,
             told_all: BTreeSet::new(),
             router_id: None,
