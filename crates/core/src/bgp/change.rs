@@ -7,7 +7,7 @@
 
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Transport};
 use super::policy::Rules;
-use crate::id::IfName;
+use crate::id::{IfName, Prefix};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -247,13 +247,26 @@ fn policies(
             let (was, is) = (Rules::of(old, before), Rules::of(new, after));
             let taken = |it: &Option<Rules>| it.as_ref().map(|it| (it.path.clone(), it.prefix.clone()));
             let told = |it: &Option<Rules>| it.as_ref().map(|it| (it.export.clone(), it.change.clone()));
-            let import = taken(&was) != taken(&is) || a.listed != b.listed;
-            let said = a.announce != b.announce || a.withhold != b.withhold;
-            let export = said || told(&was) != told(&is);
+            let (old, new) = (a.listed.as_deref(), b.listed.as_deref());
+            let listed = differ(after, old.unwrap_or_default(), new.unwrap_or_default(), |it| it.prefix);
+            let import = listed || taken(&was) != taken(&is);
+            let (old, new) = (a.announce.as_deref(), b.announce.as_deref());
+            let told_of = differ(after, old.unwrap_or_default(), new.unwrap_or_default(), |it| *it)
+                || differ(after, &a.withhold, &b.withhold, |it| *it);
+            let export = told_of || told(&was) != told(&is);
             (believed || lists || import, spoken || export)
         }
         _ => (true, true),
     }
+}
+
+/// Whether two lists differ in what is of the neighbour's families.
+fn differ<T: PartialEq>(neighbour: &NeighbourConfig, a: &[T], b: &[T], of: impl Fn(&T) -> Prefix) -> bool {
+    let carried = |it: &&T| {
+        let family = if of(it).addr().is_ipv4() { Family::Ipv4Unicast } else { Family::Ipv6Unicast };
+        neighbour.families.contains(&family)
+    };
+    !a.iter().filter(carried).eq(b.iter().filter(carried))
 }
 
 /// In whatever order they are said.

@@ -65,6 +65,8 @@ impl Live {
     }
 }
 
+type Change = fn(&mut NeighbourConfig);
+
 fn policy(neighbour: &mut NeighbourConfig) -> &mut OutsidePolicy {
     let Relation::Outside(policy) = &mut neighbour.relation else { panic!("outside") };
     policy
@@ -215,7 +217,7 @@ pub fn bird_keeps_its_sessions(world: &mut World) {
     r1.change(world, |it| (policy(it).withhold, policy(it).extra_prepends) = (Vec::new(), 0));
     until(&r1, "BIRD has ours again", &|_| OWN.iter().all(|it| path(it, "63806")));
     // What touches no route.
-    let terms: [(&str, fn(&mut NeighbourConfig)); 5] = [
+    let terms: [(&str, Change); 5] = [
         ("limit", |it| policy(it).prefix_limit = Some(100)),
         ("keepalive", |it| it.timers.keepalive = 10_000),
         ("retry", |it| it.timers.connect_retry = 700),
