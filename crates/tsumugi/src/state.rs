@@ -303,6 +303,7 @@ mod tests {
             fabric: Desired::default(),
             tunnels: Vec::new(),
             speaker: None,
+            routing: tsumugi_core::router_plan::Routing::default(),
             rpki: None,
             bmp: None,
             evpn: EvpnConfig::default(),

@@ -1,6 +1,6 @@
 //! The document of `router.sock`.
 
-use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
+use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, FrrStatus, PlanStatus, RpkiReport};
 use crate::observe::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,6 +47,9 @@ pub struct Running {
     /// `None`: the plan has no BMP collectors.
     #[serde(default)]
     pub bmp: Option<BmpReport>,
+    /// `None`: the embedded speaker speaks BGP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frr: Option<FrrStatus>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
 }

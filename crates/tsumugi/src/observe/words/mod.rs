@@ -4,6 +4,7 @@ pub mod bfd;
 mod bgp;
 mod bmp;
 mod drops;
+mod frr;
 mod parts;
 mod path;
 mod rpki;
@@ -15,6 +16,7 @@ pub use bgp::{
 };
 pub use bmp::collector_end;
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
+pub use frr::{frr_trouble, table_is_frrs};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
 };
