@@ -13,10 +13,11 @@ use super::sessions::{Progress, Sessions};
 use super::show::Shows;
 use super::signals::Request;
 use super::{Frame, clock, failing};
+use crate::frr::{Frr, Passwords};
 use crate::kernel::dynamic::RouteUpdate;
 use crate::kernel::plane::Keeper;
 use crate::kernel::{Namespace, Netlink, nft};
-use crate::observe::status::{RouteCounts, Running};
+use crate::observe::status::{RouteCounts, Running, ShowSaid};
 use crate::observe::words;
 use crate::peering::advertisement::{Message, Schedule};
 use crate::peering::connection::Heard;
@@ -25,14 +26,14 @@ use crate::peering::socket::{Guard, Target};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::{io, time};
-use tsumugi_core::bgp::config::{SpeakerConfig, Terms};
+use tsumugi_core::bgp::config::{NeighbourConfig, SpeakerConfig, Terms};
 use tsumugi_core::bgp::{
     Action, ConnectionId, Event, NeighbourId, NextHop, Notice, RouteChange, SessionState, Speaker,
 };
 use tsumugi_core::desired::{self, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_core::reconcile::Change;
-use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_core::router_plan::{RouterPlan, Routing};
 use tsumugi_core::time::{Duration, Instant};
 use tsumugi_plan::explain::Lang;
 
@@ -81,6 +82,8 @@ pub struct Router {
     schedule: Schedule,
     pub(super) segments: Segments,
     pub(super) rpki: Rpki,
+    /// Who speaks BGP in the speaker's place, which then knows of nobody.
+    pub(super) frr: Option<Frr>,
     shows: Shows,
     ahead: Ahead,
     pub(super) monitors: Monitors,
@@ -109,17 +112,20 @@ impl Router {
         let discovery = space.run(DiscoverySocket::open).map_err(failing("opening a raw ICMPv6 socket"))?;
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
+        // Where bfdd watches FRR's neighbours, BFD's ports are its own.
+        let watches = plan.routing == Routing::Embedded;
         let mut router = Router {
             segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
             rpki: Rpki::new(&frame.state, plan.rpki.as_ref())
                 .map_err(failing("opening the plane of the RTR caches"))?,
             monitors: Monitors::new(&frame.state, plan.bmp.as_ref())
                 .map_err(failing("opening the plane of the BMP collectors"))?,
+            frr: None,
             shows: Shows::new(&frame.state).map_err(failing("making show.sock"))?,
             sessions: Sessions::new(Namespace::clone(&space)),
             secrets: Secrets::default(),
             standing: BTreeSet::new(),
-            speaker: Speaker::new(speaker_config(&plan)?),
+            speaker: Speaker::new(embedded_config(&plan)?),
             frame,
             plan,
             keeper,
@@ -127,7 +133,7 @@ impl Router {
             arriving: BTreeSet::new(),
             links: Links::default(),
             neighbourhood: Neighbourhood::default(),
-            bfd: Bfd::start(&space).map_err(failing("starting BFD's thread"))?,
+            bfd: Bfd::start(&space, watches).map_err(failing("starting BFD's thread"))?,
             deaf: None,
             ahead: Ahead::default(),
             discovery,
@@ -145,6 +151,7 @@ impl Router {
         router.frame.poll.add(&router.shows, Token::Show, false)?;
         router.frame.poll.add(&router.bfd, Token::Bfd, false)?;
         router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
+        router.choose_engine(now)?;
         tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
         Ok(router)
     }
@@ -179,6 +186,9 @@ impl Router {
             if self.deaf.as_ref().is_some_and(|(_, again)| *again <= now) {
                 self.listen(now);
             }
+            if let Some(frr) = &mut self.frr {
+                frr.turn(now, &mut self.keeper, &mut self.netlink);
+            }
             self.advertise(now);
             self.validate(now);
             self.clear(now);
@@ -204,6 +214,7 @@ impl Router {
             self.segments.next_timeout(),
             self.rpki.next_timeout(),
             self.monitors.next_timeout(clock::now()),
+            self.frr.as_ref().and_then(Frr::next_timeout),
             self.sessions.next_timeout(),
             settling,
             self.deaf.as_ref().map(|(_, again)| *again),
@@ -380,7 +391,10 @@ impl Router {
 
     /// Has BFD watch those whose sessions stand.
     fn watch(&mut self) {
-        self.bfd.watch(self.neighbourhood.watched(&self.links, &self.standing));
+        // bfdd watches FRR's neighbours.
+        if self.frr.is_none() {
+            self.bfd.watch(self.neighbourhood.watched(&self.links, &self.standing));
+        }
     }
 
     /// Sends what waits, as far as the far ends take it.
@@ -527,6 +541,9 @@ impl Router {
             self.arriving.insert(name);
         }
         if let Some(report) = turn.report {
+            if let Some(frr) = &mut self.frr {
+                frr.fabric_made();
+            }
             if report.made.contains(&Change::SetWalls) {
                 self.segments.walls_made(now);
             }
@@ -557,13 +574,37 @@ impl Router {
 
     /// Speaks and listens on the links that are there now.
     pub(super) fn speak(&mut self, now: Instant) {
-        self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
+        // FRR advertises itself.
+        if self.frr.is_none() {
+            self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
+        }
         self.segments.set_links(now, &self.links);
         self.discovery.listen_on(self.schedule.links().chain(self.segments.bridges()));
         self.watch();
     }
 
+    /// Tells FRR what the plan says, if it is to speak in the speaker's place.
+    pub(super) fn choose_engine(&mut self, now: Instant) -> io::Result<()> {
+        if self.plan.routing == Routing::Embedded {
+            return Ok(());
+        }
+        let speaker = speaker_config(&self.plan)?;
+        let passwords: Passwords = self.secrets.passwords(&self.frame.state, &speaker.neighbours);
+        match &mut self.frr {
+            Some(frr) => frr.replace(now, &self.plan, speaker, &passwords),
+            None => {
+                let (space, state) = (self.keeper.namespace().clone(), self.frame.state.path());
+                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords));
+            }
+        }
+        Ok(())
+    }
+
     fn listen(&mut self, now: Instant) {
+        // Port 179 is FRR's.
+        if self.frr.is_some() {
+            return;
+        }
         match self.sessions.listen(&self.frame.poll) {
             Ok(()) => {
                 self.deaf = None;
@@ -594,6 +635,9 @@ impl Router {
         self.bfd.stop();
         self.segments.stop();
         self.monitors.stop(&self.frame.poll, &mut self.speaker);
+        if let Some(frr) = &mut self.frr {
+            frr.stop();
+        }
         self.step(now, Event::Stop);
         self.send(now);
         let until = now + FAREWELL;
@@ -609,12 +653,19 @@ impl Router {
 
     fn answer(&mut self) {
         let now = clock::now();
-        let status = self.speaker.status(now);
+        let (status, routes, frr) = match &self.frr {
+            None => (self.speaker.status(now), self.route_counts(), None),
+            Some(frr) => {
+                let up = |neighbour: &NeighbourConfig| self.links.is_up(neighbour.transport.link());
+                let (status, routes, frr) = frr.status(up);
+                (status, routes, Some(frr))
+            }
+        };
         let running = Running {
             bgp: status.into(),
             bfd: self.bfd.status(),
             links: self.neighbourhood.link_status(&self.links),
-            routes: self.route_counts(),
+            routes,
             routes_failed: self.routes_failed(),
             not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
             refused_connections: self.sessions.refused().clone(),
@@ -626,6 +677,7 @@ impl Router {
             rpki: self.rpki.status(now),
             bmp: self.monitors.status(now, &self.speaker),
             ahead: self.ahead.look(&self.frame.state, &self.plan),
+            frr,
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(Some((&self.plan, running)));
@@ -634,6 +686,10 @@ impl Router {
 
     /// Answers a piece of what is asked.
     fn show(&mut self, now: Instant) {
+        if let Some(frr) = &self.frr {
+            let (router, sockets) = (self.plan.name.clone(), frr.directory().to_owned());
+            return self.shows.refuse(&ShowSaid::OfFrr { router, sockets });
+        }
         let missing = self.keeper.dynamic().missing();
         let missing = |prefix: &Prefix| missing.get(prefix).map(|errno| missing_words(*errno));
         self.shows.turn(now, &self.plan.name, &self.speaker, missing);
@@ -687,6 +743,15 @@ fn update(change: RouteChange) -> RouteUpdate {
 
 fn speaker_config(plan: &RouterPlan) -> io::Result<SpeakerConfig> {
     plan.speaker.clone().ok_or_else(|| io::Error::other("the plan is for a machine that speaks no BGP"))
+}
+
+/// What the embedded speaker is told: of nobody where another speaks in its place.
+pub(super) fn embedded_config(plan: &RouterPlan) -> io::Result<SpeakerConfig> {
+    let config = speaker_config(plan)?;
+    Ok(match plan.routing {
+        Routing::Embedded => config,
+        Routing::Frr => SpeakerConfig { neighbours: Vec::new(), originate: Vec::new(), ..config },
+    })
 }
 
 fn log(notice: &Notice) {

@@ -5,6 +5,7 @@ mod bird;
 mod burdens;
 mod eyes;
 mod frr;
+mod frr_engine;
 mod frr_vtep;
 mod gobgp_relay;
 mod hostile;
@@ -59,6 +60,11 @@ fn main() -> ExitCode {
             "each_site_has_its_own_gateway",
             &with(&["bridge", "nft", "dnsmasq", "busybox"]),
             segments::each_site_has_its_own_gateway,
+        ),
+        trial(
+            "both_engines_reach_each_other",
+            &with(&["zebra", "bgpd", "bfdd", "vtysh", "frr-reload.py"]),
+            frr_engine::both_engines_reach_each_other,
         ),
         trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
         trial(

@@ -1,7 +1,7 @@
 //! The router process on the page.
 
 use super::{Drops, bfd, bmp, change, duration, heading, line, rpki, segments};
-use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
+use crate::observe::status::{BgpStatus, FrrStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
 use tsumugi_plan::explain::Lang;
@@ -33,6 +33,9 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
                 format!("ポート179で待ち受けていません: {error}"),
             ),
         );
+    }
+    if let Some(frr) = &running.frr {
+        engine(page, frr, lang);
     }
     sessions(page, bgp, lang);
     if let Some(ahead) = &running.ahead {
@@ -87,6 +90,24 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
             1,
             &lang.pick(format!("not applied: {failure}"), format!("適用できませんでした: {failure}")),
         );
+    }
+}
+
+/// Who speaks BGP, where we do not.
+fn engine(page: &mut String, frr: &FrrStatus, lang: Lang) {
+    let version = frr.version.as_deref().unwrap_or("?");
+    let (running, restarts) = (frr.running.join(", "), frr.restarts);
+    let state = match frr.in_force {
+        true => lang.pick("as the plan says", "計画どおり"),
+        false => lang.pick("not yet as the plan says", "まだ計画どおりではありません"),
+    };
+    let words = lang.pick(
+        format!("routing by FRR {version}: {state}; running: {running}; started again {restarts} times"),
+        format!("経路制御はFRR {version}: {state}、動作中 {running}、再起動 {restarts}回"),
+    );
+    line(page, 1, &words);
+    if let Some(trouble) = &frr.trouble {
+        line(page, 2, &words::frr_trouble(trouble, lang));
     }
 }
 

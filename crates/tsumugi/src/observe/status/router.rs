@@ -1,6 +1,6 @@
 //! The document of `router.sock`.
 
-use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
+use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, FrrStatus, PlanStatus, RpkiReport};
 use crate::observe::words;
 use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ pub struct Running {
     /// The plan that lies in the state folder, if it is not the one in force.
     #[serde(default)]
     pub ahead: Option<PlanAhead>,
+    /// `None`: the embedded speaker speaks BGP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frr: Option<FrrStatus>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
 }
