@@ -16,7 +16,7 @@ use super::{Frame, clock, failing};
 use crate::frr::{Frr, Passwords};
 use crate::kernel::dynamic::RouteUpdate;
 use crate::kernel::plane::Keeper;
-use crate::kernel::{Namespace, Netlink, nft};
+use crate::kernel::{Namespace, Netlink, memory, nft};
 use crate::observe::status::{RouteCounts, Running, ShowSaid};
 use crate::observe::words;
 use crate::peering::advertisement::{Message, Schedule};
@@ -45,8 +45,9 @@ const ROUTES: usize = 512;
 const NEW_ROUTES: usize = 128;
 /// Prefixes validated again before the loop looks at its sockets again.
 const VALIDATIONS: usize = 2048;
-/// Prefixes taken out of the table before the loop looks at its sockets again: some 4 ms.
-const CLEARED: usize = 2048;
+/// Prefixes taken out of the table before the loop looks at its sockets again: some 8 ms, and a fraction of what the
+/// kernel takes in between.
+const CLEARED: usize = 16_384;
 /// Between attempts to listen on port 179.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Routes of an earlier life stay until every session whose link is up stands and nothing has
@@ -58,6 +59,8 @@ const QUIET: Duration = Duration::from_secs(1);
 const STALE: Duration = Duration::from_secs(10);
 /// How long the last messages may take when we stop.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Until memory is given back, in which whoever has lost a session may have it again.
+const SOON: Duration = Duration::from_secs(1);
 /// Kernel refusals shown in the status.
 const SHOWN: usize = 32;
 
@@ -95,6 +98,10 @@ pub struct Router {
     evpn_ready: bool,
     validation_ready: bool,
     table_ready: bool,
+    /// Routes have left the table, and their memory is to be given back.
+    slimmer: bool,
+    /// When that is due.
+    give_back_at: Option<Instant>,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
     buffer: Vec<u8>,
@@ -144,6 +151,8 @@ impl Router {
             evpn_ready: false,
             validation_ready: false,
             table_ready: false,
+            slimmer: false,
+            give_back_at: None,
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
@@ -199,6 +208,19 @@ impl Router {
             self.show(now);
             self.monitor(now);
             self.sessions.tidy(now, &mut self.buffer);
+            self.give_back(now);
+        }
+    }
+
+    /// Gives memory back once routes have left the table and the kernel has followed.
+    fn give_back(&mut self, now: Instant) {
+        if self.slimmer && !self.table_ready && !self.routes_ready {
+            self.slimmer = false;
+            self.give_back_at = Some(now + SOON);
+        }
+        if self.give_back_at.is_some_and(|at| at <= now) {
+            self.give_back_at = None;
+            memory::give_back();
         }
     }
 
@@ -217,6 +239,7 @@ impl Router {
             self.frr.as_ref().and_then(Frr::next_timeout),
             self.sessions.next_timeout(),
             settling,
+            self.give_back_at,
             self.deaf.as_ref().map(|(_, again)| *again),
             self.keeper
                 .next_timeout()
@@ -452,6 +475,7 @@ impl Router {
         if self.table_ready {
             let mut actions = Vec::new();
             self.table_ready = self.speaker.poll_table(CLEARED, &mut actions);
+            self.slimmer |= !self.table_ready;
             self.perform(now, actions);
         }
     }
