@@ -52,8 +52,9 @@ impl Speaker {
         peer.router_id = Some(negotiated.router_id);
         peer.told_all.clear();
         peer.established_count += 1;
+        peer.unapplied.clear();
         peer.failure_said = None;
-        peer.refused = RefusedList::default();
+        peer.refused = RefusedList::of(negotiated.route_refresh);
         peer.evpn_refused = EvpnRefusals::default();
         peer.errors_said.clear();
         peer.limit_said.clear();
@@ -96,6 +97,7 @@ impl Speaker {
         peer.evpn_refused = EvpnRefusals::default();
         peer.held = Held::default();
         peer.adj_in = AdjIn::default();
+        peer.judging = None;
         peer.refreshing.clear();
         peer.last_end = Some(end.clone());
         peer.failure_said = None;

@@ -4,6 +4,7 @@
 //! bulky (UPDATEs, routes for the kernel) is pulled with a budget.
 
 mod adj_out;
+pub mod change;
 mod clearance;
 pub mod config;
 mod connection;
@@ -13,6 +14,7 @@ mod event;
 mod evpn;
 mod exchange;
 mod index;
+mod judge_again;
 mod key;
 mod monitor;
 mod notice;

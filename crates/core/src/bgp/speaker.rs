@@ -1,12 +1,14 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling, outgoing};
+use super::change::SessionTerm;
 use super::clearance::Clearance;
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
 use super::evpn::EvpnRefusals;
+use super::judge_again::Judging;
 use super::key::{Key, Parts};
 use super::monitor::{CollectorId, Monitor};
 use super::notice::{Notice, SessionEnd};
@@ -91,6 +93,10 @@ pub(super) struct Peer {
     pub held: Held,
     /// What it has told and we took, if it cannot be asked again.
     pub adj_in: AdjIn,
+    /// What of it is judged again from what was kept, and how far that is.
+    pub judging: Option<Judging>,
+    /// What the shell could not bring into force on the connection that stands.
+    pub unapplied: Vec<SessionTerm>,
     /// Until when its routes are kept although it has not told them again (RFC 4724).
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
@@ -123,6 +129,8 @@ impl Peer {
             evpn_refused: EvpnRefusals::default(),
             held: Held::default(),
             adj_in: AdjIn::default(),
+            judging: None,
+            unapplied: Vec::new(),
             kept_until: None,
             told_all: BTreeSet::new(),
             router_id: None,
@@ -143,11 +151,9 @@ impl Peer {
         self.session.config.name.clone()
     }
 
-    /// Whether what it tells is kept as it was told: a neighbour outside that cannot be asked again
-    /// (RFC 2918).
+    /// Whether what it tells is kept as it was told: a neighbour that cannot be asked again (RFC 2918).
     pub(super) fn keeps_told(&self) -> bool {
-        let outside = matches!(self.session.config.relation, Relation::Outside(_));
-        outside && self.session.established().is_some_and(|it| !it.route_refresh)
+        self.session.established().is_some_and(|it| !it.route_refresh)
     }
 
     /// When the neighbour has left our updates unread for too long.

@@ -1,12 +1,13 @@
 //! Routes of the main table.
 
-use super::netlink::{Answer, Netlink, encode};
+use super::netlink::{Answer, Netlink, NetlinkError, encode};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteNextHop, RouteProtocol,
-    RouteScope, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
+    RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
 use std::net::IpAddr;
 use tsumugi_core::id::Prefix;
 
@@ -61,6 +62,31 @@ impl Netlink {
             routes.extend(found.iter().filter_map(route_of).filter(|route| route.protocol == protocol));
         }
         Ok(routes)
+    }
+
+    /// Whether the main table holds a route for exactly this prefix that `protocol` made and that packets
+    /// take now.
+    ///
+    /// # Errors
+    /// Those of netlink, but for the answer that no route leads there.
+    pub fn holds(&mut self, prefix: &Prefix, protocol: u8) -> Answer<bool> {
+        let mut request = RouteMessage::default();
+        request.header.address_family =
+            if prefix.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        request.header.destination_prefix_length = prefix.max_prefix_len();
+        // The route itself is wanted, not what it gives this destination.
+        request.header.flags = RouteFlags::FibMatch;
+        request.attributes.push(RouteAttribute::Destination(prefix.addr().into()));
+        let unreachable =
+            |error: &NetlinkError| error.is(Errno::ENETUNREACH) || error.is(Errno::EHOSTUNREACH);
+        let found = match self.get(RouteNetlinkMessage::GetRoute(request)) {
+            Err(error) if unreachable(&error) => return Ok(false),
+            found => found?,
+        };
+        let Some(RouteNetlinkMessage::NewRoute(found)) = found else { return Ok(false) };
+        let header = &found.header;
+        Ok(header.destination_prefix_length == prefix.prefix_len()
+            && header.protocol == RouteProtocol::from(protocol))
     }
 
     /// Sets a route, in place of whatever stands there for the prefix and the metric.

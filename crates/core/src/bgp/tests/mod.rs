@@ -2,6 +2,7 @@
 
 mod bfd;
 mod border;
+mod change;
 mod clearance;
 mod converge;
 mod dump;
