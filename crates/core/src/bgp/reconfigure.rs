@@ -56,6 +56,7 @@ impl Speaker {
         } else if old.draining != self.config.draining {
             self.peer_slots().for_each(|slot| self.tell_again(slot, None, actions));
         }
+        self.reconsider_deferral(now, actions);
     }
 
     /// Whoever stays is spoken of by its new number from here on.
@@ -129,7 +130,8 @@ impl Speaker {
     }
 
     fn begin(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {
-        let Some(peer) = self.peers[slot.index()].as_ref() else { return };
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        peer.session.offer = self.offer.clone();
         let link_up = self.links_up.contains(peer.session.config.transport.link());
         if link_up {
             self.session_event(now, slot, SessionEvent::LinkUp, actions);

@@ -29,6 +29,7 @@ impl Speaker {
             originated: self.originations.prefixes(true),
             held_back: self.originations.prefixes(false),
             own_validity: self.validator.own(self.leaving(), self.config.public_asn),
+            restart: self.restart(now),
         }
     }
 
@@ -46,8 +47,23 @@ impl Speaker {
 
     fn neighbour(&self, now: Instant, peer: &Peer) -> NeighbourStatus {
         let mut status = neighbour(now, peer);
+        if peer.kept_until.is_some() {
+            status.stale = self.stale(peer);
+        }
         status.refused.iter_mut().for_each(|refused| self.complete(peer, refused));
         status
+    }
+
+    /// What it has not told again.
+    fn stale(&self, peer: &Peer) -> FamilyCounts {
+        let mut counts = FamilyCounts::default();
+        let Some(slot) = self.slot(peer.session.id) else { return counts };
+        let stale = |it: &Destination| it.path_of(slot).is_some_and(|path| path.stale);
+        for (prefix, _) in self.rib.iter().filter(|(_, it)| stale(it)) {
+            *prefix.count(&mut counts) += 1;
+        }
+        counts.evpn = u32::try_from(self.evpn.iter().filter(|(_, it)| stale(it)).count()).unwrap_or(u32::MAX);
+        counts
     }
 
     /// Adds what is known of a refusal elsewhere.
@@ -124,6 +140,8 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         router_id: negotiated.map(|it| it.router_id),
         last_end: peer.last_end.clone(),
         accepted: peer.accepted,
+        kept_ms: peer.kept_until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
+        stale: FamilyCounts::default(),
         announced: peer.out.as_ref().map(|out| out.announced).unwrap_or_default(),
         pending: peer.out.as_ref().map_or(0, |out| u32::try_from(out.waiting()).unwrap_or(u32::MAX)),
         updates_in: peer.updates_in,

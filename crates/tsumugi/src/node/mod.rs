@@ -17,6 +17,7 @@ mod links;
 mod monitors;
 mod neighbourhood;
 mod poll;
+mod restart;
 mod router;
 mod rpki;
 mod secrets;
@@ -106,7 +107,7 @@ impl Frame {
                     break request;
                 }
             };
-            if request == Request::Stop {
+            if request != Request::Reload {
                 return None;
             }
         }

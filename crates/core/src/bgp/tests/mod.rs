@@ -11,6 +11,7 @@ mod leaks;
 mod monitor;
 mod net;
 mod policy;
+mod restart;
 mod show;
 mod stranger;
 mod validation;

@@ -6,6 +6,7 @@ mod bmp;
 mod drops;
 mod parts;
 mod path;
+pub mod restart;
 mod rpki;
 mod segments;
 mod show;
