@@ -45,6 +45,8 @@ pub struct Waits {
     /// That such a neighbour goes on telling, not from the start but from the last that it told: who has said nothing
     /// for so long will not say that it is done.
     pub quiet: Duration,
+    /// The same of a neighbour that need not say when it is done.
+    pub pause: Duration,
 }
 
 /// What the next OPEN says of our restarts.
@@ -106,7 +108,11 @@ pub(super) struct Deferral {
 
 impl Deferral {
     /// Until when a neighbour is waited for to tell all of a family; `None`: it is not.
-    fn waits_for(&self, peer: &Peer, link_up: bool, family: Family) -> Option<Instant> {
+    ///
+    /// RFC 4724 4.1 has nobody wait for one that restarts itself, and that may wait for us, nor for one that knows
+    /// nothing of it. Such ones tell all they have as soon as the session stands (FRR says for its first minute that it
+    /// has restarted): they are waited for as long as they do not pause.
+    fn waits_for(&self, now: Instant, peer: &Peer, link_up: bool, family: Family) -> Option<Instant> {
         let config = &peer.session.config;
         let inside = matches!(config.relation, Relation::Inside { .. });
         if !config.families.contains(&family) || !inside && family == Family::Evpn {
@@ -121,11 +127,13 @@ impl Deferral {
             };
             return Some(self.begun + time);
         };
-        // Who has restarted as well waits for us (RFC 4724 4.1), who knows nothing of it never says that it is done.
-        let tells = negotiated.restart.as_ref().is_some_and(|it| !it.restarted);
-        let told = peer.told_all.contains(&family.into()) || !negotiated.families.contains(&family);
-        let quiet = peer.told_at.unwrap_or(self.begun) + self.waits.quiet;
-        (tells && !told).then(|| quiet.min(self.begun + self.waits.telling))
+        if peer.told_all.contains(&family.into()) || !negotiated.families.contains(&family) {
+            return None;
+        }
+        let says = negotiated.restart.as_ref().is_some_and(|it| !it.restarted);
+        let silence = if says { self.waits.quiet } else { self.waits.pause };
+        let until = (peer.told_at.unwrap_or(self.begun) + silence).min(self.begun + self.waits.telling);
+        (says || until > now).then_some(until)
     }
 }
 
@@ -156,7 +164,9 @@ impl Speaker {
         forwarding: &Forwarding,
         actions: &mut Vec<Action>,
     ) {
-        let found: Vec<Family> = forwarding.families.iter().filter(|it| it.1).map(|it| it.0).collect();
+        let found = forwarding.families.iter().filter(|it| it.1).map(|it| it.0);
+        let spoken = |it: &Family| self.config.neighbours.iter().any(|peer| peer.families.contains(it));
+        let found: Vec<Family> = found.filter(spoken).collect();
         if !self.started && !found.is_empty() {
             actions.push(Action::Log(Notice::Restarting { families: found.clone() }));
             self.deferral = Some(Deferral {
@@ -192,7 +202,7 @@ impl Speaker {
         let Some(deferral) = self.deferral.as_ref().filter(|it| !it.deferred.is_empty()) else { return };
         let mut due = Vec::new();
         for &family in &deferral.deferred {
-            let mut awaited = self.awaited(deferral, family).map(|(_, until)| until);
+            let mut awaited = self.awaited(now, deferral, family).map(|(_, until)| until);
             let why = if deferral.failed {
                 DeferralEnd::Failure
             } else if awaited.clone().next().is_none() {
@@ -216,12 +226,13 @@ impl Speaker {
     /// Who is waited for, and until when.
     fn awaited<'a>(
         &'a self,
+        now: Instant,
         deferral: &'a Deferral,
         family: Family,
     ) -> impl Iterator<Item = (&'a Peer, Instant)> + Clone + 'a {
         self.peers.iter().flatten().filter_map(move |peer| {
             let link_up = self.links_up.contains(peer.session.config.transport.link());
-            Some((peer, deferral.waits_for(peer, link_up, family)?))
+            Some((peer, deferral.waits_for(now, peer, link_up, family)?))
         })
     }
 
@@ -260,7 +271,7 @@ impl Speaker {
     /// When the next wait is over.
     pub(super) fn next_deferral(&self) -> Option<Instant> {
         let deferral = self.deferral.as_ref()?;
-        let all = deferral.deferred.iter().flat_map(|&family| self.awaited(deferral, family));
+        let all = deferral.deferred.iter().flat_map(|&family| self.awaited(self.now, deferral, family));
         all.map(|(_, until)| until).filter(|&until| until > self.now).min()
     }
 
@@ -269,7 +280,7 @@ impl Speaker {
         let deferral = self.deferral.as_ref()?;
         let deferred = |&family: &Family| {
             let mut waits_for: BTreeMap<String, u64> = BTreeMap::new();
-            for (peer, until) in self.awaited(deferral, family).filter(|it| it.1 > now) {
+            for (peer, until) in self.awaited(now, deferral, family).filter(|it| it.1 > now) {
                 let left = u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX);
                 waits_for.insert(peer.name(), left);
             }

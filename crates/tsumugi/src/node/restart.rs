@@ -22,6 +22,8 @@ const WAITS: Waits = Waits {
     session: Within { inside: Duration::from_secs(10), outside: Duration::from_secs(40) },
     telling: Duration::from_secs(120),
     quiet: Duration::from_secs(20),
+    // FRR begins to tell more than a second after the session stands.
+    pause: Duration::from_secs(3),
 };
 
 /// Asks the kernel. What it does not answer is taken not to be there.

@@ -27,7 +27,13 @@ fn forwarding(found: &[Family]) -> Forwarding {
     Forwarding {
         families: FAMILIES.map(|family| (family, found.contains(&family))).into(),
         back: Within { inside: seconds(15), outside: seconds(60) },
-        waits: Waits { link: seconds(1), session, telling: seconds(120), quiet: seconds(20) },
+        waits: Waits {
+            link: seconds(1),
+            session,
+            telling: seconds(120),
+            quiet: seconds(20),
+            pause: seconds(3),
+        },
     }
 }
 
@@ -224,7 +230,7 @@ fn who_falls_silent_is_not_waited_for_any_more() {
 
 /// RFC 4724 4.1: those that restart themselves, and those that know nothing of it.
 #[test]
-fn some_are_not_waited_for() {
+fn some_are_hardly_waited_for() {
     for says in [None, Some(true)] {
         let (mut net, provider, customer) = border(&["8.8.8.0/24"]);
         net.crash(0);
@@ -235,10 +241,17 @@ fn some_are_not_waited_for() {
         }
         net.begin(0);
         net.run_until(ms(20_000), Net::all_established);
-        assert!(net.is_deferring(0));
         net.says_end_of_rib(customer, AfiSafi::IPV4_UNICAST);
-        net.run(ms(100));
+        // No longer than they tell.
+        for _ in 0..3 {
+            let bytes = net.stranger(provider).announcement(&["8.8.8.0/24"], &[], |_| {});
+            net.say(provider, bytes);
+            net.run(ms(2900));
+            assert!(net.is_deferring(0));
+        }
+        net.run(ms(200));
         assert!(!net.is_deferring(0) && net.is_told(0, provider));
+        assert_eq!(net.selected(0)[0].why, DeferralEnd::Told);
     }
 }
 
