@@ -376,6 +376,10 @@ impl Session {
                 self.drop_connection(now, id, if collision { SessionEnd::Collision } else { received }, out);
             }
             (Await::Open, Message::Open(open)) => self.opened(now, id, open, out),
+            // RFC 4271 8.2.2: another OPEN is no error here, and this one says nothing new. OpenBGPD sends what it had
+            // for a connection that came to nothing by the next one, too.
+            (Await::Rival { open, .. } | Await::Keepalive { open }, Message::Open(again))
+                if *open == again => {}
             (Await::Rival { keepalive_heard, .. }, Message::Keepalive) => *keepalive_heard = true,
             (Await::Keepalive { open }, Message::Keepalive) => {
                 let open = open.clone();
