@@ -115,6 +115,7 @@ pub fn speaker(
         originated,
         held_back,
         own_validity: Vec::new(),
+        restart: None,
     }
 }
 
@@ -165,6 +166,8 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
             && said.neighbor_capabilities.route_refresh.to_lowercase().contains("received"),
         // FRR judges again by itself, at once.
         judging: false,
+        kept_ms: None,
+        stale: FamilyCounts::default(),
         waits: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ mod drops;
 mod frr;
 mod parts;
 mod path;
+pub mod restart;
 mod rpki;
 mod segments;
 mod show;
