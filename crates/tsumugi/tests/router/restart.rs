@@ -185,12 +185,7 @@ fn is_helped(world: &mut World, kind: Kind) {
             .iter()
             .zip(&told)
             .all(|(now, told)| now.as_u64().unwrap_or(0) <= told.as_u64().unwrap_or(0) + 1);
-        assert!(
-            more,
-            "{:?} after {told:?}: {}",
-            updates_in(&scene.r9),
-            scene.r9.log() + "\nCUST\n" + &scene.customer.machine.log()
-        );
+        assert!(more, "{:?} after {told:?}: {}", updates_in(&scene.r9), scene.customer.machine.log());
         VANISHES.into_iter().all(|prefix| !there.contains(prefix))
     });
     assert!(OF_PROVIDER.into_iter().chain(OF_CUSTOMER).all(has));
