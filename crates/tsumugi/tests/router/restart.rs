@@ -26,7 +26,7 @@ fn kernel(machine: &Machine) -> String {
     machine.run("ip route show; ip -6 route show")
 }
 
-fn restart_of(machine: &Machine) -> Value {
+pub fn restart_of(machine: &Machine) -> Value {
     machine.status()["running"]["bgp"]["restart"].clone()
 }
 
@@ -35,12 +35,12 @@ fn updates_in(machine: &Machine) -> Vec<Value> {
 }
 
 /// Pings on the way from a machine, one every 20 ms for each address, a minute at the most.
-struct Stream {
+pub struct Stream {
     pings: Vec<(u32, PathBuf)>,
 }
 
 impl Stream {
-    fn begin(world: &mut World, from: &Machine, pairs: &[(&str, &str)], in_fabric: bool) -> Stream {
+    pub fn begin(world: &mut World, from: &Machine, pairs: &[(&str, &str)], in_fabric: bool) -> Stream {
         for (source, to) in pairs {
             let once = format!("ping -n -c 1 -W 1 -I {source} {to}");
             wait("the way leads there and back", &[from], || from.succeeds(&once));
@@ -69,7 +69,7 @@ impl Stream {
     }
 
     /// All that was sent has been answered, the last on its way excepted.
-    fn end(self, world: &mut World, on: &Machine) {
+    pub fn end(self, world: &mut World, on: &Machine) {
         let before = self.answered();
         wait("pings are still answered", &[on], || {
             self.answered().iter().zip(&before).all(|(now, before)| *now > before + 10)
