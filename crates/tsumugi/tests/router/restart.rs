@@ -159,7 +159,15 @@ fn is_helped(world: &mut World, kind: Kind) {
     assert_eq!(restart_of(&scene.r1), Value::Null, "the first start is no restart");
     let pairs = scene.hosts();
     let stream = Stream::begin(world, &scene.customer.machine, &pairs, false);
-    let told = updates_in(&scene.r9);
+    let mut told = (updates_in(&scene.r9), Instant::now());
+    wait("the third party has heard everything", &scene.machines(), || {
+        let now = updates_in(&scene.r9);
+        if now != told.0 {
+            told = (now, Instant::now());
+        }
+        told.1.elapsed() > Duration::from_secs(1)
+    });
+    let (told, _) = told;
     world.kill(scene.process);
     for prefix in VANISHES {
         scene.provider.withdraw(prefix);

@@ -1,7 +1,7 @@
 //! The router process on the page.
 
-use super::{Drops, bfd, bmp, duration, heading, line, rpki, segments};
-use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
+use super::{Drops, bfd, bmp, change, duration, heading, line, rpki, segments};
+use crate::observe::status::{BgpStatus, FrrStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
 use tsumugi_plan::explain::Lang;
@@ -34,8 +34,14 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
             ),
         );
     }
+    if let Some(frr) = &running.frr {
+        engine(page, frr, lang);
+    }
     restart(page, running, lang);
     sessions(page, bgp, lang);
+    if let Some(ahead) = &running.ahead {
+        change::ahead(page, ahead, bgp, lang);
+    }
     bfd::bfd(page, running, lang);
     links(page, running, lang);
     routes(page, running, lang);
@@ -110,6 +116,24 @@ fn restart(page: &mut String, running: &Running, lang: Lang) {
     }
 }
 
+/// Who speaks BGP, where we do not.
+fn engine(page: &mut String, frr: &FrrStatus, lang: Lang) {
+    let version = frr.version.as_deref().unwrap_or("?");
+    let (running, restarts) = (frr.running.join(", "), frr.restarts);
+    let state = match frr.in_force {
+        true => lang.pick("as the plan says", "計画どおり"),
+        false => lang.pick("not yet as the plan says", "まだ計画どおりではありません"),
+    };
+    let words = lang.pick(
+        format!("routing by FRR {version}: {state}; running: {running}; started again {restarts} times"),
+        format!("経路制御はFRR {version}: {state}、動作中 {running}、再起動 {restarts}回"),
+    );
+    line(page, 1, &words);
+    if let Some(trouble) = &frr.trouble {
+        line(page, 2, &words::frr_trouble(trouble, lang));
+    }
+}
+
 fn sessions(page: &mut String, bgp: &BgpStatus, lang: Lang) {
     line(page, 1, lang.pick("sessions", "セッション"));
     let width = bgp.sessions.iter().map(|session| session.neighbour.name.len()).max().unwrap_or(0);
@@ -139,9 +163,10 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
         let since = duration(neighbour.established_for_ms.unwrap_or(0));
         let (taken, sent) = (counts(neighbour.accepted, lang), counts(neighbour.announced, lang));
         let refused = neighbour.refused_count;
+        let more = change::of_neighbour(neighbour, lang);
         return lang.pick(
-            format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}"),
-            format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}"),
+            format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}{more}"),
+            format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{more}"),
         );
     }
     let kept = words::restart::kept(neighbour, lang).map(|kept| lang.pick("; ", "、").to_owned() + &kept);

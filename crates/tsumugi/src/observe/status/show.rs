@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use tsumugi_core::bgp::{NeighbourStatus, ReceivedRoute, RefusedBy, RestartStatus, RouteReport, SentRoute};
 use tsumugi_core::id::{Asn, Prefix};
 
@@ -62,6 +63,11 @@ pub enum ShowSaid {
     /// Nobody is called so; these are the names.
     NoSuchNeighbour {
         names: Vec<String>,
+    },
+    /// FRR speaks BGP here and has the table; `sockets`: the folder where it is asked.
+    OfFrr {
+        router: String,
+        sockets: PathBuf,
     },
     /// It is no question that this process knows.
     NotUnderstood,
