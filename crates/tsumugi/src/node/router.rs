@@ -512,7 +512,11 @@ impl Router {
         });
         self.unsettled_since = Some(since);
         // What is chosen and not given yet would be taken for what nobody wants.
-        if self.routes_ready || self.evpn_ready || now < (since + QUIET).min(chosen + STALE) {
+        if self.routes_ready
+            || self.evpn_ready
+            || self.table_ready
+            || now < (since + QUIET).min(chosen + STALE)
+        {
             return;
         }
         let waiting = self.speaker.status(now).neighbours.iter().any(|neighbour| {

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         trial("strangers_are_refused", &basic, inside::strangers_are_refused),
         trial("hosts_share_a_segment_over_ipv4", &bridged, segments::hosts_share_a_segment_over_ipv4),
         trial("hosts_share_a_segment_over_ipv6", &bridged, segments::hosts_share_a_segment_over_ipv6),
+        trial("a_restart_costs_no_frame", &bridged, segments::a_restart_costs_no_frame),
         trial("a_host_moves", &bridged, segments::a_host_moves),
         trial("a_standby_takes_over", &bridged, segments::a_standby_takes_over),
         trial("a_loop_is_blocked_and_reopened", &bridged, segments::a_loop_is_blocked_and_reopened),
