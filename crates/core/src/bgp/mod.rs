@@ -5,6 +5,7 @@
 
 mod adj_out;
 pub mod change;
+mod clearance;
 pub mod config;
 mod connection;
 mod decide;
@@ -26,6 +27,7 @@ mod refused;
 mod report;
 mod restart;
 mod rib;
+mod rounds;
 mod session;
 mod show;
 mod slab;

@@ -7,7 +7,6 @@ use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
 use super::policy::{Policy, Tables};
-use super::rib::Effect as Decided;
 use super::session::SessionEvent;
 use super::slots::Slot;
 use super::speaker::{Peer, Speaker, rank, say_ready};
@@ -49,7 +48,7 @@ impl Speaker {
         for place in announced.iter().filter_map(|prefix| self.rib.place(prefix)).collect::<Vec<_>>() {
             let peers = &self.peers;
             let max_paths = self.config.max_paths;
-            let effect = self.rib.set(place, Slot::LOCAL, None, &|slot| rank(peers, slot), max_paths);
+            let effect = self.rib.set(place, (Slot::LOCAL, 0), None, &|slot| rank(peers, slot), max_paths);
             self.spread::<Prefix>(place, effect, actions);
         }
         self.originations_due = true;
@@ -95,9 +94,7 @@ impl Speaker {
             peer.session.retire();
         }
         self.session_event(now, slot, end, actions);
-        // Routes that were kept without a session.
-        self.take_all_out(slot, actions);
-        self.peers[slot.index()] = None;
+        self.retire(slot, actions);
     }
 
     /// Gives every neighbour of the new list a slot, and begins with those that are new. `staying`: by new
@@ -127,7 +124,8 @@ impl Speaker {
     }
 
     fn new_slot(&mut self, peer: Peer) -> Slot {
-        if let Some(free) = self.peer_slots().find(|slot| self.peers[slot.index()].is_none()) {
+        let is_free = |slot: &Slot| self.peers[slot.index()].is_none() && !self.retired.contains(slot);
+        if let Some(free) = self.peer_slots().find(is_free) {
             self.peers[free.index()] = Some(peer);
             return free;
         }
@@ -178,15 +176,6 @@ impl Speaker {
                 peer.limit_said.clear();
             }
             self.check_limit(now, slot, actions);
-        }
-    }
-
-    fn decide_all_again(&mut self, forwarding: bool, actions: &mut Vec<Action>) {
-        for place in self.rib.places() {
-            let peers = &self.peers;
-            let effect = self.rib.redecide(place, &|slot| rank(peers, slot), self.config.max_paths);
-            let effect = Decided { forwarding: effect.forwarding || forwarding, ..effect };
-            self.spread::<Prefix>(place, effect, actions);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::event::Action;
 use super::judge_again::ask_to_tell;
 use super::notice::ImportRefusal;
 use super::policy;
-use super::rib::Route;
+use super::rib::{Path, Route};
 use super::slots::Slot;
 use super::speaker::Speaker;
 use super::status::OwnValidity;
@@ -262,7 +262,12 @@ impl Speaker {
     fn validate_again(&mut self, prefix: &Prefix, by_path: bool, actions: &mut Vec<Action>) {
         // What is stale is about to be told again, and is validated then, or is gone.
         let taken = self.rib.get(prefix).map_or(&[][..], |destination| destination.paths()).iter();
-        let taken = taken.filter(|path| !path.stale).map(|path| (path.slot, path.route.clone()));
+        let family = AfiSafi::of(prefix);
+        let fresh = |path: &&Path| {
+            let peer = self.peers.get(path.slot.index()).and_then(Option::as_ref);
+            peer.is_some_and(|peer| !peer.rounds.is_stale(family, path.round))
+        };
+        let taken = taken.filter(fresh).map(|path| (path.slot, path.route.clone()));
         let mut routes: Vec<(Slot, Arc<Route>)> = taken.collect();
         for (slot, peer) in (0..).map(Slot).zip(&self.peers) {
             let held = peer.as_ref().and_then(|peer| peer.held.routes.get(prefix)).filter(|held| !held.stale);

@@ -3,6 +3,7 @@
 mod bfd;
 mod border;
 mod change;
+mod clearance;
 mod converge;
 mod dump;
 mod evpn;
