@@ -1,10 +1,12 @@
 //! What a speaker tells the log, as types: the words are made elsewhere.
 
+use super::change::SessionTerm;
 use super::config::Family;
 use crate::bfd::BfdDown;
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{BgpRole, EvpnFault, EvpnRoute};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 
@@ -84,8 +86,9 @@ pub enum SessionEnd {
     PrefixLimit { limit: u32, rest: u32 },
     /// The neighbour's link-local address changed.
     RemoteChanged,
-    /// The configuration of the session changed.
-    ConfigurationChanged,
+    /// The configuration of the session changed: these of its terms, which no session outlives; or, without
+    /// any, the neighbour is none any more.
+    ConfigurationChanged { terms: Vec<SessionTerm> },
     /// We stop.
     Stopped,
 }

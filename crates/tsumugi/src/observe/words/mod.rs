@@ -15,7 +15,7 @@ pub use bgp::{
     evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
 };
 pub use bmp::collector_end;
-pub use change::{session_change, waits};
+pub use change::{session_change, session_terms, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
