@@ -8,7 +8,7 @@ use super::policy::{ExportRefusal, Policy, Tables, export_attributes};
 use super::rib::{Destination, Rib, Route};
 use super::session::Negotiated;
 use super::slab::Place;
-use super::slots::Slot;
+use super::slots::{Ear, Slot};
 use super::status::FamilyCounts;
 use crate::id::Prefix;
 use crate::time::Instant;
@@ -30,6 +30,8 @@ const TOGETHER: usize = 16_384;
 pub(super) struct AdjOut {
     pub prefixes: Queue<Prefix>,
     pub evpn: Queue<EvpnRoute>,
+    /// The session's in what destinations remember.
+    pub ear: Ear,
     /// The shell has been told that something waits and has not yet come to the end of it.
     pub told: bool,
     /// Since when something waits without the shell having asked (RFC 9687).
@@ -76,6 +78,12 @@ pub(super) struct Telling<'a> {
     pub slot: Slot,
 }
 
+/// What a session has heard.
+struct Heard<'a> {
+    ear: Ear,
+    announced: &'a mut FamilyCounts,
+}
+
 /// How a route travels on this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Form {
@@ -105,8 +113,9 @@ struct Batch<K: Key> {
 }
 
 impl AdjOut {
-    pub fn new(now: Instant) -> AdjOut {
+    pub fn new(now: Instant, ear: Ear) -> AdjOut {
         AdjOut {
+            ear,
             prefixes: Queue::default(),
             evpn: Queue::default(),
             told: false,
@@ -151,9 +160,9 @@ impl AdjOut {
             // Neither waits until the other is at its end.
             let both = self.prefixes.has_more() && self.evpn.has_more();
             let room = if both { room.div_ceil(2) } else { room };
-            let announced = &mut self.announced;
-            messages += self.prefixes.tell(telling, ribs.prefixes, room, announced, out, notices);
-            messages += self.evpn.tell(telling, ribs.evpn, room, announced, out, notices);
+            let heard = &mut Heard { ear: self.ear, announced: &mut self.announced };
+            messages += self.prefixes.tell(telling, ribs.prefixes, room, heard, out, notices);
+            messages += self.evpn.tell(telling, ribs.evpn, room, heard, out, notices);
         }
         (messages, self.has_more())
     }
@@ -202,8 +211,8 @@ impl<K: Key> Queue<K> {
     }
 
     /// Puts a destination in the queue unless it is there.
-    pub fn enqueue(&mut self, slot: Slot, place: Place, destination: &mut Destination) {
-        if destination.pending.insert(slot) {
+    pub fn enqueue(&mut self, ear: Ear, place: Place, destination: &mut Destination) {
+        if destination.pending.insert(ear) {
             self.places.push_back(place);
         }
     }
@@ -215,7 +224,7 @@ impl<K: Key> Queue<K> {
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
         room: usize,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         out: &mut Vec<u8>,
         notices: &mut Vec<Notice>,
     ) -> u64 {
@@ -224,7 +233,7 @@ impl<K: Key> Queue<K> {
         while out.len() - start < room {
             if self.packed.is_empty() {
                 messages += self.say_marks(out);
-                self.pack(telling, rib, announced, notices);
+                self.pack(telling, rib, heard, notices);
             }
             let Some(mut group) = self.packed.pop_front() else { break };
             messages += group.emit(telling, room - (out.len() - start), out);
@@ -263,7 +272,7 @@ impl<K: Key> Queue<K> {
         &mut self,
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         notices: &mut Vec<Notice>,
     ) {
         let mut batch = Batch::default();
@@ -273,7 +282,7 @@ impl<K: Key> Queue<K> {
             }
             let Some(place) = self.places.pop_front() else { break };
             self.taken += 1;
-            batch.take(telling, rib, place, announced, notices);
+            batch.take(telling, rib, place, heard, notices);
         }
         let withdrawn = batch.withdrawn.into_iter();
         self.packed.extend(withdrawn.map(|(family, routes)| Group { family, shared: None, routes }));
@@ -314,12 +323,11 @@ impl<K: Key> Batch<K> {
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
         place: Place,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         notices: &mut Vec<Notice>,
     ) {
-        let slot = telling.slot;
         let Some((key, destination)) = rib.at_mut(place) else { return };
-        destination.pending.remove(slot);
+        destination.pending.remove(heard.ear);
         let route = outgoing(telling, key, destination).ok().flatten();
         let group = route.as_ref().and_then(|route| {
             let group = self.group(telling, key, route);
@@ -328,14 +336,14 @@ impl<K: Key> Batch<K> {
             }
             group
         });
-        let count = key.count(announced);
+        let count = key.count(heard.announced);
         match group {
             Some(group) => {
                 self.groups[group].routes.push(key.nlri(route.as_deref()));
-                *count += u32::from(destination.announced.insert(slot));
+                *count += u32::from(destination.announced.insert(heard.ear));
             }
             None => {
-                if destination.announced.remove(slot) {
+                if destination.announced.remove(heard.ear) {
                     *count = count.saturating_sub(1);
                     self.withdrawn.entry(key.family()).or_default().push(key.nlri(None));
                 }

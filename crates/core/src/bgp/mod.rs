@@ -4,6 +4,8 @@
 //! bulky (UPDATEs, routes for the kernel) is pulled with a budget.
 
 mod adj_out;
+pub mod change;
+mod clearance;
 pub mod config;
 mod connection;
 mod decide;
@@ -12,6 +14,7 @@ mod event;
 mod evpn;
 mod exchange;
 mod index;
+mod judge_again;
 mod key;
 mod monitor;
 mod notice;
@@ -24,6 +27,7 @@ mod refused;
 mod report;
 mod restart;
 mod rib;
+mod rounds;
 mod session;
 mod show;
 mod slab;

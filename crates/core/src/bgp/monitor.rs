@@ -264,7 +264,9 @@ impl Teller<'_> {
         while self.out.len() < end {
             let Some((prefix, slot)) = self.monitor.changed.pop_first() else { break };
             let Some(&header) = self.monitor.up.get(&slot) else { continue };
-            let path = self.speaker.rib.get(&prefix).and_then(|destination| destination.path_of(slot));
+            let destination = self.speaker.rib.get(&prefix);
+            let mut paths = destination.into_iter().flat_map(|it| self.speaker.standing(&prefix, it));
+            let path = paths.find(|path| path.slot == slot);
             self.route(header, self.around.unix, &prefix, path.map(|path| &*path.route));
         }
         while self.monitor.changed.is_empty() && self.out.len() < end {
@@ -283,7 +285,7 @@ impl Teller<'_> {
             if taken == PREFIXES || self.out.len() >= end {
                 return;
             }
-            for path in destination.paths() {
+            for path in speaker.standing(&prefix, destination) {
                 if let Some(&header) = self.monitor.up.get(&path.slot) {
                     self.route(header, 0, &prefix, Some(&path.route));
                 }

@@ -14,6 +14,8 @@ use prefix_trie::joint::JointPrefixMap;
 
 /// At most so many are kept: some 8 MB.
 const KEPT: usize = 65_536;
+/// Of a neighbour that cannot be asked again (RFC 2918): a full table of both families, some 128 MB.
+const KEPT_FOR_GOOD: usize = 1 << 20;
 /// The log hears of so many in a session, and the status lists as many.
 const SAID: usize = 256;
 
@@ -26,8 +28,9 @@ struct Entry {
     stale: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RefusedList {
+    room: usize,
     routes: JointPrefixMap<Prefix, Entry>,
     counts: FamilyCounts,
     count: u64,
@@ -36,7 +39,25 @@ pub(super) struct RefusedList {
     beyond: u64,
 }
 
+impl Default for RefusedList {
+    fn default() -> RefusedList {
+        RefusedList {
+            room: KEPT,
+            routes: JointPrefixMap::default(),
+            counts: FamilyCounts::default(),
+            count: 0,
+            said: 0,
+            beyond: 0,
+        }
+    }
+}
+
 impl RefusedList {
+    /// Of a new session. `refreshes`: the neighbour can be asked to tell everything again.
+    pub fn of(refreshes: bool) -> RefusedList {
+        RefusedList { room: if refreshes { KEPT } else { KEPT_FOR_GOOD }, ..RefusedList::default() }
+    }
+
     /// Notes a refusal; what the log should hear of it, if anything.
     pub fn add(
         &mut self,
@@ -45,7 +66,7 @@ impl RefusedList {
         reason: ImportRefusal,
         told: Option<Arc<Told>>,
     ) -> Option<Notice> {
-        let full = self.routes.len() >= KEPT;
+        let full = self.routes.len() >= self.room;
         let new = match self.routes.get_mut(&prefix) {
             Some(entry) => {
                 entry.stale = false;

@@ -6,7 +6,7 @@ use super::event::NeighbourId;
 use super::policy::export_attributes;
 use super::report::texts;
 use super::rib::Destination;
-use super::slots::Slot;
+use super::slots::{Ear, Slot};
 use super::speaker::{Peer, Speaker, wanted};
 use super::status::{Page, ReceivedRoute, RefusedBy, RouteReport, SentRoute, ToldState, ToldStatus};
 use crate::id::Prefix;
@@ -36,10 +36,10 @@ impl Speaker {
     /// All that is known of one prefix.
     pub fn explain(&self, prefix: &Prefix) -> RouteReport {
         let destination = self.rib.get(prefix);
-        let paths = destination.map_or(&[][..], Destination::paths);
+        let paths = destination.into_iter().flat_map(|it| self.standing(prefix, it));
         RouteReport {
             prefix: *prefix,
-            paths: paths.iter().map(|path| self.path(path)).collect(),
+            paths: paths.map(|path| self.path(prefix, path)).collect(),
             forwarding: destination.and_then(|it| wanted(&self.config, &self.peers, prefix, it)),
             refused: self.refused_of(prefix),
             told: destination.map_or_else(Vec::new, |it| self.told_of(prefix, it)),
@@ -63,7 +63,7 @@ impl Speaker {
         let state = |&slot: &Slot| {
             let telling = self.telling(slot, AfiSafi::of(prefix))?;
             let state = match outgoing(&telling, prefix, destination) {
-                _ if destination.pending.contains(slot) => ToldState::Waits,
+                _ if destination.pending.contains(self.ear(slot)?) => ToldState::Waits,
                 Err(why) => ToldState::No { why },
                 Ok(_) => ToldState::Yes,
             };
@@ -88,6 +88,11 @@ impl Speaker {
         })
     }
 
+    /// While a session stands.
+    fn ear(&self, slot: Slot) -> Option<Ear> {
+        self.peers[slot.index()].as_ref()?.out.as_ref().map(|out| out.ear)
+    }
+
     fn peer_of(&self, neighbour: NeighbourId) -> Option<(Slot, &Peer)> {
         let slot = self.slot(neighbour)?;
         Some((slot, self.peers[slot.index()].as_ref()?))
@@ -107,8 +112,9 @@ impl Speaker {
         keys.dedup();
         keys.truncate(budget);
         let received = |&prefix: &Prefix| {
-            if let Some(path) = self.rib.get(&prefix).and_then(|it| it.path_of(slot)) {
-                return Some(ReceivedRoute::Taken { prefix, path: self.path(path) });
+            let mut paths = self.rib.get(&prefix).into_iter().flat_map(|it| self.standing(&prefix, it));
+            if let Some(path) = paths.find(|path| path.slot == slot) {
+                return Some(ReceivedRoute::Taken { prefix, path: self.path(&prefix, path) });
             }
             let mut refused = peer.refused.get(&prefix)?;
             self.complete(peer, &mut refused);
@@ -143,9 +149,10 @@ impl Speaker {
     /// `budget` prefixes are looked at.
     pub fn sent_to(&self, neighbour: NeighbourId, after: Option<&Prefix>, budget: usize) -> Page<SentRoute> {
         let Some((slot, _)) = self.peer_of(neighbour) else { return Page::last(Vec::new()) };
+        let Some(ear) = self.ear(slot) else { return Page::last(Vec::new()) };
         let looked: Vec<(Prefix, &Destination)> = self.rib.after(after).take(budget).collect();
         let keys: Vec<Prefix> = looked.iter().map(|(prefix, _)| *prefix).collect();
-        let announced = looked.into_iter().filter(|(_, destination)| destination.announced.contains(slot));
+        let announced = looked.into_iter().filter(|(_, destination)| destination.announced.contains(ear));
         let sent = announced.filter_map(|(prefix, destination)| self.sent_route(slot, prefix, destination));
         Page::of(sent.collect(), &keys, budget)
     }
@@ -170,7 +177,7 @@ impl Speaker {
             communities: texts(&attributes.communities),
             large_communities: texts(&attributes.large_communities),
             from: from.map(Peer::name),
-            waits: destination.pending.contains(slot),
+            waits: destination.pending.contains(self.ear(slot)?),
         })
     }
 }

@@ -38,4 +38,9 @@ impl AdjIn {
     pub fn get(&self, prefix: &Prefix) -> Option<&Arc<Told>> {
         self.routes.get(prefix)
     }
+
+    /// In the order of the table, those behind `after`.
+    pub fn keys_after<'a>(&'a self, after: Option<&Prefix>) -> impl Iterator<Item = Prefix> + use<'a> {
+        super::rib::iter_after(&self.routes, after).map(|(prefix, _)| prefix)
+    }
 }

@@ -23,6 +23,7 @@ pub struct Neighbour {
     bgp_timer_keep_alive_interval_msecs: u32,
     message_stats: MessageStats,
     address_family_info: BTreeMap<String, AddressFamily>,
+    neighbor_capabilities: Capabilities,
     connections_established: u32,
     last_reset_timer_msecs: Option<u64>,
     last_reset_due_to: Option<String>,
@@ -34,6 +35,13 @@ pub struct Neighbour {
 struct MessageStats {
     updates_sent: u64,
     updates_recv: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Capabilities {
+    /// `advertised`, `received`, or both in one word.
+    route_refresh: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +161,11 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
         refused_beyond: 0,
         held: 0,
         evpn_refused: Vec::new(),
+        route_refresh: established
+            && said.neighbor_capabilities.route_refresh.to_lowercase().contains("received"),
+        // FRR judges again by itself, at once.
+        judging: false,
+        waits: Vec::new(),
     }
 }
 

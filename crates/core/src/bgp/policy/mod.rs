@@ -171,11 +171,6 @@ impl Policy {
         }))
     }
 
-    /// What decides what is taken of all that the neighbour tells, and as what; the speaker's own lists apart.
-    pub fn import(&self) -> (&[rule::PathRule], &[rule::PrefixRule], &PrefixList) {
-        (&self.rules.path, &self.rules.prefix, &self.listed)
-    }
-
     /// Takes what else the rules depend on from a new configuration; the neighbour's lists are the same.
     pub fn renew(&mut self, config: &SpeakerConfig, neighbour: &NeighbourConfig) {
         if let Some(rules) = Rules::of(config, neighbour) {

@@ -2,6 +2,8 @@
 
 mod bfd;
 mod border;
+mod change;
+mod clearance;
 mod converge;
 mod dump;
 mod evpn;

@@ -3,6 +3,7 @@
 pub mod bfd;
 mod bgp;
 mod bmp;
+mod change;
 mod drops;
 mod frr;
 mod parts;
@@ -15,6 +16,7 @@ pub use bgp::{
     evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
 };
 pub use bmp::collector_end;
+pub use change::{session_change, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use frr::{frr_trouble, table_is_frrs};
 pub use parts::{
