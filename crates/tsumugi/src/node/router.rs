@@ -633,7 +633,7 @@ impl Router {
             Some(frr) => frr.replace(now, &self.plan, speaker, &passwords),
             None => {
                 let (space, state) = (self.keeper.namespace().clone(), self.frame.state.path());
-                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords));
+                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords)?);
             }
         }
         Ok(())

@@ -41,9 +41,9 @@ pub fn both_engines_reach_each_other(world: &mut World) {
     let route = a.run(&format!("ip route show {}", loopback_v4(2)));
     assert!(route.contains("via inet6 fe80::2 dev eth1") && route.contains("proto bgp"), "{route}");
     // The same document as ever, and who speaks.
+    wait("the document says so", &[&a], || sessions(&a)[0]["accepted"]["ipv4"] == 1);
     let status = a.status();
     assert_eq!(status["running"]["frr"]["in_force"], true, "{status}");
-    assert_eq!(sessions(&a)[0]["accepted"]["ipv4"], 1, "{status}");
 
     // The AS's prefixes are announced while the far router is reached; the session stands on.
     let since = sessions(&b)[0]["established_count"].clone();
@@ -78,6 +78,16 @@ pub fn both_engines_reach_each_other(world: &mut World) {
         sent.contains("4200000001 4200000001")
     });
     assert_eq!(sessions(&b)[0]["established_count"], since, "a change resets nothing");
+
+    // One that hangs keeps nobody waiting: the document says that it does not answer.
+    let pid = nix::unistd::Pid::from_raw(process_of(&a, "bgpd"));
+    nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+    let trouble = |a: &Machine| a.status()["running"]["frr"]["trouble"]["reason"].clone();
+    wait("it is said to be silent", &[&a], || trouble(&a) == "no-answer");
+    nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
+    wait("it answers again", &[&a], || trouble(&a).is_null());
+    wait_for_sessions(&[&a, &b]);
+    wait_for_loopbacks(&a, 1, 2);
 
     // A killed daemon is back, and says why it was away.
     for daemon in ["bgpd", "zebra"] {

@@ -5,6 +5,7 @@ mod bird;
 mod burdens;
 mod eyes;
 mod frr;
+mod frr_border;
 mod frr_engine;
 mod frr_vtep;
 mod gobgp_relay;
@@ -67,6 +68,11 @@ fn main() -> ExitCode {
             "both_engines_reach_each_other",
             &with(&["zebra", "bgpd", "bfdd", "vtysh", "frr-reload.py"]),
             frr_engine::both_engines_reach_each_other,
+        ),
+        trial(
+            "both_engines_tell_strangers_the_same",
+            &with(&["zebra", "bgpd", "bfdd"]),
+            frr_border::both_engines_tell_strangers_the_same,
         ),
         trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
         trial(
