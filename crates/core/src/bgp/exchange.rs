@@ -51,6 +51,7 @@ impl Speaker {
         peer.down_since = None;
         peer.router_id = Some(negotiated.router_id);
         peer.told_all.clear();
+        peer.told_at = Some(now);
         peer.established_count += 1;
         peer.unapplied.clear();
         peer.failure_said = None;
@@ -72,8 +73,11 @@ impl Speaker {
         self.monitored_up(slot);
         self.back(now, slot, negotiated, actions);
         self.tell_again(slot, None, actions);
+        // What is deferred is told later, and its end with it.
+        let told = negotiated.families.iter().map(|&family| AfiSafi::from(family));
+        let told: Vec<AfiSafi> = told.filter(|&family| !self.defers(family)).collect();
         if let Some(out) = self.peers[slot.index()].as_mut().and_then(|peer| peer.out.as_mut()) {
-            out.mark_first_telling(negotiated.families.iter().map(|&family| family.into()));
+            out.mark_first_telling(told.into_iter());
         }
     }
 
@@ -88,6 +92,7 @@ impl Speaker {
         actions: &mut Vec<Action>,
     ) {
         let kept = restart::kept(&end, negotiated);
+        self.deferral_heeds(&end);
         self.monitored_down(slot, &end);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let ear = peer.out.take().map(|out| out.ear);
@@ -128,6 +133,7 @@ impl Speaker {
         let (ipv4, ipv6) = (carried(AfiSafi::IPV4_UNICAST), carried(AfiSafi::IPV6_UNICAST));
         let carried = |prefix: &&Prefix| if prefix.addr().is_ipv4() { ipv4 } else { ipv6 };
         peer.updates_in += 1;
+        peer.told_at = Some(now);
         for &error in &decoded.errors {
             if peer.errors_said.insert((error.code, error.fault)) {
                 actions.push(Action::Log(Notice::AttributeError { neighbour: peer.name(), error }));

@@ -115,6 +115,7 @@ pub fn speaker(
         originated,
         held_back,
         own_validity: Vec::new(),
+        restart: None,
     }
 }
 
@@ -165,6 +166,8 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
             && said.neighbor_capabilities.route_refresh.to_lowercase().contains("received"),
         // FRR judges again by itself, at once.
         judging: false,
+        kept_ms: None,
+        stale: FamilyCounts::default(),
         waits: Vec::new(),
     }
 }
@@ -203,7 +206,8 @@ fn last_end(said: &Neighbour) -> Option<SessionEnd> {
     } else if lower.contains("closed") {
         SessionEnd::Closed
     } else if lower.contains("config") {
-        SessionEnd::ConfigurationChanged
+        // It does not say what of it.
+        SessionEnd::ConfigurationChanged { terms: Vec::new() }
     } else {
         // Before the first attempt it says that nothing is activated, or nothing.
         return None;

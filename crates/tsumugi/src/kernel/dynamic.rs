@@ -43,6 +43,8 @@ pub struct DynamicRoutes {
     purge: bool,
     /// How much that was when the kernel was last read; `None`: it was not.
     leftovers: Option<usize>,
+    /// What of it was removed.
+    purged: u64,
     reading: Option<Reading>,
 }
 
@@ -107,6 +109,28 @@ impl Reading {
         }
         Ok(Some(found))
     }
+}
+
+/// Whether an earlier life of the process has left routes of this family.
+///
+/// # Errors
+/// Those of netlink.
+pub fn found(namespace: &Namespace, family: AddressFamily) -> Answer<bool> {
+    let mut netlink = Netlink::open_in(namespace)?;
+    let number = netlink.begin_dump(routes_request(family, BGP_ROUTE_PROTOCOL))?;
+    let mut found = false;
+    loop {
+        let piece =
+            netlink.read_dump(number, &mut |message| found |= route_of(&message).is_some_and(ours))?;
+        // One is enough: the socket goes, and the kernel stops.
+        if found || piece.last {
+            return Ok(found);
+        }
+    }
+}
+
+fn ours(route: RouteInfo) -> bool {
+    route.protocol == BGP_ROUTE_PROTOCOL && route.metric == Some(BGP_ROUTE_METRIC)
 }
 
 /// Up to [`WRITTEN`] from the end.
@@ -206,7 +230,9 @@ impl DynamicRoutes {
         }
         if reading.dump.is_none() {
             let stale = split_last(&mut reading.stale);
-            let stale = stale.into_iter().filter(|prefix| self.wanted.get(prefix).is_none()).collect();
+            let stale: Vec<Prefix> =
+                stale.into_iter().filter(|prefix| self.wanted.get(prefix).is_none()).collect();
+            self.purged += u64::try_from(Vec::len(&stale)).unwrap_or(u64::MAX);
             self.remove(netlink, stale)?;
             if reading.stale.is_empty() {
                 let wrong = split_last(&mut reading.wrong);
@@ -274,6 +300,11 @@ impl DynamicRoutes {
     pub fn forget_stale(&mut self) -> bool {
         self.purge = true;
         self.leftovers != Some(0) || self.objects.has_found()
+    }
+
+    /// Routes of an earlier life that nobody wanted when the kernel was last read, and how many were removed.
+    pub fn stale(&self) -> (usize, u64) {
+        (self.leftovers.unwrap_or(0), self.purged)
     }
 
     /// How many are wanted, and how many of them the kernel does not have.

@@ -1,5 +1,6 @@
 //! A new plan in place of the one in force, and what it would do while it only lies there.
 
+use super::restart;
 use super::router::{Router, embedded_config, terms_of};
 use crate::observe::logging;
 use crate::observe::status::PlanAhead;
@@ -40,6 +41,8 @@ impl Router {
         let bmp = self.plan.bmp.as_ref();
         self.monitors.replace(&self.frame.poll, &self.frame.state, &mut self.speaker, bmp);
         self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
+        let forwarding = restart::forwarding(self.keeper.namespace(), &self.plan.evpn);
+        self.step(now, Event::Forwarding(forwarding));
         if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
             tracing::warn!(%error, "the fabric's netlink sockets failed");
         }

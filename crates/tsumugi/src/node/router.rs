@@ -6,6 +6,7 @@ use super::monitors::{Around, Monitors};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
 use super::reload::Ahead;
+use super::restart;
 use super::rpki::Rpki;
 use super::secrets::Secrets;
 use super::segments::Segments;
@@ -50,12 +51,11 @@ const VALIDATIONS: usize = 2048;
 const CLEARED: usize = 16_384;
 /// Between attempts to listen on port 179.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
-/// Routes of an earlier life stay until every session whose link is up stands and nothing has
-/// changed for this long: a neighbour sends its table in one go.
+/// Once routes are chosen again, those of an earlier life stay until every session whose link is up stands and nothing
+/// has changed for this long: a neighbour that does not say when it is done sends its table in one go.
 const QUIET: Duration = Duration::from_secs(1);
-/// They stay for this long at the most. A session inside comes back within the hold time (3 s), a
-/// retry and a handshake; whoever is not back after three times that is gone, and a route by it may
-/// lead nowhere.
+/// For this long from the start at the most, and however much changes, for this long after the choice at the most: whoever
+/// is not back by then is gone, and a route by it may lead nowhere.
 const STALE: Duration = Duration::from_secs(10);
 /// How long the last messages may take when we stop.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -104,6 +104,8 @@ pub struct Router {
     give_back_at: Option<Instant>,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
+    /// Since when routes are chosen.
+    chosen_since: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -154,6 +156,7 @@ impl Router {
             slimmer: false,
             give_back_at: None,
             unsettled_since: Some(now),
+            chosen_since: None,
             buffer: vec![0; 64 * 1024],
         };
         router.frame.poll.add(&router.segments, Token::Frames, false)?;
@@ -168,6 +171,8 @@ impl Router {
     pub fn run(mut self) {
         let now = clock::now();
         self.listen(now);
+        let forwarding = restart::forwarding(self.keeper.namespace(), &self.plan.evpn);
+        self.step(now, Event::Forwarding(forwarding));
         self.step(now, Event::Start);
         self.turn(now);
         let mut ready = Vec::new();
@@ -179,8 +184,8 @@ impl Router {
                 // A neighbour that is gone comes before what others have to say, however much that is.
                 self.heed(now);
                 if ready.token == Token::Signals {
-                    if self.obey(now) == Some(Request::Stop) {
-                        return self.stop(now);
+                    if let Some(request) = self.obey(now) {
+                        return self.stop(now, request);
                     }
                 } else {
                     self.handle(now, ready);
@@ -229,7 +234,8 @@ impl Router {
         if bulk || self.shows.has_work() || self.monitors.has_work(&self.speaker) {
             return Some(Instant::default());
         }
-        let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
+        let chosen = self.unsettled_since.zip(self.chosen_since);
+        let settling = chosen.map(|(since, chosen)| (since + QUIET).min(chosen + STALE));
         [
             self.speaker.next_timeout(),
             self.schedule.next_timeout(),
@@ -250,11 +256,11 @@ impl Router {
         .min()
     }
 
-    /// Requests of the operator.
+    /// Requests of the operator; the one that ends the process, if it came.
     fn obey(&mut self, now: Instant) -> Option<Request> {
         while let Some(request) = self.frame.signals.next() {
             match request {
-                Request::Stop => return Some(Request::Stop),
+                Request::Stop | Request::Restart => return Some(request),
                 Request::Reload => self.reload(now),
             }
         }
@@ -499,15 +505,24 @@ impl Router {
 
     /// Routes of an earlier life go once they can be told from those of this one.
     fn settle(&mut self, now: Instant) {
-        let Some(since) = self.unsettled_since else { return };
-        let late = self.frame.started + STALE <= now;
-        if !late && now < since + QUIET {
+        let Some(mut since) = self.unsettled_since.filter(|_| !self.speaker.is_deferring()) else { return };
+        let chosen = *self.chosen_since.get_or_insert_with(|| {
+            since = now;
+            now
+        });
+        self.unsettled_since = Some(since);
+        // What is chosen and not given yet would be taken for what nobody wants.
+        if self.routes_ready
+            || self.evpn_ready
+            || self.table_ready
+            || now < (since + QUIET).min(chosen + STALE)
+        {
             return;
         }
         let waiting = self.speaker.status(now).neighbours.iter().any(|neighbour| {
             neighbour.state != SessionState::Established && self.links.is_up(&neighbour.link)
         });
-        if waiting && !late {
+        if waiting && now < self.frame.started + STALE {
             self.unsettled_since = Some(now);
             return;
         }
@@ -618,7 +633,7 @@ impl Router {
             Some(frr) => frr.replace(now, &self.plan, speaker, &passwords),
             None => {
                 let (space, state) = (self.keeper.namespace().clone(), self.frame.state.path());
-                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords));
+                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords)?);
             }
         }
         Ok(())
@@ -653,9 +668,16 @@ impl Router {
         }
     }
 
-    /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
-    fn stop(mut self, now: Instant) {
-        tracing::info!("stopping, the kernel is left as it is");
+    /// Says goodbye to every neighbour, or for a restart ends without a word. Interfaces, addresses and routes stay.
+    fn stop(mut self, now: Instant, request: Request) {
+        if request == Request::Restart {
+            tracing::info!("making room for another process, the kernel is left as it is");
+            // Before BFD: who hears of its end is to know by then that this is a restart.
+            self.step(now, Event::Restart);
+            self.send(now);
+        } else {
+            tracing::info!("stopping, the kernel is left as it is");
+        }
         self.bfd.stop();
         self.segments.stop();
         self.monitors.stop(&self.frame.poll, &mut self.speaker);
@@ -735,6 +757,9 @@ impl Router {
         }
         counts.missing = u32::try_from(self.keeper.dynamic().count().1).unwrap_or(u32::MAX);
         counts.keeps_stale = self.unsettled_since.is_some();
+        let (stale, purged) = self.keeper.dynamic().stale();
+        counts.stale = u32::try_from(stale).unwrap_or(u32::MAX);
+        counts.purged = purged;
         counts
     }
 

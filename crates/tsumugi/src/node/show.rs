@@ -156,6 +156,7 @@ fn bgp(now: Instant, router: &str, speaker: &Speaker) -> ShowSaid {
         router_id: config.router_id,
         asn: config.asn,
         public_asn: config.public_asn,
+        restart: speaker.restart(now),
         neighbours,
     }))
 }

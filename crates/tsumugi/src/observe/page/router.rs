@@ -37,6 +37,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     if let Some(frr) = &running.frr {
         engine(page, frr, lang);
     }
+    restart(page, running, lang);
     sessions(page, bgp, lang);
     if let Some(ahead) = &running.ahead {
         change::ahead(page, ahead, bgp, lang);
@@ -111,6 +112,28 @@ fn engine(page: &mut String, frr: &FrrStatus, lang: Lang) {
     }
 }
 
+/// What an earlier life of this process left, and for whom its routes wait.
+fn restart(page: &mut String, running: &Running, lang: Lang) {
+    for said in running.bgp.restart.iter().flat_map(|it| words::restart::lines(it, lang)) {
+        line(page, 1, &said);
+    }
+    let (stale, purged) = (running.routes.stale, running.routes.purged);
+    if running.routes.keeps_stale && stale > 0 {
+        let words = lang.pick(
+            format!("{stale} routes of an earlier life are in the kernel and not confirmed yet"),
+            format!("以前のプロセスの経路のうち{stale}がカーネルにあり、まだ確認されていません"),
+        );
+        line(page, 1, &words);
+    }
+    if purged > 0 {
+        let words = lang.pick(
+            format!("{purged} routes of an earlier life were removed: nobody confirmed them"),
+            format!("以前のプロセスの経路{purged}を、確認されなかったため取り除きました"),
+        );
+        line(page, 1, &words);
+    }
+}
+
 fn sessions(page: &mut String, bgp: &BgpStatus, lang: Lang) {
     line(page, 1, lang.pick("sessions", "セッション"));
     let width = bgp.sessions.iter().map(|session| session.neighbour.name.len()).max().unwrap_or(0);
@@ -146,8 +169,10 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
             format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{more}"),
         );
     }
+    let kept = words::restart::kept(neighbour, lang).map(|kept| lang.pick("; ", "、").to_owned() + &kept);
+    let kept = kept.unwrap_or_default();
     match &neighbour.last_end {
-        Some(end) => format!("{state} ({})", words::session_end(end, lang)),
+        Some(end) => format!("{state} ({}){kept}", words::session_end(end, lang)),
         None => state.into(),
     }
 }

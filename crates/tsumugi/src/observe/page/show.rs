@@ -265,7 +265,7 @@ pub fn sent(route: &SentRoute, reader: Reader) -> String {
 pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
     let lang = reader.lang;
     let mut page = String::new();
-    let BgpSaid { router, router_id, asn, public_asn, neighbours } = said;
+    let BgpSaid { router, router_id, asn, public_asn, restart, neighbours } = said;
     line(
         &mut page,
         0,
@@ -274,6 +274,9 @@ pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
             format!("{router}: 内側 AS{asn}、外側 AS{public_asn}、BGP識別子 {router_id}"),
         )),
     );
+    for said in restart.iter().flat_map(|it| words::restart::lines(it, lang)) {
+        line(&mut page, 1, &said);
+    }
     let head = match lang {
         Lang::En => ["neighbour", "AS", "is", "received", "accepted", "refused", "sent", "session"],
         Lang::Ja => ["相手", "AS", "関係", "受信", "採用", "拒否", "送信", "セッション"],
@@ -335,6 +338,9 @@ fn session(neighbour: &NeighbourStatus, lang: Lang) -> String {
             true => write!(text, "{}", lang.pick(format!(" for {since}"), format!(" ({since})"))),
             false => write!(text, "{}", lang.pick(format!(", down for {since}"), format!("、停止 {since}"))),
         };
+    }
+    if let Some(kept) = words::restart::kept(neighbour, lang) {
+        let _ = write!(text, "{}{kept}", lang.pick("; ", "、"));
     }
     if let Some(end) = end {
         let _ = write!(text, "{}", lang.pick(format!("; last end: {end}"), format!("、前回の終わり: {end}")));

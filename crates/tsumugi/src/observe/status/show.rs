@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use tsumugi_core::bgp::{NeighbourStatus, ReceivedRoute, RefusedBy, RouteReport, SentRoute};
+use tsumugi_core::bgp::{NeighbourStatus, ReceivedRoute, RefusedBy, RestartStatus, RouteReport, SentRoute};
 use tsumugi_core::id::{Asn, Prefix};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,9 @@ pub struct BgpSaid {
     pub router_id: Ipv4Addr,
     pub asn: Asn,
     pub public_asn: Asn,
+    /// Of a restart of this process: for whom it waits.
+    #[serde(default)]
+    pub restart: Option<RestartStatus>,
     pub neighbours: Vec<NeighbourStatus>,
 }
 

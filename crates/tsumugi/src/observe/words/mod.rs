@@ -8,6 +8,7 @@ mod drops;
 mod frr;
 mod parts;
 mod path;
+pub mod restart;
 mod rpki;
 mod segments;
 mod show;
@@ -16,7 +17,7 @@ pub use bgp::{
     evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
 };
 pub use bmp::collector_end;
-pub use change::{session_change, waits};
+pub use change::{session_change, session_terms, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use frr::{frr_trouble, table_is_frrs};
 pub use parts::{
