@@ -106,13 +106,13 @@ pub(super) struct Session {
     /// Not before this do we dial or accept.
     rests_until: Option<Instant>,
     negotiated: Option<Negotiated>,
+    /// The hold time that our last OPEN offered, in milliseconds.
+    hold_said: u32,
     /// What the next OPEN says of our restarts, and what the last one said.
     pub offer: Offer,
     said: GracefulRestart,
     /// It has stood in this life.
     stood: bool,
-    /// The hold time that our last OPEN offered, in milliseconds.
-    hold_said: u32,
     random: u32,
 }
 
@@ -347,8 +347,8 @@ impl Session {
 
     fn send_open(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
         let mut bytes = Vec::new();
-        self.said = self.offer.capability(&self.config.relation, self.families(), self.stood);
         self.hold_said = self.config.timers.hold;
+        self.said = self.offer.capability(&self.config.relation, self.families(), self.stood);
         self.our_open().emit_message(&mut bytes);
         out.actions.push(Action::Send { connection: id, bytes });
         let hold = Duration::from_millis(u64::from(self.config.timers.hold));

@@ -355,7 +355,9 @@ impl Frr {
             multipath: 0,
             discard: discarded(true) + discarded(false),
             missing: (v4.0 - v4.1.min(v4.0)) + (v6.0 - v6.1.min(v6.0)),
-            ..RouteCounts::default()
+            keeps_stale: false,
+            stale: 0,
+            purged: 0,
         };
         let frr = FrrStatus {
             version,

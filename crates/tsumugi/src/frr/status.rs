@@ -100,7 +100,6 @@ pub fn speaker(
         router_id: config.router_id,
         asn: config.asn,
         public_asn: config.public_asn,
-        restart: None,
         neighbours: config
             .neighbours
             .iter()
@@ -116,6 +115,7 @@ pub fn speaker(
         originated,
         held_back,
         own_validity: Vec::new(),
+        restart: None,
     }
 }
 
@@ -151,8 +151,6 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
         router_id: said.remote_router_id.filter(|_| established),
         last_end: if link_up { last_end(said) } else { Some(SessionEnd::LinkDown) },
         accepted: counts(|family| family.accepted_prefix_counter),
-        kept_ms: None,
-        stale: FamilyCounts::default(),
         announced: counts(|family| family.sent_prefix_counter),
         pending: said.address_family_info.values().map(|family| family.packet_queue_length).sum(),
         updates_in: said.message_stats.updates_recv,
@@ -168,6 +166,8 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
             && said.neighbor_capabilities.route_refresh.to_lowercase().contains("received"),
         // FRR judges again by itself, at once.
         judging: false,
+        kept_ms: None,
+        stale: FamilyCounts::default(),
         waits: Vec::new(),
     }
 }

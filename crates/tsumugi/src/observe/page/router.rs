@@ -94,6 +94,24 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     }
 }
 
+/// Who speaks BGP, where we do not.
+fn engine(page: &mut String, frr: &FrrStatus, lang: Lang) {
+    let version = frr.version.as_deref().unwrap_or("?");
+    let (running, restarts) = (frr.running.join(", "), frr.restarts);
+    let state = match frr.in_force {
+        true => lang.pick("as the plan says", "計画どおり"),
+        false => lang.pick("not yet as the plan says", "まだ計画どおりではありません"),
+    };
+    let words = lang.pick(
+        format!("routing by FRR {version}: {state}; running: {running}; started again {restarts} times"),
+        format!("経路制御はFRR {version}: {state}、動作中 {running}、再起動 {restarts}回"),
+    );
+    line(page, 1, &words);
+    if let Some(trouble) = &frr.trouble {
+        line(page, 2, &words::frr_trouble(trouble, lang));
+    }
+}
+
 /// What an earlier life of this process left, and for whom its routes wait.
 fn restart(page: &mut String, running: &Running, lang: Lang) {
     for said in running.bgp.restart.iter().flat_map(|it| words::restart::lines(it, lang)) {
@@ -113,24 +131,6 @@ fn restart(page: &mut String, running: &Running, lang: Lang) {
             format!("以前のプロセスの経路{purged}を、確認されなかったため取り除きました"),
         );
         line(page, 1, &words);
-    }
-}
-
-/// Who speaks BGP, where we do not.
-fn engine(page: &mut String, frr: &FrrStatus, lang: Lang) {
-    let version = frr.version.as_deref().unwrap_or("?");
-    let (running, restarts) = (frr.running.join(", "), frr.restarts);
-    let state = match frr.in_force {
-        true => lang.pick("as the plan says", "計画どおり"),
-        false => lang.pick("not yet as the plan says", "まだ計画どおりではありません"),
-    };
-    let words = lang.pick(
-        format!("routing by FRR {version}: {state}; running: {running}; started again {restarts} times"),
-        format!("経路制御はFRR {version}: {state}、動作中 {running}、再起動 {restarts}回"),
-    );
-    line(page, 1, &words);
-    if let Some(trouble) = &frr.trouble {
-        line(page, 2, &words::frr_trouble(trouble, lang));
     }
 }
 
