@@ -159,7 +159,7 @@ impl Speaker {
     fn disable_evpn(&mut self, slot: Slot, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.evpn_refused.disabled = true;
-        let brought = self.evpn.iter().filter(|(_, destination)| destination.path_of(slot).is_some());
+        let brought = self.evpn.iter().filter(|(_, destination)| destination.paths_of(slot).next().is_some());
         let brought: Vec<EvpnRoute> = brought.map(|(route, _)| route).collect();
         for route in &brought {
             self.set_route(route, slot, None, actions);

@@ -1,7 +1,9 @@
 //! A new configuration in place of the old one, with as little disturbance as it allows.
 
 use super::adj_out::AdjOut;
-use super::config::{Invalid, LimitTerms, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms};
+use super::config::{
+    AddPaths, Invalid, LimitTerms, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms,
+};
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
@@ -39,7 +41,7 @@ impl Speaker {
         for place in announced.iter().filter_map(|prefix| self.rib.place(prefix)).collect::<Vec<_>>() {
             let peers = &self.peers;
             let max_paths = self.config.max_paths;
-            let effect = self.rib.set(place, Slot::LOCAL, None, &|slot| rank(peers, slot), max_paths);
+            let effect = self.rib.set(place, Slot::LOCAL.into(), None, &|slot| rank(peers, slot), max_paths);
             self.spread::<Prefix>(place, effect, actions);
         }
         self.originations_due = true;
@@ -217,9 +219,17 @@ fn same_session(old: &NeighbourConfig, new: &NeighbourConfig) -> bool {
         // OPEN says the role (RFC 9234 4.1); all else is ours alone.
         Relation::Outside(policy) => Relation::Outside(OutsidePolicy::of(policy.role)),
     };
+    let terms = |it: &Terms| Terms {
+        drain: false,
+        bfd: None,
+        limit: LimitTerms::default(),
+        // OPEN says whether there may be several paths (RFC 7911 4), not how many.
+        add_paths: AddPaths { send: it.add_paths.send.map(|_| 1), ..it.add_paths },
+        ..it.clone()
+    };
     let without = |it: &NeighbourConfig| NeighbourConfig {
         relation: agreed(&it.relation),
-        terms: Terms { drain: false, bfd: None, limit: LimitTerms::default(), ..it.terms.clone() },
+        terms: terms(&it.terms),
         ..it.clone()
     };
     without(old) == without(new)

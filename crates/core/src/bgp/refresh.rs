@@ -73,8 +73,8 @@ impl Speaker {
     }
 
     fn sweep_table<K: Key>(&mut self, slot: Slot, family: AfiSafi, actions: &mut Vec<Action>) {
-        for place in K::parts(self).rib.stale(slot, |key| key.family() == family) {
-            self.set_route_at::<K>(place, slot, None, actions);
+        for (place, source) in K::parts(self).rib.stale(slot, |key| key.family() == family) {
+            self.set_route_at::<K>(place, source, None, actions);
         }
     }
 }

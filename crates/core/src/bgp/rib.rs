@@ -9,7 +9,7 @@ use super::index::{Index, PrefixIndex};
 use super::key::Key;
 use super::policy::Class;
 use super::slab::{Place, Slab};
-use super::slots::{Slot, SlotSet};
+use super::slots::{Slot, SlotSet, Source};
 use super::status::LostAt;
 use crate::id::Prefix;
 use crate::wire::bgp::{Attributes, EvpnBody};
@@ -20,7 +20,6 @@ use core::cmp::Reverse;
 use core::hash::{BuildHasher, Hash};
 use core::net::IpAddr;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use prefix_trie::joint::JointPrefixMap;
 
 /// What a route carries, shared by all destinations that carry the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,15 +35,23 @@ pub(super) struct Route {
     pub body: Option<Box<EvpnBody>>,
 }
 
-/// One neighbour's route to a destination.
+/// One route to a destination: a neighbour has one, or several by their path identifiers (RFC 7911).
 #[derive(Debug, Clone)]
 pub(super) struct Path {
     pub route: Arc<Route>,
     pub slot: Slot,
+    /// The neighbour's; 0 where it says none.
+    pub path_id: u32,
     /// Where the decision left it behind.
     pub lost: Option<LostAt>,
     /// Of an earlier telling: gone at the end of this one, unless it is told again.
     pub stale: bool,
+}
+
+impl Path {
+    pub fn source(&self) -> Source {
+        Source { slot: self.slot, path_id: self.path_id }
+    }
 }
 
 /// All about one prefix or EVPN route.
@@ -76,6 +83,8 @@ pub(super) struct Effect {
     pub replaced: bool,
     /// Neighbours must hear of it.
     pub best: bool,
+    /// Those who are told several paths must: any of them is another, or they stand in another order.
+    pub any: bool,
     /// The kernel must hear of it.
     pub forwarding: bool,
 }
@@ -94,13 +103,18 @@ impl Destination {
         &self.paths[..usize::from(self.used)]
     }
 
-    pub fn path_of(&self, slot: Slot) -> Option<&Path> {
-        self.paths.iter().find(|path| path.slot == slot)
+    /// What one neighbour has told, the best first.
+    pub fn paths_of(&self, slot: Slot) -> impl Iterator<Item = &Path> {
+        self.paths.iter().filter(move |path| path.slot == slot)
+    }
+
+    pub fn path_of(&self, source: Source) -> Option<&Path> {
+        self.paths.iter().find(|path| path.source() == source)
     }
 
     /// The neighbour has told the same again.
-    fn refreshed(&mut self, slot: Slot) {
-        for path in self.paths.iter_mut().filter(|path| path.slot == slot) {
+    fn refreshed(&mut self, source: Source) {
+        for path in self.paths.iter_mut().filter(|path| path.source() == source) {
             path.stale = false;
         }
     }
@@ -117,10 +131,11 @@ impl Destination {
     fn redecide(&mut self, mut paths: Vec<Path>, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
         let used = decide(&mut paths, rank, max_paths);
         let forwards = |path: &Path| (path.slot, path.route.next_hop, path.route.discard);
-        let best = |paths: &[Path]| paths.first().map(|path| (path.slot, Arc::as_ptr(&path.route)));
+        let said = |path: &Path| (path.source(), Arc::as_ptr(&path.route));
         let effect = Effect {
             replaced: false,
-            best: best(&self.paths) != best(&paths),
+            best: self.paths.first().map(said) != paths.first().map(said),
+            any: !self.paths.iter().map(said).eq(paths.iter().map(said)),
             forwarding: !self.used().iter().map(forwards).eq(paths[..usize::from(used)].iter().map(forwards)),
         };
         self.paths = paths.into_boxed_slice();
@@ -176,25 +191,31 @@ impl<K: Key> Rib<K> {
         })
     }
 
-    /// A neighbour's new route to a destination, in place of its earlier one; `None`: it has none.
+    /// A neighbour's new route to a destination, in place of its earlier one by that identifier; `None`: it has none.
     pub fn set(
         &mut self,
         place: Place,
-        slot: Slot,
+        source: Source,
         route: Option<Arc<Route>>,
         rank: &impl Fn(Slot) -> Rank,
         max_paths: u8,
     ) -> Effect {
         let Some((_, destination)) = self.at_mut(place) else { return Effect::default() };
-        let before = destination.path_of(slot).map(|path| Arc::as_ptr(&path.route));
+        let before = destination.path_of(source).map(|path| Arc::as_ptr(&path.route));
         if before == route.as_ref().map(Arc::as_ptr) {
-            destination.refreshed(slot);
+            destination.refreshed(source);
             return Effect { replaced: before.is_some(), ..Effect::default() };
         }
-        let others = destination.paths.iter().filter(|path| path.slot != slot).cloned();
-        let paths: Vec<Path> =
-            others.chain(route.map(|route| Path { route, slot, lost: None, stale: false })).collect();
+        let Source { slot, path_id } = source;
+        let others = destination.paths.iter().filter(|path| path.source() != source).cloned();
+        let path = route.map(|route| Path { route, slot, path_id, lost: None, stale: false });
+        let paths: Vec<Path> = others.chain(path).collect();
         Effect { replaced: before.is_some(), ..destination.redecide(paths, rank, max_paths) }
+    }
+
+    /// One of the paths of a neighbour, if it has any.
+    pub fn source_at(&self, place: Place, slot: Slot) -> Option<Source> {
+        self.at(place)?.1.paths_of(slot).next().map(Path::source)
     }
 
     /// Decides again about one destination.
@@ -279,10 +300,13 @@ impl<K: Key> Rib<K> {
     }
 
     /// What of a neighbour's was not told again.
-    pub fn stale(&self, slot: Slot, family: impl Fn(&K) -> bool) -> Vec<Place> {
-        let stale = |destination: &Destination| destination.path_of(slot).is_some_and(|path| path.stale);
-        let stale = self.entries.iter().filter(|(_, it)| stale(&it.destination) && family(&it.key));
-        stale.map(|(place, _)| place).collect()
+    pub fn stale(&self, slot: Slot, family: impl Fn(&K) -> bool) -> Vec<(Place, Source)> {
+        let of_family = self.entries.iter().filter(|(_, it)| family(&it.key));
+        let stale = |(place, it): (Place, &'_ Entry<K>)| {
+            let stale = it.destination.paths_of(slot).filter(|path| path.stale);
+            stale.map(|path| (place, path.source())).collect::<Vec<_>>()
+        };
+        of_family.flat_map(stale).collect()
     }
 
     /// What a session that is over told and brought: whoever it was told to has forgotten it. Returns
@@ -292,23 +316,13 @@ impl<K: Key> Rib<K> {
         let mut touched = Vec::new();
         for (place, key, destination) in self.iter_mut() {
             let told = destination.announced.remove(slot) | destination.pending.remove(slot);
-            if told || destination.path_of(slot).is_some() {
+            if told || destination.paths_of(slot).next().is_some() {
                 touched.push((Reverse(key.length()), place));
             }
         }
         touched.sort_by_key(|&(length, _)| length);
         touched.into_iter().map(|(_, place)| place).collect()
     }
-}
-
-/// In the map's order, what is behind `after`; all of it without one.
-pub(super) fn iter_after<'a, T>(
-    map: &'a JointPrefixMap<Prefix, T>,
-    after: Option<&Prefix>,
-) -> impl Iterator<Item = (Prefix, &'a T)> + use<'a, T> {
-    // IPv4 comes first, and nothing before its default route.
-    let first = Prefix::V4(Default::default());
-    map.iter_from(after.unwrap_or(&first), after.is_none())
 }
 
 /// Keeps one copy of each set of attributes.

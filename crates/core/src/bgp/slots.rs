@@ -15,6 +15,19 @@ impl Slot {
     }
 }
 
+/// Who told a path, and by which path identifier (RFC 7911): 0 where none is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Source {
+    pub slot: Slot,
+    pub path_id: u32,
+}
+
+impl From<Slot> for Source {
+    fn from(slot: Slot) -> Source {
+        Source { slot, path_id: 0 }
+    }
+}
+
 /// A set of slots: one word for the first 64, more on the heap where there are more neighbours.
 #[derive(Debug, Clone)]
 pub(super) enum SlotSet {

@@ -16,7 +16,7 @@ use super::refused::RefusedList;
 use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
 use super::slab::Place;
-use super::slots::Slot;
+use super::slots::{Slot, Source};
 use super::status::FamilyCounts;
 use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
@@ -139,6 +139,17 @@ impl Peer {
     pub(super) fn keeps_told(&self) -> bool {
         let outside = matches!(self.session.config.relation, Relation::Outside(_));
         outside && self.session.established().is_some_and(|it| !it.route_refresh)
+    }
+
+    /// Whether it is told several paths of a family (RFC 7911).
+    fn tells_paths(&self, family: AfiSafi) -> bool {
+        self.session.established().is_some_and(|it| it.tells_paths.of(family))
+    }
+
+    /// A path identifier of its own, as it is shown: where it says none there is none.
+    pub(super) fn shown_path_id(&self, family: AfiSafi, id: u32) -> Option<u32> {
+        let said = self.session.established().is_some_and(|it| it.context.path_ids.of(family));
+        (said || id != 0).then_some(id)
     }
 
     /// When the neighbour has left our updates unread for too long.
@@ -454,14 +465,14 @@ impl Speaker {
     pub(super) fn set_route<K: Key>(
         &mut self,
         key: &K,
-        slot: Slot,
+        source: impl Into<Source>,
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
         let rib = K::parts(self).rib;
         let place = if route.is_some() { Some(rib.ensure(key)) } else { rib.place(key) };
         if let Some(place) = place {
-            self.set_route_at::<K>(place, slot, route, actions);
+            self.set_route_at::<K>(place, source, route, actions);
         }
     }
 
@@ -469,15 +480,16 @@ impl Speaker {
     pub(super) fn set_route_at<K: Key>(
         &mut self,
         place: Place,
-        slot: Slot,
+        source: impl Into<Source>,
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
+        let source: Source = source.into();
         let there = route.is_some();
         let Parts { rib, peers, config, .. } = K::parts(self);
-        let effect = rib.set(place, slot, route, &|slot| rank(peers, slot), K::max_paths(config));
+        let effect = rib.set(place, source, route, &|slot| rank(peers, slot), K::max_paths(config));
         let Some((key, _)) = rib.at(place) else { return };
-        if let Some(peer) = peers.get_mut(slot.index()).and_then(Option::as_mut) {
+        if let Some(peer) = peers.get_mut(source.slot.index()).and_then(Option::as_mut) {
             let count = key.count(&mut peer.accepted);
             match (effect.replaced, there) {
                 (false, true) => *count += 1,
@@ -487,7 +499,7 @@ impl Speaker {
         }
         let key = key.clone();
         if let Some(prefix) = key.prefix() {
-            self.monitored_route(prefix, slot);
+            self.monitored_route(prefix, source);
         }
         if effect.replaced != there {
             self.originations_due |= key.is_watched(&self.originations);
@@ -506,9 +518,11 @@ impl Speaker {
         if K::concerns_user(effect) {
             outlet.push::<K>(place, destination, actions);
         }
-        if effect.best {
+        if effect.any {
+            let family = key.family();
             for (slot, peer) in (0..).map(Slot).zip(peers) {
                 if let Some(peer) = peer
+                    && (effect.best || peer.tells_paths(family))
                     && !is_hopeless(config, tables, peer, slot, key, destination)
                 {
                     enqueue(peer, slot, place, key, destination, now, actions);
@@ -534,6 +548,9 @@ impl Speaker {
         for (place, key, destination) in rib.iter_mut() {
             let there = destination.best().is_some() || destination.announced.contains(slot);
             if there && family.is_none_or(|family| family == key.family()) {
+                if let Some(out) = &mut peer.out {
+                    K::queue(out).paths.tell_anew(place);
+                }
                 enqueue(peer, slot, place, key, destination, now, actions);
             }
         }

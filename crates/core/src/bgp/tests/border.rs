@@ -190,7 +190,7 @@ fn a_next_hop_is_on_the_network_of_the_session() {
         Update {
             attributes: Some(attributes),
             next_hop: Some(next_hop.into()),
-            announced: vec![prefix("9.9.9.0/24")],
+            announced: vec![prefix("9.9.9.0/24").into()],
             ..Update::default()
         }
         .emit(true, &mut bytes);
