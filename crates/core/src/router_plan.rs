@@ -13,8 +13,9 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
-/// A process refuses a plan of another schema whole and keeps what it runs.
-pub const SCHEMA: u32 = 2;
+/// A process refuses a plan of another schema whole and keeps what it runs: a plan of schema 2 names what
+/// customers may announce in a field of its own, and would be read as one in which they may announce nothing.
+pub const SCHEMA: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterPlan {

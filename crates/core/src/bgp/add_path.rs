@@ -116,6 +116,7 @@ mod tests {
             local_preference: 100,
             discard: false,
             body: None,
+            path_id: 0,
         })
     }
 

@@ -9,7 +9,7 @@ use super::policy::{ExportRefusal, Policy, Tables, export_attributes};
 use super::rib::{Destination, Rib, Route};
 use super::session::Negotiated;
 use super::slab::Place;
-use super::slots::Slot;
+use super::slots::{Ear, Slot};
 use super::status::FamilyCounts;
 use crate::id::Prefix;
 use crate::time::Instant;
@@ -31,6 +31,8 @@ const TOGETHER: usize = 16_384;
 pub(super) struct AdjOut {
     pub prefixes: Queue<Prefix>,
     pub evpn: Queue<EvpnRoute>,
+    /// The session's in what destinations remember.
+    pub ear: Ear,
     /// The shell has been told that something waits and has not yet come to the end of it.
     pub told: bool,
     /// Since when something waits without the shell having asked (RFC 9687).
@@ -86,6 +88,12 @@ impl Telling<'_> {
     }
 }
 
+/// What a session has heard.
+struct Heard<'a> {
+    ear: Ear,
+    announced: &'a mut FamilyCounts,
+}
+
 /// How a route travels on this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Form {
@@ -115,8 +123,9 @@ struct Batch<K: Key> {
 }
 
 impl AdjOut {
-    pub fn new(now: Instant) -> AdjOut {
+    pub fn new(now: Instant, ear: Ear) -> AdjOut {
         AdjOut {
+            ear,
             prefixes: Queue::default(),
             evpn: Queue::default(),
             told: false,
@@ -161,9 +170,9 @@ impl AdjOut {
             // Neither waits until the other is at its end.
             let both = self.prefixes.has_more() && self.evpn.has_more();
             let room = if both { room.div_ceil(2) } else { room };
-            let announced = &mut self.announced;
-            messages += self.prefixes.tell(telling, ribs.prefixes, room, announced, out, notices);
-            messages += self.evpn.tell(telling, ribs.evpn, room, announced, out, notices);
+            let heard = &mut Heard { ear: self.ear, announced: &mut self.announced };
+            messages += self.prefixes.tell(telling, ribs.prefixes, room, heard, out, notices);
+            messages += self.evpn.tell(telling, ribs.evpn, room, heard, out, notices);
         }
         (messages, self.has_more())
     }
@@ -218,8 +227,8 @@ impl<K: Key> Queue<K> {
     }
 
     /// Puts a destination in the queue unless it is there.
-    pub fn enqueue(&mut self, slot: Slot, place: Place, destination: &mut Destination) {
-        if destination.pending.insert(slot) {
+    pub fn enqueue(&mut self, ear: Ear, place: Place, destination: &mut Destination) {
+        if destination.pending.insert(ear) {
             self.places.push_back(place);
         }
     }
@@ -231,7 +240,7 @@ impl<K: Key> Queue<K> {
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
         room: usize,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         out: &mut Vec<u8>,
         notices: &mut Vec<Notice>,
     ) -> u64 {
@@ -240,7 +249,7 @@ impl<K: Key> Queue<K> {
         while out.len() - start < room {
             if self.packed.is_empty() {
                 messages += self.say_marks(out);
-                self.pack(telling, rib, announced, notices);
+                self.pack(telling, rib, heard, notices);
             }
             let Some(mut group) = self.packed.pop_front() else { break };
             messages += group.emit(telling, room - (out.len() - start), out);
@@ -279,7 +288,7 @@ impl<K: Key> Queue<K> {
         &mut self,
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         notices: &mut Vec<Notice>,
     ) {
         let mut batch = Batch::default();
@@ -287,7 +296,7 @@ impl<K: Key> Queue<K> {
         while looked < TOGETHER && self.due().is_none() {
             let Some(place) = self.places.pop_front() else { break };
             self.taken += 1;
-            looked += batch.take(telling, rib, place, &mut self.paths, announced, notices);
+            looked += batch.take(telling, rib, place, &mut self.paths, heard, notices);
         }
         let withdrawn = batch.withdrawn.into_iter();
         self.packed.extend(withdrawn.map(|(family, routes)| Group { family, shared: None, routes }));
@@ -329,14 +338,13 @@ impl<K: Key> Batch<K> {
         rib: &mut Rib<K>,
         place: Place,
         paths: &mut ToldPaths,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         notices: &mut Vec<Notice>,
     ) -> usize {
-        let slot = telling.slot;
         let Some((key, destination)) = rib.at_mut(place) else { return 1 };
-        destination.pending.remove(slot);
+        destination.pending.remove(heard.ear);
         if let Some(most) = telling.paths(key.family()) {
-            return self.take_paths(telling, rib, place, most, paths, announced, notices);
+            return self.take_paths(telling, rib, place, most, paths, heard, notices);
         }
         let route = outgoing(telling, key, destination).ok().flatten();
         let group = route.as_ref().and_then(|route| {
@@ -346,14 +354,14 @@ impl<K: Key> Batch<K> {
             }
             group
         });
-        let count = key.count(announced);
+        let count = key.count(heard.announced);
         match group {
             Some(group) => {
                 self.groups[group].routes.push(key.nlri(None, route.as_deref()));
-                *count += u32::from(destination.announced.insert(slot));
+                *count += u32::from(destination.announced.insert(heard.ear));
             }
             None => {
-                if destination.announced.remove(slot) {
+                if destination.announced.remove(heard.ear) {
                     *count = count.saturating_sub(1);
                     self.withdrawn.entry(key.family()).or_default().push(key.nlri(None, None));
                 }
@@ -372,7 +380,7 @@ impl<K: Key> Batch<K> {
         place: Place,
         most: u8,
         paths: &mut ToldPaths,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         notices: &mut Vec<Notice>,
     ) -> usize {
         let Some((key, destination)) = rib.at_mut(place) else { return 1 };
@@ -396,12 +404,12 @@ impl<K: Key> Batch<K> {
             withdrawn.extend(next.withdrawn.iter().map(|id| key.nlri(Some(*id), None)));
         }
         let (now, before) = next.counts;
-        let count = key.count(announced);
+        let count = key.count(heard.announced);
         *count = count.saturating_sub(before as u32).saturating_add(now as u32);
         if now > 0 {
-            destination.announced.insert(telling.slot);
+            destination.announced.insert(heard.ear);
         } else {
-            destination.announced.remove(telling.slot);
+            destination.announced.remove(heard.ear);
             rib.tidy(place);
         }
         now.max(before).max(1)

@@ -61,6 +61,18 @@ impl<T> ByPath<T> {
         plain.into_iter().chain(further.map(|((_, id), value)| (*id, value)))
     }
 
+    /// The identifiers of one prefix.
+    pub fn ids_of<'a>(&'a self, prefix: &Prefix) -> impl Iterator<Item = u32> + use<'a, T> {
+        self.of(prefix).map(|(id, _)| id)
+    }
+
+    /// In the order of the table, the prefixes behind `after`; all of them without one.
+    pub fn keys_after<'a>(&'a self, after: Option<&Prefix>) -> impl Iterator<Item = Prefix> + use<'a, T> {
+        // IPv4 comes first, and nothing before its default route.
+        let first = Prefix::V4(Default::default());
+        self.prefixes_from(after.unwrap_or(&first), after.is_none())
+    }
+
     /// Those of prefixes that hold all of one, the shortest first.
     pub fn covering(&self, prefix: &Prefix) -> Vec<(PathOf, &T)> {
         let mut all: Vec<(PathOf, &T)> =

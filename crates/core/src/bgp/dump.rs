@@ -53,7 +53,7 @@ impl TableDump {
         let ourselves = PlaceOf { place: 0, since: self.began, path_ids: PathIds::NONE };
         let of_slot = |path: &Path| peers.get(path.slot.index()).copied().unwrap_or(Some(ourselves));
         let has_id = |path: &Path| {
-            path.path_id != 0 || of_slot(path).is_some_and(|it| it.path_ids.of(AfiSafi::of(&prefix)))
+            path.route.path_id != 0 || of_slot(path).is_some_and(|it| it.path_ids.of(AfiSafi::of(&prefix)))
         };
         let best = destination.best().is_some_and(has_id);
         let before = self.routes;
@@ -76,7 +76,7 @@ impl TableDump {
                 attributes.truncate(start);
                 continue;
             }
-            written.push((of, ids.then_some(path.path_id), start..attributes.len()));
+            written.push((of, ids.then_some(path.route.path_id), start..attributes.len()));
         }
         if written.is_empty() {
             return;

@@ -91,6 +91,9 @@ pub enum Action {
     EvpnReady,
     /// [`super::Speaker::poll_validation`] has something: call it until it says that there is no more.
     ValidationReady,
+    /// [`super::Speaker::poll_table`] has something to clear out of the table: call it until it says that there is
+    /// no more, with whatever else is due in between.
+    TableReady,
     /// For the log: once per change of state.
     Log(Notice),
 }

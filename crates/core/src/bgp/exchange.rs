@@ -6,7 +6,6 @@ use super::by_path::PathOf;
 use super::config::{Family, LimitTerms, Relation};
 use super::event::Action;
 use super::evpn::EvpnRefusals;
-use super::key::Key;
 use super::notice::{ImportRefusal, Notice, SessionEnd};
 use super::policy;
 use super::refused::RefusedList;
@@ -15,14 +14,16 @@ use super::rib::Route;
 use super::session::{Negotiated, SessionEvent};
 use super::slots::{Slot, Source};
 use super::speaker::{Peer, Speaker};
-use super::status::FamilyCounts;
 use super::told::{AdjIn, AllTold, Told};
 use super::validation::Held;
 use crate::id::Prefix;
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, Attributes, DecodedUpdate, EvpnRoute, MpNextHop, Notification, UnicastNlri};
+use crate::wire::bgp::{AfiSafi, Attributes, DecodedUpdate, MpNextHop, Notification, UnicastNlri};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// Every family there is.
+pub(super) const ALL: [AfiSafi; 3] = [AfiSafi::IPV4_UNICAST, AfiSafi::IPV6_UNICAST, AfiSafi::EVPN];
 
 /// What an UPDATE says of its routes, shared once anybody has to keep it.
 struct ToldOnce<'a> {
@@ -53,8 +54,9 @@ impl Speaker {
         peer.router_id = Some(negotiated.router_id);
         peer.told_all.clear();
         peer.established_count += 1;
+        peer.unapplied.clear();
         peer.failure_said = None;
-        peer.refused = RefusedList::default();
+        peer.refused = RefusedList::of(negotiated.route_refresh);
         peer.evpn_refused = EvpnRefusals::default();
         peer.errors_said.clear();
         peer.limit_said.clear();
@@ -65,7 +67,10 @@ impl Speaker {
             hold: millis(negotiated.hold),
             keepalive: millis(negotiated.keepalive),
         }));
-        peer.out = Some(AdjOut::new(now));
+        let ear = self.new_ear();
+        if let Some(peer) = self.peers[slot.index()].as_mut() {
+            peer.out = Some(AdjOut::new(now, ear));
+        }
         self.monitored_up(slot);
         self.back(now, slot, negotiated, actions);
         self.tell_again(slot, None, actions);
@@ -74,8 +79,8 @@ impl Speaker {
         }
     }
 
-    /// Everything that a session brought goes with it, at once, unless the neighbour means to be back soon
-    /// and to forward meanwhile.
+    /// Everything that a session brought goes with it, as fast as [`Speaker::poll_table`] is called, unless the
+    /// neighbour means to be back soon and to forward meanwhile.
     pub(super) fn session_down(
         &mut self,
         now: Instant,
@@ -87,13 +92,14 @@ impl Speaker {
         let kept = restart::kept(&end, negotiated);
         self.monitored_down(slot, &end);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
-        peer.out = None;
+        let ear = peer.out.take().map(|out| out.ear);
         peer.established_at = None;
         peer.down_since = Some(now);
         peer.refused = RefusedList::default();
         peer.evpn_refused = EvpnRefusals::default();
         peer.held = Held::default();
         peer.adj_in = AdjIn::default();
+        peer.judging = None;
         peer.refreshing.clear();
         peer.last_end = Some(end.clone());
         peer.failure_said = None;
@@ -101,31 +107,14 @@ impl Speaker {
         if self.stopped {
             return;
         }
-        self.take_out::<Prefix>(slot, &kept, actions);
-        self.take_out::<EvpnRoute>(slot, &kept, actions);
-        self.keep(now, slot, &kept, negotiated, actions);
-        self.shared.sweep();
-        self.all_told.sweep();
-        self.reconsider_originations(actions);
-    }
-
-    pub(super) fn take_all_out(&mut self, slot: Slot, actions: &mut Vec<Action>) {
-        self.take_out::<Prefix>(slot, &[], actions);
-        self.take_out::<EvpnRoute>(slot, &[], actions);
-    }
-
-    fn take_out<K: Key>(&mut self, slot: Slot, kept: &[AfiSafi], actions: &mut Vec<Action>) {
-        for place in K::parts(self).rib.disown(slot) {
-            let rib = K::parts(self).rib;
-            if rib.at(place).is_some_and(|(key, _)| kept.contains(&key.family())) {
-                rib.tidy(place);
-                continue;
-            }
-            while let Some(source) = K::parts(self).rib.source_at(place, slot) {
-                self.set_route_at::<K>(place, source, None, actions);
-            }
-            K::parts(self).rib.tidy(place);
+        if let Some(ear) = ear {
+            self.forget_told(ear, actions);
         }
+        for family in ALL.into_iter().filter(|family| !kept.contains(family)) {
+            self.forget_family(slot, family, actions);
+        }
+        self.keep(now, slot, &kept, negotiated, actions);
+        self.all_told.sweep();
     }
 
     pub(super) fn update(
@@ -271,6 +260,11 @@ impl Speaker {
                 if let Some(told) = told.filter(|_| peer.keeps_told()) {
                     peer.adj_in.insert(path, told);
                 }
+                let route = if route.path_id == path_id {
+                    route
+                } else {
+                    self.shared.share(Route { path_id, ..(*route).clone() })
+                };
                 self.set_route(&prefix, source, Some(route), actions);
             }
             Err(reason) => {
@@ -287,7 +281,8 @@ impl Speaker {
         let session = self.peers[source.slot.index()].as_ref().and_then(|peer| peer.session.established());
         session.is_some_and(|it| it.context.path_ids.of(AfiSafi::of(prefix)))
             && self.rib.get(prefix).is_some_and(|it| {
-                it.path_of(source).is_none() && it.paths_of(source.slot).count() >= TAKEN_MAX
+                let others = self.standing(prefix, it).filter(|path| path.slot == source.slot);
+                it.path_of(source).is_none() && others.count() >= TAKEN_MAX
             })
     }
 
@@ -306,15 +301,16 @@ impl Speaker {
         let Some(limit) = policy.prefix_limit else { return };
         let LimitTerms { warn_percent, rest } = peer.session.config.terms.limit;
         let near = u64::from(limit) * u64::from(warn_percent) / 100;
-        let counts = [(Family::Ipv4Unicast, peer.accepted.ipv4), (Family::Ipv6Unicast, peer.accepted.ipv6)];
+        let accepted = peer.rounds.counts();
+        let counts = [(Family::Ipv4Unicast, accepted.ipv4), (Family::Ipv6Unicast, accepted.ipv6)];
         for (family, count) in counts {
             if u64::from(count) > near && count <= limit && peer.limit_said.insert(family) {
                 actions.push(Action::Log(Notice::LimitNear { neighbour: peer.name(), family, count, limit }));
             }
         }
-        let family = match peer.accepted {
-            FamilyCounts { ipv4, .. } if ipv4 > limit => AfiSafi::IPV4_UNICAST,
-            FamilyCounts { ipv6, .. } if ipv6 > limit => AfiSafi::IPV6_UNICAST,
+        let family = match accepted {
+            _ if accepted.ipv4 > limit => AfiSafi::IPV4_UNICAST,
+            _ if accepted.ipv6 > limit => AfiSafi::IPV6_UNICAST,
             _ => return,
         };
         // RFC 4486 4: the family and the limit.

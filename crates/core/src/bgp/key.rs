@@ -2,6 +2,7 @@
 //! kernel behind them, EVPN routes with the segments. Everything else is one code for both.
 
 use super::adj_out::{AdjOut, Form, Queue, Telling};
+use super::clearance::Clearance;
 use super::config::SpeakerConfig;
 use super::event::Action;
 use super::index::{Index, PrefixIndex};
@@ -23,6 +24,7 @@ use core::net::IpAddr;
 /// The parts of a speaker that a change in one table touches.
 pub(super) struct Parts<'a, K: Key> {
     pub rib: &'a mut Rib<K>,
+    pub clearance: &'a mut Clearance,
     pub outlet: &'a mut Outlet,
     pub peers: &'a mut [Option<Peer>],
     pub config: &'a SpeakerConfig,
@@ -69,6 +71,7 @@ impl Key for Prefix {
     fn parts(speaker: &mut Speaker) -> Parts<'_, Prefix> {
         Parts {
             rib: &mut speaker.rib,
+            clearance: &mut speaker.prefixes_clearance,
             outlet: &mut speaker.kernel,
             peers: &mut speaker.peers,
             config: &speaker.config,
@@ -148,6 +151,7 @@ impl Key for EvpnRoute {
     fn parts(speaker: &mut Speaker) -> Parts<'_, EvpnRoute> {
         Parts {
             rib: &mut speaker.evpn,
+            clearance: &mut speaker.evpn_clearance,
             outlet: &mut speaker.segments,
             peers: &mut speaker.peers,
             config: &speaker.config,

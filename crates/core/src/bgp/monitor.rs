@@ -264,7 +264,9 @@ impl Teller<'_> {
         while self.out.len() < end {
             let Some((prefix, source)) = self.monitor.changed.pop_first() else { break };
             let Some(&header) = self.monitor.up.get(&source.slot) else { continue };
-            let path = self.speaker.rib.get(&prefix).and_then(|destination| destination.path_of(source));
+            let destination = self.speaker.rib.get(&prefix);
+            let mut paths = destination.into_iter().flat_map(|it| self.speaker.standing(&prefix, it));
+            let path = paths.find(|path| path.source() == source);
             let listed = self.listed(prefix, source);
             self.route(header, self.around.unix, listed, path.map(|path| &*path.route));
         }
@@ -284,7 +286,7 @@ impl Teller<'_> {
             if taken == PREFIXES || self.out.len() >= end {
                 return;
             }
-            for path in destination.paths() {
+            for path in speaker.standing(&prefix, destination) {
                 if let Some(&header) = self.monitor.up.get(&path.slot) {
                     self.route(header, 0, self.listed(prefix, path.source()), Some(&path.route));
                 }

@@ -28,6 +28,9 @@ pub enum Notice {
     Refused { neighbour: String, prefix: Prefix, reason: ImportRefusal },
     /// The neighbour's list of refused routes is full: further ones are only counted.
     RefusedListFull { neighbour: String, listed: u32 },
+    /// Policy has changed, and so many routes of the neighbour can be judged by it only when it tells them
+    /// again: they were refused and not kept, and it cannot be asked (RFC 2918). Its session stands.
+    NotJudgedAgain { neighbour: String, routes: u64 },
     /// The neighbour comes near its prefix limit. Once per family in a session.
     LimitNear { neighbour: String, family: Family, count: u32, limit: u32 },
     /// An UPDATE's attribute was wrong (RFC 7606). Once per attribute and reason in a session.

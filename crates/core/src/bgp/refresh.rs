@@ -53,9 +53,8 @@ impl Speaker {
 
     /// All that the neighbour has told of a family is of an earlier telling from now on.
     pub(super) fn mark_stale(&mut self, slot: Slot, family: AfiSafi) {
-        self.rib.mark_stale(slot, |prefix| prefix.family() == family);
-        self.evpn.mark_stale(slot, |route| route.family() == family);
         if let Some(peer) = self.peers[slot.index()].as_mut() {
+            peer.rounds.begin(family);
             peer.refused.mark_stale(family);
             peer.held.mark_stale(family);
         }
@@ -67,14 +66,6 @@ impl Speaker {
             peer.refused.sweep(family);
             peer.held.sweep(family);
         }
-        self.sweep_table::<Prefix>(slot, family, actions);
-        self.sweep_table::<EvpnRoute>(slot, family, actions);
-        self.reconsider_originations(actions);
-    }
-
-    fn sweep_table<K: Key>(&mut self, slot: Slot, family: AfiSafi, actions: &mut Vec<Action>) {
-        for (place, source) in K::parts(self).rib.stale(slot, |key| key.family() == family) {
-            self.set_route_at::<K>(place, source, None, actions);
-        }
+        self.end_round(slot, family, actions);
     }
 }

@@ -14,6 +14,8 @@ use alloc::vec::Vec;
 
 /// At most so many are kept: some 8 MB.
 const KEPT: usize = 65_536;
+/// Of a neighbour that cannot be asked again (RFC 2918): a full table of both families, some 128 MB.
+const KEPT_FOR_GOOD: usize = 1 << 20;
 /// The log hears of so many in a session, and the status lists as many.
 const SAID: usize = 256;
 
@@ -26,8 +28,9 @@ struct Entry {
     stale: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RefusedList {
+    room: usize,
     routes: ByPath<Entry>,
     counts: FamilyCounts,
     count: u64,
@@ -36,7 +39,25 @@ pub(super) struct RefusedList {
     beyond: u64,
 }
 
+impl Default for RefusedList {
+    fn default() -> RefusedList {
+        RefusedList {
+            room: KEPT,
+            routes: ByPath::default(),
+            counts: FamilyCounts::default(),
+            count: 0,
+            said: 0,
+            beyond: 0,
+        }
+    }
+}
+
 impl RefusedList {
+    /// Of a new session. `refreshes`: the neighbour can be asked to tell everything again.
+    pub fn of(refreshes: bool) -> RefusedList {
+        RefusedList { room: if refreshes { KEPT } else { KEPT_FOR_GOOD }, ..RefusedList::default() }
+    }
+
     /// Notes a refusal; what the log should hear of it, if anything.
     pub fn add(
         &mut self,
@@ -45,7 +66,7 @@ impl RefusedList {
         reason: ImportRefusal,
         told: Option<Arc<Told>>,
     ) -> Option<Notice> {
-        let full = self.routes.len() >= KEPT;
+        let full = self.routes.len() >= self.room;
         let (prefix, _) = path;
         let new = match self.routes.get_mut(&path) {
             Some(entry) => {
@@ -118,12 +139,16 @@ impl RefusedList {
 
     /// The first of them.
     pub fn list(&self) -> Vec<Refused> {
-        self.keys_after(None).flat_map(|prefix| self.of(prefix)).take(SAID).collect()
+        self.keys_after(None).flat_map(|prefix| self.of_prefix(prefix)).take(SAID).collect()
     }
 
     /// What is refused of one prefix.
-    pub fn of(&self, prefix: Prefix) -> impl Iterator<Item = Refused> + use<'_> {
+    pub fn of_prefix(&self, prefix: Prefix) -> impl Iterator<Item = Refused> + use<'_> {
         self.routes.of(&prefix).map(move |(id, entry)| entry.status((prefix, id)))
+    }
+
+    pub fn ids_of<'a>(&'a self, prefix: &Prefix) -> impl Iterator<Item = u32> + use<'a> {
+        self.routes.ids_of(prefix)
     }
 
     pub fn told(&self, path: &PathOf) -> Option<&Arc<Told>> {
@@ -137,9 +162,7 @@ impl RefusedList {
 
     /// In the order of the table, those behind `after`.
     pub fn keys_after<'a>(&'a self, after: Option<&Prefix>) -> impl Iterator<Item = Prefix> + use<'a> {
-        // IPv4 comes first, and nothing before its default route.
-        let first = Prefix::V4(Default::default());
-        self.routes.prefixes_from(after.unwrap_or(&first), after.is_none())
+        self.routes.keys_after(after)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the speaker says of itself, gathered from where it stands.
 
+use super::clearance::is_gone;
 use super::config::Relation;
 use super::key::Key;
 use super::notice::ImportRefusal;
@@ -70,17 +71,26 @@ impl Speaker {
     }
 
     fn route(&self, prefix: Prefix, destination: &Destination) -> RouteStatus {
-        let family = AfiSafi::of(&prefix);
-        let paths = destination.paths().iter().map(|path| self.path(family, path));
+        let paths = self.standing(&prefix, destination).map(|path| self.path(&prefix, path));
         RouteStatus { prefix, paths: paths.collect() }
     }
 
-    pub(super) fn path(&self, family: AfiSafi, path: &Path) -> PathStatus {
+    /// The paths that count: what is gone may stand there for a moment.
+    pub(super) fn standing<'a>(
+        &'a self,
+        prefix: &Prefix,
+        destination: &'a Destination,
+    ) -> impl Iterator<Item = &'a Path> + use<'a> {
+        let family = prefix.family();
+        destination.paths().iter().filter(move |path| !is_gone(&self.peers, family, path))
+    }
+
+    pub(super) fn path(&self, prefix: &Prefix, path: &Path) -> PathStatus {
         let peer = self.peers.get(path.slot.index()).and_then(Option::as_ref);
         let attributes = &path.route.attributes;
         PathStatus {
             neighbour: peer.map(Peer::name),
-            path_id: peer.and_then(|peer| peer.shown_path_id(family, path.path_id)),
+            path_id: peer.and_then(|peer| peer.shown_path_id(prefix.family(), path.route.path_id)),
             next_hop: next_hop(&self.peers, path),
             as_path: attributes.as_path.to_string(),
             path_length: u32::try_from(attributes.as_path.length()).unwrap_or(u32::MAX),
@@ -88,7 +98,7 @@ impl Speaker {
             med: attributes.med,
             local_preference: path.route.local_preference,
             identifier: peer.and_then(|peer| peer.router_id),
-            stale: path.stale,
+            stale: peer.is_some_and(|peer| peer.rounds.is_stale(prefix.family(), path.round)),
             discard: path.route.discard,
             communities: texts(&attributes.communities),
             validity: Validity::of(attributes, self.config.public_asn),
@@ -133,7 +143,7 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         paths_sent: families(negotiated.map_or(PathIds::NONE, |it| it.tells_paths)),
         router_id: negotiated.map(|it| it.router_id),
         last_end: peer.last_end.clone(),
-        accepted: peer.accepted,
+        accepted: peer.rounds.counts(),
         announced: peer.out.as_ref().map(|out| out.announced).unwrap_or_default(),
         pending: peer.out.as_ref().map_or(0, |out| u32::try_from(out.waiting()).unwrap_or(u32::MAX)),
         updates_in: peer.updates_in,
@@ -144,5 +154,8 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         refused_beyond: peer.refused.beyond(),
         held: u32::try_from(peer.held.len()).unwrap_or(u32::MAX),
         evpn_refused: peer.evpn_refused.list(),
+        route_refresh: negotiated.is_some_and(|it| it.route_refresh),
+        judging: peer.judging.is_some(),
+        waits: session.waits().into_iter().chain(peer.unapplied.iter().copied()).collect(),
     }
 }

@@ -1,7 +1,8 @@
 //! The session with one neighbour (RFC 4271 8): who dials, which connection is kept, what was
 //! agreed on, and when it ends. `(state, event) -> actions`; it knows no route.
 
-use super::config::{Family, NeighbourConfig, Relation, Transport};
+use super::change::SessionTerm;
+use super::config::{Family, NeighbourConfig, Relation, Timers, Transport};
 use super::connection::{Await, Connection};
 use super::event::{Action, ConnectionId, NeighbourId};
 use super::notice::SessionEnd;
@@ -102,6 +103,8 @@ pub(super) struct Session {
     /// Not before this do we dial or accept.
     rests_until: Option<Instant>,
     negotiated: Option<Negotiated>,
+    /// The hold time that our last OPEN offered, in milliseconds.
+    hold_said: u32,
     random: u32,
 }
 
@@ -114,6 +117,7 @@ impl Session {
         let random = (u32::from(router_id) ^ u32::from(id.0).wrapping_mul(0x9e37_79b9)) | 1;
         Session {
             id,
+            hold_said: config.timers.hold,
             config,
             router_id,
             started: false,
@@ -125,6 +129,29 @@ impl Session {
             negotiated: None,
             random,
         }
+    }
+
+    /// Takes other terms, none of which ends the session.
+    pub fn adjust(&mut self, now: Instant, config: NeighbourConfig) {
+        let keepalive = self.config.timers.keepalive != config.timers.keepalive;
+        self.config = config;
+        let timers = self.config.timers;
+        let Some(negotiated) = self.negotiated.as_mut().filter(|_| keepalive) else { return };
+        negotiated.keepalive = keepalive_of(timers, negotiated.hold);
+        let (id, interval) = (negotiated.connection, negotiated.keepalive);
+        let due = self.keepalive_due(now, interval);
+        if let Some(connection) = self.connection(id) {
+            connection.keepalive_at = due.map(|due| connection.keepalive_at.map_or(due, |old| old.min(due)));
+        }
+    }
+
+    /// What has changed since a session that stands began, and comes into force with the next.
+    pub fn waits(&self) -> Vec<SessionTerm> {
+        let Some(negotiated) = &self.negotiated else { return Vec::new() };
+        let hold = self.hold_said != self.config.timers.hold;
+        let role = self.check_role(&negotiated.open).is_err();
+        let waits = [(SessionTerm::HoldTime, hold), (SessionTerm::StrictRole, role)];
+        waits.into_iter().filter_map(|(term, waits)| waits.then_some(term)).collect()
     }
 
     pub fn remote(&self) -> Option<IpAddr> {
@@ -303,6 +330,7 @@ impl Session {
 
     fn send_open(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
         let mut bytes = Vec::new();
+        self.hold_said = self.config.timers.hold;
         self.our_open().emit_message(&mut bytes);
         out.actions.push(Action::Send { connection: id, bytes });
         let hold = Duration::from_millis(u64::from(self.config.timers.hold));
@@ -347,7 +375,7 @@ impl Session {
         if let Relation::Outside(policy) = &self.config.relation {
             capabilities.push(Capability::Role(policy.role.agreed().1));
         }
-        let hold = u16::try_from(self.config.timers.hold / 1000).unwrap_or(u16::MAX);
+        let hold = u16::try_from(self.hold_said / 1000).unwrap_or(u16::MAX);
         Open::new(self.config.local_asn, hold, self.router_id, capabilities)
     }
 
@@ -513,7 +541,7 @@ impl Session {
 
     fn negotiate(&self, connection: ConnectionId, open: &Open) -> Negotiated {
         let timers = self.config.timers;
-        let hold = timers.hold.min(u32::from(open.hold_time) * 1000);
+        let hold = Duration::from_millis(u64::from(self.hold_said.min(u32::from(open.hold_time) * 1000)));
         let families = self.common_families(open);
         let (tells_paths, path_ids) = self.agreed_paths(open, &families);
         Negotiated {
@@ -532,8 +560,8 @@ impl Session {
             route_refresh: open.has(&Capability::RouteRefresh),
             restart: open.graceful_restart().cloned(),
             enhanced_refresh: open.has(&Capability::EnhancedRouteRefresh),
-            hold: Duration::from_millis(u64::from(hold)),
-            keepalive: Duration::from_millis(u64::from(timers.keepalive.min(hold / 3))),
+            hold,
+            keepalive: keepalive_of(timers, hold),
         }
     }
 
@@ -670,6 +698,11 @@ impl Session {
         self.random ^= self.random << 5;
         time * (768 + self.random % 257) / 1024
     }
+}
+
+/// RFC 4271 4.4: no more than a third of the hold time.
+fn keepalive_of(timers: Timers, hold: Duration) -> Duration {
+    Duration::from_millis(u64::from(timers.keepalive)).min(hold / 3)
 }
 
 fn deadline(now: Instant, hold: Option<Duration>) -> Option<Instant> {

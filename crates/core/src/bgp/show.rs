@@ -7,7 +7,7 @@ use super::event::NeighbourId;
 use super::policy::export_attributes;
 use super::report::texts;
 use super::rib::{Destination, Route};
-use super::slots::Slot;
+use super::slots::{Ear, Slot};
 use super::speaker::{Peer, Speaker, wanted};
 use super::status::{Page, ReceivedRoute, RefusedBy, RouteReport, SentRoute, ToldState, ToldStatus};
 use crate::id::Prefix;
@@ -37,10 +37,10 @@ impl Speaker {
     /// All that is known of one prefix.
     pub fn explain(&self, prefix: &Prefix) -> RouteReport {
         let destination = self.rib.get(prefix);
-        let paths = destination.map_or(&[][..], Destination::paths);
+        let paths = destination.into_iter().flat_map(|it| self.standing(prefix, it));
         RouteReport {
             prefix: *prefix,
-            paths: paths.iter().map(|path| self.path(AfiSafi::of(prefix), path)).collect(),
+            paths: paths.map(|path| self.path(prefix, path)).collect(),
             forwarding: destination.and_then(|it| wanted(&self.config, &self.peers, prefix, it)),
             refused: self.refused_of(prefix),
             told: destination.map_or_else(Vec::new, |it| self.told_of(prefix, it)),
@@ -64,7 +64,7 @@ impl Speaker {
         let state = |&slot: &Slot| {
             let telling = self.telling(slot, AfiSafi::of(prefix))?;
             let state = match outgoing(&telling, prefix, destination) {
-                _ if destination.pending.contains(slot) => ToldState::Waits,
+                _ if destination.pending.contains(self.ear(slot)?) => ToldState::Waits,
                 Err(why) => ToldState::No { why },
                 Ok(_) => ToldState::Yes,
             };
@@ -97,6 +97,11 @@ impl Speaker {
         })
     }
 
+    /// While a session stands.
+    fn ear(&self, slot: Slot) -> Option<Ear> {
+        self.peers[slot.index()].as_ref()?.out.as_ref().map(|out| out.ear)
+    }
+
     fn peer_of(&self, neighbour: NeighbourId) -> Option<(Slot, &Peer)> {
         let slot = self.slot(neighbour)?;
         Some((slot, self.peers[slot.index()].as_ref()?))
@@ -116,9 +121,10 @@ impl Speaker {
         keys.dedup();
         keys.truncate(budget);
         let received = |&prefix: &Prefix| {
-            let family = AfiSafi::of(&prefix);
-            let taken = self.rib.get(&prefix).into_iter().flat_map(move |it| it.paths_of(slot));
-            let taken = taken.map(move |path| ReceivedRoute::Taken { prefix, path: self.path(family, path) });
+            let paths = self.rib.get(&prefix).into_iter().flat_map(move |it| self.standing(&prefix, it));
+            let taken = paths.filter(move |path| path.slot == slot);
+            let taken =
+                taken.map(move |path| ReceivedRoute::Taken { prefix, path: self.path(&prefix, path) });
             taken.chain(self.refused_paths(peer, prefix))
         };
         Page::of(keys.iter().flat_map(received).collect(), &keys, budget)
@@ -139,7 +145,7 @@ impl Speaker {
 
     /// What of one prefix is refused: of many paths as many as could be taken.
     fn refused_paths(&self, peer: &Peer, prefix: Prefix) -> impl Iterator<Item = ReceivedRoute> {
-        peer.refused.of(prefix).take(TAKEN_MAX).map(|mut refused| {
+        peer.refused.of_prefix(prefix).take(TAKEN_MAX).map(|mut refused| {
             self.complete(peer, &mut refused);
             ReceivedRoute::Refused(refused)
         })
@@ -154,16 +160,17 @@ impl Speaker {
     /// `budget` prefixes are looked at.
     pub fn sent_to(&self, neighbour: NeighbourId, after: Option<&Prefix>, budget: usize) -> Page<SentRoute> {
         let Some((slot, _)) = self.peer_of(neighbour) else { return Page::last(Vec::new()) };
+        let Some(ear) = self.ear(slot) else { return Page::last(Vec::new()) };
         let looked: Vec<(Prefix, &Destination)> = self.rib.after(after).take(budget).collect();
         let keys: Vec<Prefix> = looked.iter().map(|(prefix, _)| *prefix).collect();
-        let announced = looked.into_iter().filter(|(_, destination)| destination.announced.contains(slot));
+        let announced = looked.into_iter().filter(|(_, destination)| destination.announced.contains(ear));
         let sent = announced.flat_map(|(prefix, destination)| self.sent_routes(slot, prefix, destination));
         Page::of(sent.collect(), &keys, budget)
     }
 
     fn sent_routes(&self, slot: Slot, prefix: Prefix, destination: &Destination) -> Vec<SentRoute> {
         let Some(telling) = self.telling(slot, AfiSafi::of(&prefix)) else { return Vec::new() };
-        let waits = destination.pending.contains(slot);
+        let waits = self.ear(slot).is_some_and(|ear| destination.pending.contains(ear));
         let best = destination.best().map(|best| best.slot);
         if telling.paths(AfiSafi::of(&prefix)).is_none() {
             // Where nothing goes out any more, it waits to be withdrawn.

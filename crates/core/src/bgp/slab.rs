@@ -64,15 +64,21 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Behind every place.
+    pub fn end(&self) -> u32 {
+        let last = self.pieces.last().map_or(0, |piece| (self.pieces.len() - 1) * PIECE + piece.len());
+        last as u32
+    }
+
+    /// The place with this number, if something stands there.
+    pub fn place_at(&self, number: u32) -> Option<Place> {
+        Some(Place(number)).filter(|&place| self.get(place).is_some())
+    }
+
     /// In the order of places: about that in which they came.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Place, &mut T)> {
         let places = (0..).map(Place);
         places.zip(self.pieces.iter_mut().flatten()).filter_map(|(place, it)| Some((place, it.as_mut()?)))
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (Place, &T)> {
-        let places = (0..).map(Place);
-        places.zip(self.pieces.iter().flatten()).filter_map(|(place, it)| Some((place, it.as_ref()?)))
     }
 }
 
@@ -96,7 +102,7 @@ mod tests {
         assert_eq!(slab.remove(places[7]), Some(7));
         assert_eq!(slab.get(places[7]), None);
         assert_eq!(slab.remove(places[7]), None);
-        assert_eq!(slab.iter().count(), 3 * PIECE - 1);
+        assert_eq!(slab.iter_mut().count(), 3 * PIECE - 1);
         assert_eq!(slab.insert(99), places[7]);
         for &place in &places {
             assert!(slab.remove(place).is_some());

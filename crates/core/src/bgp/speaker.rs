@@ -1,11 +1,14 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling, outgoing};
+use super::change::SessionTerm;
+use super::clearance::Clearance;
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
 use super::evpn::EvpnRefusals;
+use super::judge_again::Judging;
 use super::key::{Key, Parts};
 use super::monitor::{CollectorId, Monitor};
 use super::notice::{Notice, SessionEnd};
@@ -14,10 +17,10 @@ use super::outlet::Outlet;
 use super::policy::{Policy, Tables};
 use super::refused::RefusedList;
 use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
+use super::rounds::Rounds;
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
 use super::slab::Place;
 use super::slots::{Slot, Source};
-use super::status::FamilyCounts;
 use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
 use crate::bfd::BfdDown;
@@ -47,6 +50,13 @@ pub struct Speaker {
     pub(super) slots: Vec<Slot>,
     pub(super) rib: Rib<Prefix>,
     pub(super) evpn: Rib<EvpnRoute>,
+    /// What is gone and stands in the tables still.
+    pub(super) prefixes_clearance: Clearance,
+    pub(super) evpn_clearance: Clearance,
+    /// The shell has been told that something is to be cleared and has not yet come to the end of it.
+    pub(super) table_told: bool,
+    /// Slots whose neighbour is no more and whose routes may stand in the tables still.
+    pub(super) retired: BTreeSet<Slot>,
     pub(super) shared: Shared,
     pub(super) all_told: AllTold,
     pub(super) originations: Originations,
@@ -75,13 +85,18 @@ pub(super) struct Peer {
     pub policy: Option<Box<Policy>>,
     /// While the session stands.
     pub out: Option<AdjOut>,
-    pub accepted: FamilyCounts,
+    /// What it has told and we took.
+    pub rounds: Rounds,
     pub refused: RefusedList,
     pub evpn_refused: EvpnRefusals,
     /// Refused as invalid.
     pub held: Held,
     /// What it has told and we took, if it cannot be asked again.
     pub adj_in: AdjIn,
+    /// What of it is judged again from what was kept, and how far that is.
+    pub judging: Option<Judging>,
+    /// What the shell could not bring into force on the connection that stands.
+    pub unapplied: Vec<SessionTerm>,
     /// Until when its routes are kept although it has not told them again (RFC 4724).
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
@@ -109,11 +124,13 @@ impl Peer {
             policy: Policy::new(speaker, &config),
             session: Session::new(id, config, speaker.router_id),
             out: None,
-            accepted: FamilyCounts::default(),
+            rounds: Rounds::default(),
             refused: RefusedList::default(),
             evpn_refused: EvpnRefusals::default(),
             held: Held::default(),
             adj_in: AdjIn::default(),
+            judging: None,
+            unapplied: Vec::new(),
             kept_until: None,
             told_all: BTreeSet::new(),
             router_id: None,
@@ -134,11 +151,9 @@ impl Peer {
         self.session.config.name.clone()
     }
 
-    /// Whether what it tells is kept as it was told: a neighbour outside that cannot be asked again
-    /// (RFC 2918).
+    /// Whether what it tells is kept as it was told: a neighbour that cannot be asked again (RFC 2918).
     pub(super) fn keeps_told(&self) -> bool {
-        let outside = matches!(self.session.config.relation, Relation::Outside(_));
-        outside && self.session.established().is_some_and(|it| !it.route_refresh)
+        self.session.established().is_some_and(|it| !it.route_refresh)
     }
 
     /// Whether it is told several paths of a family (RFC 7911).
@@ -180,6 +195,10 @@ impl Speaker {
             peers,
             rib: Rib::default(),
             evpn: Rib::default(),
+            prefixes_clearance: Clearance::default(),
+            evpn_clearance: Clearance::default(),
+            table_told: false,
+            retired: BTreeSet::new(),
             shared,
             all_told: AllTold::default(),
             originations,
@@ -487,21 +506,17 @@ impl Speaker {
         let source: Source = source.into();
         let there = route.is_some();
         let Parts { rib, peers, config, .. } = K::parts(self);
-        let effect = rib.set(place, source, route, &|slot| rank(peers, slot), K::max_paths(config));
-        let Some((key, _)) = rib.at(place) else { return };
+        let Some(key) = rib.at(place).map(|(key, _)| key.clone()) else { return };
+        let whose = peers.get(source.slot.index()).and_then(Option::as_ref);
+        let round = whose.map_or(0, |peer| peer.rounds.current(key.family()));
+        let effect = rib.set(place, source, round, route, &|slot| rank(peers, slot), K::max_paths(config));
         if let Some(peer) = peers.get_mut(source.slot.index()).and_then(Option::as_mut) {
-            let count = key.count(&mut peer.accepted);
-            match (effect.replaced, there) {
-                (false, true) => *count += 1,
-                (true, false) => *count = count.saturating_sub(1),
-                _ => {}
-            }
+            peer.rounds.replaced(key.family(), effect.replaced, there);
         }
-        let key = key.clone();
         if let Some(prefix) = key.prefix() {
             self.monitored_route(prefix, source);
         }
-        if effect.replaced != there {
+        if effect.replaced.is_some() != there {
             self.originations_due |= key.is_watched(&self.originations);
         }
         self.spread::<K>(place, effect, actions);
@@ -513,7 +528,7 @@ impl Speaker {
     /// Tells neighbours and whoever uses the routes of a change at one destination.
     pub(super) fn spread<K: Key>(&mut self, place: Place, effect: Effect, actions: &mut Vec<Action>) {
         let now = self.now;
-        let Parts { rib, outlet, peers, config, tables } = K::parts(self);
+        let Parts { rib, outlet, peers, config, tables, .. } = K::parts(self);
         let Some((key, destination)) = rib.at_mut(place) else { return };
         if K::concerns_user(effect) {
             outlet.push::<K>(place, destination, actions);
@@ -525,7 +540,7 @@ impl Speaker {
                     && (effect.best || peer.tells_paths(family))
                     && !is_hopeless(config, tables, peer, slot, key, destination)
                 {
-                    enqueue(peer, slot, place, key, destination, now, actions);
+                    enqueue(peer, place, key, destination, now, actions);
                 }
             }
         }
@@ -546,12 +561,13 @@ impl Speaker {
         let Parts { rib, peers, .. } = K::parts(self);
         let Some(peer) = peers[slot.index()].as_mut().filter(|_| family.is_none_or(K::holds)) else { return };
         for (place, key, destination) in rib.iter_mut() {
-            let there = destination.best().is_some() || destination.announced.contains(slot);
+            let told = peer.out.as_ref().is_some_and(|out| destination.announced.contains(out.ear));
+            let there = destination.best().is_some() || told;
             if there && family.is_none_or(|family| family == key.family()) {
                 if let Some(out) = &mut peer.out {
                     K::queue(out).paths.tell_anew(place);
                 }
-                enqueue(peer, slot, place, key, destination, now, actions);
+                enqueue(peer, place, key, destination, now, actions);
             }
         }
     }
@@ -584,10 +600,10 @@ fn is_hopeless<K: Key>(
     let outside = |it: &OutsidePolicy| it.role != Role::Customer;
     let neighbour = &peer.session.config;
     let few = matches!(&neighbour.relation, Relation::Outside(policy) if outside(policy));
-    if !few || destination.announced.contains(slot) || destination.pending.contains(slot) {
+    let (Some(negotiated), Some(out)) = (peer.session.established(), &peer.out) else { return true };
+    if !few || destination.announced.contains(out.ear) || destination.pending.contains(out.ear) {
         return false;
     }
-    let Some(negotiated) = peer.session.established() else { return true };
     let (policy, local) = (peer.policy.as_deref(), peer.session.local());
     let telling = Telling { config, tables, neighbour, policy, negotiated, local, slot };
     !matches!(outgoing(&telling, key, destination), Ok(Some(_)))
@@ -596,7 +612,6 @@ fn is_hopeless<K: Key>(
 /// Puts a destination in a neighbour's queue if a session stands that carries it.
 fn enqueue<K: Key>(
     peer: &mut Peer,
-    slot: Slot,
     place: Place,
     key: &K,
     destination: &mut Destination,
@@ -609,7 +624,8 @@ fn enqueue<K: Key>(
         return;
     }
     if let Some(out) = &mut peer.out {
-        K::queue(out).enqueue(slot, place, destination);
+        let ear = out.ear;
+        K::queue(out).enqueue(ear, place, destination);
         say_ready(peer, now, actions);
     }
 }

@@ -1,5 +1,6 @@
 //! What a speaker says of itself.
 
+use super::change::SessionTerm;
 use super::event::{NextHop, SpeakerRoute};
 use super::notice::{EvpnRefusal, ImportRefusal, SessionEnd};
 use super::policy::ExportRefusal;
@@ -95,6 +96,16 @@ pub struct NeighbourStatus {
     pub held: u32,
     /// EVPN routes that were not taken since the session came to stand, by reason.
     pub evpn_refused: Vec<EvpnRefused>,
+    /// It can be asked to tell everything again (RFC 2918), while a session stands; else what it tells is
+    /// kept for a changed policy.
+    #[serde(default)]
+    pub route_refresh: bool,
+    /// A changed policy is being applied to what was kept of it.
+    #[serde(default)]
+    pub judging: bool,
+    /// What has changed since the session began and comes into force with the next one.
+    #[serde(default)]
+    pub waits: Vec<SessionTerm>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 
 use super::by_path::{ByPath, PathOf};
 use super::rib::Interner;
+use crate::id::Prefix;
 use crate::wire::bgp::{Attributes, MpNextHop};
 use alloc::sync::Arc;
 
@@ -34,5 +35,14 @@ impl AdjIn {
 
     pub fn get(&self, path: &PathOf) -> Option<&Arc<Told>> {
         self.routes.get(path)
+    }
+
+    /// In the order of the table, those behind `after`.
+    pub fn keys_after<'a>(&'a self, after: Option<&Prefix>) -> impl Iterator<Item = Prefix> + use<'a> {
+        self.routes.keys_after(after)
+    }
+
+    pub fn ids_of<'a>(&'a self, prefix: &Prefix) -> impl Iterator<Item = u32> + use<'a> {
+        self.routes.ids_of(prefix)
     }
 }

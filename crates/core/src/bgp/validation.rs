@@ -8,15 +8,16 @@
 use super::by_path::{ByPath, PathOf};
 use super::config::{Invalid, OutsidePolicy, Relation, Role};
 use super::event::Action;
+use super::judge_again::ask_to_tell;
 use super::notice::ImportRefusal;
 use super::policy;
-use super::rib::Route;
+use super::rib::{Path, Route};
 use super::slots::{Slot, Source};
 use super::speaker::Speaker;
 use super::status::OwnValidity;
 use crate::id::{Asn, Prefix};
 use crate::rpki::{Change, PathValidity, Side, Validation, Validity, Vrp};
-use crate::wire::bgp::{AfiSafi, AsPath, Attributes, LargeCommunity, Refresh};
+use crate::wire::bgp::{AfiSafi, AsPath, Attributes, LargeCommunity};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -185,7 +186,14 @@ impl Speaker {
     }
 
     fn say_validation(&mut self, actions: &mut Vec<Action>) {
-        if !self.validator.due.is_empty() && !core::mem::replace(&mut self.validator.told, true) {
+        if !self.validator.due.is_empty() {
+            self.ask_to_poll(actions);
+        }
+    }
+
+    /// Asks the shell for [`Speaker::poll_validation`], unless it has been asked and has not come to the end.
+    pub(super) fn ask_to_poll(&mut self, actions: &mut Vec<Action>) {
+        if !core::mem::replace(&mut self.validator.told, true) {
             actions.push(Action::ValidationReady);
         }
     }
@@ -193,18 +201,14 @@ impl Speaker {
     /// Whose refused routes could not all be kept is asked to tell everything again.
     fn ask_again_beyond_held(&mut self, actions: &mut Vec<Action>) {
         for peer in self.peers.iter_mut().flatten().filter(|peer| peer.held.overflow) {
-            let Some(negotiated) = peer.session.established().filter(|it| it.route_refresh) else { continue };
-            let mut bytes = Vec::new();
-            for &family in &negotiated.families {
-                AfiSafi::from(family).emit_refresh(Refresh::Request, &mut bytes);
+            if ask_to_tell(peer, actions) {
+                peer.held.overflow = false;
             }
-            actions.push(Action::Send { connection: negotiated.connection, bytes });
-            peer.held.overflow = false;
         }
     }
 
-    /// Looks again at no more than `budget` prefixes of those that changed payloads may concern. True if
-    /// there are more.
+    /// Looks again at no more than `budget` prefixes of those that changed payloads may concern, then of those
+    /// that neighbours have told who cannot be asked again since policy changed. True if there are more.
     pub fn poll_validation(&mut self, budget: usize, actions: &mut Vec<Action>) -> bool {
         let mut left = budget.max(1);
         while left > 0 {
@@ -222,15 +226,16 @@ impl Speaker {
             // A range in which there is nothing is a look-up, too.
             left = left.saturating_sub(prefixes.len().max(1));
         }
+        let judging = self.poll_judged(left, actions);
         for slot in self.peer_slots() {
             self.check_limit(self.now, slot, actions);
         }
         self.reconsider_originations(actions);
-        let more = !self.validator.due.is_empty();
-        if !more {
+        if self.validator.due.is_empty() {
             self.validator.asns = Vec::new();
             self.validator.due = VecDeque::new();
         }
+        let more = judging || !self.validator.due.is_empty();
         self.validator.told = more;
         more
     }
@@ -255,7 +260,12 @@ impl Speaker {
     fn validate_again(&mut self, prefix: &Prefix, by_path: bool, actions: &mut Vec<Action>) {
         // What is stale is about to be told again, and is validated then, or is gone.
         let taken = self.rib.get(prefix).map_or(&[][..], |destination| destination.paths()).iter();
-        let taken = taken.filter(|path| !path.stale).map(|path| (path.source(), path.route.clone()));
+        let family = AfiSafi::of(prefix);
+        let fresh = |path: &&Path| {
+            let peer = self.peers.get(path.slot.index()).and_then(Option::as_ref);
+            peer.is_some_and(|peer| !peer.rounds.is_stale(family, path.round))
+        };
+        let taken = taken.filter(fresh).map(|path| (path.source(), path.route.clone()));
         let mut routes: Vec<(Source, Arc<Route>)> = taken.collect();
         for (slot, peer) in (0..).map(Slot).zip(&self.peers) {
             let held =
@@ -406,6 +416,7 @@ mod tests {
             local_preference: 100,
             discard: false,
             body: None,
+            path_id: 0,
         });
         let mut held = Held::default();
         for at in 0..HELD {

@@ -1,5 +1,6 @@
 //! The verbs.
 
+mod changes;
 mod datapath;
 mod dump;
 mod file;
@@ -56,6 +57,21 @@ enum Verb {
         file: PathBuf,
         #[arg(long)]
         router: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a changed file does to each BGP session, before anything is done: which are reset and why, which
+    /// neighbours are asked or told again, what waits for the next session.
+    Changes {
+        /// The network's file as it is to be.
+        file: PathBuf,
+        /// The file as it is now; else the plan that this machine has.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
+        state: Option<PathBuf>,
+        /// One JSON document for machines.
         #[arg(long)]
         json: bool,
     },
@@ -228,6 +244,9 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::LabStandIn { machine } => verify::stand_in(&machine),
         Verb::Datapath { state } => datapath::run(&state),
         Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, lang),
+        Verb::Changes { file, from, state, json } => {
+            changes::run(&file, from.as_deref(), state.as_deref(), json, lang)
+        }
         Verb::Explain(Explain::Mtu { file, link }) => plan::explain_mtu(&file, link.as_deref(), lang),
         Verb::Explain(Explain::Policy { peer, file, state, json }) => {
             plan::explain_policy(&peer, file.as_deref(), state.as_deref(), json, lang)

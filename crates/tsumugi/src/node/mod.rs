@@ -17,6 +17,7 @@ mod links;
 mod monitors;
 mod neighbourhood;
 mod poll;
+mod reload;
 mod router;
 mod rpki;
 mod secrets;

@@ -5,6 +5,7 @@ use super::links::{LinkState, Links};
 use super::monitors::{Around, Monitors};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
+use super::reload::Ahead;
 use super::rpki::Rpki;
 use super::secrets::Secrets;
 use super::segments::Segments;
@@ -43,6 +44,8 @@ const ROUTES: usize = 512;
 const NEW_ROUTES: usize = 128;
 /// Prefixes validated again before the loop looks at its sockets again.
 const VALIDATIONS: usize = 2048;
+/// Prefixes taken out of the table before the loop looks at its sockets again: some 4 ms.
+const CLEARED: usize = 2048;
 /// Between attempts to listen on port 179.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Routes of an earlier life stay until every session whose link is up stands and nothing has
@@ -58,35 +61,37 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const SHOWN: usize = 32;
 
 pub struct Router {
-    frame: Frame,
-    plan: RouterPlan,
-    keeper: Keeper,
+    pub(super) frame: Frame,
+    pub(super) plan: RouterPlan,
+    pub(super) keeper: Keeper,
     netlink: Netlink,
     /// Links of which something was heard that the speaker has yet to be told.
     arriving: BTreeSet<IfName>,
-    links: Links,
-    neighbourhood: Neighbourhood,
+    pub(super) links: Links,
+    pub(super) neighbourhood: Neighbourhood,
     bfd: Bfd,
     /// Neighbours whose sessions stand.
-    standing: BTreeSet<String>,
-    speaker: Speaker,
-    sessions: Sessions,
-    secrets: Secrets,
+    pub(super) standing: BTreeSet<String>,
+    pub(super) speaker: Speaker,
+    pub(super) sessions: Sessions,
+    pub(super) secrets: Secrets,
     /// Why we do not listen on port 179, and when to try again.
     deaf: Option<(String, Instant)>,
-    discovery: DiscoverySocket,
+    pub(super) discovery: DiscoverySocket,
     schedule: Schedule,
-    segments: Segments,
-    rpki: Rpki,
+    pub(super) segments: Segments,
+    pub(super) rpki: Rpki,
     shows: Shows,
-    monitors: Monitors,
+    ahead: Ahead,
+    pub(super) monitors: Monitors,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
-    updates: HashMap<ConnectionId, NeighbourId>,
+    pub(super) updates: HashMap<ConnectionId, NeighbourId>,
     routes_ready: bool,
     evpn_ready: bool,
     validation_ready: bool,
+    table_ready: bool,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
     buffer: Vec<u8>,
@@ -124,6 +129,7 @@ impl Router {
             neighbourhood: Neighbourhood::default(),
             bfd: Bfd::start(&space).map_err(failing("starting BFD's thread"))?,
             deaf: None,
+            ahead: Ahead::default(),
             discovery,
             schedule: Schedule::default(),
             dirty: BTreeSet::new(),
@@ -131,6 +137,7 @@ impl Router {
             routes_ready: false,
             evpn_ready: false,
             validation_ready: false,
+            table_ready: false,
             unsettled_since: Some(now),
             buffer: vec![0; 64 * 1024],
         };
@@ -174,6 +181,7 @@ impl Router {
             }
             self.advertise(now);
             self.validate(now);
+            self.clear(now);
             self.exchange(now);
             self.send(now);
             self.install(now);
@@ -185,7 +193,7 @@ impl Router {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let bulk = self.routes_ready || self.evpn_ready || self.validation_ready;
+        let bulk = self.routes_ready || self.evpn_ready || self.validation_ready || self.table_ready;
         if bulk || self.shows.has_work() || self.monitors.has_work(&self.speaker) {
             return Some(Instant::default());
         }
@@ -266,6 +274,7 @@ impl Router {
                     tracing::warn!(neighbour = name, "{}", words::bfd::down(&cause, Lang::En));
                     if let Some(neighbour) = self.neighbourhood.named(&name) {
                         self.step(now, Event::BfdDown { neighbour, cause, independent });
+                        self.clear(now);
                         self.install(now);
                     }
                 }
@@ -307,13 +316,13 @@ impl Router {
         self.step(now, Event::Closed(id));
     }
 
-    fn step(&mut self, now: Instant, event: Event<'_>) {
+    pub(super) fn step(&mut self, now: Instant, event: Event<'_>) {
         let mut actions = Vec::new();
         self.speaker.step(now, event, &mut actions);
         self.perform(now, actions);
     }
 
-    fn perform(&mut self, now: Instant, actions: Vec<Action>) {
+    pub(super) fn perform(&mut self, now: Instant, actions: Vec<Action>) {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
@@ -351,6 +360,7 @@ impl Router {
                     self.dirty.insert(connection);
                 }
                 Action::ValidationReady => self.validation_ready = true,
+                Action::TableReady => self.table_ready = true,
                 Action::EvpnReady => self.evpn_ready = true,
                 Action::RoutesReady => self.routes_ready = true,
                 Action::Log(notice) => {
@@ -419,6 +429,15 @@ impl Router {
         if self.validation_ready {
             let mut actions = Vec::new();
             self.validation_ready = self.speaker.poll_validation(VALIDATIONS, &mut actions);
+            self.perform(now, actions);
+        }
+    }
+
+    /// Has a piece of what is gone leave the speaker's table.
+    fn clear(&mut self, now: Instant) {
+        if self.table_ready {
+            let mut actions = Vec::new();
+            self.table_ready = self.speaker.poll_table(CLEARED, &mut actions);
             self.perform(now, actions);
         }
     }
@@ -493,7 +512,7 @@ impl Router {
     }
 
     /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
-    fn turn(&mut self, now: Instant) {
+    pub(super) fn turn(&mut self, now: Instant) {
         self.segments.install_all(now, &mut self.keeper);
         let turn = self.keeper.turn(time::Instant::now());
         let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
@@ -537,7 +556,7 @@ impl Router {
     }
 
     /// Speaks and listens on the links that are there now.
-    fn speak(&mut self, now: Instant) {
+    pub(super) fn speak(&mut self, now: Instant) {
         self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
         self.segments.set_links(now, &self.links);
         self.discovery.listen_on(self.schedule.links().chain(self.segments.bridges()));
@@ -561,46 +580,12 @@ impl Router {
     }
 
     /// What neighbours must sign with, as the secrets are now.
-    fn sign(&mut self) {
+    pub(super) fn sign(&mut self) {
         let neighbours = self.plan.speaker.iter().flat_map(|speaker| &speaker.neighbours);
         let wanted = self.secrets.signing(&self.frame.state, neighbours);
         if let Err(error) = self.sessions.sign(wanted) {
             tracing::warn!(%error, "this kernel cannot sign BGP sessions (RFC 2385)");
         }
-    }
-
-    /// A new plan takes the place of the old one, whole or not at all.
-    fn reload(&mut self, now: Instant) {
-        let Some(plan) = self.frame.read_plan() else { return };
-        let Some(config) = plan.speaker.clone() else { return };
-        let place = |old| self.neighbourhood.place_in(old, &config.neighbours);
-        self.sessions.renumber(place);
-        self.updates.retain(|_, neighbour| match place(*neighbour) {
-            Some(new) => {
-                *neighbour = new;
-                true
-            }
-            None => false,
-        });
-        self.neighbourhood.replace(&config.neighbours);
-        self.plan = plan;
-        self.sign();
-        tracing::info!(router = self.plan.name, generation = self.plan.generation, "plan in force");
-        let mut actions = Vec::new();
-        self.speaker.replace_config(now, config, &mut actions);
-        self.perform(now, actions);
-        for (neighbour, address) in self.neighbourhood.known() {
-            self.step(now, Event::RemoteHeard { neighbour, address });
-        }
-        self.rpki.replace(&self.frame.poll, now, &self.frame.state, self.plan.rpki.as_ref());
-        let bmp = self.plan.bmp.as_ref();
-        self.monitors.replace(&self.frame.poll, &self.frame.state, &mut self.speaker, bmp);
-        self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
-        if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
-            tracing::warn!(%error, "the fabric's netlink sockets failed");
-        }
-        self.turn(now);
-        self.speak(now);
     }
 
     /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
@@ -640,6 +625,7 @@ impl Router {
             dhcp: self.segments.dhcp_status(),
             rpki: self.rpki.status(now),
             bmp: self.monitors.status(now, &self.speaker),
+            ahead: self.ahead.look(&self.frame.state, &self.plan),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(Some((&self.plan, running)));
@@ -713,7 +699,7 @@ fn log(notice: &Notice) {
 }
 
 /// What is agreed about a neighbour's session.
-fn terms_of(plan: &RouterPlan, neighbour: NeighbourId) -> Terms {
+pub(super) fn terms_of(plan: &RouterPlan, neighbour: NeighbourId) -> Terms {
     let neighbours = plan.speaker.as_ref().map_or(&[][..], |speaker| &speaker.neighbours);
     neighbours.get(usize::from(neighbour.0)).map(|neighbour| neighbour.terms.clone()).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ mod gobgp_relay;
 mod hostile;
 mod hosts;
 mod inside;
+mod live;
 mod malformed;
 mod others;
 mod outsiders;
@@ -105,6 +106,20 @@ fn main() -> ExitCode {
             terms::frr_agrees_on_everything,
         ),
         trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
+        trial("bird_keeps_its_sessions", &with(&["bird", "birdc"]), live::bird_keeps_its_sessions),
+        trial(
+            "what_is_asked_of_packets_changes_under_sessions",
+            &with(&["bird", "birdc"]),
+            live::what_is_asked_of_packets_changes_under_sessions,
+        ),
+        trial(
+            "a_plan_that_lies_there_says_what_it_would_do",
+            &with(&["bird", "birdc"]),
+            live::a_plan_that_lies_there_says_what_it_would_do,
+        ),
+        trial("both_ends_change_under_a_session", &basic, live::both_ends_change_under_a_session),
+        trial("policy_costs_bird_nothing", &with(Kind::Bird.programs()), live::policy_costs_bird_nothing),
+        trial("policy_costs_frr_nothing", &with(Kind::Frr.programs()), live::policy_costs_frr_nothing),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
         trial("bgpdump_reads_our_table", &with(&["bird", "birdc", "bgpdump"]), eyes::bgpdump_reads_our_table),
         trial(

@@ -3,6 +3,8 @@
 mod add_path;
 mod bfd;
 mod border;
+mod change;
+mod clearance;
 mod converge;
 mod dump;
 mod evpn;

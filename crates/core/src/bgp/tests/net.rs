@@ -138,6 +138,7 @@ pub struct Router {
     routes_ready: bool,
     evpn_ready: bool,
     validation_ready: bool,
+    table_ready: bool,
 }
 
 use alloc::boxed::Box;
@@ -151,6 +152,8 @@ pub struct Net {
     sequence: u64,
     accepted: u64,
     pub messages: usize,
+    /// A test says when a piece is cleared out of a table; else all is at once.
+    pub clears_by_hand: bool,
 }
 
 impl Net {
@@ -170,6 +173,7 @@ impl Net {
                 routes_ready: false,
                 evpn_ready: false,
                 validation_ready: false,
+                table_ready: false,
             }))
         };
         Net {
@@ -181,6 +185,7 @@ impl Net {
             sequence: 0,
             accepted: 0,
             messages: 0,
+            clears_by_hand: false,
         }
     }
 
@@ -407,6 +412,7 @@ impl Net {
                 Action::EvpnReady => self.router_mut(node).evpn_ready = true,
                 Action::RoutesReady => self.router_mut(node).routes_ready = true,
                 Action::ValidationReady => self.router_mut(node).validation_ready = true,
+                Action::TableReady => self.router_mut(node).table_ready = true,
                 Action::Log(notice) => self.router_mut(node).notices.push(notice),
             }
         }
@@ -417,7 +423,36 @@ impl Net {
             self.carry_out(node, actions);
             self.router_mut(node).validation_ready |= more;
         }
+        if !self.clears_by_hand {
+            while self.clear(node, 2) {}
+        }
         self.poll(node);
+    }
+
+    /// Clears a piece out of a router's table; true if there is more.
+    pub fn clear(&mut self, node: usize, budget: usize) -> bool {
+        if !core::mem::take(&mut self.router_mut(node).table_ready) {
+            return false;
+        }
+        let Some(speaker) = self.router_mut(node).speaker.as_mut() else { return false };
+        let mut actions = Vec::new();
+        let ready = speaker.poll_table(budget, &mut actions);
+        self.router_mut(node).table_ready = ready;
+        let mut more = Vec::new();
+        for action in actions {
+            match action {
+                Action::UpdatesReady { neighbour, connection } => {
+                    self.router_mut(node).updates_ready.insert(neighbour, connection);
+                }
+                Action::RoutesReady => self.router_mut(node).routes_ready = true,
+                Action::EvpnReady => self.router_mut(node).evpn_ready = true,
+                action => more.push(action),
+            }
+        }
+        if !more.is_empty() || self.clears_by_hand {
+            self.carry_out(node, more);
+        }
+        self.router(node).table_ready
     }
 
     fn poll(&mut self, node: usize) {

@@ -18,7 +18,11 @@ pub struct Stranger {
     pub asn: Asn,
     pub address: IpAddr,
     pub listens: bool,
+    /// Whether it can be asked to tell everything again (RFC 2918).
+    pub refreshes_on_request: bool,
     pub four_octet: bool,
+    /// In seconds; 0: none.
+    pub hold_time: u16,
     /// What it says in OPEN beside its family, route refresh and its AS number.
     pub capabilities: Vec<Capability>,
     /// What it was told in the last OPEN.
@@ -43,7 +47,9 @@ impl Stranger {
             asn,
             address,
             listens: true,
+            refreshes_on_request: true,
             four_octet: true,
+            hold_time: 0,
             capabilities: Vec::new(),
             open: None,
             table: BTreeMap::new(),
@@ -67,9 +73,10 @@ impl Stranger {
     fn our_open(&self) -> Vec<u8> {
         let family = if self.address.is_ipv4() { AfiSafi::IPV4_UNICAST } else { AfiSafi::IPV6_UNICAST };
         let identifier = Ipv4Addr::new(9, 9, 9, (self.asn.0 % 250) as u8 + 1);
-        let mut capabilities = vec![Capability::Multiprotocol(family), Capability::RouteRefresh];
+        let mut capabilities = vec![Capability::Multiprotocol(family)];
+        capabilities.extend(self.refreshes_on_request.then_some(Capability::RouteRefresh));
         capabilities.extend(self.capabilities.iter().cloned());
-        let mut open = Open::new(self.asn, 0, identifier, capabilities);
+        let mut open = Open::new(self.asn, self.hold_time, identifier, capabilities);
         if !self.four_octet {
             open.capabilities.pop();
         }

@@ -1,6 +1,6 @@
 //! The router process on the page.
 
-use super::{Drops, bfd, bmp, duration, heading, line, rpki, segments};
+use super::{Drops, bfd, bmp, change, duration, heading, line, rpki, segments};
 use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
@@ -35,6 +35,9 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
         );
     }
     sessions(page, bgp, lang);
+    if let Some(ahead) = &running.ahead {
+        change::ahead(page, ahead, bgp, lang);
+    }
     bfd::bfd(page, running, lang);
     links(page, running, lang);
     routes(page, running, lang);
@@ -116,10 +119,10 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
         let since = duration(neighbour.established_for_ms.unwrap_or(0));
         let (taken, sent) = (counts(neighbour.accepted, lang), counts(neighbour.announced, lang));
         let refused = neighbour.refused_count;
-        let paths = words::add_paths(neighbour, lang);
+        let more = words::add_paths(neighbour, lang) + &change::of_neighbour(neighbour, lang);
         return lang.pick(
-            format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}{paths}"),
-            format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{paths}"),
+            format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}{more}"),
+            format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{more}"),
         );
     }
     match &neighbour.last_end {

@@ -1,5 +1,6 @@
 //! `tsumugi show` for people: one route and why it is so, tables a line at a time, the sessions in short.
 
+use super::change::of_neighbour;
 use super::{duration, line};
 use crate::observe::say::pad;
 use crate::observe::status::{BgpSaid, RouteSaid};
@@ -354,5 +355,5 @@ fn session(neighbour: &NeighbourStatus, lang: Lang) -> String {
     if let Some(end) = end {
         let _ = write!(text, "{}", lang.pick(format!("; last end: {end}"), format!("、前回の終わり: {end}")));
     }
-    text
+    text + &of_neighbour(neighbour, lang)
 }

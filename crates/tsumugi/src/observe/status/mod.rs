@@ -26,7 +26,7 @@ pub use management::{
 };
 pub use path::{MeasuredPath, ProbeQuestion, ProbeRefused, ProbeSaid, VoidPath};
 pub use router::{
-    BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
+    BgpStatus, LinkStatus, PlanAhead, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };
 pub use rpki::{RpkiReport, SlurmTrouble};
 pub use segments::{DhcpStatus, DhcpTrouble, EntryCounts};

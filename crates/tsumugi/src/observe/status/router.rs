@@ -2,8 +2,10 @@
 
 use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
 use crate::observe::words;
+use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tsumugi_core::bgp::change::SessionChange;
 use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, OwnValidity, SpeakerStatus};
 use tsumugi_core::evpn::EvpnStatus;
 use tsumugi_core::id::{IfName, Prefix};
@@ -47,8 +49,20 @@ pub struct Running {
     /// `None`: the plan has no BMP collectors.
     #[serde(default)]
     pub bmp: Option<BmpReport>,
+    /// The plan that lies in the state folder, if it is not the one in force.
+    #[serde(default)]
+    pub ahead: Option<PlanAhead>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
+}
+
+/// What a plan that is not in force would do to the sessions that there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanAhead {
+    pub generation: u64,
+    /// Why it would not be taken; then nothing else is known of it.
+    pub refused: Option<PlanRefused>,
+    pub sessions: Vec<SessionChange>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -404,6 +404,10 @@ pub fn notice(notice: &Notice, lang: Lang) -> String {
             format!("{neighbour} did not tell its routes again in time: they are gone"),
             format!("{neighbour}が時間内に経路を伝え直さなかったので、取り除きました"),
         ),
+        Notice::NotJudgedAgain { neighbour, routes } => lang.pick(
+            format!("{neighbour} cannot be asked to tell its routes again (RFC 2918), and {routes} that were refused are not kept: the changed policy is for them once it tells them again; its session stands"),
+            format!("{neighbour}には経路を伝え直すよう求められず (RFC 2918)、拒んだ{routes}件は残っていません。変えた方針がそれらに効くのは相手が伝え直したときです。セッションはそのままです"),
+        ),
         Notice::LimitNear { neighbour, family, count, limit } => {
             let family = family_name(*family);
             lang.pick(

@@ -3,6 +3,7 @@
 pub mod bfd;
 mod bgp;
 mod bmp;
+mod change;
 mod drops;
 mod parts;
 mod path;
@@ -14,6 +15,7 @@ pub use bgp::{
     evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
 };
 pub use bmp::collector_end;
+pub use change::{session_change, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
