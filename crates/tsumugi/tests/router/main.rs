@@ -14,6 +14,7 @@ mod live;
 mod malformed;
 mod others;
 mod outsiders;
+mod paths;
 mod plans;
 mod rpki;
 mod segments;
@@ -154,6 +155,14 @@ fn main() -> ExitCode {
             "openbgpd_goes_beyond_its_limit",
             &with(Kind::OpenBgpd.programs()),
             outsiders::openbgpd_goes_beyond_its_limit,
+        ),
+        trial("bird_tells_and_takes_several_paths", &with(Kind::Bird.programs()), paths::bird_and_bird),
+        trial("frr_tells_and_takes_several_paths", &with(Kind::Frr.programs()), paths::frr_and_frr),
+        trial("gobgp_tells_and_takes_several_paths", &with(Kind::GoBgp.programs()), paths::gobgp_and_gobgp),
+        trial(
+            "openbgpd_takes_several_paths",
+            &with(&[Kind::Bird.programs(), Kind::OpenBgpd.programs()].concat()),
+            paths::bird_and_openbgpd,
         ),
         trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];

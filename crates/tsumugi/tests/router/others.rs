@@ -1,6 +1,7 @@
 //! The other implementations, each as one router of another network: how each is told the same things,
 //! and how each is asked for the same things.
 
+use super::paths;
 use super::world::{Machine, World, find, sh, wait};
 use serde_json::Value;
 use std::fmt::Write;
@@ -46,6 +47,8 @@ pub struct Network {
     pub password: Option<&'static str>,
     /// It keeps our routes, and asks us to keep its own, through a restart (RFC 4724).
     pub graceful: bool,
+    /// It takes several paths to one prefix and tells all of its own (RFC 7911).
+    pub add_paths: bool,
 }
 
 impl Network {
@@ -121,9 +124,10 @@ impl Other {
                 wait("gobgpd answers", &[&self.machine], || {
                     self.machine.succeeds(&format!("gobgp --target unix://{d}/ctl global"))
                 });
+                let identifier = if self.network.add_paths { "identifier 1" } else { "" };
                 for prefix in &self.network.announces {
                     let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
-                    self.ask(&format!("global rib add -a {family} {prefix}"));
+                    self.ask(&format!("global rib add -a {family} {prefix} {identifier}"));
                 }
             }
             Kind::OpenBgpd => {
@@ -172,13 +176,20 @@ impl Other {
             let secret = network.password.map(|it| format!("password \"{it}\";")).unwrap_or_default();
             let restart =
                 if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
+            let (paths, export) = match network.add_paths {
+                true => ("add paths on;", "export filter also;"),
+                false => ("", "export where source = RTS_STATIC;"),
+            };
+            if network.add_paths {
+                text.push_str(&paths::bird_also(network.asn, family, &routes));
+            }
             writeln!(
                 text,
                 "protocol static s_{family} {{ {family}; {routes} }}
                  protocol bgp b_{family} {{
                      local {own} as {}; neighbor {ours} as 63806; local role {}; {secret} {restart}
                      connect retry time 1; error wait time 1, 2;
-                     {family} {{ import all; export where source = RTS_STATIC; }};
+                     {family} {{ {paths} import all; {export} }};
                  }}",
                 network.asn,
                 network.says(),
@@ -213,13 +224,20 @@ impl Other {
         }
         for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
             writeln!(text, " address-family {family} unicast\n  neighbor {ours} activate").unwrap();
+            if network.add_paths {
+                writeln!(
+                    text,
+                    "  neighbor {ours} addpath-tx-all-paths\n  redistribute connected route-map also"
+                )
+                .unwrap();
+            }
             for prefix in network.announces.iter().filter(|prefix| is_ipv4(prefix) == (family == "ipv4")) {
                 writeln!(text, "  network {prefix}").unwrap();
             }
             text.push_str(" exit-address-family\n");
         }
         text.push_str("exit\n");
-        text
+        text + &paths::frr_also(network.asn)
     }
 
     fn gobgp(&self) -> String {
@@ -241,6 +259,9 @@ impl Other {
             }
             write!(text, "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}-unicast\"\n")
                 .unwrap();
+            if network.add_paths {
+                text.push_str("[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8\n");
+            }
             if network.graceful {
                 text.push_str("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n");
             }
@@ -262,10 +283,11 @@ impl Other {
         for (family, ours) in ["IPv4", "IPv6"].into_iter().zip(network.ours()) {
             let other = if family == "IPv4" { "IPv6" } else { "IPv4" };
             let secret = network.password.map(|it| format!("tcp md5sig password {it}")).unwrap_or_default();
+            let paths = if network.add_paths { "announce add-path recv yes" } else { "" };
             writeln!(
                 text,
                 "neighbor {ours} {{\n remote-as 63806\n announce {family} unicast\n announce {other} none\n \
-                 announce policy {}\n announce enhanced refresh yes\n {secret}\n}}",
+                 announce policy {}\n announce enhanced refresh yes\n {secret}\n {paths}\n}}",
                 network.says()
             )
             .unwrap();
@@ -293,34 +315,42 @@ impl Other {
 
     /// The AS path of what we told it of `prefix`, as it stands there; `None`: nothing.
     pub fn path_of(&self, prefix: &str) -> Option<String> {
+        // Its own routes have none.
+        self.paths_of(prefix)?.into_iter().next().filter(|path| !path.is_empty())
+    }
+
+    /// Of every path that it has to `prefix`; `None`: nothing that can be read.
+    pub fn paths_of(&self, prefix: &str) -> Option<Vec<String>> {
         let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
         let json = |words: String| serde_json::from_str::<Value>(&self.ask(&words)).unwrap_or_default();
-        let path = match self.network.kind {
+        let texts = |paths: &Value, path: &dyn Fn(&Value) -> Option<String>| {
+            Some(paths.as_array()?.iter().filter_map(path).collect::<Vec<_>>())
+        };
+        Some(match self.network.kind {
             Kind::Bird => {
                 let said = self.ask(&format!("show route all protocol b_{family} {prefix}"));
-                let line =
-                    said.lines().find_map(|line| line.trim().strip_prefix("BGP.as_path:").map(str::trim));
-                line?.to_owned()
+                let path = |line: &str| Some(line.trim().strip_prefix("BGP.as_path:")?.trim().to_owned());
+                said.lines().filter_map(path).collect()
             }
             Kind::Frr => {
                 let said = json(format!("show bgp {family} unicast {prefix} json"));
-                said["paths"][0]["aspath"]["string"].as_str()?.to_owned()
+                texts(&said["paths"], &|path| Some(path["aspath"]["string"].as_str()?.to_owned()))?
             }
             Kind::GoBgp => {
                 let said = json(format!("global rib -a {family} {prefix} -j"));
-                let paths = said.as_object()?.values().next()?.clone();
-                let attributes = paths[0]["attrs"].as_array()?.clone();
-                let path = attributes.iter().find(|it| it["type"] == 2)?["as_paths"][0]["asns"].clone();
-                let numbers: Vec<String> = path.as_array()?.iter().map(Value::to_string).collect();
-                numbers.join(" ")
+                let path = |path: &Value| {
+                    let attributes = path["attrs"].as_array()?;
+                    let path = attributes.iter().find(|it| it["type"] == 2)?["as_paths"][0]["asns"].clone();
+                    let numbers: Vec<String> = path.as_array()?.iter().map(Value::to_string).collect();
+                    Some(numbers.join(" "))
+                };
+                texts(said.as_object()?.values().next()?, &path)?
             }
             Kind::OpenBgpd => {
                 let said = json(format!("-j show rib {prefix}"));
-                said["rib"][0]["aspath"].as_str()?.to_owned()
+                texts(&said["rib"], &|path| Some(path["aspath"].as_str()?.to_owned()))?
             }
-        };
-        // Its own routes have none.
-        (!path.is_empty()).then_some(path)
+        })
     }
 
     /// Has it ask us for everything again (RFC 2918). GoBGP never does.
