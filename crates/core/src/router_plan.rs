@@ -40,6 +40,9 @@ pub struct RouterPlan {
     pub tunnels: Vec<Tunnel>,
     /// `None` for a laptop.
     pub speaker: Option<SpeakerConfig>,
+    /// Who does what `speaker` says.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub routing: Routing,
     /// Of a router that hears from outside or announces what is ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpki: Option<RpkiConfig>,
@@ -158,6 +161,17 @@ impl From<&Encapsulation> for Wrapping {
             Encapsulation::WireGuard { .. } => Wrapping::WireGuard,
         }
     }
+}
+
+/// Who speaks BGP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routing {
+    /// The speaker of [`crate::bgp`].
+    #[default]
+    Embedded,
+    /// FRR, from the same [`SpeakerConfig`].
+    Frr,
 }
 
 /// Who moves the packets.

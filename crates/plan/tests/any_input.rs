@@ -298,11 +298,26 @@ fn router() -> impl Strategy<Value = Router> {
         maybe(port()),
         maybe(prop::sample::select(vec![Table::Full, Table::Default])),
         maybe(engine),
+        maybe(prop::sample::select(vec![Routing::Embedded, Routing::Frr])),
         by_name(uplink(), |uplink| uplink.name.to_string()),
     )
-        .prop_map(|(name, id, site, asn, meeting, drain, management_port, table, engine, uplinks)| {
-            Router { name, id, site, asn, meeting, drain, management_port, table, engine, uplinks }
-        })
+        .prop_map(
+            |(name, id, site, asn, meeting, drain, management_port, table, engine, routing, uplinks)| {
+                Router {
+                    name,
+                    id,
+                    site,
+                    asn,
+                    meeting,
+                    drain,
+                    management_port,
+                    table,
+                    engine,
+                    routing,
+                    uplinks,
+                }
+            },
+        )
 }
 
 fn link() -> impl Strategy<Value = Said<Link>> {

@@ -56,6 +56,8 @@ pub enum PlanRefused {
     Hash { stated: String, found: String },
     /// It is for a machine that speaks no BGP, and the router process was given it.
     NoSpeaker,
+    /// It has BGP spoken by another engine: who speaks is chosen once in a process's life.
+    OtherEngine,
 }
 
 impl PlanRefused {
@@ -303,6 +305,7 @@ mod tests {
             fabric: Desired::default(),
             tunnels: Vec::new(),
             speaker: None,
+            routing: tsumugi_core::router_plan::Routing::default(),
             rpki: None,
             bmp: None,
             evpn: EvpnConfig::default(),

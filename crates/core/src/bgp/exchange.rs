@@ -53,6 +53,7 @@ impl Speaker {
         peer.down_since = None;
         peer.router_id = Some(negotiated.router_id);
         peer.told_all.clear();
+        peer.told_at = Some(now);
         peer.established_count += 1;
         peer.unapplied.clear();
         peer.failure_said = None;
@@ -74,8 +75,11 @@ impl Speaker {
         self.monitored_up(slot);
         self.back(now, slot, negotiated, actions);
         self.tell_again(slot, None, actions);
+        // What is deferred is told later, and its end with it.
+        let told = negotiated.families.iter().map(|&family| AfiSafi::from(family));
+        let told: Vec<AfiSafi> = told.filter(|&family| !self.defers(family)).collect();
         if let Some(out) = self.peers[slot.index()].as_mut().and_then(|peer| peer.out.as_mut()) {
-            out.mark_first_telling(negotiated.families.iter().map(|&family| family.into()));
+            out.mark_first_telling(told.into_iter());
         }
     }
 
@@ -90,6 +94,7 @@ impl Speaker {
         actions: &mut Vec<Action>,
     ) {
         let kept = restart::kept(&end, negotiated);
+        self.deferral_heeds(&end);
         self.monitored_down(slot, &end);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let ear = peer.out.take().map(|out| out.ear);
@@ -131,6 +136,7 @@ impl Speaker {
         let carried = |route: &&UnicastNlri| if route.prefix.addr().is_ipv4() { ipv4 } else { ipv6 };
         let path = |route: &UnicastNlri| (route.prefix, route.path_id.unwrap_or(0));
         peer.updates_in += 1;
+        peer.told_at = Some(now);
         for &error in &decoded.errors {
             if peer.errors_said.insert((error.code, error.fault)) {
                 actions.push(Action::Log(Notice::AttributeError { neighbour: peer.name(), error }));

@@ -11,6 +11,7 @@ mod clearance;
 pub mod config;
 mod connection;
 mod decide;
+mod deferral;
 mod dump;
 mod event;
 mod evpn;
@@ -39,18 +40,19 @@ mod status;
 mod told;
 mod validation;
 
+pub use deferral::{Forwarding, Waits, Within};
 pub use dump::TableDump;
 pub use event::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
 };
 pub use monitor::{CollectorId, MonitorCounts, Surroundings};
-pub use notice::{EvpnRefusal, ImportRefusal, Notice, SessionEnd};
+pub use notice::{DeferralEnd, EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use policy::ExportRefusal;
 pub use speaker::Speaker;
 pub use status::{
-    EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page, PathStatus, ReceivedRoute,
-    Refused, RefusedBy, RouteReport, RouteStatus, SentRoute, SessionState, SpeakerStatus, ToldState,
-    ToldStatus,
+    Deferred, EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page, PathStatus,
+    ReceivedRoute, Refused, RefusedBy, RestartStatus, RouteReport, RouteStatus, Selected, SentRoute,
+    SessionState, SpeakerStatus, ToldState, ToldStatus,
 };
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::bfd::BfdDown;
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{BgpRole, EvpnFault, EvpnRoute};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,11 @@ pub enum Notice {
     RoutesKept { neighbour: String, seconds: u16 },
     /// It was not back in time: what it did not tell again is gone.
     RoutesKeptNoLonger { neighbour: String },
+    /// The kernel has routes of these families of an earlier life of ours: they stay in use, and nothing is chosen
+    /// or told until neighbours have told everything (RFC 4724 4.1).
+    Restarting { families: Vec<Family> },
+    /// Routes of a family are chosen and told from here on, so many milliseconds after the start.
+    RoutesSelected { family: Family, why: DeferralEnd, after_ms: u64 },
     /// A route was not taken. Once per prefix and reason, for the first of them.
     Refused { neighbour: String, prefix: Prefix, reason: ImportRefusal },
     /// The neighbour's list of refused routes is full: further ones are only counted.
@@ -46,6 +52,18 @@ pub enum Notice {
     OriginationStarted { prefix: Prefix },
     /// We no longer announce it: none of what it stands for can be reached.
     OriginationStopped { prefix: Prefix },
+}
+
+/// Why routes are no longer merely gathered after a restart of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeferralEnd {
+    /// Everybody who was waited for has told everything.
+    Told,
+    /// Somebody has not come back, or not told everything, in time.
+    Late,
+    /// A link or a neighbour has failed: what the kernel holds may lead nowhere.
+    Failure,
 }
 
 /// Why a session, or an attempt at one, ended.

@@ -60,6 +60,7 @@ impl Speaker {
         if forwarding || old.max_paths != self.config.max_paths {
             self.decide_all_again(forwarding, actions);
         }
+        self.reconsider_deferral(now, actions);
     }
 
     /// What of a neighbour's terms could not be brought into force on the connection that stands, in place of
@@ -135,7 +136,8 @@ impl Speaker {
     }
 
     fn begin(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {
-        let Some(peer) = self.peers[slot.index()].as_ref() else { return };
+        let Some(peer) = self.peers[slot.index()].as_mut() else { return };
+        peer.session.offer = self.offer.clone();
         let link_up = self.links_up.contains(peer.session.config.transport.link());
         if link_up {
             self.session_event(now, slot, SessionEvent::LinkUp, actions);

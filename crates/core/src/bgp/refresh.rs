@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 impl Speaker {
     pub(super) fn refresh(&mut self, slot: Slot, family: AfiSafi, what: Refresh, actions: &mut Vec<Action>) {
+        let deferred = self.defers(family);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let Some(negotiated) = peer.session.established() else { return };
         if !negotiated.families.iter().any(|&carried| AfiSafi::from(carried) == family) {
@@ -19,6 +20,8 @@ impl Speaker {
         }
         let enhanced = negotiated.enhanced_refresh;
         match what {
+            // The first telling is to come.
+            Refresh::Request if deferred => {}
             Refresh::Request if enhanced && Prefix::holds(family) => {
                 self.tell_between::<Prefix>(slot, family, actions);
             }

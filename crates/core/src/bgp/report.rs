@@ -31,6 +31,7 @@ impl Speaker {
             originated: self.originations.prefixes(true),
             held_back: self.originations.prefixes(false),
             own_validity: self.validator.own(self.leaving(), self.config.public_asn),
+            restart: self.restart(now),
         }
     }
 
@@ -144,6 +145,8 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         router_id: negotiated.map(|it| it.router_id),
         last_end: peer.last_end.clone(),
         accepted: peer.rounds.counts(),
+        kept_ms: peer.kept_until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
+        stale: peer.rounds.stale(),
         announced: peer.out.as_ref().map(|out| out.announced).unwrap_or_default(),
         pending: peer.out.as_ref().map_or(0, |out| u32::try_from(out.waiting()).unwrap_or(u32::MAX)),
         updates_in: peer.updates_in,

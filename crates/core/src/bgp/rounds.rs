@@ -84,7 +84,15 @@ impl Rounds {
 
     /// Routes that count.
     pub fn counts(&self) -> FamilyCounts {
-        let count = |it: &Round| it.fresh + it.stale;
+        self.by_family(|it| it.fresh + it.stale)
+    }
+
+    /// Those of earlier tellings that count still.
+    pub fn stale(&self) -> FamilyCounts {
+        self.by_family(|it| it.stale)
+    }
+
+    fn by_family(&self, count: impl Fn(&Round) -> u32) -> FamilyCounts {
         FamilyCounts { ipv4: count(&self.ipv4), ipv6: count(&self.ipv6), evpn: count(&self.evpn) }
     }
 }

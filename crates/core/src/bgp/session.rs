@@ -4,6 +4,7 @@
 use super::change::SessionTerm;
 use super::config::{Family, NeighbourConfig, Relation, Timers, Transport};
 use super::connection::{Await, Connection};
+use super::deferral::Offer;
 use super::event::{Action, ConnectionId, NeighbourId};
 use super::notice::SessionEnd;
 use super::status::SessionState;
@@ -46,6 +47,8 @@ pub(super) enum SessionEvent {
     /// From above: end it, if it stands or not, and say so.
     End(SessionEnd, Notification),
     Stop(Notification),
+    /// End it for another process of ours that takes its place; the word is for who knows of no restarts.
+    Leave(Notification),
 }
 
 /// What a session tells those above it.
@@ -74,6 +77,8 @@ pub(super) struct Negotiated {
     pub route_refresh: bool,
     /// What the neighbour says of its restarts.
     pub restart: Option<GracefulRestart>,
+    /// Both mean a NOTIFICATION that is no Hard Reset, and silence, to be a restart (RFC 8538).
+    pub notification: bool,
     /// RFC 7313: where a telling on request begins and ends is said.
     pub enhanced_refresh: bool,
     pub hold: Duration,
@@ -105,6 +110,11 @@ pub(super) struct Session {
     negotiated: Option<Negotiated>,
     /// The hold time that our last OPEN offered, in milliseconds.
     hold_said: u32,
+    /// What the next OPEN says of our restarts, and what the last one said.
+    pub offer: Offer,
+    said: GracefulRestart,
+    /// It has stood in this life.
+    stood: bool,
     random: u32,
 }
 
@@ -127,6 +137,9 @@ impl Session {
             retry_at: None,
             rests_until: None,
             negotiated: None,
+            offer: Offer::default(),
+            said: GracefulRestart::default(),
+            stood: false,
             random,
         }
     }
@@ -241,14 +254,20 @@ impl Session {
                 let notification = self.for_good(notification);
                 self.end_all(now, &SessionEnd::Stopped, Some(&notification), out);
             }
+            SessionEvent::Leave(notification) => {
+                self.started = false;
+                let agreed = self.negotiated.as_ref().is_some_and(|it| it.restart.is_some());
+                let notification = Some(&notification).filter(|_| !agreed);
+                self.end_all(now, &SessionEnd::Stopped, notification, out);
+            }
         }
         self.dial_if_due(now, out);
     }
 
     /// What is meant to end the session and not to be a restart (RFC 8538 3).
     fn for_good(&self, notification: Notification) -> Notification {
-        let restart = self.negotiated.as_ref().and_then(|negotiated| negotiated.restart.as_ref());
-        if restart.is_some_and(|restart| restart.notification) { notification.hard() } else { notification }
+        let agreed = self.negotiated.as_ref().is_some_and(|negotiated| negotiated.notification);
+        if agreed { notification.hard() } else { notification }
     }
 
     /// RFC 4271 8.2.1.1: only while there is no connection at all, so that the two ends collide as
@@ -331,6 +350,7 @@ impl Session {
     fn send_open(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
         let mut bytes = Vec::new();
         self.hold_said = self.config.timers.hold;
+        self.said = self.offer.capability(&self.config.relation, self.families(), self.stood);
         self.our_open().emit_message(&mut bytes);
         out.actions.push(Action::Send { connection: id, bytes });
         let hold = Duration::from_millis(u64::from(self.config.timers.hold));
@@ -358,8 +378,8 @@ impl Session {
             Capability::RouteRefresh,
             Capability::ExtendedMessage,
             Capability::EnhancedRouteRefresh,
-            // Of no family: we keep the routes of neighbours that restart, and ask it of none (RFC 4724 3).
-            Capability::GracefulRestart(GracefulRestart { notification: true, ..GracefulRestart::default() }),
+            // Of no family, it says that we keep the routes of neighbours that restart (RFC 4724 3).
+            Capability::GracefulRestart(self.said.clone()),
         ]);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
@@ -409,6 +429,10 @@ impl Session {
                 self.drop_connection(now, id, if collision { SessionEnd::Collision } else { received }, out);
             }
             (Await::Open, Message::Open(open)) => self.opened(now, id, open, out),
+            // RFC 4271 8.2.2: another OPEN is no error here, and this one says nothing new. OpenBGPD sends what it had
+            // for a connection that came to nothing by the next one, too.
+            (Await::Rival { open, .. } | Await::Keepalive { open }, Message::Open(again))
+                if *open == again => {}
             (Await::Rival { keepalive_heard, .. }, Message::Keepalive) => *keepalive_heard = true,
             (Await::Keepalive { open }, Message::Keepalive) => {
                 let open = open.clone();
@@ -559,6 +583,7 @@ impl Session {
             families,
             route_refresh: open.has(&Capability::RouteRefresh),
             restart: open.graceful_restart().cloned(),
+            notification: self.said.notification && open.graceful_restart().is_some_and(|it| it.notification),
             enhanced_refresh: open.has(&Capability::EnhancedRouteRefresh),
             hold,
             keepalive: keepalive_of(timers, hold),
@@ -571,6 +596,7 @@ impl Session {
         connection.awaits = Await::Update;
         connection.deadline = deadline(now, Some(negotiated.hold));
         self.retry_at = None;
+        self.stood = true;
         self.negotiated = Some(negotiated.clone());
         out.changes.push(Change::Up(negotiated));
     }

@@ -6,6 +6,7 @@ use super::clearance::Clearance;
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
+use super::deferral::{Deferral, Offer};
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
 use super::evpn::EvpnRefusals;
 use super::judge_again::Judging;
@@ -68,6 +69,10 @@ pub struct Speaker {
     pub(super) segments: Outlet,
     pub(super) validator: Validator,
     pub(super) monitors: BTreeMap<CollectorId, Monitor>,
+    /// What sessions to come say of our restarts.
+    pub(super) offer: Offer,
+    /// Our own restart; `None`: this is none.
+    pub(super) deferral: Option<Deferral>,
     dialled: u64,
     pub(super) started: bool,
     pub(super) stopped: bool,
@@ -101,6 +106,8 @@ pub(super) struct Peer {
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
     pub told_all: BTreeSet<AfiSafi>,
+    /// When its last UPDATE came, or its session came to stand.
+    pub told_at: Option<Instant>,
     /// Its identifier when a session last stood.
     pub router_id: Option<Ipv4Addr>,
     /// Families that the neighbour is telling again (RFC 7313).
@@ -133,6 +140,7 @@ impl Peer {
             unapplied: Vec::new(),
             kept_until: None,
             told_all: BTreeSet::new(),
+            told_at: None,
             router_id: None,
             refreshing: BTreeSet::new(),
             limit_said: BTreeSet::new(),
@@ -207,6 +215,8 @@ impl Speaker {
             segments: Outlet::default(),
             validator: Validator::default(),
             monitors: BTreeMap::new(),
+            offer: Offer::default(),
+            deferral: None,
             dialled: 0,
             started: false,
             stopped: false,
@@ -230,6 +240,7 @@ impl Speaker {
             return;
         }
         match event {
+            Event::Forwarding(forwarding) => self.set_forwarding(now, &forwarding, actions),
             Event::Start => {
                 self.started = true;
                 self.reconsider_originations(actions);
@@ -241,8 +252,10 @@ impl Speaker {
                 self.links_up.insert(link);
             }
             Event::LinkDown(link) => {
-                self.links_up.remove(&link);
                 let on_link = |peer: &Peer| *peer.session.config.transport.link() == link;
+                if self.links_up.remove(&link) && self.peers.iter().flatten().any(on_link) {
+                    self.deferral_heeds(&SessionEnd::LinkDown);
+                }
                 self.for_all(now, |peer| on_link(peer).then_some(SessionEvent::LinkDown), actions);
                 self.keep_nothing_over(&link, actions);
             }
@@ -274,6 +287,15 @@ impl Speaker {
                 let stop = || SessionEvent::Stop(Notification::shutdown("the router stops"));
                 self.for_all(now, |_| Some(stop()), actions);
             }
+            Event::Restart => {
+                self.stopped = true;
+                // RFC 4486: Administrative Reset.
+                let leave = || SessionEvent::Leave(Notification::new(Notification::CEASE, 4));
+                self.for_all(now, |_| Some(leave()), actions);
+            }
+        }
+        if self.started && !self.stopped {
+            self.reconsider_deferral(now, actions);
         }
     }
 
@@ -282,6 +304,7 @@ impl Speaker {
         let peers = self.peers.iter().flatten();
         peers
             .flat_map(|peer| [peer.session.next_timeout(), peer.send_hold_end(), peer.kept_until])
+            .chain([self.next_deferral()])
             .flatten()
             .min()
     }
@@ -527,6 +550,9 @@ impl Speaker {
 
     /// Tells neighbours and whoever uses the routes of a change at one destination.
     pub(super) fn spread<K: Key>(&mut self, place: Place, effect: Effect, actions: &mut Vec<Action>) {
+        if self.defers_at::<K>(place) {
+            return;
+        }
         let now = self.now;
         let Parts { rib, outlet, peers, config, tables, .. } = K::parts(self);
         let Some((key, destination)) = rib.at_mut(place) else { return };
@@ -558,12 +584,17 @@ impl Speaker {
 
     fn tell_table_again<K: Key>(&mut self, slot: Slot, family: Option<AfiSafi>, actions: &mut Vec<Action>) {
         let now = self.now;
+        let deferred: Vec<AfiSafi> = [AfiSafi::IPV4_UNICAST, AfiSafi::IPV6_UNICAST, AfiSafi::EVPN]
+            .into_iter()
+            .filter(|&family| self.defers(family))
+            .collect();
         let Parts { rib, peers, .. } = K::parts(self);
         let Some(peer) = peers[slot.index()].as_mut().filter(|_| family.is_none_or(K::holds)) else { return };
         for (place, key, destination) in rib.iter_mut() {
             let told = peer.out.as_ref().is_some_and(|out| destination.announced.contains(out.ear));
             let there = destination.best().is_some() || told;
-            if there && family.is_none_or(|family| family == key.family()) {
+            let asked = family.is_none_or(|family| family == key.family());
+            if there && asked && !deferred.contains(&key.family()) {
                 if let Some(out) = &mut peer.out {
                     K::queue(out).paths.tell_anew(place);
                 }

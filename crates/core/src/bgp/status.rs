@@ -2,12 +2,13 @@
 
 use super::change::SessionTerm;
 use super::event::{NextHop, SpeakerRoute};
-use super::notice::{EvpnRefusal, ImportRefusal, SessionEnd};
+use super::notice::{DeferralEnd, EvpnRefusal, ImportRefusal, SessionEnd};
 use super::policy::ExportRefusal;
 use crate::bgp::config::{Family, Role};
 use crate::id::{Asn, IfName, Prefix};
 use crate::rpki::{Validity, Vrp};
 use crate::wire::bgp::Origin;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -28,6 +29,34 @@ pub struct SpeakerStatus {
     pub held_back: Vec<Prefix>,
     /// What of our own leaves, as the RPKI sees it; empty while nothing is known.
     pub own_validity: Vec<OwnValidity>,
+    /// What was found of an earlier life of ours, and what has become of it; `None`: nothing was there.
+    pub restart: Option<RestartStatus>,
+}
+
+/// A restart of ours (RFC 4724 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartStatus {
+    /// Families of which the kernel had something when this life began.
+    pub found: Vec<Family>,
+    /// Those of which nothing is chosen and told yet.
+    pub deferred: Vec<Deferred>,
+    /// Those of which it is.
+    pub selected: Vec<Selected>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deferred {
+    pub family: Family,
+    /// Neighbours, and how many milliseconds more they are waited for at most.
+    pub waits_for: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selected {
+    pub family: Family,
+    pub why: DeferralEnd,
+    /// Since this life began, in milliseconds.
+    pub after_ms: u64,
 }
 
 /// One of our own prefixes by the payloads of RPKI, with the network's public AS number as its origin.
@@ -77,6 +106,12 @@ pub struct NeighbourStatus {
     pub last_end: Option<SessionEnd>,
     /// Routes taken from it, each path to a prefix counted.
     pub accepted: FamilyCounts,
+    /// It restarts: for how many milliseconds more what it told is kept at most; `None`: it does not.
+    #[serde(default)]
+    pub kept_ms: Option<u64>,
+    /// What is kept of it although it has not told it again (RFC 4724, RFC 7313).
+    #[serde(default)]
+    pub stale: FamilyCounts,
     /// Routes announced to it.
     pub announced: FamilyCounts,
     /// Routes that wait to be sent to it.

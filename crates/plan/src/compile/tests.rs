@@ -15,7 +15,7 @@ use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict, WallRu
 use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
 use tsumugi_core::id::{Asn, IfName, KeyName, Plane, Prefix, Vni};
 use tsumugi_core::mtu::{Ip, Line, Way, Wrapping};
-use tsumugi_core::router_plan::{Encapsulation, Tunnel, TunnelClamp};
+use tsumugi_core::router_plan::{Encapsulation, Routing, Tunnel, TunnelClamp};
 
 const TWO_HOMES: &str = include_str!("../../../../examples/two-homes.toml");
 const AS63806: &str = include_str!("../../../../examples/as63806.toml");
@@ -758,4 +758,16 @@ fn every_router_tells_the_collectors() {
             assert_eq!(lets.count(), answers, "{}", router.name);
         }
     }
+}
+
+#[test]
+fn a_router_says_who_speaks_its_bgp() {
+    let plans = compiled(TWO_HOMES).routers;
+    assert!(plans.iter().all(|plan| plan.routing == Routing::Embedded));
+    let table = format!("[router.{}]\n", plans[0].name);
+    let text = TWO_HOMES.replacen(&table, &format!("{table}routing = \"frr\"\n"), 1);
+    let declaration = declaration::parse(&text).0.unwrap();
+    assert!(declaration::print(&declaration).contains("routing = \"frr\"\n"));
+    let plans = compile(&declaration).unwrap().routers;
+    assert_eq!((plans[0].routing, plans[1].routing), (Routing::Frr, Routing::Embedded));
 }

@@ -114,6 +114,7 @@ fn router_lines(router: &Router) -> Vec<Option<Line>> {
         optional("management-port", &router.management_port),
         optional("table", &router.table),
         optional("engine", &router.engine),
+        optional("routing", &router.routing),
     ]
 }
 
@@ -411,6 +412,7 @@ print_as! {
     Purpose, |word| quoted(word.word());
     Table, |word| quoted(word.word());
     Engine, |word| quoted(word.word());
+    Routing, |word| quoted(word.word());
     LinkBy, |word| quoted(word.word());
     PeerBy, |word| quoted(word.word());
     TunnelClamp, |word| quoted(word.word());

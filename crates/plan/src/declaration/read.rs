@@ -359,6 +359,7 @@ impl Reader {
             management_port: self.optional(f, "management-port"),
             table: self.optional(f, "table"),
             engine: self.optional(f, "engine"),
+            routing: self.optional(f, "routing"),
             uplinks: self.named(f, "uplink").into_iter().map(|(name, f)| self.uplink(name, &f)).collect(),
         }
     }

@@ -104,6 +104,7 @@ pub const PASSES: &[&str] = &["udp", "gre", "etherip", "fragments", "incoming"];
 pub const PURPOSES: &[&str] = &["fabric", "management"];
 pub const TABLES: &[&str] = &["full", "default"];
 pub const ENGINES: &[&str] = &["auto", "kernel", "userspace"];
+pub const ROUTINGS: &[&str] = &["embedded", "frr"];
 pub const LINK_BY: &[&str] = &["ethernet", "gre", "etherip", "wireguard"];
 pub const PEER_BY: &[&str] = &["etherip", "gretap", "geneve", "ethernet"];
 pub const TUNNEL_BY: &[&str] = &["etherip", "gretap", "geneve"];
@@ -323,6 +324,9 @@ pub static ROUTER_TABLE: Table = Table {
         "engine", Kind::Word(ENGINES), optional,
             "Who moves its packets; auto if unsaid.",
             "パケットを運ぶ方法。省略時はauto。";
+        "routing", Kind::Word(ROUTINGS), optional,
+            "Who speaks its BGP: embedded (tsumugi itself) if unsaid, or frr (FRR, which must be installed there).",
+            "BGPを話すもの。省略時はembedded(tsumugi自身)。またはfrr(FRR。そのルーターに入っている必要があります)。";
         "uplink", Kind::Named(&UPLINK_TABLE), optional,
             "An access line.",
             "アクセス回線。";

@@ -274,6 +274,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     }
     say("all, CPU s", cpu(&options.pids) - cpu_before);
     say("memory peak of all, MiB", memory(&options.pids).0);
+    // Who gives memory back when there is nothing else to do has that moment.
+    thread::sleep(Duration::from_secs(2));
     say("memory after, MiB", memory(&options.pids).1);
     let heard = idle.heard.lock().expect("nobody panics with it");
     let between = heard.pieces.windows(2).map(|two| (two[1].0 - two[0].0).as_secs_f64());

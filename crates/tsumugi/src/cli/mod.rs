@@ -10,6 +10,7 @@ mod management;
 mod plan;
 mod probe;
 mod replay;
+mod restart;
 mod router;
 mod show;
 mod status;
@@ -106,6 +107,13 @@ enum Verb {
     Router {
         /// The machine's state directory.
         #[arg(long)]
+        state: PathBuf,
+    },
+    /// Has the router process make room for a new one (an upgrade): neighbours keep its routes meanwhile. Whoever
+    /// supervises it starts the new one.
+    Restart {
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
         state: PathBuf,
     },
     /// The process that keeps the overlay over which people repair.
@@ -257,6 +265,7 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Schema => file::schema(),
         Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
+        Verb::Restart { state } => restart::run(&state, lang),
         Verb::Probe { link, state, json } => probe::run(&link, &state, json, lang),
         Verb::Show { what, state, json } => show::run(&what, state.as_deref(), json, lang),
         Verb::Dump { file, state, json } => dump::run(&file, &state, json, lang),

@@ -18,6 +18,7 @@ mod monitors;
 mod neighbourhood;
 mod poll;
 mod reload;
+mod restart;
 mod router;
 mod rpki;
 mod secrets;
@@ -107,7 +108,7 @@ impl Frame {
                     break request;
                 }
             };
-            if request == Request::Stop {
+            if request != Request::Reload {
                 return None;
             }
         }

@@ -1,6 +1,8 @@
 //! A new plan in place of the one in force, and what it would do while it only lies there.
 
-use super::router::{Router, terms_of};
+use super::restart;
+use super::router::{Router, embedded_config, terms_of};
+use crate::observe::logging;
 use crate::observe::status::PlanAhead;
 use crate::state::{PlanRefused, StateDir};
 use std::collections::BTreeSet;
@@ -16,10 +18,16 @@ impl Router {
     /// A new plan takes the place of the old one, whole or not at all.
     pub(super) fn reload(&mut self, now: Instant) {
         let Some(plan) = self.frame.read_plan() else { return };
-        let Some(config) = plan.speaker.clone() else { return };
+        if plan.routing != self.plan.routing {
+            return logging::refuse_plan(&mut self.frame.refused, PlanRefused::OtherEngine);
+        }
+        let Ok(config) = embedded_config(&plan) else { return };
         self.follow(&config.neighbours);
-        self.neighbourhood.replace(&config.neighbours);
         self.plan = plan;
+        if let Some(speaker) = &self.plan.speaker {
+            self.neighbourhood.replace(&speaker.neighbours);
+        }
+        let _ = self.choose_engine(now);
         self.sign();
         tracing::info!(router = self.plan.name, generation = self.plan.generation, "plan in force");
         let mut actions = Vec::new();
@@ -33,6 +41,8 @@ impl Router {
         let bmp = self.plan.bmp.as_ref();
         self.monitors.replace(&self.frame.poll, &self.frame.state, &mut self.speaker, bmp);
         self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
+        let forwarding = restart::forwarding(self.keeper.namespace(), &self.plan.evpn);
+        self.step(now, Event::Forwarding(forwarding));
         if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
             tracing::warn!(%error, "the fabric's netlink sockets failed");
         }
@@ -116,6 +126,7 @@ fn ahead(plan: Result<RouterPlan, PlanRefused>, in_force: &RouterPlan) -> Option
     let refused = |refused| PlanAhead { refused: Some(refused), ..PlanAhead::default() };
     match plan {
         Ok(plan) if plan.hash == in_force.hash => None,
+        Ok(plan) if plan.routing != in_force.routing => Some(refused(PlanRefused::OtherEngine)),
         Ok(plan) => Some(match (&in_force.speaker, &plan.speaker) {
             (Some(old), Some(new)) => {
                 PlanAhead { generation: plan.generation, refused: None, sessions: session_changes(old, new) }

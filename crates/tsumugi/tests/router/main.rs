@@ -5,6 +5,7 @@ mod bird;
 mod burdens;
 mod eyes;
 mod frr;
+mod frr_engine;
 mod frr_vtep;
 mod gobgp_relay;
 mod hostile;
@@ -16,6 +17,7 @@ mod others;
 mod outsiders;
 mod paths;
 mod plans;
+mod restart;
 mod rpki;
 mod segments;
 mod stranger;
@@ -60,6 +62,11 @@ fn main() -> ExitCode {
             "each_site_has_its_own_gateway",
             &with(&["bridge", "nft", "dnsmasq", "busybox"]),
             segments::each_site_has_its_own_gateway,
+        ),
+        trial(
+            "both_engines_reach_each_other",
+            &with(&["zebra", "bgpd", "bfdd", "vtysh", "frr-reload.py"]),
+            frr_engine::both_engines_reach_each_other,
         ),
         trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
         trial(
@@ -163,6 +170,17 @@ fn main() -> ExitCode {
             "openbgpd_takes_several_paths",
             &with(&[Kind::Bird.programs(), Kind::OpenBgpd.programs()].concat()),
             paths::bird_and_openbgpd,
+        ),
+        trial("bird_helps", &with(Kind::Bird.programs()), restart::bird_helps),
+        trial("frr_helps", &with(Kind::Frr.programs()), restart::frr_helps),
+        trial("gobgp_helps", &with(Kind::GoBgp.programs()), restart::gobgp_helps),
+        trial("openbgpd_helps", &with(Kind::OpenBgpd.programs()), restart::openbgpd_helps),
+        trial("our_own_restarts_unnoticed", &basic, restart::our_own_restarts_unnoticed),
+        trial("it_makes_room_when_told", &basic, restart::it_makes_room_when_told),
+        trial(
+            "who_is_never_done_is_waited_for_so_long",
+            &basic,
+            restart::who_is_never_done_is_waited_for_so_long,
         ),
         trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];

@@ -49,21 +49,56 @@ pub struct Network {
     pub graceful: bool,
     /// It takes several paths to one prefix and tells all of its own (RFC 7911).
     pub add_paths: bool,
+    /// A customer of its own at `eth2`, whom it tells everything, by its AS number; in the place 40 further on.
+    pub tells: Option<u32>,
+}
+
+/// The two ends of a place: the network's and that of whoever is there with it.
+fn places(number: u8) -> ([String; 2], [String; 2]) {
+    let of = |end: u8| [format!("203.0.113.{}", 4 * number + end), format!("2001:db8:900:{number}::{end}")];
+    (of(1), of(2))
+}
+
+/// The far address with its length and the network's, for each family.
+fn ends_of(number: u8) -> [(String, String); 2] {
+    let ([own4, own6], [far4, far6]) = places(number);
+    [(format!("{far4}/30"), own4), (format!("{far6}/64"), own6)]
 }
 
 impl Network {
     fn own(&self) -> [String; 2] {
-        [format!("203.0.113.{}", 4 * self.number + 1), format!("2001:db8:900:{}::1", self.number)]
+        places(self.number).0
     }
 
-    fn ours(&self) -> [String; 2] {
-        [format!("203.0.113.{}", 4 * self.number + 2), format!("2001:db8:900:{}::2", self.number)]
+    pub fn ours(&self) -> [String; 2] {
+        places(self.number).1
     }
 
     /// Our address with its length and theirs, for each family.
     pub fn ends(&self) -> [(String, String); 2] {
-        let ([own4, own6], [ours4, ours6]) = (self.own(), self.ours());
-        [(format!("{ours4}/30"), own4), (format!("{ours6}/64"), own6)]
+        ends_of(self.number)
+    }
+
+    /// The same of the customer that it tells everything.
+    pub fn ends_to_customer(&self) -> [(String, String); 2] {
+        ends_of(self.number + 40)
+    }
+
+    /// Of each session: its family, the own and the far address, the far AS, what it is to the far end, and whether
+    /// it is to the customer.
+    fn sessions(&self) -> Vec<(&'static str, String, String, u32, &'static str, bool)> {
+        let mut all = Vec::new();
+        let (own, ours) = places(self.number);
+        for (family, (own, ours)) in FAMILIES.into_iter().zip(own.into_iter().zip(ours)) {
+            all.push((family, own, ours, 63806, self.says(), false));
+        }
+        let (own, far) = places(self.number + 40);
+        if let Some(asn) = self.tells {
+            for (family, (own, far)) in FAMILIES.into_iter().zip(own.clone().into_iter().zip(far.clone())) {
+                all.push((family, own, far, asn, "provider", true));
+            }
+        }
+        all
     }
 
     fn says(&self) -> &'static str {
@@ -95,6 +130,12 @@ impl Other {
         let [own4, own6] = network.own();
         machine.run(&format!("ip address add {own4}/30 dev eth1; ip address add {own6}/64 dev eth1 nodad"));
         machine.run("ip link set eth1 up");
+        if network.tells.is_some() {
+            let [own4, own6] = places(network.number + 40).0;
+            machine
+                .run(&format!("ip address add {own4}/30 dev eth2; ip address add {own6}/64 dev eth2 nodad"));
+            machine.run("ip link set eth2 up");
+        }
         let directory = world.directory(&format!("{}-files", machine.name));
         let mut other = Other { network, machine, directory, process: 0 };
         if other.network.kind == Kind::Frr {
@@ -166,33 +207,36 @@ impl Other {
         let graceful = if network.graceful { "graceful restart wait 5;" } else { "" };
         let mut text =
             format!("log stderr all; router id {own4}; {graceful} protocol device {{ scan time 1; }}\n");
-        for (family, (own, ours)) in FAMILIES.into_iter().zip(network.own().into_iter().zip(network.ours())) {
+        for family in FAMILIES {
             let routes: String = network
                 .announces
                 .iter()
                 .filter(|prefix| is_ipv4(prefix) == (family == "ipv4"))
                 .map(|prefix| format!("route {prefix} blackhole; "))
                 .collect();
-            let secret = network.password.map(|it| format!("password \"{it}\";")).unwrap_or_default();
-            let restart =
-                if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
-            let (paths, export) = match network.add_paths {
-                true => ("add paths on;", "export filter also;"),
-                false => ("", "export where source = RTS_STATIC;"),
-            };
+            writeln!(text, "protocol static s_{family} {{ {family}; {routes} }}").unwrap();
             if network.add_paths {
                 text.push_str(&paths::bird_also(network.asn, family, &routes));
             }
+        }
+        for (family, own, far, asn, role, customer) in network.sessions() {
+            let secret = network.password.map(|it| format!("password \"{it}\";")).unwrap_or_default();
+            let restart =
+                if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
+            let (name, export) = match (customer, network.add_paths) {
+                (true, _) => ("c", "all"),
+                (false, true) => ("b", "filter also"),
+                (false, false) => ("b", "where source = RTS_STATIC"),
+            };
+            let paths = if network.add_paths { "add paths on;" } else { "" };
             writeln!(
                 text,
-                "protocol static s_{family} {{ {family}; {routes} }}
-                 protocol bgp b_{family} {{
-                     local {own} as {}; neighbor {ours} as 63806; local role {}; {secret} {restart}
+                "protocol bgp {name}_{family} {{
+                     local {own} as {}; neighbor {far} as {asn}; local role {role}; {secret} {restart}
                      connect retry time 1; error wait time 1, 2;
-                     {family} {{ {paths} import all; {export} }};
+                     {family} {{ {paths} import all; export {export}; }};
                  }}",
                 network.asn,
-                network.says(),
             )
             .unwrap();
         }
@@ -210,26 +254,27 @@ impl Other {
         if network.graceful {
             text.push_str(" bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n bgp graceful-restart restart-time 60\n");
         }
-        for ours in network.ours() {
+        for (_, _, ours, asn, role, _) in network.sessions() {
             write!(
                 text,
-                " neighbor {ours} remote-as 63806\n neighbor {ours} timers connect 1\n \
-                 neighbor {ours} local-role {}\n",
-                network.says()
+                " neighbor {ours} remote-as {asn}\n neighbor {ours} timers connect 1\n \
+                 neighbor {ours} local-role {role}\n",
             )
             .unwrap();
             if let Some(secret) = network.password {
                 writeln!(text, " neighbor {ours} password {secret}").unwrap();
             }
         }
-        for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
-            writeln!(text, " address-family {family} unicast\n  neighbor {ours} activate").unwrap();
+        for family in FAMILIES {
+            writeln!(text, " address-family {family} unicast").unwrap();
+            for (_, _, far, ..) in network.sessions().iter().filter(|it| it.0 == family) {
+                writeln!(text, "  neighbor {far} activate").unwrap();
+                if network.add_paths {
+                    writeln!(text, "  neighbor {far} addpath-tx-all-paths").unwrap();
+                }
+            }
             if network.add_paths {
-                writeln!(
-                    text,
-                    "  neighbor {ours} addpath-tx-all-paths\n  redistribute connected route-map also"
-                )
-                .unwrap();
+                text.push_str("  redistribute connected route-map also\n");
             }
             for prefix in network.announces.iter().filter(|prefix| is_ipv4(prefix) == (family == "ipv4")) {
                 writeln!(text, "  network {prefix}").unwrap();
@@ -244,10 +289,10 @@ impl Other {
         let network = &self.network;
         let [own4, _] = network.own();
         let mut text = format!("[global.config]\nas = {}\nrouter-id = \"{own4}\"\n", network.asn);
-        for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
+        for (family, _, ours, asn, ..) in network.sessions() {
             write!(
                 text,
-                "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{ours}\"\npeer-as = 63806\n"
+                "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{ours}\"\npeer-as = {asn}\n"
             )
             .unwrap();
             if let Some(secret) = network.password {
@@ -280,15 +325,14 @@ impl Other {
         for prefix in &network.announces {
             writeln!(text, "network {prefix}").unwrap();
         }
-        for (family, ours) in ["IPv4", "IPv6"].into_iter().zip(network.ours()) {
-            let other = if family == "IPv4" { "IPv6" } else { "IPv4" };
+        for (family, _, ours, asn, role, _) in network.sessions() {
+            let (family, other) = if family == "ipv4" { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
             let secret = network.password.map(|it| format!("tcp md5sig password {it}")).unwrap_or_default();
             let paths = if network.add_paths { "announce add-path recv yes" } else { "" };
             writeln!(
                 text,
-                "neighbor {ours} {{\n remote-as 63806\n announce {family} unicast\n announce {other} none\n \
-                 announce policy {}\n announce enhanced refresh yes\n {secret}\n {paths}\n}}",
-                network.says()
+                "neighbor {ours} {{\n remote-as {asn}\n announce {family} unicast\n announce {other} none\n \
+                 announce policy {role}\n announce enhanced refresh yes\n {secret}\n {paths}\n}}",
             )
             .unwrap();
         }
@@ -297,7 +341,33 @@ impl Other {
         );
         text.push_str(&network.announces.join(", "));
         text.push_str("}\n");
+        if let Some(asn) = network.tells {
+            writeln!(text, "allow to AS {asn}").unwrap();
+        }
         text
+    }
+
+    /// It announces one prefix less, while it runs.
+    pub fn withdraw(&mut self, prefix: &str) {
+        self.network.announces.retain(|it| *it != prefix);
+        let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
+        match self.network.kind {
+            Kind::Bird => {
+                self.write("bird.conf", &self.bird());
+                self.ask("configure");
+            }
+            Kind::Frr => {
+                let d = self.directory.display();
+                let (bgp, af) = (self.network.asn, format!("address-family {family} unicast"));
+                let line = format!(
+                    "vtysh --vty_socket {d} -c 'configure terminal' -c 'router bgp {bgp}' -c '{af}' \
+                     -c 'no network {prefix}'"
+                );
+                self.machine.run(&line);
+            }
+            Kind::GoBgp => drop(self.ask(&format!("global rib del -a {family} {prefix}"))),
+            Kind::OpenBgpd => drop(self.ask(&format!("network delete {prefix}"))),
+        }
     }
 
     /// Its own command's answer.

@@ -14,6 +14,7 @@ mod leaks;
 mod monitor;
 mod net;
 mod policy;
+mod restart;
 mod show;
 mod stranger;
 mod validation;

@@ -7,8 +7,8 @@ use crate::bgp::config::{
     Timers, Transport,
 };
 use crate::bgp::{
-    Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, Notice, SessionState, Speaker,
-    SpeakerRoute, SpeakerStatus,
+    Action, ConnectionId, Event, EvpnPath, EvpnUpdate, Forwarding, NeighbourId, Notice, SessionState,
+    Speaker, SpeakerRoute, SpeakerStatus,
 };
 use crate::id::{Asn, IfName, Prefix};
 use crate::time::{Duration, Instant};
@@ -129,6 +129,8 @@ pub struct Router {
     pub segments: BTreeMap<EvpnRoute, EvpnPath>,
     /// What its own segments say: said again when it comes back.
     pub originated: BTreeMap<EvpnRoute, EvpnPath>,
+    /// What its process is told of forwarding that outlives it, when it begins.
+    pub forwarding: Option<Forwarding>,
     /// The most bytes that one delivery of updates came to.
     pub largest_batch: usize,
     pub notices: Vec<Notice>,
@@ -166,6 +168,7 @@ impl Net {
                 kernel: BTreeMap::new(),
                 segments: BTreeMap::new(),
                 originated: BTreeMap::new(),
+                forwarding: None,
                 largest_batch: 0,
                 notices: Vec::new(),
                 stuck: BTreeSet::new(),
@@ -310,6 +313,9 @@ impl Net {
                 self.event(node, Event::LinkUp(name));
             }
         }
+        if let Some(forwarding) = self.router(node).forwarding.clone() {
+            self.event(node, Event::Forwarding(forwarding));
+        }
         self.event(node, Event::Start);
         for (route, path) in self.router(node).originated.clone() {
             self.event(node, Event::Evpn(EvpnUpdate { route, path: Some(path) }));
@@ -326,13 +332,22 @@ impl Net {
         self.event(node, Event::Evpn(EvpnUpdate { route, path }));
     }
 
-    /// The process is killed: its kernel resets every connection.
+    /// The process is killed, and its kernel forgets its routes.
     pub fn kill(&mut self, node: usize) {
+        self.crash(node);
+        let router = self.router_mut(node);
+        router.kernel.clear();
+        router.segments.clear();
+    }
+
+    /// The process is killed: its kernel resets every connection, and forwards on.
+    pub fn crash(&mut self, node: usize) {
         let router = self.router_mut(node);
         router.speaker = None;
         router.updates_ready.clear();
-        router.kernel.clear();
-        router.segments.clear();
+        router.routes_ready = false;
+        router.evpn_ready = false;
+        router.validation_ready = false;
         for tcp in 0..self.tcps.len() {
             let cable = &self.cables[self.tcps[tcp].cable];
             let Some(side) = (0..2).find(|&side| cable.ends[side] == node) else { continue };

@@ -1,7 +1,7 @@
 //! The router process on the page.
 
 use super::{Drops, bfd, bmp, change, duration, heading, line, rpki, segments};
-use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
+use crate::observe::status::{BgpStatus, FrrStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
 use tsumugi_plan::explain::Lang;
@@ -34,6 +34,10 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
             ),
         );
     }
+    if let Some(frr) = &running.frr {
+        engine(page, frr, lang);
+    }
+    restart(page, running, lang);
     sessions(page, bgp, lang);
     if let Some(ahead) = &running.ahead {
         change::ahead(page, ahead, bgp, lang);
@@ -90,6 +94,46 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     }
 }
 
+/// Who speaks BGP, where we do not.
+fn engine(page: &mut String, frr: &FrrStatus, lang: Lang) {
+    let version = frr.version.as_deref().unwrap_or("?");
+    let (running, restarts) = (frr.running.join(", "), frr.restarts);
+    let state = match frr.in_force {
+        true => lang.pick("as the plan says", "計画どおり"),
+        false => lang.pick("not yet as the plan says", "まだ計画どおりではありません"),
+    };
+    let words = lang.pick(
+        format!("routing by FRR {version}: {state}; running: {running}; started again {restarts} times"),
+        format!("経路制御はFRR {version}: {state}、動作中 {running}、再起動 {restarts}回"),
+    );
+    line(page, 1, &words);
+    if let Some(trouble) = &frr.trouble {
+        line(page, 2, &words::frr_trouble(trouble, lang));
+    }
+}
+
+/// What an earlier life of this process left, and for whom its routes wait.
+fn restart(page: &mut String, running: &Running, lang: Lang) {
+    for said in running.bgp.restart.iter().flat_map(|it| words::restart::lines(it, lang)) {
+        line(page, 1, &said);
+    }
+    let (stale, purged) = (running.routes.stale, running.routes.purged);
+    if running.routes.keeps_stale && stale > 0 {
+        let words = lang.pick(
+            format!("{stale} routes of an earlier life are in the kernel and not confirmed yet"),
+            format!("以前のプロセスの経路のうち{stale}がカーネルにあり、まだ確認されていません"),
+        );
+        line(page, 1, &words);
+    }
+    if purged > 0 {
+        let words = lang.pick(
+            format!("{purged} routes of an earlier life were removed: nobody confirmed them"),
+            format!("以前のプロセスの経路{purged}を、確認されなかったため取り除きました"),
+        );
+        line(page, 1, &words);
+    }
+}
+
 fn sessions(page: &mut String, bgp: &BgpStatus, lang: Lang) {
     line(page, 1, lang.pick("sessions", "セッション"));
     let width = bgp.sessions.iter().map(|session| session.neighbour.name.len()).max().unwrap_or(0);
@@ -125,8 +169,10 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
             format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{more}"),
         );
     }
+    let kept = words::restart::kept(neighbour, lang).map(|kept| lang.pick("; ", "、").to_owned() + &kept);
+    let kept = kept.unwrap_or_default();
     match &neighbour.last_end {
-        Some(end) => format!("{state} ({})", words::session_end(end, lang)),
+        Some(end) => format!("{state} ({}){kept}", words::session_end(end, lang)),
         None => state.into(),
     }
 }

@@ -280,7 +280,7 @@ pub fn sent(route: &SentRoute, reader: Reader) -> String {
 pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
     let lang = reader.lang;
     let mut page = String::new();
-    let BgpSaid { router, router_id, asn, public_asn, neighbours } = said;
+    let BgpSaid { router, router_id, asn, public_asn, restart, neighbours } = said;
     line(
         &mut page,
         0,
@@ -289,6 +289,9 @@ pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
             format!("{router}: 内側 AS{asn}、外側 AS{public_asn}、BGP識別子 {router_id}"),
         )),
     );
+    for said in restart.iter().flat_map(|it| words::restart::lines(it, lang)) {
+        line(&mut page, 1, &said);
+    }
     let head = match lang {
         Lang::En => ["neighbour", "AS", "is", "received", "accepted", "refused", "sent", "session"],
         Lang::Ja => ["相手", "AS", "関係", "受信", "採用", "拒否", "送信", "セッション"],
@@ -352,6 +355,9 @@ fn session(neighbour: &NeighbourStatus, lang: Lang) -> String {
         };
     }
     text.push_str(&words::add_paths(neighbour, lang));
+    if let Some(kept) = words::restart::kept(neighbour, lang) {
+        let _ = write!(text, "{}{kept}", lang.pick("; ", "、"));
+    }
     if let Some(end) = end {
         let _ = write!(text, "{}", lang.pick(format!("; last end: {end}"), format!("、前回の終わり: {end}")));
     }

@@ -6,6 +6,7 @@
 mod bfd;
 mod bmp;
 mod datapath;
+mod frr;
 mod management;
 mod path;
 mod router;
@@ -20,6 +21,7 @@ pub use datapath::{
     Missing, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked,
     WhyUserspace,
 };
+pub use frr::{FrrStatus, FrrTrouble};
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
     PathStatus,

@@ -5,8 +5,10 @@ mod bgp;
 mod bmp;
 mod change;
 mod drops;
+mod frr;
 mod parts;
 mod path;
+pub mod restart;
 mod rpki;
 mod segments;
 mod show;
@@ -17,6 +19,7 @@ pub use bgp::{
 pub use bmp::collector_end;
 pub use change::{session_change, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
+pub use frr::{frr_trouble, table_is_frrs};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
 };

@@ -27,6 +27,12 @@ pub fn plan_refused(reason: &PlanRefused, lang: Lang) -> String {
         PlanRefused::NoSpeaker => lang
             .pick("the plan is for a machine that speaks no BGP", "BGPを話さない機器のための計画です")
             .into(),
+        PlanRefused::OtherEngine => lang
+            .pick(
+                "it has another routing engine; restart the router process to use it, which resets every session",
+                "ルーティングエンジンが違います。使うにはルータープロセスを再起動してください。すべてのセッションが切れます",
+            )
+            .into(),
     }
 }
 
