@@ -207,6 +207,8 @@ fn validation() -> Vec<Case> {
             "[site.s1]" => rpki!("caches = [\"192.0.2.77:323\"]")] tells ["frr-validates-nothing"];
         "frr-tells-no-collector": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
             "[site.s1]" => "[bmp]\ncollectors = [\"192.0.2.77:11019\"]\n\n[site.s1]"] tells ["frr-tells-no-collector"];
+        "frr-tells-one-path": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "role = \"provider\"" => "role = \"provider\"\nadd-paths-send = 4"] tells ["frr-tells-one-path"];
         "frr-watches-one-hop": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
             "role = \"provider\"" => "role = \"provider\"\nbfd = true\nbfd-multihop = true"] tells ["frr-watches-one-hop"];
         "frr-lists-too-much": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",

@@ -6,7 +6,7 @@
 //! one: the new one waits for the next.
 
 use super::config::{
-    Family, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers, Transport,
+    AddPaths, Family, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers, Transport,
 };
 use super::policy::Rules;
 use crate::id::{IfName, Prefix};
@@ -30,6 +30,8 @@ pub enum SessionTerm {
     Families,
     /// The role (RFC 9234 4.1).
     Role,
+    /// Whether there may be several paths to one prefix (RFC 7911 4). How many are told is no matter of OPEN.
+    AddPaths,
     /// The link or an address: another connection.
     Ends,
     /// The hold time that we offer.
@@ -83,6 +85,7 @@ impl SessionTerm {
             | SessionTerm::RemoteAs
             | SessionTerm::Families
             | SessionTerm::Role
+            | SessionTerm::AddPaths
             | SessionTerm::Ends => Effect::Reset,
             SessionTerm::HoldTime | SessionTerm::StrictRole => Effect::NextSession,
             SessionTerm::Keepalive
@@ -196,7 +199,7 @@ pub(super) fn changed_terms(
         relation: _,
         families: _,
         timers: Timers { keepalive: _, hold: _, connect_retry: _, connect_timeout: _ },
-        terms: Terms { drain: _, strict_role: _, gtsm: _, password: _, bfd: _, limit: _ },
+        terms: Terms { drain: _, strict_role: _, gtsm: _, password: _, bfd: _, limit: _, add_paths: _ },
     } = after;
     let (was, is) = (&before.terms, &after.terms);
     let (old_policy, new_policy) = (outside(before), outside(after));
@@ -206,6 +209,9 @@ pub(super) fn changed_terms(
         (old, new) => old.is_some() != new.is_some(),
     };
     let limit = of_policy(&|old, new| old.prefix_limit != new.prefix_limit) || was.limit != is.limit;
+    // Whether several are told at all is for OPEN.
+    let sent = was.add_paths.send.zip(is.add_paths.send);
+    let more_paths = sent.is_some_and(|(was, is)| was != is);
     let keepalive = before.timers.keepalive != after.timers.keepalive;
     let retry = |it: &NeighbourConfig| (it.timers.connect_retry, it.timers.connect_timeout);
     let (import, export) = policies(old, before, new, after);
@@ -215,6 +221,7 @@ pub(super) fn changed_terms(
         (SessionTerm::RemoteAs, before.remote_asn != after.remote_asn),
         (SessionTerm::Families, families(before) != families(after)),
         (SessionTerm::Role, of_policy(&|old, new| old.role != new.role)),
+        (SessionTerm::AddPaths, offers(was.add_paths) != offers(is.add_paths)),
         (SessionTerm::Ends, ends(&before.transport) != ends(&after.transport)),
         (SessionTerm::HoldTime, before.timers.hold != after.timers.hold),
         (SessionTerm::StrictRole, was.strict_role != is.strict_role),
@@ -226,10 +233,15 @@ pub(super) fn changed_terms(
         (SessionTerm::Limit, limit),
         (SessionTerm::Invalid, of_policy(&|old, new| old.invalid != new.invalid)),
         (SessionTerm::Import, import),
-        (SessionTerm::Export, export),
+        (SessionTerm::Export, export || more_paths),
         (SessionTerm::Name, before.name != after.name),
     ];
     found.into_iter().filter_map(|(term, differs)| differs.then_some(term)).collect()
+}
+
+/// What OPEN says of it: taken, told.
+fn offers(paths: AddPaths) -> (bool, bool) {
+    (paths.receive, paths.send.is_some())
 }
 
 fn outside(neighbour: &NeighbourConfig) -> Option<&OutsidePolicy> {

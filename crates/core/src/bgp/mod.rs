@@ -3,7 +3,9 @@
 //! [`Speaker`] is the whole of it. Time is an argument, a connection is a number, and what is
 //! bulky (UPDATEs, routes for the kernel) is pulled with a budget.
 
+mod add_path;
 mod adj_out;
+mod by_path;
 pub mod change;
 mod clearance;
 pub mod config;

@@ -164,6 +164,8 @@ pub enum ImportRefusal {
     /// From outside: the path goes up from `customer` to one that is none of the providers that it has
     /// signed (ASPA).
     PathInvalid { customer: Asn, not_provider: Asn },
+    /// As many paths of the neighbour to this prefix as there may be are there already (RFC 7911).
+    TooManyPaths,
     /// The UPDATE's attributes were wrong: taken as a withdrawal (RFC 7606).
     TreatedAsWithdraw,
 }

@@ -83,7 +83,8 @@ impl Speaker {
         for place in announced.iter().filter_map(|prefix| self.rib.place(prefix)).collect::<Vec<_>>() {
             let peers = &self.peers;
             let max_paths = self.config.max_paths;
-            let effect = self.rib.set(place, (Slot::LOCAL, 0), None, &|slot| rank(peers, slot), max_paths);
+            let effect =
+                self.rib.set(place, Slot::LOCAL.into(), 0, None, &|slot| rank(peers, slot), max_paths);
             self.spread::<Prefix>(place, effect, actions);
         }
         self.originations_due = true;

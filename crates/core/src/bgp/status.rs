@@ -94,11 +94,17 @@ pub struct NeighbourStatus {
     /// As negotiated, in milliseconds; 0: none, or no session.
     pub hold_ms: u32,
     pub keepalive_ms: u32,
+    /// Families of which it tells several paths to a prefix, as negotiated (RFC 7911).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths_received: Vec<Family>,
+    /// Families of which it is told several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths_sent: Vec<Family>,
     /// The neighbour's BGP identifier, while a session stands.
     pub router_id: Option<Ipv4Addr>,
     /// Why the last session or attempt ended.
     pub last_end: Option<SessionEnd>,
-    /// Routes taken from it.
+    /// Routes taken from it, each path to a prefix counted.
     pub accepted: FamilyCounts,
     /// It restarts: for how many milliseconds more what it told is kept at most; `None`: it does not.
     #[serde(default)]
@@ -140,6 +146,9 @@ pub struct NeighbourStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub prefix: Prefix,
+    /// The neighbour's, where it says one (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     pub reason: ImportRefusal,
     /// Of what could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,6 +197,9 @@ pub struct RouteStatus {
 pub struct PathStatus {
     /// `None`: our own.
     pub neighbour: Option<String>,
+    /// The neighbour's, where it says one (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     pub next_hop: Option<NextHop>,
     /// As RFC 4271 5.1.2 writes it, sets in braces.
     pub as_path: String,
@@ -238,6 +250,9 @@ pub struct ToldStatus {
     pub neighbour: String,
     #[serde(flatten)]
     pub state: ToldState,
+    /// By which identifiers it was told several paths (RFC 7911), the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path_ids: Vec<u32>,
 }
 
 /// Whether a neighbour is told of a route.
@@ -264,6 +279,9 @@ pub enum ReceivedRoute {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentRoute {
     pub prefix: Prefix,
+    /// Ours, where the neighbour is told several paths (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     /// `None`: a next hop of the session's own.
     pub next_hop: Option<IpAddr>,
     pub as_path: String,

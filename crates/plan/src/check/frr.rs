@@ -79,6 +79,11 @@ fn peers(survey: &mut Survey<'_>, file: &Declaration, by_frr: &[&Router]) {
                 let kind = FrrProblem::FrrValidatesNothing { router: router_name, peer };
                 survey.tell_both(at.router.span(), said(router), kind);
             }
+            if let Some(most) = &peer.add_paths_send {
+                let (router_name, peer) = names();
+                let kind = FrrProblem::FrrTellsOnePath { router: router_name, peer };
+                survey.tell_both(most.span(), said(router), kind);
+            }
             if let Some(multihop) = peer.bfd.multihop.as_ref().filter(|_| peer.bfd.is_multihop()) {
                 let (router_name, peer) = names();
                 let kind = FrrProblem::FrrWatchesOneHop { router: router_name, peer };

@@ -77,6 +77,12 @@ pub(super) fn words(kind: &FrrProblem) -> Words {
             format!("[bmp]の収集器に{router}のことが何も知らされません。そのセッションはFRRのものです"),
             "ルーターの`routing = \"frr\"`か、[bmp]を消してください",
         ),
+        FrrProblem::FrrTellsOnePath { router, peer } => Words::new(
+            format!("{router} has FRR for its BGP, and there {peer} is told the best path alone"),
+            "remove `add-paths-send`, or the router's `routing = \"frr\"`",
+            format!("{router}のBGPはFRRで、そこでは{peer}に最良の経路だけを伝えます"),
+            "`add-paths-send`か、ルーターの`routing = \"frr\"`を消してください",
+        ),
         FrrProblem::FrrWatchesOneHop { router, peer } => Words::new(
             format!("{router} has FRR for its BGP, and there BFD watches {peer} over one hop only"),
             "remove `bfd-multihop`, or `routing = \"frr\"` from the router",

@@ -200,8 +200,8 @@ fn session(text: &mut Text, neighbour: &NeighbourConfig, passwords: &Passwords) 
     let seconds = |milliseconds: u32| milliseconds.div_ceil(1000);
     say(&format!("timers {} {}", seconds(keepalive), seconds(hold)));
     say(&format!("timers connect {}", seconds(connect_retry).max(1)));
-    // `drain` and `limit` stand with the policy and the families.
-    let Terms { drain: _, strict_role, gtsm, password, limit: _, bfd } = terms;
+    // `drain` and `limit` stand with the policy and the families. Several paths FRR takes by itself (RFC 7911).
+    let Terms { drain: _, strict_role, gtsm, password, limit: _, bfd, add_paths: _ } = terms;
     if let Relation::Outside(policy) = relation {
         let strict = if *strict_role { " strict-mode" } else { "" };
         say(&format!("local-role {}{strict}", our_role(policy.role)));

@@ -147,6 +147,9 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
         down_for_ms: said.last_reset_timer_msecs.filter(|_| !established),
         established_count: said.connections_established,
         hold_ms: if established { said.bgp_timer_hold_time_msecs } else { 0 },
+        // What it has agreed on of several paths it says of no family by itself.
+        paths_received: Vec::new(),
+        paths_sent: Vec::new(),
         keepalive_ms: if established { said.bgp_timer_keep_alive_interval_msecs } else { 0 },
         router_id: said.remote_router_id.filter(|_| established),
         last_end: if link_up { last_end(said) } else { Some(SessionEnd::LinkDown) },

@@ -49,6 +49,7 @@ fn networks() -> Vec<Network> {
         password: None,
         graceful: false,
         tells: None,
+        add_paths: false,
     };
     (1..).zip(STRANGERS).map(network).collect()
 }
@@ -154,14 +155,14 @@ impl Border {
         match (said, next_hop) {
             (Prefix::V4(_), next_hop) => {
                 update.next_hop = Some(next_hop.map_or(v4, |it| it.to_string().parse().unwrap()));
-                update.announced = vec![said];
+                update.announced = vec![said.into()];
             }
             (Prefix::V6(_), next_hop) => {
                 let next_hop = next_hop.map_or(v6, |it| it.to_string().parse().unwrap());
                 update.mp_reach = Some(MpReach {
                     family: AfiSafi::IPV6_UNICAST,
                     next_hop: MpNextHop::V6(next_hop),
-                    prefixes: vec![said],
+                    prefixes: vec![said.into()],
                     evpn: Vec::new(),
                 });
             }

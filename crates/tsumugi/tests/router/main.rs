@@ -16,6 +16,7 @@ mod live;
 mod malformed;
 mod others;
 mod outsiders;
+mod paths;
 mod plans;
 mod restart;
 mod rpki;
@@ -168,6 +169,14 @@ fn main() -> ExitCode {
             "openbgpd_goes_beyond_its_limit",
             &with(Kind::OpenBgpd.programs()),
             outsiders::openbgpd_goes_beyond_its_limit,
+        ),
+        trial("bird_tells_and_takes_several_paths", &with(Kind::Bird.programs()), paths::bird_and_bird),
+        trial("frr_tells_and_takes_several_paths", &with(Kind::Frr.programs()), paths::frr_and_frr),
+        trial("gobgp_tells_and_takes_several_paths", &with(Kind::GoBgp.programs()), paths::gobgp_and_gobgp),
+        trial(
+            "openbgpd_takes_several_paths",
+            &with(&[Kind::Bird.programs(), Kind::OpenBgpd.programs()].concat()),
+            paths::bird_and_openbgpd,
         ),
         trial("bird_helps", &with(Kind::Bird.programs()), restart::bird_helps),
         trial("frr_helps", &with(Kind::Frr.programs()), restart::frr_helps),

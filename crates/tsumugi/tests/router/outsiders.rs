@@ -30,6 +30,7 @@ pub fn networks(kind: Kind) -> [Network; 3] {
         announces: [&announces[..], &[refused]].concat(),
         password: kind.signs().then_some("a-secret"),
         graceful: false,
+        add_paths: false,
         tells: None,
     };
     [

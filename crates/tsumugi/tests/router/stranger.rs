@@ -125,10 +125,10 @@ impl Stranger {
             let Message::Update(decoded) = Message::parse(frame, context).unwrap() else { continue };
             let update = decoded.update;
             let gone = update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes));
-            gone.for_each(|prefix| drop(table.remove(prefix)));
+            gone.for_each(|told| drop(table.remove(&told.prefix)));
             let told = update.announced.iter().chain(update.mp_reach.iter().flat_map(|it| &it.prefixes));
             let attributes = update.attributes.unwrap_or_default();
-            told.for_each(|prefix| drop(table.insert(*prefix, attributes.clone())));
+            told.for_each(|told| drop(table.insert(told.prefix, attributes.clone())));
         }
         table
     }

@@ -61,15 +61,17 @@ impl Border {
 type Change = fn(&mut NeighbourConfig);
 
 /// So many of these end the session, and no other.
-const RESETS: usize = 5;
+const RESETS: usize = 7;
 
 /// One of each kind.
-const CHANGES: [(Change, &[SessionTerm]); 27] = [
+const CHANGES: [(Change, &[SessionTerm]); 29] = [
     (|it| it.local_asn = Asn(64_999), &[SessionTerm::LocalAs]),
     (|it| it.remote_asn = Asn(64_999), &[SessionTerm::RemoteAs, SessionTerm::Import, SessionTerm::Export]),
     (|it| it.families.push(Family::Ipv6Unicast), &[SessionTerm::Families]),
     (|it| policy(it).role = Role::Provider, &[SessionTerm::Role, SessionTerm::Import, SessionTerm::Export]),
     (|it| transport(it, |local, _| *local = "203.0.113.77".parse().unwrap()), &[SessionTerm::Ends]),
+    (|it| it.terms.add_paths.receive = true, &[SessionTerm::AddPaths]),
+    (|it| it.terms.add_paths.send = Some(4), &[SessionTerm::AddPaths]),
     (|it| it.timers.hold = 30_000, &[SessionTerm::HoldTime]),
     (|it| it.terms.strict_role = true, &[SessionTerm::StrictRole]),
     (|it| it.timers.keepalive = 5_000, &[SessionTerm::Keepalive]),

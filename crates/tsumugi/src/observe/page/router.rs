@@ -163,7 +163,7 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
         let since = duration(neighbour.established_for_ms.unwrap_or(0));
         let (taken, sent) = (counts(neighbour.accepted, lang), counts(neighbour.announced, lang));
         let refused = neighbour.refused_count;
-        let more = change::of_neighbour(neighbour, lang);
+        let more = words::add_paths(neighbour, lang) + &change::of_neighbour(neighbour, lang);
         return lang.pick(
             format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}{more}"),
             format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{more}"),

@@ -71,6 +71,9 @@ fn term(term: SessionTerm, lang: Lang) -> &'static str {
         SessionTerm::RemoteAs => lang.pick("the neighbour's AS number (OPEN)", "相手のAS番号 (OPEN)"),
         SessionTerm::Families => lang.pick("the address families (OPEN)", "アドレスファミリー (OPEN)"),
         SessionTerm::Role => lang.pick("the role (OPEN, RFC 9234)", "役割 (OPEN、RFC 9234)"),
+        SessionTerm::AddPaths => {
+            lang.pick("several paths to one prefix (OPEN, RFC 7911)", "複数経路の送受信 (OPEN、RFC 7911)")
+        }
         SessionTerm::Ends => {
             lang.pick("the link or an address: another connection", "リンクかアドレス: 別の接続になります")
         }

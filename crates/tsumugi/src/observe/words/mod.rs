@@ -26,4 +26,4 @@ pub use parts::{
 pub use path::{measured_path, probe_refused, probe_stage, unanswered, void_path};
 pub use rpki::{cache_end, cache_state, own_validity, payloads, rpki_notice, slurm_trouble};
 pub use segments::{block_reason, dhcp_trouble, route_refusal, segment_notice};
-pub use show::{lost, not_told, origin, role, won};
+pub use show::{add_paths, lost, not_told, origin, role, won};
