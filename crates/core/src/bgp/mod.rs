@@ -4,6 +4,7 @@
 //! bulky (UPDATEs, routes for the kernel) is pulled with a budget.
 
 mod adj_out;
+mod attribute_errors;
 pub mod change;
 mod clearance;
 pub mod config;
@@ -48,9 +49,9 @@ pub use notice::{DeferralEnd, EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use policy::ExportRefusal;
 pub use speaker::Speaker;
 pub use status::{
-    Deferred, EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page, PathStatus,
-    ReceivedRoute, Refused, RefusedBy, RestartStatus, RouteReport, RouteStatus, Selected, SentRoute,
-    SessionState, SpeakerStatus, ToldState, ToldStatus,
+    AttributeErrorCount, Deferred, EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page,
+    PathStatus, ReceivedRoute, Refused, RefusedBy, RestartStatus, RouteReport, RouteStatus, Selected,
+    SentRoute, SessionState, SpeakerStatus, ToldState, ToldStatus,
 };
 
 #[cfg(test)]
