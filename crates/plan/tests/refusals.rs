@@ -55,6 +55,8 @@ fn problems(text: &str) -> Vec<Problem> {
     for (path, text) in LISTS {
         lists.add(path, Ok(text));
     }
+    let long: String = (0..300).map(|n| format!("45.{}.{}.0/24\n", n / 256, n % 256)).collect();
+    lists.add("lists/long", Ok(&(long + "2a00:45::/32\n")));
     match check_with(text, &lists) {
         Ok(checked) => checked.warnings,
         Err(problems) => problems,
@@ -207,6 +209,8 @@ fn validation() -> Vec<Case> {
             "[site.s1]" => "[bmp]\ncollectors = [\"192.0.2.77:11019\"]\n\n[site.s1]"] tells ["frr-tells-no-collector"];
         "frr-watches-one-hop": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
             "role = \"provider\"" => "role = \"provider\"\nbfd = true\nbfd-multihop = true"] tells ["frr-watches-one-hop"];
+        "frr-lists-too-much": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "role = \"provider\"" => "role = \"provider\"\nlist = \"lists/long\""] tells ["frr-lists-too-much"];
         "routing-unknown": ["[router.a]\n" => "[router.a]\nrouting = \"bird\"\n"] tells ["unknown-word"];
         "invalid-unknown": ["role = \"provider\"" => "role = \"provider\"\ninvalid = \"last\""] tells ["invalid-unknown"];
     }

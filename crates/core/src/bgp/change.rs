@@ -5,7 +5,9 @@
 //! and for nothing else. The hold time is settled there as well, but a session stands as well with the old
 //! one: the new one waits for the next.
 
-use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Transport};
+use super::config::{
+    Family, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers, Transport,
+};
 use super::policy::Rules;
 use crate::id::{IfName, Prefix};
 use alloc::string::String;
@@ -169,6 +171,11 @@ pub(super) fn resets(terms: &[SessionTerm]) -> bool {
     has(terms, Effect::Reset)
 }
 
+/// Those that no session outlives.
+pub(super) fn resetting(terms: &[SessionTerm]) -> Vec<SessionTerm> {
+    terms.iter().copied().filter(|term| term.effect() == Effect::Reset).collect()
+}
+
 pub(super) fn has(terms: &[SessionTerm], effect: Effect) -> bool {
     terms.iter().any(|term| term.effect() == effect)
 }
@@ -180,6 +187,17 @@ pub(super) fn changed_terms(
     new: &SpeakerConfig,
     after: &NeighbourConfig,
 ) -> Vec<SessionTerm> {
+    // Whoever adds a field decides here what becomes of a session in which it changes.
+    let NeighbourConfig {
+        name: _,
+        transport: _,
+        local_asn: _,
+        remote_asn: _,
+        relation: _,
+        families: _,
+        timers: Timers { keepalive: _, hold: _, connect_retry: _, connect_timeout: _ },
+        terms: Terms { drain: _, strict_role: _, gtsm: _, password: _, bfd: _, limit: _ },
+    } = after;
     let (was, is) = (&before.terms, &after.terms);
     let (old_policy, new_policy) = (outside(before), outside(after));
     let of_policy = |differs: &dyn Fn(&OutsidePolicy, &OutsidePolicy) -> bool| match (old_policy, new_policy)

@@ -24,6 +24,7 @@ pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
     super::carried::lines(&mut text, plan, lang);
     if let Some(speaker) = &plan.speaker {
         speaker_lines(&mut text, speaker, lang);
+        super::frr::lines(&mut text, plan, lang);
     }
     if let Some(rpki) = &plan.rpki {
         super::rpki::lines(&mut text, rpki, lang);

@@ -14,6 +14,8 @@ pub enum FrrProblem {
     FrrValidatesNothing { router: String, peer: String },
     /// Collectors would be told nothing of its sessions.
     FrrTellsNoCollector { router: String },
+    /// More prefixes are listed at it than FRR reads in a reasonable time.
+    FrrListsTooMuch { router: String, prefixes: usize, most: usize },
     /// Watched over several hops.
     FrrWatchesOneHop { router: String, peer: String },
 }

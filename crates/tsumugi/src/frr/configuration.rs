@@ -146,6 +146,8 @@ fn bgpd(config: &SpeakerConfig, passwords: &Passwords) -> String {
     } = config;
     let mut text = Text::default();
     policy::lists(&mut text, config);
+    // Before the speaker: a prefix whose map is not there yet is announced seconds later, if at all.
+    policy::maps(&mut text, config);
     text.comment("The speaker.");
     text.line(format!("router bgp {}", public_asn.0));
     text.line(format!(" bgp router-id {router_id}"));
@@ -164,7 +166,6 @@ fn bgpd(config: &SpeakerConfig, passwords: &Passwords) -> String {
         address_family(&mut text, family, originate, neighbours, *max_paths);
     }
     text.line("exit");
-    policy::maps(&mut text, config);
     text.finish()
 }
 

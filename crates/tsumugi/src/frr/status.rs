@@ -207,7 +207,8 @@ fn last_end(said: &Neighbour) -> Option<SessionEnd> {
     } else if lower.contains("closed") {
         SessionEnd::Closed
     } else if lower.contains("config") {
-        SessionEnd::ConfigurationChanged
+        // It does not say what of it.
+        SessionEnd::ConfigurationChanged { terms: Vec::new() }
     } else {
         // Before the first attempt it says that nothing is activated, or nothing.
         return None;

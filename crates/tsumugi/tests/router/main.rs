@@ -5,6 +5,7 @@ mod bird;
 mod burdens;
 mod eyes;
 mod frr;
+mod frr_border;
 mod frr_engine;
 mod frr_vtep;
 mod gobgp_relay;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         trial("strangers_are_refused", &basic, inside::strangers_are_refused),
         trial("hosts_share_a_segment_over_ipv4", &bridged, segments::hosts_share_a_segment_over_ipv4),
         trial("hosts_share_a_segment_over_ipv6", &bridged, segments::hosts_share_a_segment_over_ipv6),
+        trial("a_restart_costs_no_frame", &bridged, segments::a_restart_costs_no_frame),
         trial("a_host_moves", &bridged, segments::a_host_moves),
         trial("a_standby_takes_over", &bridged, segments::a_standby_takes_over),
         trial("a_loop_is_blocked_and_reopened", &bridged, segments::a_loop_is_blocked_and_reopened),
@@ -66,6 +68,11 @@ fn main() -> ExitCode {
             "both_engines_reach_each_other",
             &with(&["zebra", "bgpd", "bfdd", "vtysh", "frr-reload.py"]),
             frr_engine::both_engines_reach_each_other,
+        ),
+        trial(
+            "both_engines_tell_strangers_the_same",
+            &with(&["zebra", "bgpd", "bfdd"]),
+            frr_border::both_engines_tell_strangers_the_same,
         ),
         trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
         trial(

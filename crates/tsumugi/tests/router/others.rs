@@ -305,6 +305,9 @@ impl Other {
             writeln!(text, "network {prefix}").unwrap();
         }
         for (family, _, ours, asn, role, _) in network.sessions() {
+            // As a customer (RFC 9234) OpenBGPD 7.7 does not know the End-of-RIB of IPv6 for what it is, so that it
+            // never comes to the end of our restart.
+            let role = if network.graceful { "no" } else { role };
             let (family, other) = if family == "ipv4" { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
             let secret = network.password.map(|it| format!("tcp md5sig password {it}")).unwrap_or_default();
             writeln!(

@@ -48,7 +48,9 @@ impl Border {
 
     fn lost(&self, node: usize) -> Vec<String> {
         let lost = |it: &Notice| match it {
-            Notice::Lost { neighbour, reason: SessionEnd::ConfigurationChanged } => Some(neighbour.clone()),
+            Notice::Lost { neighbour, reason: SessionEnd::ConfigurationChanged { .. } } => {
+                Some(neighbour.clone())
+            }
             Notice::Lost { .. } => panic!("{it:?}"),
             _ => None,
         };
@@ -125,6 +127,12 @@ fn what_is_said_beforehand_is_what_happens() {
         let told = border.net.stranger(border.peer[0]).notifications.iter();
         let told = told.filter(|it| it.code == Notification::CEASE).count();
         assert_eq!(told, usize::from(resets), "{terms:?}");
+        // The status goes on with what was, and says why.
+        if resets && terms[0] != SessionTerm::RemoteAs {
+            let status = border.neighbour(2, NAME);
+            let expected = SessionEnd::ConfigurationChanged { terms: terms[..1].to_vec() };
+            assert_eq!((status.last_end, status.established_count >= 1), (Some(expected), true));
+        }
     }
 }
 

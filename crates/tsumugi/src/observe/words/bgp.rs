@@ -49,8 +49,15 @@ pub fn session_end(end: &SessionEnd, lang: Lang) -> String {
         }
         SessionEnd::RemoteChanged => lang
             .pick("the neighbour's link-local address changed", "相手のリンクローカルアドレスが変わりました"),
-        SessionEnd::ConfigurationChanged => {
+        SessionEnd::ConfigurationChanged { terms } if terms.is_empty() => {
             lang.pick("the session's configuration changed", "セッションの設定が変わりました")
+        }
+        SessionEnd::ConfigurationChanged { terms } => {
+            let what = super::session_terms(terms.iter(), lang);
+            return lang.pick(
+                format!("the session's configuration changed: {what}"),
+                format!("セッションの設定が変わりました: {what}"),
+            );
         }
         SessionEnd::Stopped => lang.pick("this router's process stops", "このルーターのプロセスを止めます"),
         SessionEnd::NotificationReceived { notification } => {

@@ -18,7 +18,7 @@ pub use bgp::{
     session_end, session_state,
 };
 pub use bmp::collector_end;
-pub use change::{session_change, waits};
+pub use change::{session_change, session_terms, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use frr::{frr_trouble, table_is_frrs};
 pub use parts::{
