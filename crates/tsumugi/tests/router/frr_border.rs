@@ -48,6 +48,7 @@ fn networks() -> Vec<Network> {
         announces: Vec::new(),
         password: None,
         graceful: false,
+        tells: None,
     };
     (1..).zip(STRANGERS).map(network).collect()
 }
