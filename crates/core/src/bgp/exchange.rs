@@ -59,7 +59,7 @@ impl Speaker {
         peer.failure_said = None;
         peer.refused = RefusedList::of(negotiated.route_refresh);
         peer.evpn_refused = EvpnRefusals::default();
-        peer.errors_said.clear();
+        peer.attribute_errors.new_session();
         peer.limit_said.clear();
         let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         actions.push(Action::Log(Notice::Established {
@@ -138,7 +138,7 @@ impl Speaker {
         peer.updates_in += 1;
         peer.told_at = Some(now);
         for &error in &decoded.errors {
-            if peer.errors_said.insert((error.code, error.fault)) {
+            if peer.attribute_errors.add(error) {
                 actions.push(Action::Log(Notice::AttributeError { neighbour: peer.name(), error }));
             }
         }

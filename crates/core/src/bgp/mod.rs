@@ -5,6 +5,7 @@
 
 mod add_path;
 mod adj_out;
+mod attribute_errors;
 mod by_path;
 pub mod change;
 mod clearance;
@@ -50,9 +51,9 @@ pub use notice::{DeferralEnd, EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use policy::ExportRefusal;
 pub use speaker::Speaker;
 pub use status::{
-    Deferred, EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page, PathStatus,
-    ReceivedRoute, Refused, RefusedBy, RestartStatus, RouteReport, RouteStatus, Selected, SentRoute,
-    SessionState, SpeakerStatus, ToldState, ToldStatus,
+    AttributeErrorCount, Deferred, EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page,
+    PathStatus, ReceivedRoute, Refused, RefusedBy, RestartStatus, RouteReport, RouteStatus, Selected,
+    SentRoute, SessionState, SpeakerStatus, ToldState, ToldStatus,
 };
 
 #[cfg(test)]

@@ -157,6 +157,7 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         refused_beyond: peer.refused.beyond(),
         held: u32::try_from(peer.held.len()).unwrap_or(u32::MAX),
         evpn_refused: peer.evpn_refused.list(),
+        attribute_errors: peer.attribute_errors.list(),
         route_refresh: negotiated.is_some_and(|it| it.route_refresh),
         judging: peer.judging.is_some(),
         waits: session.waits().into_iter().chain(peer.unapplied.iter().copied()).collect(),

@@ -1,6 +1,7 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling, outgoing};
+use super::attribute_errors::AttributeErrors;
 use super::change::SessionTerm;
 use super::clearance::Clearance;
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
@@ -27,7 +28,7 @@ use super::validation::{Held, Validator};
 use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
+use crate::wire::bgp::{AfiSafi, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -114,7 +115,7 @@ pub(super) struct Peer {
     pub refreshing: BTreeSet<AfiSafi>,
     /// Families whose prefix limit is known to be near.
     pub limit_said: BTreeSet<Family>,
-    pub errors_said: BTreeSet<(u8, AttributeFault)>,
+    pub attribute_errors: AttributeErrors,
     pub established_at: Option<Instant>,
     /// When the last session ended, while none stands.
     pub down_since: Option<Instant>,
@@ -144,7 +145,7 @@ impl Peer {
             router_id: None,
             refreshing: BTreeSet::new(),
             limit_said: BTreeSet::new(),
-            errors_said: BTreeSet::new(),
+            attribute_errors: AttributeErrors::default(),
             established_at: None,
             down_since: None,
             established_count: 0,

@@ -7,7 +7,7 @@ use super::policy::ExportRefusal;
 use crate::bgp::config::{Family, Role};
 use crate::id::{Asn, IfName, Prefix};
 use crate::rpki::{Validity, Vrp};
-use crate::wire::bgp::Origin;
+use crate::wire::bgp::{AttributeError, Origin};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -131,6 +131,9 @@ pub struct NeighbourStatus {
     pub held: u32,
     /// EVPN routes that were not taken since the session came to stand, by reason.
     pub evpn_refused: Vec<EvpnRefused>,
+    /// What was wrong with attributes of its UPDATEs since the start, by kind (RFC 7606).
+    #[serde(default)]
+    pub attribute_errors: Vec<AttributeErrorCount>,
     /// It can be asked to tell everything again (RFC 2918), while a session stands; else what it tells is
     /// kept for a changed policy.
     #[serde(default)]
@@ -156,6 +159,13 @@ pub struct Refused {
     /// Of one that is refused as invalid by its origin: the payloads that say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payloads: Vec<Vrp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeErrorCount {
+    #[serde(flatten)]
+    pub error: AttributeError,
+    pub count: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

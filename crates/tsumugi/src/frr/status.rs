@@ -165,6 +165,7 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
         refused_beyond: 0,
         held: 0,
         evpn_refused: Vec::new(),
+        attribute_errors: Vec::new(),
         route_refresh: established
             && said.neighbor_capabilities.route_refresh.to_lowercase().contains("received"),
         // FRR judges again by itself, at once.

@@ -113,6 +113,7 @@ fn main() -> ExitCode {
             &with(&["ss"]),
             burdens::a_hostile_neighbour_delays_nobody,
         ),
+        trial("malformed_opens_cost_nothing", &basic, burdens::malformed_opens_cost_nothing),
         trial("hostile_capabilities_cost_nothing", &basic, burdens::hostile_capabilities_cost_nothing),
         trial("bird_agrees_on_everything", &with(&["bird", "birdc"]), terms::bird_agrees_on_everything),
         trial(

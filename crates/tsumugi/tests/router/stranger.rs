@@ -37,11 +37,16 @@ impl Stranger {
     }
 
     /// Opens a session and neither reads nor says anything of its own.
-    pub fn deaf_and_silent(mut stream: TcpStream, open: &Open) -> Stranger {
+    pub fn deaf_and_silent(stream: TcpStream, open: &Open) -> Stranger {
         let mut out = Vec::new();
         open.emit_message(&mut out);
         emit_keepalive(&mut out);
-        stream.write_all(&out).unwrap();
+        Stranger::saying(stream, &out)
+    }
+
+    /// Begins with any bytes instead of a session.
+    pub fn saying(mut stream: TcpStream, bytes: &[u8]) -> Stranger {
+        stream.write_all(bytes).unwrap();
         Stranger { stream, over: Arc::default(), heard: Arc::default() }
     }
 

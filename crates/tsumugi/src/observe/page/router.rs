@@ -78,6 +78,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
         }
     }
     evpn_refusals(page, bgp, lang);
+    attribute_errors(page, bgp, lang);
     let mut drops = Drops::default();
     drops.of_walls(&running.walls, lang);
     for (reason, count) in &running.refused_connections {
@@ -152,6 +153,20 @@ fn evpn_refusals(page: &mut String, bgp: &BgpStatus, lang: Lang) {
         for refused in &session.neighbour.evpn_refused {
             let (name, count) = (&session.neighbour.name, refused.count);
             line(page, 2, &format!("{name}  {count}: {}", words::evpn_refusal(&refused.reason, lang)));
+        }
+    }
+}
+
+/// What was wrong with attributes, by neighbour and kind (RFC 7606).
+fn attribute_errors(page: &mut String, bgp: &BgpStatus, lang: Lang) {
+    let wrong = |session: &SessionStatus| !session.neighbour.attribute_errors.is_empty();
+    if bgp.sessions.iter().any(wrong) {
+        line(page, 1, lang.pick("wrong attributes in UPDATEs", "UPDATEの誤った属性"));
+    }
+    for session in &bgp.sessions {
+        for it in &session.neighbour.attribute_errors {
+            let (name, count) = (&session.neighbour.name, it.count);
+            line(page, 2, &format!("{name}  {count}: {}", words::attribute_error(&it.error, lang)));
         }
     }
 }

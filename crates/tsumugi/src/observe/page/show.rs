@@ -312,7 +312,21 @@ pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
         };
         line(&mut page, 1, &text);
     }
+    attribute_errors(&mut page, neighbours, lang);
     page
+}
+
+/// What was wrong with attributes, by neighbour and kind (RFC 7606).
+fn attribute_errors(page: &mut String, neighbours: &[NeighbourStatus], lang: Lang) {
+    if neighbours.iter().any(|it| !it.attribute_errors.is_empty()) {
+        line(page, 1, lang.pick("wrong attributes in UPDATEs", "UPDATEの誤った属性"));
+    }
+    for neighbour in neighbours {
+        for it in &neighbour.attribute_errors {
+            let words = words::attribute_error(&it.error, lang);
+            line(page, 2, &format!("{}  {}: {words}", neighbour.name, it.count));
+        }
+    }
 }
 
 fn columns_of(text: &str) -> usize {

@@ -14,7 +14,8 @@ mod segments;
 mod show;
 
 pub use bgp::{
-    evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
+    attribute_error, evpn_refusal, import_refusal, notice, notification_words, refused_connection,
+    session_end, session_state,
 };
 pub use bmp::collector_end;
 pub use change::{session_change, session_terms, waits};
