@@ -189,6 +189,7 @@ pub(super) fn changed_terms(
     };
     let limit = of_policy(&|old, new| old.prefix_limit != new.prefix_limit) || was.limit != is.limit;
     let keepalive = before.timers.keepalive != after.timers.keepalive;
+    let hold = |it: &NeighbourConfig| (it.timers.hold, it.timers.send_hold);
     let retry = |it: &NeighbourConfig| (it.timers.connect_retry, it.timers.connect_timeout);
     let (import, export) = policies(old, before, new, after);
     let found = [
@@ -198,7 +199,7 @@ pub(super) fn changed_terms(
         (SessionTerm::Families, families(before) != families(after)),
         (SessionTerm::Role, of_policy(&|old, new| old.role != new.role)),
         (SessionTerm::Ends, ends(&before.transport) != ends(&after.transport)),
-        (SessionTerm::HoldTime, before.timers.hold != after.timers.hold),
+        (SessionTerm::HoldTime, hold(before) != hold(after)),
         (SessionTerm::StrictRole, was.strict_role != is.strict_role),
         (SessionTerm::Keepalive, keepalive),
         (SessionTerm::Retry, retry(before) != retry(after)),

@@ -26,7 +26,7 @@ use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
 use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -34,9 +34,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
-
-/// RFC 9687 5: how long a neighbour may leave unread what we have for it, at least.
-const SEND_HOLD: Duration = Duration::from_secs(8 * 60);
 
 /// So many notices wait for the next step at most.
 const NOTICES_MAX: usize = 64;
@@ -162,13 +159,6 @@ impl Peer {
     /// Whether what it tells is kept as it was told: a neighbour that cannot be asked again (RFC 2918).
     pub(super) fn keeps_told(&self) -> bool {
         self.session.established().is_some_and(|it| !it.route_refresh)
-    }
-
-    /// When the neighbour has left our updates unread for too long.
-    fn send_hold_end(&self) -> Option<Instant> {
-        let hold = self.session.established()?.hold;
-        let since = self.out.as_ref()?.waits_since?;
-        Some(since + SEND_HOLD.max(hold * 2))
     }
 }
 
