@@ -68,7 +68,7 @@ fn what_becomes_of_each_session_is_said_with_its_reason() {
     for line in [
         "cr0101\n  telhi/ipv4  is reset: the role (OPEN, RFC 9234)\n  telhi/ipv6  is reset: the role (OPEN, RFC 9234)\n",
         "  homenoc/ipv4  stays; is asked to tell its routes again, or judged by what was kept if it cannot be asked; is told what is another for it now\n",
-        "  jcix/ipv4  stays; at once: GTSM (the neighbour must send with a hop limit of 255, or its session ends by silence), the prefix limit; with the next session: whether the neighbour must say its role (OPEN, RFC 9234)\n",
+        "  jcix/ipv4  stays; at once: GTSM (the neighbour must send with a hop limit of 255, or its session ends by silence), the prefix limit (who is beyond it loses its session); with the next session: whether the neighbour must say its role (OPEN, RFC 9234)\n",
         "hr0304\n  no session is touched (2)\n",
     ] {
         assert!(page.contains(line), "{line}: {page}");

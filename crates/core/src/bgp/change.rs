@@ -5,7 +5,9 @@
 //! and for nothing else. The hold time is settled there as well, but a session stands as well with the old
 //! one: the new one waits for the next.
 
-use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Transport};
+use super::config::{
+    AddPaths, Family, NeighbourConfig, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers, Transport,
+};
 use super::policy::Rules;
 use crate::id::{IfName, Prefix};
 use alloc::string::String;
@@ -28,6 +30,8 @@ pub enum SessionTerm {
     Families,
     /// The role (RFC 9234 4.1).
     Role,
+    /// Whether there may be several paths to one prefix (RFC 7911 4). How many are told is no matter of OPEN.
+    AddPaths,
     /// The link or an address: another connection.
     Ends,
     /// The hold time that we offer.
@@ -81,6 +85,7 @@ impl SessionTerm {
             | SessionTerm::RemoteAs
             | SessionTerm::Families
             | SessionTerm::Role
+            | SessionTerm::AddPaths
             | SessionTerm::Ends => Effect::Reset,
             SessionTerm::HoldTime | SessionTerm::StrictRole => Effect::NextSession,
             SessionTerm::Keepalive
@@ -169,6 +174,11 @@ pub(super) fn resets(terms: &[SessionTerm]) -> bool {
     has(terms, Effect::Reset)
 }
 
+/// Those that no session outlives.
+pub(super) fn resetting(terms: &[SessionTerm]) -> Vec<SessionTerm> {
+    terms.iter().copied().filter(|term| term.effect() == Effect::Reset).collect()
+}
+
 pub(super) fn has(terms: &[SessionTerm], effect: Effect) -> bool {
     terms.iter().any(|term| term.effect() == effect)
 }
@@ -180,6 +190,17 @@ pub(super) fn changed_terms(
     new: &SpeakerConfig,
     after: &NeighbourConfig,
 ) -> Vec<SessionTerm> {
+    // Whoever adds a field decides here what becomes of a session in which it changes.
+    let NeighbourConfig {
+        name: _,
+        transport: _,
+        local_asn: _,
+        remote_asn: _,
+        relation: _,
+        families: _,
+        timers: Timers { keepalive: _, hold: _, connect_retry: _, connect_timeout: _, send_hold: _ },
+        terms: Terms { drain: _, strict_role: _, gtsm: _, password: _, bfd: _, limit: _, add_paths: _ },
+    } = after;
     let (was, is) = (&before.terms, &after.terms);
     let (old_policy, new_policy) = (outside(before), outside(after));
     let of_policy = |differs: &dyn Fn(&OutsidePolicy, &OutsidePolicy) -> bool| match (old_policy, new_policy)
@@ -188,6 +209,9 @@ pub(super) fn changed_terms(
         (old, new) => old.is_some() != new.is_some(),
     };
     let limit = of_policy(&|old, new| old.prefix_limit != new.prefix_limit) || was.limit != is.limit;
+    // Whether several are told at all is for OPEN.
+    let sent = was.add_paths.send.zip(is.add_paths.send);
+    let more_paths = sent.is_some_and(|(was, is)| was != is);
     let keepalive = before.timers.keepalive != after.timers.keepalive;
     let hold = |it: &NeighbourConfig| (it.timers.hold, it.timers.send_hold);
     let retry = |it: &NeighbourConfig| (it.timers.connect_retry, it.timers.connect_timeout);
@@ -198,6 +222,7 @@ pub(super) fn changed_terms(
         (SessionTerm::RemoteAs, before.remote_asn != after.remote_asn),
         (SessionTerm::Families, families(before) != families(after)),
         (SessionTerm::Role, of_policy(&|old, new| old.role != new.role)),
+        (SessionTerm::AddPaths, offers(was.add_paths) != offers(is.add_paths)),
         (SessionTerm::Ends, ends(&before.transport) != ends(&after.transport)),
         (SessionTerm::HoldTime, hold(before) != hold(after)),
         (SessionTerm::StrictRole, was.strict_role != is.strict_role),
@@ -209,10 +234,15 @@ pub(super) fn changed_terms(
         (SessionTerm::Limit, limit),
         (SessionTerm::Invalid, of_policy(&|old, new| old.invalid != new.invalid)),
         (SessionTerm::Import, import),
-        (SessionTerm::Export, export),
+        (SessionTerm::Export, export || more_paths),
         (SessionTerm::Name, before.name != after.name),
     ];
     found.into_iter().filter_map(|(term, differs)| differs.then_some(term)).collect()
+}
+
+/// What OPEN says of it: taken, told.
+fn offers(paths: AddPaths) -> (bool, bool) {
+    (paths.receive, paths.send.is_some())
 }
 
 fn outside(neighbour: &NeighbourConfig) -> Option<&OutsidePolicy> {

@@ -202,7 +202,7 @@ impl Speaker {
         let (effect, taken) = rib.take_out(place, gone, &|slot| rank(peers, slot), K::max_paths(config));
         for path in taken {
             if let Some(prefix) = key.prefix() {
-                self.monitored_route(prefix, path.slot);
+                self.monitored_route(prefix, path.source());
             }
             self.shared.release(path.route);
         }

@@ -81,6 +81,25 @@ pub struct Terms {
     pub bfd: Option<BfdTerms>,
     /// Of the prefix limit.
     pub limit: LimitTerms,
+    /// Whether there may be several paths to one prefix.
+    #[serde(skip_serializing_if = "AddPaths::is_nothing")]
+    pub add_paths: AddPaths,
+}
+
+/// Several paths to one prefix, told apart by identifiers (RFC 7911): both only if the neighbour agrees in OPEN.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AddPaths {
+    /// Those of the neighbour are taken, at most 64 to a prefix.
+    pub receive: bool,
+    /// The neighbour is told so many to a prefix at most, the best first; `None`: the best alone, with no identifier.
+    pub send: Option<u8>,
+}
+
+impl AddPaths {
+    fn is_nothing(&self) -> bool {
+        *self == AddPaths::default()
+    }
 }
 
 /// What becomes of a neighbour that comes near its prefix limit, and of one that goes beyond.
@@ -170,7 +189,7 @@ pub struct OutsidePolicy {
     pub allowed_private_asns: Vec<Asn>,
     /// The public AS number is prepended this many times beyond the first.
     pub extra_prepends: u8,
-    /// More prefixes than this per family end the session; `None`: no limit.
+    /// More routes than this per family end the session, each path to a prefix counted; `None`: no limit.
     pub prefix_limit: Option<u32>,
     /// What becomes of its routes that the RPKI calls invalid.
     #[serde(default, skip_serializing_if = "Invalid::is_drop")]

@@ -181,6 +181,7 @@ fn own_route(path: EvpnPath) -> Route {
         local_preference: u32::MAX,
         discard: false,
         body: boxed(&path.body),
+        path_id: 0,
     }
 }
 

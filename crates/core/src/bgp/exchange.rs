@@ -1,6 +1,8 @@
 //! What a session brings into the table and, when it ends, takes away with it.
 
+use super::add_path::TAKEN_MAX;
 use super::adj_out::AdjOut;
+use super::by_path::PathOf;
 use super::config::{Family, LimitTerms, Relation};
 use super::event::Action;
 use super::evpn::EvpnRefusals;
@@ -10,13 +12,13 @@ use super::refused::RefusedList;
 use super::restart;
 use super::rib::Route;
 use super::session::{Negotiated, SessionEvent};
-use super::slots::Slot;
+use super::slots::{Slot, Source};
 use super::speaker::{Peer, Speaker};
 use super::told::{AdjIn, AllTold, Told};
 use super::validation::Held;
 use crate::id::Prefix;
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, Attributes, DecodedUpdate, MpNextHop, Notification};
+use crate::wire::bgp::{AfiSafi, Attributes, DecodedUpdate, MpNextHop, Notification, UnicastNlri};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -57,7 +59,7 @@ impl Speaker {
         peer.failure_said = None;
         peer.refused = RefusedList::of(negotiated.route_refresh);
         peer.evpn_refused = EvpnRefusals::default();
-        peer.errors_said.clear();
+        peer.attribute_errors.new_session();
         peer.limit_said.clear();
         let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         actions.push(Action::Log(Notice::Established {
@@ -131,18 +133,19 @@ impl Speaker {
         let Some(negotiated) = peer.session.established() else { return };
         let carried = |family: AfiSafi| negotiated.families.iter().any(|&it| AfiSafi::from(it) == family);
         let (ipv4, ipv6) = (carried(AfiSafi::IPV4_UNICAST), carried(AfiSafi::IPV6_UNICAST));
-        let carried = |prefix: &&Prefix| if prefix.addr().is_ipv4() { ipv4 } else { ipv6 };
+        let carried = |route: &&UnicastNlri| if route.prefix.addr().is_ipv4() { ipv4 } else { ipv6 };
+        let path = |route: &UnicastNlri| (route.prefix, route.path_id.unwrap_or(0));
         peer.updates_in += 1;
         peer.told_at = Some(now);
         for &error in &decoded.errors {
-            if peer.errors_said.insert((error.code, error.fault)) {
+            if peer.attribute_errors.add(error) {
                 actions.push(Action::Log(Notice::AttributeError { neighbour: peer.name(), error }));
             }
         }
         let update = &decoded.update;
         let unreachable = update.mp_unreach.iter().flat_map(|unreach| &unreach.prefixes);
-        for prefix in update.withdrawn.iter().chain(unreachable).filter(carried) {
-            self.withdrawn(slot, prefix, actions);
+        for path in update.withdrawn.iter().chain(unreachable).filter(carried).map(path) {
+            self.withdrawn(slot, path, actions);
         }
         let attributes = update.attributes.as_ref();
         let classic = update.next_hop.map(MpNextHop::V4).map(|it| (it, &update.announced));
@@ -151,21 +154,21 @@ impl Speaker {
         let bad = decoded.treat_as_withdraw();
         for (next_hop, prefixes) in [classic, mp].into_iter().flatten() {
             let Some(attributes) = attributes.filter(|_| !bad) else {
-                for prefix in prefixes.iter().filter(carried) {
-                    self.unreadable(slot, prefix, actions);
+                for path in prefixes.iter().filter(carried).map(path) {
+                    self.unreadable(slot, path, actions);
                 }
                 continue;
             };
             let route = self.import(slot, attributes, next_hop);
             let mut told = ToldOnce { attributes, next_hop, shared: None };
-            for prefix in prefixes.iter().filter(carried) {
-                self.announced(slot, prefix, route.clone(), &mut told, actions);
+            for path in prefixes.iter().filter(carried).map(path) {
+                self.announced(slot, path, route.clone(), &mut told, actions);
             }
         }
         if classic.is_none() {
             // Without NEXT_HOP, which is an error that was said above.
-            for prefix in update.announced.iter().filter(carried) {
-                self.unreadable(slot, prefix, actions);
+            for path in update.announced.iter().filter(carried).map(path) {
+                self.unreadable(slot, path, actions);
             }
         }
         self.update_evpn(slot, decoded, actions);
@@ -202,77 +205,100 @@ impl Speaker {
     fn announced(
         &mut self,
         slot: Slot,
-        prefix: &Prefix,
+        path: PathOf,
         route: Result<Arc<Route>, ImportRefusal>,
         told: &mut ToldOnce<'_>,
         actions: &mut Vec<Action>,
     ) {
-        let route = self.judge(slot, prefix, route);
+        let route = self.judge(slot, path, route);
         let keeps = self.peers[slot.index()].as_ref().is_some_and(Peer::keeps_told);
         let told = (keeps || route.is_err()).then(|| told.share(&mut self.all_told));
-        self.admit(slot, prefix, route, told, actions);
+        self.admit(slot, path, route, told, actions);
     }
 
     /// What policy and payloads say of a route to a prefix.
     pub(super) fn judge(
         &mut self,
         slot: Slot,
-        prefix: &Prefix,
+        path: PathOf,
         route: Result<Arc<Route>, ImportRefusal>,
     ) -> Result<Arc<Route>, ImportRefusal> {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return route };
         let blackhole = route.as_ref().is_ok_and(|route| route.discard);
-        let allowed = policy::import_prefix(&self.tables, peer.policy.as_deref(), prefix, blackhole);
+        let allowed = policy::import_prefix(&self.tables, peer.policy.as_deref(), &path.0, blackhole);
         match allowed.and(route) {
-            Ok(route) => self.validated(slot, prefix, route),
+            Ok(route) => self.validated(slot, path, route),
             Err(reason) => {
-                peer.held.remove(prefix);
+                peer.held.remove(&path);
                 Err(reason)
             }
         }
     }
 
     /// Taken as a withdrawal (RFC 7606 2).
-    fn unreadable(&mut self, slot: Slot, prefix: &Prefix, actions: &mut Vec<Action>) {
+    fn unreadable(&mut self, slot: Slot, path: PathOf, actions: &mut Vec<Action>) {
         if let Some(peer) = self.peers[slot.index()].as_mut() {
-            peer.held.remove(prefix);
+            peer.held.remove(&path);
         }
-        self.admit(slot, prefix, Err(ImportRefusal::TreatedAsWithdraw), None, actions);
+        self.admit(slot, path, Err(ImportRefusal::TreatedAsWithdraw), None, actions);
     }
 
     /// Takes a route, or notes why not. `told`: what the neighbour said, as far as it is known.
     pub(super) fn admit(
         &mut self,
         slot: Slot,
-        prefix: &Prefix,
+        path: PathOf,
         route: Result<Arc<Route>, ImportRefusal>,
         told: Option<Arc<Told>>,
         actions: &mut Vec<Action>,
     ) {
+        let (prefix, path_id) = path;
+        let source = Source { slot, path_id };
+        let route = if self.is_one_too_many(&prefix, source) {
+            route.and(Err(ImportRefusal::TooManyPaths))
+        } else {
+            route
+        };
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         match route {
             Ok(route) => {
-                peer.refused.remove(prefix);
+                peer.refused.remove(&path);
                 if let Some(told) = told.filter(|_| peer.keeps_told()) {
-                    peer.adj_in.insert(prefix, told);
+                    peer.adj_in.insert(path, told);
                 }
-                self.set_route(prefix, slot, Some(route), actions);
+                let route = if route.path_id == path_id {
+                    route
+                } else {
+                    self.shared.share(Route { path_id, ..(*route).clone() })
+                };
+                self.set_route(&prefix, source, Some(route), actions);
             }
             Err(reason) => {
-                peer.adj_in.remove(prefix);
+                peer.adj_in.remove(&path);
                 let name = &peer.session.config.name;
-                actions.extend(peer.refused.add(name, *prefix, reason, told).map(Action::Log));
-                self.set_route(prefix, slot, None, actions);
+                actions.extend(peer.refused.add(name, path, reason, told).map(Action::Log));
+                self.set_route(&prefix, source, None, actions);
             }
         }
     }
 
-    fn withdrawn(&mut self, slot: Slot, prefix: &Prefix, actions: &mut Vec<Action>) {
+    /// Whether a neighbour has as many other paths to a prefix as it may have.
+    fn is_one_too_many(&self, prefix: &Prefix, source: Source) -> bool {
+        let session = self.peers[source.slot.index()].as_ref().and_then(|peer| peer.session.established());
+        session.is_some_and(|it| it.context.path_ids.of(AfiSafi::of(prefix)))
+            && self.rib.get(prefix).is_some_and(|it| {
+                let others = self.standing(prefix, it).filter(|path| path.slot == source.slot);
+                it.path_of(source).is_none() && others.count() >= TAKEN_MAX
+            })
+    }
+
+    fn withdrawn(&mut self, slot: Slot, path: PathOf, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
-        peer.refused.remove(prefix);
-        peer.held.remove(prefix);
-        peer.adj_in.remove(prefix);
-        self.set_route(prefix, slot, None, actions);
+        peer.refused.remove(&path);
+        peer.held.remove(&path);
+        peer.adj_in.remove(&path);
+        let (prefix, path_id) = path;
+        self.set_route(&prefix, Source { slot, path_id }, None, actions);
     }
 
     pub(super) fn check_limit(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {

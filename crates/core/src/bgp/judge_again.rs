@@ -1,6 +1,7 @@
 //! A changed policy, applied to what a neighbour has told before: it is asked to tell it again (RFC 2918), or,
 //! if it cannot be asked, what was kept of it is judged again, a piece at a time. No session ends for it.
 
+use super::by_path::PathOf;
 use super::event::Action;
 use super::notice::Notice;
 use super::slots::Slot;
@@ -37,7 +38,9 @@ impl Speaker {
         for slot in self.peer_slots() {
             while left > 0 {
                 let Some(prefix) = self.next_to_judge(slot) else { break };
-                self.judge_told(slot, &prefix, actions);
+                for id in self.told_paths_of(slot, &prefix) {
+                    self.judge_told(slot, (prefix, id), actions);
+                }
                 left -= 1;
             }
         }
@@ -59,15 +62,21 @@ impl Speaker {
         judging.done_to
     }
 
-    fn judge_told(&mut self, slot: Slot, prefix: &Prefix, actions: &mut Vec<Action>) {
+    /// The identifiers by which it was told (RFC 7911).
+    fn told_paths_of(&self, slot: Slot, prefix: &Prefix) -> Vec<u32> {
+        let Some(peer) = self.peers[slot.index()].as_ref() else { return Vec::new() };
+        peer.adj_in.ids_of(prefix).chain(peer.refused.ids_of(prefix)).collect()
+    }
+
+    fn judge_told(&mut self, slot: Slot, path: PathOf, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_ref() else { return };
         // What could not be read says nothing to judge.
-        let Some(told) = peer.adj_in.get(prefix).or_else(|| peer.refused.told(prefix)).cloned() else {
+        let Some(told) = peer.adj_in.get(&path).or_else(|| peer.refused.told(&path)).cloned() else {
             return;
         };
         let route = self.import(slot, &told.attributes, told.next_hop);
-        let route = self.judge(slot, prefix, route);
-        self.admit(slot, prefix, route, Some(told), actions);
+        let route = self.judge(slot, path, route);
+        self.admit(slot, path, route, Some(told), actions);
     }
 }
 

@@ -3,7 +3,10 @@
 //! [`Speaker`] is the whole of it. Time is an argument, a connection is a number, and what is
 //! bulky (UPDATEs, routes for the kernel) is pulled with a budget.
 
+mod add_path;
 mod adj_out;
+mod attribute_errors;
+mod by_path;
 pub mod change;
 mod clearance;
 pub mod config;
@@ -49,9 +52,9 @@ pub use notice::{DeferralEnd, EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use policy::ExportRefusal;
 pub use speaker::Speaker;
 pub use status::{
-    Deferred, EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page, PathStatus,
-    ReceivedRoute, Refused, RefusedBy, RestartStatus, RouteReport, RouteStatus, Selected, SentRoute,
-    SessionState, SpeakerStatus, ToldState, ToldStatus,
+    AttributeErrorCount, Deferred, EvpnRefused, FamilyCounts, LostAt, NeighbourStatus, OwnValidity, Page,
+    PathStatus, ReceivedRoute, Refused, RefusedBy, RestartStatus, RouteReport, RouteStatus, Selected,
+    SentRoute, SessionState, SpeakerStatus, ToldState, ToldStatus,
 };
 
 #[cfg(test)]

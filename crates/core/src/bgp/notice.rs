@@ -1,5 +1,6 @@
 //! What a speaker tells the log, as types: the words are made elsewhere.
 
+use super::change::SessionTerm;
 use super::config::Family;
 use crate::bfd::BfdDown;
 use crate::id::{Asn, Prefix};
@@ -102,8 +103,9 @@ pub enum SessionEnd {
     PrefixLimit { limit: u32, rest: u32 },
     /// The neighbour's link-local address changed.
     RemoteChanged,
-    /// The configuration of the session changed.
-    ConfigurationChanged,
+    /// The configuration of the session changed: these of its terms, which no session outlives. Without any,
+    /// the neighbour is none any more, or the engine that ended it does not say which.
+    ConfigurationChanged { terms: Vec<SessionTerm> },
     /// We stop.
     Stopped,
 }
@@ -162,6 +164,8 @@ pub enum ImportRefusal {
     /// From outside: the path goes up from `customer` to one that is none of the providers that it has
     /// signed (ASPA).
     PathInvalid { customer: Asn, not_provider: Asn },
+    /// As many paths of the neighbour to this prefix as there may be are there already (RFC 7911).
+    TooManyPaths,
     /// The UPDATE's attributes were wrong: taken as a withdrawal (RFC 7606).
     TreatedAsWithdraw,
 }

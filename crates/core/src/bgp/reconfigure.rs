@@ -1,7 +1,7 @@
 //! A new configuration in place of the old one, with as little disturbance as it allows.
 
 use super::adj_out::AdjOut;
-use super::change::{Effect, SessionTerm, changed_terms, has, resets, successors};
+use super::change::{Effect, SessionTerm, changed_terms, has, resets, resetting, successors};
 use super::config::{NeighbourConfig, SpeakerConfig};
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
@@ -13,8 +13,42 @@ use super::speaker::{Peer, Speaker, rank, say_ready};
 use crate::id::Prefix;
 use crate::time::Instant;
 use crate::wire::bgp::Notification;
-use alloc::vec;
 use alloc::vec::Vec;
+
+/// How a neighbour comes into a new configuration.
+enum Coming {
+    New,
+    /// Its session goes on, and these of its terms are others.
+    Stays(Slot, Vec<SessionTerm>),
+    /// Its session begins anew.
+    Again(Option<Past>),
+}
+
+/// What a neighbour's status tells of sessions that are over.
+struct Past {
+    established_count: u32,
+    down_since: Option<Instant>,
+    last_end: Option<SessionEnd>,
+    updates: [u64; 2],
+}
+
+impl Past {
+    fn of(peer: &Peer) -> Past {
+        Past {
+            established_count: peer.established_count,
+            down_since: peer.down_since,
+            last_end: peer.last_end.clone(),
+            updates: [peer.updates_in, peer.updates_out],
+        }
+    }
+
+    fn into_peer(self, peer: &mut Peer) {
+        peer.established_count = self.established_count;
+        peer.down_since = self.down_since;
+        peer.last_end = self.last_end;
+        [peer.updates_in, peer.updates_out] = self.updates;
+    }
+}
 
 impl Speaker {
     /// Takes a new configuration. What becomes of each session is what [`super::change::session_changes`]
@@ -27,19 +61,20 @@ impl Speaker {
         }
         let successors = successors(&old.neighbours, &self.config.neighbours);
         self.renumber(&successors);
-        let mut staying: Vec<Option<(Slot, Vec<SessionTerm>)>> = vec![None; self.config.neighbours.len()];
+        let mut coming: Vec<Coming> = self.config.neighbours.iter().map(|_| Coming::New).collect();
         let slots = self.slots.clone();
         for ((slot, before), place) in slots.into_iter().zip(&old.neighbours).zip(successors) {
             let new = |at: usize| Some((at, self.config.neighbours.get(at)?));
             let terms = place.and_then(new);
             let terms = terms.map(|(at, after)| (at, changed_terms(&old, before, &self.config, after)));
             match terms {
-                Some((at, terms)) if !resets(&terms) => staying[at] = Some((slot, terms)),
-                _ => self.part(now, slot, place.is_some(), actions),
+                Some((at, terms)) if !resets(&terms) => coming[at] = Coming::Stays(slot, terms),
+                Some((at, terms)) => coming[at] = Coming::Again(self.part(now, slot, &terms, actions)),
+                None => drop(self.part(now, slot, &[], actions)),
             }
         }
         self.tables = Tables::new(&self.config);
-        self.meet(now, staying, actions);
+        self.meet(now, coming, actions);
 
         let announced: Vec<Prefix> = self.originations.prefixes(true);
         let before = core::mem::take(&mut self.originations);
@@ -48,7 +83,8 @@ impl Speaker {
         for place in announced.iter().filter_map(|prefix| self.rib.place(prefix)).collect::<Vec<_>>() {
             let peers = &self.peers;
             let max_paths = self.config.max_paths;
-            let effect = self.rib.set(place, (Slot::LOCAL, 0), None, &|slot| rank(peers, slot), max_paths);
+            let effect =
+                self.rib.set(place, Slot::LOCAL.into(), 0, None, &|slot| rank(peers, slot), max_paths);
             self.spread::<Prefix>(place, effect, actions);
         }
         self.originations_due = true;
@@ -84,42 +120,52 @@ impl Speaker {
         }
     }
 
-    /// Ends the session of a neighbour that is gone or not what it was.
-    fn part(&mut self, now: Instant, slot: Slot, comes_back: bool, actions: &mut Vec<Action>) {
-        // RFC 4486: Other Configuration Change, or Peer De-configured.
-        let subcode = if comes_back { 6 } else { 3 };
+    /// Ends the session of a neighbour that is gone, or of which these terms are others; what is to be told of
+    /// it still.
+    fn part(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        terms: &[SessionTerm],
+        actions: &mut Vec<Action>,
+    ) -> Option<Past> {
+        // RFC 4486: Peer De-configured, or Other Configuration Change.
+        let subcode = if terms.is_empty() { 3 } else { 6 };
         let notification = Notification::new(Notification::CEASE, subcode);
-        let end = SessionEvent::End(SessionEnd::ConfigurationChanged, notification);
+        let end = SessionEnd::ConfigurationChanged { terms: resetting(terms) };
+        let end = SessionEvent::End(end, notification);
         // It must not dial again before it is gone.
         if let Some(peer) = self.peers[slot.index()].as_mut() {
             peer.session.retire();
         }
         self.session_event(now, slot, end, actions);
+        let past = self.peers[slot.index()].as_ref().map(Past::of);
         self.retire(slot, actions);
+        past
     }
 
-    /// Gives every neighbour of the new list a slot, and begins with those that are new. `staying`: by new
-    /// number, with what is another.
-    fn meet(
-        &mut self,
-        now: Instant,
-        staying: Vec<Option<(Slot, Vec<SessionTerm>)>>,
-        actions: &mut Vec<Action>,
-    ) {
+    /// Gives every neighbour of the new list a slot, and begins with those that are new. `coming`: by new
+    /// number.
+    fn meet(&mut self, now: Instant, coming: Vec<Coming>, actions: &mut Vec<Action>) {
         let neighbours = self.config.neighbours.clone();
         let mut slots = Vec::with_capacity(neighbours.len());
-        for ((id, neighbour), known) in (0..=u16::MAX).map(NeighbourId).zip(neighbours).zip(staying) {
-            match known {
-                Some((slot, terms)) => {
+        for ((id, neighbour), coming) in (0..=u16::MAX).map(NeighbourId).zip(neighbours).zip(coming) {
+            let past = match coming {
+                Coming::Stays(slot, terms) => {
                     slots.push(slot);
                     self.adjust(now, slot, neighbour, &terms, actions);
+                    continue;
                 }
-                None => {
-                    let slot = self.new_slot(Peer::new(id, neighbour, &self.config));
-                    slots.push(slot);
-                    self.begin(now, slot, actions);
-                }
+                Coming::Again(past) => past,
+                Coming::New => None,
+            };
+            let mut peer = Peer::new(id, neighbour, &self.config);
+            if let Some(past) = past {
+                past.into_peer(&mut peer);
             }
+            let slot = self.new_slot(peer);
+            slots.push(slot);
+            self.begin(now, slot, actions);
         }
         self.slots = slots;
     }

@@ -10,6 +10,7 @@ use super::status::{FamilyCounts, NeighbourStatus, PathStatus, Refused, RouteSta
 use crate::id::Prefix;
 use crate::rpki::Validity;
 use crate::time::{Duration, Instant};
+use crate::wire::bgp::{AfiSafi, PathIds};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -57,8 +58,9 @@ impl Speaker {
         if matches!(refused.reason, ImportRefusal::OriginInvalid { .. }) {
             refused.payloads = self.validator.covering(&refused.prefix);
         }
+        refused.path_id = peer.shown_path_id(AfiSafi::of(&refused.prefix), refused.path_id.unwrap_or(0));
         if refused.as_path.is_none() {
-            let held = peer.held.route(&refused.prefix);
+            let held = peer.held.route(&(refused.prefix, refused.path_id.unwrap_or(0)));
             refused.as_path = held.map(|route| route.attributes.as_path.to_string());
         }
     }
@@ -89,6 +91,7 @@ impl Speaker {
         let attributes = &path.route.attributes;
         PathStatus {
             neighbour: peer.map(Peer::name),
+            path_id: peer.and_then(|peer| peer.shown_path_id(prefix.family(), path.route.path_id)),
             next_hop: next_hop(&self.peers, path),
             as_path: attributes.as_path.to_string(),
             path_length: u32::try_from(attributes.as_path.length()).unwrap_or(u32::MAX),
@@ -114,6 +117,10 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
     let session = &peer.session;
     let negotiated = session.established();
     let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    let families = |ids: PathIds| {
+        let families = negotiated.iter().flat_map(|it| &it.families).copied();
+        families.filter(|&family| ids.of(family.into())).collect()
+    };
     NeighbourStatus {
         name: peer.name(),
         link: session.config.transport.link().clone(),
@@ -133,6 +140,8 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         established_count: peer.established_count,
         hold_ms: negotiated.map_or(0, |it| millis(it.hold)),
         keepalive_ms: negotiated.map_or(0, |it| millis(it.keepalive)),
+        paths_received: families(negotiated.map_or(PathIds::NONE, |it| it.context.path_ids)),
+        paths_sent: families(negotiated.map_or(PathIds::NONE, |it| it.tells_paths)),
         router_id: negotiated.map(|it| it.router_id),
         last_end: peer.last_end.clone(),
         accepted: peer.rounds.counts(),
@@ -148,6 +157,7 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         refused_beyond: peer.refused.beyond(),
         held: u32::try_from(peer.held.len()).unwrap_or(u32::MAX),
         evpn_refused: peer.evpn_refused.list(),
+        attribute_errors: peer.attribute_errors.list(),
         route_refresh: negotiated.is_some_and(|it| it.route_refresh),
         judging: peer.judging.is_some(),
         waits: session.waits().into_iter().chain(peer.unapplied.iter().copied()).collect(),

@@ -9,7 +9,7 @@ use super::index::{Index, PrefixIndex};
 use super::key::Key;
 use super::policy::Class;
 use super::slab::{Place, Slab};
-use super::slots::{EarSet, Slot};
+use super::slots::{EarSet, Slot, Source};
 use super::status::LostAt;
 use crate::id::Prefix;
 use crate::wire::bgp::{Attributes, EvpnBody};
@@ -19,7 +19,6 @@ use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 use core::net::IpAddr;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use prefix_trie::joint::JointPrefixMap;
 
 /// What a route carries, shared by all destinations that carry the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,9 +32,12 @@ pub(super) struct Route {
     pub discard: bool,
     /// Of EVPN only.
     pub body: Option<Box<EvpnBody>>,
+    /// The neighbour's (RFC 7911); 0 where it says none. It stands here and not beside each route, of which there may be a
+    /// million without: so what is shared is shared by identifier.
+    pub path_id: u32,
 }
 
-/// One neighbour's route to a destination.
+/// One route to a destination: a neighbour has one, or several by their path identifiers (RFC 7911).
 #[derive(Debug, Clone)]
 pub(super) struct Path {
     pub route: Arc<Route>,
@@ -44,6 +46,12 @@ pub(super) struct Path {
     pub lost: Option<LostAt>,
     /// The neighbour's telling that brought it ([`super::rounds`]).
     pub round: u32,
+}
+
+impl Path {
+    pub fn source(&self) -> Source {
+        Source { slot: self.slot, path_id: self.route.path_id }
+    }
 }
 
 /// All about one prefix or EVPN route.
@@ -75,6 +83,8 @@ pub(super) struct Effect {
     pub replaced: Option<u32>,
     /// Neighbours must hear of it.
     pub best: bool,
+    /// Those who are told several paths must: any of them is another, or they stand in another order.
+    pub any: bool,
     /// The kernel must hear of it.
     pub forwarding: bool,
 }
@@ -85,6 +95,7 @@ impl Effect {
         Effect {
             replaced: later.replaced,
             best: self.best || later.best,
+            any: self.any || later.any,
             forwarding: self.forwarding || later.forwarding,
         }
     }
@@ -104,13 +115,13 @@ impl Destination {
         &self.paths[..usize::from(self.used)]
     }
 
-    pub fn path_of(&self, slot: Slot) -> Option<&Path> {
-        self.paths.iter().find(|path| path.slot == slot)
+    pub fn path_of(&self, source: Source) -> Option<&Path> {
+        self.paths.iter().find(|path| path.source() == source)
     }
 
     /// The neighbour has told the same again.
-    fn refreshed(&mut self, slot: Slot, round: u32) {
-        for path in self.paths.iter_mut().filter(|path| path.slot == slot) {
+    fn refreshed(&mut self, source: Source, round: u32) {
+        for path in self.paths.iter_mut().filter(|path| path.source() == source) {
             path.round = round;
         }
     }
@@ -127,10 +138,11 @@ impl Destination {
     fn redecide(&mut self, mut paths: Vec<Path>, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
         let used = decide(&mut paths, rank, max_paths);
         let forwards = |path: &Path| (path.slot, path.route.next_hop, path.route.discard);
-        let best = |paths: &[Path]| paths.first().map(|path| (path.slot, Arc::as_ptr(&path.route)));
+        let said = |path: &Path| (path.source(), Arc::as_ptr(&path.route));
         let effect = Effect {
             replaced: None,
-            best: best(&self.paths) != best(&paths),
+            best: self.paths.first().map(said) != paths.first().map(said),
+            any: !self.paths.iter().map(said).eq(paths.iter().map(said)),
             forwarding: !self.used().iter().map(forwards).eq(paths[..usize::from(used)].iter().map(forwards)),
         };
         self.paths = paths.into_boxed_slice();
@@ -186,26 +198,27 @@ impl<K: Key> Rib<K> {
         })
     }
 
-    /// A neighbour's new route to a destination, in place of its earlier one; `None`: it has none. `round`: of
-    /// its telling.
+    /// A neighbour's new route to a destination, in place of its earlier one by that identifier; `None`: it has none.
+    /// `round`: of its telling.
     pub fn set(
         &mut self,
         place: Place,
-        (slot, round): (Slot, u32),
+        source: Source,
+        round: u32,
         route: Option<Arc<Route>>,
         rank: &impl Fn(Slot) -> Rank,
         max_paths: u8,
     ) -> Effect {
         let Some((_, destination)) = self.at_mut(place) else { return Effect::default() };
-        let before = destination.path_of(slot).map(|path| Arc::as_ptr(&path.route));
-        let replaced = destination.path_of(slot).map(|path| path.round);
+        let before = destination.path_of(source).map(|path| Arc::as_ptr(&path.route));
+        let replaced = destination.path_of(source).map(|path| path.round);
         if before == route.as_ref().map(Arc::as_ptr) {
-            destination.refreshed(slot, round);
+            destination.refreshed(source, round);
             return Effect { replaced, ..Effect::default() };
         }
-        let others = destination.paths.iter().filter(|path| path.slot != slot).cloned();
-        let paths: Vec<Path> =
-            others.chain(route.map(|route| Path { route, slot, lost: None, round })).collect();
+        let others = destination.paths.iter().filter(|path| path.source() != source).cloned();
+        let path = route.map(|route| Path { route, slot: source.slot, lost: None, round });
+        let paths: Vec<Path> = others.chain(path).collect();
         Effect { replaced, ..destination.redecide(paths, rank, max_paths) }
     }
 
@@ -298,16 +311,6 @@ impl<K: Key> Rib<K> {
         let places = self.index.from(after.unwrap_or(&first), after.is_none());
         places.filter_map(|place| self.at(place)).map(|(key, it)| (key.clone().into(), it))
     }
-}
-
-/// In the map's order, what is behind `after`; all of it without one.
-pub(super) fn iter_after<'a, T>(
-    map: &'a JointPrefixMap<Prefix, T>,
-    after: Option<&Prefix>,
-) -> impl Iterator<Item = (Prefix, &'a T)> + use<'a, T> {
-    // IPv4 comes first, and nothing before its default route.
-    let first = Prefix::V4(Default::default());
-    map.iter_from(after.unwrap_or(&first), after.is_none())
 }
 
 /// Keeps one copy of each set of attributes.

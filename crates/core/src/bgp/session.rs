@@ -11,8 +11,8 @@ use super::status::SessionState;
 use crate::id::Asn;
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{
-    AfiSafi, Capability, Context, DecodedUpdate, GracefulRestart, Message, MessageError, Notification, Open,
-    Refresh, emit_keepalive,
+    AddPath, AfiSafi, Capability, Context, DecodedUpdate, GracefulRestart, Message, MessageError,
+    Notification, Open, PathIds, Refresh, emit_keepalive,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -72,6 +72,8 @@ pub(super) struct Negotiated {
     pub router_id: Ipv4Addr,
     pub families: Vec<Family>,
     pub context: Context,
+    /// Families of which we tell several paths, with identifiers (RFC 7911). Of which it does, the context says.
+    pub tells_paths: PathIds,
     pub route_refresh: bool,
     /// What the neighbour says of its restarts.
     pub restart: Option<GracefulRestart>,
@@ -385,11 +387,34 @@ impl Session {
                 AfiSafi::IPV6_UNICAST.afi
             )]));
         }
+        let ours = self.our_add_path();
+        if ours != AddPath::default() {
+            let unicast = self.families().map(AfiSafi::from).filter(|family| family.is_unicast());
+            capabilities.push(Capability::AddPath(unicast.map(|family| (family, ours)).collect()));
+        }
         if let Relation::Outside(policy) = &self.config.relation {
             capabilities.push(Capability::Role(policy.role.agreed().1));
         }
         let hold = u16::try_from(self.hold_said / 1000).unwrap_or(u16::MAX);
         Open::new(self.config.local_asn, hold, self.router_id, capabilities)
+    }
+
+    fn our_add_path(&self) -> AddPath {
+        let said = self.config.terms.add_paths;
+        AddPath { receive: said.receive, send: said.send.is_some() }
+    }
+
+    /// RFC 7911 4: what one end sends and the other takes, in each direction: ours, then the neighbour's.
+    fn agreed_paths(&self, open: &Open, families: &[Family]) -> (PathIds, PathIds) {
+        let ours = self.our_add_path();
+        let theirs = |family| match families.contains(&family) {
+            true => open.add_path(family.into()),
+            false => AddPath::default(),
+        };
+        let (ipv4, ipv6) = (theirs(Family::Ipv4Unicast), theirs(Family::Ipv6Unicast));
+        let sent = PathIds { ipv4: ours.send && ipv4.receive, ipv6: ours.send && ipv6.receive };
+        let taken = PathIds { ipv4: ours.receive && ipv4.send, ipv6: ours.receive && ipv6.send };
+        (sent, taken)
     }
 
     fn message(&mut self, now: Instant, id: ConnectionId, message: Message, out: &mut Output<'_>) {
@@ -542,6 +567,7 @@ impl Session {
         let timers = self.config.timers;
         let hold = Duration::from_millis(u64::from(self.hold_said.min(u32::from(open.hold_time) * 1000)));
         let families = self.common_families(open);
+        let (tells_paths, path_ids) = self.agreed_paths(open, &families);
         Negotiated {
             connection,
             open: open.clone(),
@@ -551,7 +577,9 @@ impl Session {
                 ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
                 evpn: families.contains(&Family::Evpn),
                 extended: open.has(&Capability::ExtendedMessage),
+                path_ids,
             },
+            tells_paths,
             families,
             route_refresh: open.has(&Capability::RouteRefresh),
             restart: open.graceful_restart().cloned(),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 const PIECE: usize = 4096;
 
 /// Where a value stands, for as long as it does; then another may stand there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place(u32);
 
 #[derive(Debug)]

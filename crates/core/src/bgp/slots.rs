@@ -15,6 +15,19 @@ impl Slot {
     }
 }
 
+/// Who told a path, and by which path identifier (RFC 7911): 0 where none is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Source {
+    pub slot: Slot,
+    pub path_id: u32,
+}
+
+impl From<Slot> for Source {
+    fn from(slot: Slot) -> Source {
+        Source { slot, path_id: 0 }
+    }
+}
+
 /// A neighbour's session in what destinations remember of whom they were told to: no two sessions have one
 /// ear, not even of one neighbour, until all that was told to the earlier is forgotten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

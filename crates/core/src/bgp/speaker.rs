@@ -1,6 +1,7 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling, outgoing};
+use super::attribute_errors::AttributeErrors;
 use super::change::SessionTerm;
 use super::clearance::Clearance;
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
@@ -21,13 +22,13 @@ use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
 use super::rounds::Rounds;
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
 use super::slab::Place;
-use super::slots::Slot;
+use super::slots::{Slot, Source};
 use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
 use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
 use crate::time::Instant;
-use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
+use crate::wire::bgp::{AfiSafi, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -111,7 +112,7 @@ pub(super) struct Peer {
     pub refreshing: BTreeSet<AfiSafi>,
     /// Families whose prefix limit is known to be near.
     pub limit_said: BTreeSet<Family>,
-    pub errors_said: BTreeSet<(u8, AttributeFault)>,
+    pub attribute_errors: AttributeErrors,
     pub established_at: Option<Instant>,
     /// When the last session ended, while none stands.
     pub down_since: Option<Instant>,
@@ -141,7 +142,7 @@ impl Peer {
             router_id: None,
             refreshing: BTreeSet::new(),
             limit_said: BTreeSet::new(),
-            errors_said: BTreeSet::new(),
+            attribute_errors: AttributeErrors::default(),
             established_at: None,
             down_since: None,
             established_count: 0,
@@ -159,6 +160,17 @@ impl Peer {
     /// Whether what it tells is kept as it was told: a neighbour that cannot be asked again (RFC 2918).
     pub(super) fn keeps_told(&self) -> bool {
         self.session.established().is_some_and(|it| !it.route_refresh)
+    }
+
+    /// Whether it is told several paths of a family (RFC 7911).
+    fn tells_paths(&self, family: AfiSafi) -> bool {
+        self.session.established().is_some_and(|it| it.tells_paths.of(family))
+    }
+
+    /// A path identifier of its own, as it is shown: where it says none there is none.
+    pub(super) fn shown_path_id(&self, family: AfiSafi, id: u32) -> Option<u32> {
+        let said = self.session.established().is_some_and(|it| it.context.path_ids.of(family));
+        (said || id != 0).then_some(id)
     }
 }
 
@@ -486,14 +498,14 @@ impl Speaker {
     pub(super) fn set_route<K: Key>(
         &mut self,
         key: &K,
-        slot: Slot,
+        source: impl Into<Source>,
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
         let rib = K::parts(self).rib;
         let place = if route.is_some() { Some(rib.ensure(key)) } else { rib.place(key) };
         if let Some(place) = place {
-            self.set_route_at::<K>(place, slot, route, actions);
+            self.set_route_at::<K>(place, source, route, actions);
         }
     }
 
@@ -501,21 +513,22 @@ impl Speaker {
     pub(super) fn set_route_at<K: Key>(
         &mut self,
         place: Place,
-        slot: Slot,
+        source: impl Into<Source>,
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
+        let source: Source = source.into();
         let there = route.is_some();
         let Parts { rib, peers, config, .. } = K::parts(self);
         let Some(key) = rib.at(place).map(|(key, _)| key.clone()) else { return };
-        let whose = peers.get(slot.index()).and_then(Option::as_ref);
+        let whose = peers.get(source.slot.index()).and_then(Option::as_ref);
         let round = whose.map_or(0, |peer| peer.rounds.current(key.family()));
-        let effect = rib.set(place, (slot, round), route, &|slot| rank(peers, slot), K::max_paths(config));
-        if let Some(peer) = peers.get_mut(slot.index()).and_then(Option::as_mut) {
+        let effect = rib.set(place, source, round, route, &|slot| rank(peers, slot), K::max_paths(config));
+        if let Some(peer) = peers.get_mut(source.slot.index()).and_then(Option::as_mut) {
             peer.rounds.replaced(key.family(), effect.replaced, there);
         }
         if let Some(prefix) = key.prefix() {
-            self.monitored_route(prefix, slot);
+            self.monitored_route(prefix, source);
         }
         if effect.replaced.is_some() != there {
             self.originations_due |= key.is_watched(&self.originations);
@@ -537,9 +550,11 @@ impl Speaker {
         if K::concerns_user(effect) {
             outlet.push::<K>(place, destination, actions);
         }
-        if effect.best {
+        if effect.any {
+            let family = key.family();
             for (slot, peer) in (0..).map(Slot).zip(peers) {
                 if let Some(peer) = peer
+                    && (effect.best || peer.tells_paths(family))
                     && !is_hopeless(config, tables, peer, slot, key, destination)
                 {
                     enqueue(peer, place, key, destination, now, actions);
@@ -571,6 +586,9 @@ impl Speaker {
             let there = destination.best().is_some() || told;
             let asked = family.is_none_or(|family| family == key.family());
             if there && asked && !deferred.contains(&key.family()) {
+                if let Some(out) = &mut peer.out {
+                    K::queue(out).paths.tell_anew(place);
+                }
                 enqueue(peer, place, key, destination, now, actions);
             }
         }

@@ -7,7 +7,7 @@ use super::policy::ExportRefusal;
 use crate::bgp::config::{Family, Role};
 use crate::id::{Asn, IfName, Prefix};
 use crate::rpki::{Validity, Vrp};
-use crate::wire::bgp::Origin;
+use crate::wire::bgp::{AttributeError, Origin};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -94,11 +94,17 @@ pub struct NeighbourStatus {
     /// As negotiated, in milliseconds; 0: none, or no session.
     pub hold_ms: u32,
     pub keepalive_ms: u32,
+    /// Families of which it tells several paths to a prefix, as negotiated (RFC 7911).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths_received: Vec<Family>,
+    /// Families of which it is told several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths_sent: Vec<Family>,
     /// The neighbour's BGP identifier, while a session stands.
     pub router_id: Option<Ipv4Addr>,
     /// Why the last session or attempt ended.
     pub last_end: Option<SessionEnd>,
-    /// Routes taken from it.
+    /// Routes taken from it, each path to a prefix counted.
     pub accepted: FamilyCounts,
     /// It restarts: for how many milliseconds more what it told is kept at most; `None`: it does not.
     #[serde(default)]
@@ -125,6 +131,9 @@ pub struct NeighbourStatus {
     pub held: u32,
     /// EVPN routes that were not taken since the session came to stand, by reason.
     pub evpn_refused: Vec<EvpnRefused>,
+    /// What was wrong with attributes of its UPDATEs since the start, by kind (RFC 7606).
+    #[serde(default)]
+    pub attribute_errors: Vec<AttributeErrorCount>,
     /// It can be asked to tell everything again (RFC 2918), while a session stands; else what it tells is
     /// kept for a changed policy.
     #[serde(default)]
@@ -140,6 +149,9 @@ pub struct NeighbourStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub prefix: Prefix,
+    /// The neighbour's, where it says one (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     pub reason: ImportRefusal,
     /// Of what could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,6 +159,13 @@ pub struct Refused {
     /// Of one that is refused as invalid by its origin: the payloads that say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payloads: Vec<Vrp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeErrorCount {
+    #[serde(flatten)]
+    pub error: AttributeError,
+    pub count: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +207,9 @@ pub struct RouteStatus {
 pub struct PathStatus {
     /// `None`: our own.
     pub neighbour: Option<String>,
+    /// The neighbour's, where it says one (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     pub next_hop: Option<NextHop>,
     /// As RFC 4271 5.1.2 writes it, sets in braces.
     pub as_path: String,
@@ -238,6 +260,9 @@ pub struct ToldStatus {
     pub neighbour: String,
     #[serde(flatten)]
     pub state: ToldState,
+    /// By which identifiers it was told several paths (RFC 7911), the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path_ids: Vec<u32>,
 }
 
 /// Whether a neighbour is told of a route.
@@ -264,6 +289,9 @@ pub enum ReceivedRoute {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentRoute {
     pub prefix: Prefix,
+    /// Ours, where the neighbour is told several paths (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     /// `None`: a next hop of the session's own.
     pub next_hop: Option<IpAddr>,
     pub as_path: String,

@@ -5,13 +5,14 @@
 //! When payloads change, exactly the routes that they may concern are looked at again, a piece at a time,
 //! and no session is asked for anything: what was refused as invalid is kept.
 
+use super::by_path::{ByPath, PathOf};
 use super::config::{Invalid, OutsidePolicy, Relation, Role};
 use super::event::Action;
 use super::judge_again::ask_to_tell;
 use super::notice::ImportRefusal;
 use super::policy;
 use super::rib::{Path, Route};
-use super::slots::Slot;
+use super::slots::{Slot, Source};
 use super::speaker::Speaker;
 use super::status::OwnValidity;
 use crate::id::{Asn, Prefix};
@@ -20,7 +21,6 @@ use crate::wire::bgp::{AfiSafi, AsPath, Attributes, LargeCommunity};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use prefix_trie::joint::JointPrefixMap;
 
 /// The first data part of our large communities: a route's validity.
 const STATE: u32 = 2;
@@ -66,7 +66,7 @@ fn is_mark(community: &LargeCommunity, public_asn: Asn) -> bool {
 /// A neighbour's routes that are refused as invalid, for the day on which they are not.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    routes: JointPrefixMap<Prefix, HeldRoute>,
+    routes: ByPath<HeldRoute>,
     /// There were more than are kept.
     overflow: bool,
 }
@@ -79,22 +79,20 @@ struct HeldRoute {
 }
 
 impl Held {
-    fn keep(&mut self, prefix: &Prefix, route: Arc<Route>) {
-        if self.routes.len() < HELD || self.routes.contains_key(prefix) {
-            self.routes.insert(*prefix, HeldRoute { route, stale: false });
+    fn keep(&mut self, path: PathOf, route: Arc<Route>) {
+        if self.routes.len() < HELD || self.routes.get(&path).is_some() {
+            self.routes.insert(path, HeldRoute { route, stale: false });
         } else {
             self.overflow = true;
         }
     }
 
-    pub fn remove(&mut self, prefix: &Prefix) {
-        if !self.routes.is_empty() {
-            self.routes.remove(prefix);
-        }
+    pub fn remove(&mut self, path: &PathOf) {
+        self.routes.remove(path);
     }
 
-    pub fn route(&self, prefix: &Prefix) -> Option<&Arc<Route>> {
-        self.routes.get(prefix).map(|held| &held.route)
+    pub fn route(&self, path: &PathOf) -> Option<&Arc<Route>> {
+        self.routes.get(path).map(|held| &held.route)
     }
 
     pub fn mark_stale(&mut self, family: AfiSafi) {
@@ -104,7 +102,7 @@ impl Held {
     }
 
     pub fn sweep(&mut self, family: AfiSafi) {
-        self.routes.retain(|prefix, held| AfiSafi::of(&prefix) != family || !held.stale);
+        self.routes.retain(|prefix, held| AfiSafi::of(prefix) != family || !held.stale);
     }
 
     pub fn len(&self) -> usize {
@@ -250,7 +248,7 @@ impl Speaker {
         };
         let mut found: Vec<Prefix> = self.rib.within(range, from, inclusive).take(count).collect();
         for peer in self.peers.iter().flatten() {
-            let held = peer.held.routes.iter_from(from, inclusive).map(|(prefix, _)| prefix);
+            let held = peer.held.routes.prefixes_from(from, inclusive);
             found.extend(held.take_while(|prefix| range.contains(prefix)).take(count));
         }
         found.sort_unstable();
@@ -267,13 +265,14 @@ impl Speaker {
             let peer = self.peers.get(path.slot.index()).and_then(Option::as_ref);
             peer.is_some_and(|peer| !peer.rounds.is_stale(family, path.round))
         };
-        let taken = taken.filter(fresh).map(|path| (path.slot, path.route.clone()));
-        let mut routes: Vec<(Slot, Arc<Route>)> = taken.collect();
+        let taken = taken.filter(fresh).map(|path| (path.source(), path.route.clone()));
+        let mut routes: Vec<(Source, Arc<Route>)> = taken.collect();
         for (slot, peer) in (0..).map(Slot).zip(&self.peers) {
-            let held = peer.as_ref().and_then(|peer| peer.held.routes.get(prefix)).filter(|held| !held.stale);
-            routes.extend(held.map(|held| (slot, held.route.clone())));
+            let held =
+                peer.iter().flat_map(|peer| peer.held.routes.of(prefix)).filter(|(_, held)| !held.stale);
+            routes.extend(held.map(|(path_id, held)| (Source { slot, path_id }, held.route.clone())));
         }
-        for (slot, route) in routes {
+        for (Source { slot, path_id }, route) in routes {
             let asns = &self.validator.asns;
             let concerned = |path: &AsPath| path.asns().any(|asn| asns.binary_search(&asn).is_ok());
             if slot == Slot::LOCAL || (by_path && !concerned(&route.attributes.as_path)) {
@@ -281,9 +280,10 @@ impl Speaker {
             }
             let Some(peer) = self.peers[slot.index()].as_ref() else { continue };
             if matches!(peer.session.config.relation, Relation::Outside(_)) {
-                let told = peer.refused.told(prefix).or_else(|| peer.adj_in.get(prefix)).cloned();
-                let route = self.validated(slot, prefix, route);
-                self.admit(slot, prefix, route, told, actions);
+                let path = (*prefix, path_id);
+                let told = peer.refused.told(&path).or_else(|| peer.adj_in.get(&path)).cloned();
+                let route = self.validated(slot, path, route);
+                self.admit(slot, path, route, told, actions);
             }
         }
     }
@@ -292,9 +292,10 @@ impl Speaker {
     pub(super) fn validated(
         &mut self,
         slot: Slot,
-        prefix: &Prefix,
+        path: PathOf,
         route: Arc<Route>,
     ) -> Result<Arc<Route>, ImportRefusal> {
+        let prefix = &path.0;
         let Some(peer) = self.peers[slot.index()].as_ref() else { return Ok(route) };
         let Relation::Outside(policy) = &peer.session.config.relation else { return Ok(route) };
         let word = policy.invalid;
@@ -306,11 +307,11 @@ impl Speaker {
             true => Validity::NotFound,
             false => validation.vrps.validate(prefix, origin_of(&route, self.config.public_asn)),
         };
-        let path = match spared || validation.aspas.is_empty() {
+        let by_path = match spared || validation.aspas.is_empty() {
             true => PathValidity::Unknown,
             false => self.validator.path(&route, side_of(policy)),
         };
-        let refusal = match (origin, path) {
+        let refusal = match (origin, by_path) {
             (Validity::Invalid, _) => {
                 let origin = origin_of(&route, self.config.public_asn);
                 Some(ImportRefusal::OriginInvalid { origin })
@@ -324,11 +325,11 @@ impl Speaker {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return Ok(route) };
         match refusal {
             Some(refusal) if word == Invalid::Drop => {
-                peer.held.keep(prefix, route);
+                peer.held.keep(path, route);
                 Err(refusal)
             }
             _ => {
-                peer.held.remove(prefix);
+                peer.held.remove(&path);
                 Ok(self.marked(route, state))
             }
         }
@@ -402,8 +403,8 @@ mod tests {
     use crate::bgp::policy::Class;
     use core::net::Ipv4Addr;
 
-    fn prefix(at: usize) -> Prefix {
-        Prefix::new_assert(Ipv4Addr::from_bits((at as u32) << 8).into(), 24)
+    fn path(at: usize) -> PathOf {
+        (Prefix::new_assert(Ipv4Addr::from_bits((at as u32) << 8).into(), 24), 0)
     }
 
     #[test]
@@ -415,19 +416,20 @@ mod tests {
             local_preference: 100,
             discard: false,
             body: None,
+            path_id: 0,
         });
         let mut held = Held::default();
         for at in 0..HELD {
-            held.keep(&prefix(at), route.clone());
+            held.keep(path(at), route.clone());
         }
         // The same again is no more.
-        held.keep(&prefix(7), route.clone());
+        held.keep(path(7), route.clone());
         assert!(held.len() == HELD && !held.overflow);
-        held.keep(&prefix(HELD), route.clone());
+        held.keep(path(HELD), route.clone());
         assert!(held.len() == HELD && held.overflow);
         // What is not told again by the end of a telling is gone.
         held.mark_stale(AfiSafi::IPV4_UNICAST);
-        held.keep(&prefix(7), route);
+        held.keep(path(7), route);
         held.sweep(AfiSafi::IPV6_UNICAST);
         assert_eq!(held.len(), HELD);
         held.sweep(AfiSafi::IPV4_UNICAST);

@@ -635,6 +635,9 @@ pub struct Peer {
     pub limit_warn: Option<Said<u8>>,
     /// In minutes.
     pub limit_rest: Option<Said<u16>>,
+    /// Whether several paths to a prefix are taken, and how many are told.
+    pub add_paths_receive: Option<Said<bool>>,
+    pub add_paths_send: Option<Said<u8>>,
     pub strict_role: Option<Said<bool>>,
     pub gtsm: Option<Said<bool>>,
     pub bfd: BfdSaid,

@@ -208,6 +208,8 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("limit", &peer.limit),
         optional("limit-warn", &peer.limit_warn),
         optional("limit-rest", &peer.limit_rest),
+        optional("add-paths-receive", &peer.add_paths_receive),
+        optional("add-paths-send", &peer.add_paths_send),
         optional("strict-role", &peer.strict_role),
         optional("gtsm", &peer.gtsm),
         optional("password", &peer.password),

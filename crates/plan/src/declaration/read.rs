@@ -478,6 +478,8 @@ impl Reader {
             limit: self.optional(f, "limit"),
             limit_warn: self.optional(f, "limit-warn"),
             limit_rest: self.optional(f, "limit-rest"),
+            add_paths_receive: self.optional(f, "add-paths-receive"),
+            add_paths_send: self.optional(f, "add-paths-send"),
             strict_role: self.optional(f, "strict-role"),
             gtsm: self.optional(f, "gtsm"),
             bfd: self.bfd(f),

@@ -613,6 +613,12 @@ pub static PEER: Table = Table {
         "limit-rest", Kind::Integer { least: 1, most: 10_080 }, optional,
             "After how many minutes a session that went beyond the limit is tried again; 15 if unsaid.",
             "上限を超えて切れたセッションを何分後にまた試すか。省略時は15。";
+        "add-paths-receive", Kind::Flag, optional,
+            "True: takes several paths to one prefix, at most 64, if the peer sends them (RFC 7911): a route server's, of which each leads elsewhere. Each counts towards `limit`. The best alone if unsaid.",
+            "trueなら、相手が送るとき、1つのプレフィックスへの複数の経路(最大64)を受け取ります(RFC 7911)。経路ごとに行き先の違うルートサーバーなどで使います。limitにはどれも数えます。省略時は最良の1つだけ。";
+        "add-paths-send", Kind::Integer { least: 2, most: 64 }, optional,
+            "How many paths to one prefix the peer is told, the best first, if it takes them (RFC 7911): for collectors and looking glasses. Packets go by our best path, whichever the peer chooses. The best alone if unsaid.",
+            "相手が受け取るとき、1つのプレフィックスへの経路を良い順にいくつまで伝えるか(RFC 7911)。経路収集やルッキンググラス向け。相手がどれを選んでも、パケットはこちらの最良の経路を通ります。省略時は最良の1つだけ。";
         "strict-role", Kind::Flag, optional,
             "True: no session unless it says in OPEN that it is what `role` says (RFC 9234). If it says something else there is none anyway.",
             "trueなら、OPENで`role`のとおりだと名乗らない相手(RFC 9234)とはセッションを張りません。違うことを名乗る相手とは、いずれにせよ張りません。";

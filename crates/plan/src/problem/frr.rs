@@ -14,6 +14,10 @@ pub enum FrrProblem {
     FrrValidatesNothing { router: String, peer: String },
     /// Collectors would be told nothing of its sessions.
     FrrTellsNoCollector { router: String },
+    /// More prefixes are listed at it than FRR reads in a reasonable time.
+    FrrListsTooMuch { router: String, prefixes: usize, most: usize },
+    /// A peer is to be told several paths to a prefix, of which FRR tells all: also those of whom they go back to.
+    FrrTellsOnePath { router: String, peer: String },
     /// Watched over several hops.
     FrrWatchesOneHop { router: String, peer: String },
 }

@@ -75,9 +75,9 @@ impl Known {
             phase.messages += 1;
             phase.last = phase.last.max(at);
             let mp = update.mp_unreach.iter().flat_map(|it| &it.prefixes);
-            for prefix in update.withdrawn.iter().chain(mp) {
+            for route in update.withdrawn.iter().chain(mp) {
                 phase.prefixes += 1;
-                self.routes.remove(prefix);
+                self.routes.remove(&route.prefix);
             }
             let mut hasher = DefaultHasher::new();
             if let Some(attributes) = &update.attributes {
@@ -87,9 +87,9 @@ impl Known {
             }
             let carried = hasher.finish();
             let mp = update.mp_reach.iter().flat_map(|it| &it.prefixes);
-            for prefix in update.announced.iter().chain(mp) {
+            for route in update.announced.iter().chain(mp) {
                 phase.prefixes += 1;
-                self.routes.insert(*prefix, carried);
+                self.routes.insert(route.prefix, carried);
             }
             if self.routes.len() == wanted && phase.complete.is_none() {
                 phase.complete = at;

@@ -146,6 +146,8 @@ fn bgpd(config: &SpeakerConfig, passwords: &Passwords) -> String {
     } = config;
     let mut text = Text::default();
     policy::lists(&mut text, config);
+    // Before the speaker: a prefix whose map is not there yet is announced seconds later, if at all.
+    policy::maps(&mut text, config);
     text.comment("The speaker.");
     text.line(format!("router bgp {}", public_asn.0));
     text.line(format!(" bgp router-id {router_id}"));
@@ -164,7 +166,6 @@ fn bgpd(config: &SpeakerConfig, passwords: &Passwords) -> String {
         address_family(&mut text, family, originate, neighbours, *max_paths);
     }
     text.line("exit");
-    policy::maps(&mut text, config);
     text.finish()
 }
 
@@ -199,8 +200,8 @@ fn session(text: &mut Text, neighbour: &NeighbourConfig, passwords: &Passwords) 
     let seconds = |milliseconds: u32| milliseconds.div_ceil(1000);
     say(&format!("timers {} {}", seconds(keepalive), seconds(hold)));
     say(&format!("timers connect {}", seconds(connect_retry).max(1)));
-    // `drain` and `limit` stand with the policy and the families.
-    let Terms { drain: _, strict_role, gtsm, password, limit: _, bfd } = terms;
+    // `drain` and `limit` stand with the policy and the families. Several paths FRR takes by itself (RFC 7911).
+    let Terms { drain: _, strict_role, gtsm, password, limit: _, bfd, add_paths: _ } = terms;
     if let Relation::Outside(policy) = relation {
         let strict = if *strict_role { " strict-mode" } else { "" };
         say(&format!("local-role {}{strict}", our_role(policy.role)));

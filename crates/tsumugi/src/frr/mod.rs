@@ -9,6 +9,7 @@
 //!
 //! The kernel ends the daemons with us; what they gave it stays, and the next zebra takes it away again.
 
+mod asking;
 mod asn;
 mod configuration;
 mod daemon;
@@ -23,6 +24,7 @@ use crate::kernel::plane::Keeper;
 use crate::kernel::{Namespace, Netlink, child};
 use crate::observe::status::{FrrStatus, FrrTrouble, RouteCounts};
 use crate::observe::words;
+use asking::Asking;
 use configuration::Configuration;
 use daemon::Daemon;
 use nix::unistd::{Group, User, chown};
@@ -39,7 +41,6 @@ use tsumugi_core::id::Prefix;
 use tsumugi_core::router_plan::RouterPlan;
 use tsumugi_core::time::{Duration, Instant};
 use tsumugi_plan::explain::Lang;
-use vty::Vty;
 
 /// Where Debian keeps FRR's programs.
 const PROGRAMS: &str = "/usr/lib/frr";
@@ -77,6 +78,7 @@ pub struct Frr {
     daemons: [Daemon; 3],
     restarts: u32,
     reload: Reload,
+    asking: Asking,
     trouble: Option<FrrTrouble>,
     /// Our own prefixes for which a discard route stands.
     discarded: BTreeSet<Prefix>,
@@ -85,15 +87,19 @@ pub struct Frr {
 
 impl Frr {
     /// Call everything from one thread: the daemons end with it. `state`: the machine's state folder.
+    ///
+    /// # Errors
+    /// No threads left.
     pub fn new(
         space: Namespace,
         state: &Path,
         plan: &RouterPlan,
         speaker: SpeakerConfig,
         passwords: &Passwords,
-    ) -> Frr {
-        Frr {
+    ) -> io::Result<Frr> {
+        Ok(Frr {
             space,
+            asking: Asking::start(state.join("frr"))?,
             directory: state.join("frr"),
             wanted: configuration::configuration(&plan.name, &speaker, passwords),
             speaker,
@@ -105,7 +111,7 @@ impl Frr {
             trouble: None,
             discarded: BTreeSet::new(),
             next_look: Instant::default(),
-        }
+        })
     }
 
     /// Another plan, or other passwords, from now on.
@@ -331,20 +337,20 @@ impl Frr {
         &self,
         links_up: impl Fn(&NeighbourConfig) -> bool,
     ) -> (SpeakerStatus, RouteCounts, FrrStatus) {
+        let (said, silent) = self.asking.last();
+        // Of daemons that have ended nothing is true that they said.
+        let all_run = self.daemons.iter().all(Daemon::is_running);
+        let said = said.filter(|_| all_run).unwrap_or_default();
         let mut trouble = self.trouble.clone();
-        let (neighbours, summary, routes, version) = match self.ask() {
-            Ok(asked) => asked,
-            Err(error) => {
-                trouble.get_or_insert(FrrTrouble::NoAnswer { error: error.to_string() });
-                Default::default()
-            }
-        };
+        if let Some(error) = silent.filter(|_| all_run) {
+            trouble.get_or_insert(FrrTrouble::NoAnswer { error });
+        }
         let announced = |prefix: &Prefix| {
             let said = self.speaker.originate.iter().find(|origination| origination.prefix == *prefix);
             said.is_some_and(|said| !said.discard || self.discarded.contains(prefix))
         };
-        let speaker = status::speaker(&self.speaker, &neighbours, &summary, links_up, announced);
-        let [v4, v6] = routes.map(|summary| summary.bgp());
+        let speaker = status::speaker(&self.speaker, &said.neighbours, &said.summary, links_up, announced);
+        let [v4, v6] = said.routes.each_ref().map(status::RouteSummary::bgp);
         let discarded = |v4: bool| {
             let of_family = self.discarded.iter().filter(|prefix| prefix.addr().is_ipv4() == v4);
             u32::try_from(of_family.count()).unwrap_or(u32::MAX)
@@ -360,24 +366,13 @@ impl Frr {
             purged: 0,
         };
         let frr = FrrStatus {
-            version,
+            version: said.version.clone(),
             running: self.daemons.iter().filter(|it| it.is_running()).map(|it| it.name.into()).collect(),
             restarts: self.restarts,
             in_force: self.in_force.as_ref() == Some(&self.wanted.whole()),
             trouble,
         };
         (speaker, counts, frr)
-    }
-
-    fn ask(&self) -> io::Result<Asked> {
-        let mut bgpd = Vty::open(&self.directory, "bgpd")?;
-        let neighbours = bgpd.json("show bgp neighbors json")?;
-        let summary = bgpd.json("show bgp summary json")?;
-        let version = bgpd.text("show version")?;
-        let mut zebra = Vty::open(&self.directory, "zebra")?;
-        let routes = [zebra.json("show ip route summary json")?, zebra.json("show ipv6 route summary json")?];
-        let version = version.split_whitespace().nth(1).map(str::to_owned);
-        Ok((neighbours, summary, routes, version))
     }
 
     /// Ends the daemons; what they gave the kernel stays as zebra leaves it.
@@ -395,5 +390,3 @@ impl Frr {
         }
     }
 }
-
-type Asked = (status::Neighbours, status::Summary, [status::RouteSummary; 2], Option<String>);

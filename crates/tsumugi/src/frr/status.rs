@@ -147,6 +147,9 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
         down_for_ms: said.last_reset_timer_msecs.filter(|_| !established),
         established_count: said.connections_established,
         hold_ms: if established { said.bgp_timer_hold_time_msecs } else { 0 },
+        // What it has agreed on of several paths it says of no family by itself.
+        paths_received: Vec::new(),
+        paths_sent: Vec::new(),
         keepalive_ms: if established { said.bgp_timer_keep_alive_interval_msecs } else { 0 },
         router_id: said.remote_router_id.filter(|_| established),
         last_end: if link_up { last_end(said) } else { Some(SessionEnd::LinkDown) },
@@ -162,6 +165,7 @@ fn neighbour_status(config: &NeighbourConfig, said: Option<&Neighbour>, link_up:
         refused_beyond: 0,
         held: 0,
         evpn_refused: Vec::new(),
+        attribute_errors: Vec::new(),
         route_refresh: established
             && said.neighbor_capabilities.route_refresh.to_lowercase().contains("received"),
         // FRR judges again by itself, at once.
@@ -206,7 +210,8 @@ fn last_end(said: &Neighbour) -> Option<SessionEnd> {
     } else if lower.contains("closed") {
         SessionEnd::Closed
     } else if lower.contains("config") {
-        SessionEnd::ConfigurationChanged
+        // It does not say what of it.
+        SessionEnd::ConfigurationChanged { terms: Vec::new() }
     } else {
         // Before the first attempt it says that nothing is activated, or nothing.
         return None;

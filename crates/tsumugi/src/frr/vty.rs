@@ -7,29 +7,35 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use tsumugi_core::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A daemon that is not done by then is busy: it is asked again another time.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// No answer of ours is longer, however many neighbours there are.
 const LONGEST: usize = 8 << 20;
 const END: [u8; 3] = [0; 3];
 
-pub struct Vty(UnixStream);
+pub struct Vty {
+    stream: UnixStream,
+    /// All answers are there by then, or none is waited for any more.
+    until: Instant,
+}
 
 impl Vty {
     /// `directory`: where the daemons' sockets are.
     ///
     /// # Errors
     /// The daemon is not there.
-    pub fn open(directory: &Path, daemon: &str) -> io::Result<Vty> {
+    pub fn open(directory: &Path, daemon: &str, until: Instant) -> io::Result<Vty> {
         // A socket's path may be 107 octets long, a state folder's more.
         let directory = File::open(directory)?;
         let path = format!("/proc/self/fd/{}/{daemon}.vty", directory.as_raw_fd());
         let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Vty(stream))
+        Ok(Vty { stream, until })
+    }
+
+    /// What is left of the time.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
     }
 
     /// # Errors
@@ -46,11 +52,12 @@ impl Vty {
     }
 
     fn ask(&mut self, command: &str) -> io::Result<Vec<u8>> {
-        self.0.write_all(command.as_bytes())?;
-        self.0.write_all(&[0])?;
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write_all(&[command.as_bytes(), &[0]].concat())?;
         let (mut answer, mut piece) = (Vec::new(), [0; 16 * 1024]);
         loop {
-            let length = self.0.read(&mut piece)?;
+            self.stream.set_read_timeout(self.left()?)?;
+            let length = self.stream.read(&mut piece)?;
             if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -89,10 +96,23 @@ mod tests {
             theirs.write_all(b"no\0\0\0\x02").unwrap();
             theirs
         });
-        let mut vty = Vty(ours);
+        let mut vty = Vty { stream: ours, until: Instant::now() + Duration::from_secs(10) };
         let found: std::collections::BTreeMap<String, u32> = vty.json("show").unwrap();
         assert_eq!(found["rib"], 7);
         assert_eq!(vty.ask("x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        daemon.join().unwrap();
+    }
+
+    /// One that says a little at a time, and never the end, keeps its caller no longer than it may.
+    #[test]
+    fn a_daemon_without_end_is_given_up() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let daemon = std::thread::spawn(move || while theirs.write_all(b"{").is_ok() {});
+        let mut vty = Vty { stream: ours, until: Instant::now() + Duration::from_millis(20) };
+        let kind = vty.ask("show").unwrap_err().kind();
+        let given_up = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock, io::ErrorKind::InvalidData];
+        assert!(given_up.contains(&kind), "{kind}");
+        drop(vty);
         daemon.join().unwrap();
     }
 }

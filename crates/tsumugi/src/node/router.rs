@@ -515,7 +515,11 @@ impl Router {
         });
         self.unsettled_since = Some(since);
         // What is chosen and not given yet would be taken for what nobody wants.
-        if self.routes_ready || self.evpn_ready || now < (since + QUIET).min(chosen + STALE) {
+        if self.routes_ready
+            || self.evpn_ready
+            || self.table_ready
+            || now < (since + QUIET).min(chosen + STALE)
+        {
             return;
         }
         let waiting = self.speaker.status(now).neighbours.iter().any(|neighbour| {
@@ -632,7 +636,7 @@ impl Router {
             Some(frr) => frr.replace(now, &self.plan, speaker, &passwords),
             None => {
                 let (space, state) = (self.keeper.namespace().clone(), self.frame.state.path());
-                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords));
+                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords)?);
             }
         }
         Ok(())

@@ -298,6 +298,8 @@ pub fn a_plan_that_lies_there_says_what_it_would_do(world: &mut World) {
     assert_eq!(ahead(&r1), Value::Null);
     wait("IPv6 is back", &[&r1.machine, &bird.machine], || established(&r1.machine) == 2);
     assert_eq!(bird.ups(), [1, 2]);
+    let end = sessions(&r1.machine)[1]["last_end_words"].clone();
+    assert_eq!(end, "the session's configuration changed: the role (OPEN, RFC 9234)");
     let hold = |r1: &Live, at: usize| sessions(&r1.machine)[at]["hold_ms"].clone();
     assert_eq!((hold(&r1, 0), hold(&r1, 1)), (90_000.into(), 30_000.into()));
     let page = tsumugi(&r1, "show bgp --lang en");

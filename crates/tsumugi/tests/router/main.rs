@@ -6,6 +6,7 @@ mod burdens;
 mod deaf;
 mod eyes;
 mod frr;
+mod frr_border;
 mod frr_engine;
 mod frr_vtep;
 mod gobgp_relay;
@@ -16,6 +17,7 @@ mod live;
 mod malformed;
 mod others;
 mod outsiders;
+mod paths;
 mod plans;
 mod restart;
 mod rpki;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         trial("strangers_are_refused", &basic, inside::strangers_are_refused),
         trial("hosts_share_a_segment_over_ipv4", &bridged, segments::hosts_share_a_segment_over_ipv4),
         trial("hosts_share_a_segment_over_ipv6", &bridged, segments::hosts_share_a_segment_over_ipv6),
+        trial("a_restart_costs_no_frame", &bridged, segments::a_restart_costs_no_frame),
         trial("a_host_moves", &bridged, segments::a_host_moves),
         trial("a_standby_takes_over", &bridged, segments::a_standby_takes_over),
         trial("a_loop_is_blocked_and_reopened", &bridged, segments::a_loop_is_blocked_and_reopened),
@@ -67,6 +70,11 @@ fn main() -> ExitCode {
             "both_engines_reach_each_other",
             &with(&["zebra", "bgpd", "bfdd", "vtysh", "frr-reload.py"]),
             frr_engine::both_engines_reach_each_other,
+        ),
+        trial(
+            "both_engines_tell_strangers_the_same",
+            &with(&["zebra", "bgpd", "bfdd"]),
+            frr_border::both_engines_tell_strangers_the_same,
         ),
         trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
         trial(
@@ -107,6 +115,7 @@ fn main() -> ExitCode {
             burdens::a_hostile_neighbour_delays_nobody,
         ),
         trial("who_stops_reading_is_given_up", &with(&["ss"]), deaf::who_stops_reading_is_given_up),
+        trial("malformed_opens_cost_nothing", &basic, burdens::malformed_opens_cost_nothing),
         trial("hostile_capabilities_cost_nothing", &basic, burdens::hostile_capabilities_cost_nothing),
         trial("bird_agrees_on_everything", &with(&["bird", "birdc"]), terms::bird_agrees_on_everything),
         trial(
@@ -163,6 +172,14 @@ fn main() -> ExitCode {
             "openbgpd_goes_beyond_its_limit",
             &with(Kind::OpenBgpd.programs()),
             outsiders::openbgpd_goes_beyond_its_limit,
+        ),
+        trial("bird_tells_and_takes_several_paths", &with(Kind::Bird.programs()), paths::bird_and_bird),
+        trial("frr_tells_and_takes_several_paths", &with(Kind::Frr.programs()), paths::frr_and_frr),
+        trial("gobgp_tells_and_takes_several_paths", &with(Kind::GoBgp.programs()), paths::gobgp_and_gobgp),
+        trial(
+            "openbgpd_takes_several_paths",
+            &with(&[Kind::Bird.programs(), Kind::OpenBgpd.programs()].concat()),
+            paths::bird_and_openbgpd,
         ),
         trial("bird_helps", &with(Kind::Bird.programs()), restart::bird_helps),
         trial("frr_helps", &with(Kind::Frr.programs()), restart::frr_helps),

@@ -1,6 +1,7 @@
 //! The other implementations, each as one router of another network: how each is told the same things,
 //! and how each is asked for the same things.
 
+use super::paths;
 use super::world::{Machine, World, find, sh, wait};
 use serde_json::Value;
 use std::fmt::Write;
@@ -46,6 +47,8 @@ pub struct Network {
     pub password: Option<&'static str>,
     /// It keeps our routes, and asks us to keep its own, through a restart (RFC 4724).
     pub graceful: bool,
+    /// It takes several paths to one prefix and tells all of its own (RFC 7911).
+    pub add_paths: bool,
     /// A customer of its own at `eth2`, whom it tells everything, by its AS number; in the place 40 further on.
     pub tells: Option<u32>,
 }
@@ -162,9 +165,10 @@ impl Other {
                 wait("gobgpd answers", &[&self.machine], || {
                     self.machine.succeeds(&format!("gobgp --target unix://{d}/ctl global"))
                 });
+                let identifier = if self.network.add_paths { "identifier 1" } else { "" };
                 for prefix in &self.network.announces {
                     let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
-                    self.ask(&format!("global rib add -a {family} {prefix}"));
+                    self.ask(&format!("global rib add -a {family} {prefix} {identifier}"));
                 }
             }
             Kind::OpenBgpd => {
@@ -211,18 +215,26 @@ impl Other {
                 .map(|prefix| format!("route {prefix} blackhole; "))
                 .collect();
             writeln!(text, "protocol static s_{family} {{ {family}; {routes} }}").unwrap();
+            if network.add_paths {
+                text.push_str(&paths::bird_also(network.asn, family, &routes));
+            }
         }
         for (family, own, far, asn, role, customer) in network.sessions() {
             let secret = network.password.map(|it| format!("password \"{it}\";")).unwrap_or_default();
             let restart =
                 if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
-            let (name, export) = if customer { ("c", "all") } else { ("b", "where source = RTS_STATIC") };
+            let (name, export) = match (customer, network.add_paths) {
+                (true, _) => ("c", "all"),
+                (false, true) => ("b", "filter also"),
+                (false, false) => ("b", "where source = RTS_STATIC"),
+            };
+            let paths = if network.add_paths { "add paths on;" } else { "" };
             writeln!(
                 text,
                 "protocol bgp {name}_{family} {{
                      local {own} as {}; neighbor {far} as {asn}; local role {role}; {secret} {restart}
                      connect retry time 1; error wait time 1, 2;
-                     {family} {{ import all; export {export}; }};
+                     {family} {{ {paths} import all; export {export}; }};
                  }}",
                 network.asn,
             )
@@ -257,6 +269,12 @@ impl Other {
             writeln!(text, " address-family {family} unicast").unwrap();
             for (_, _, far, ..) in network.sessions().iter().filter(|it| it.0 == family) {
                 writeln!(text, "  neighbor {far} activate").unwrap();
+                if network.add_paths {
+                    writeln!(text, "  neighbor {far} addpath-tx-all-paths").unwrap();
+                }
+            }
+            if network.add_paths {
+                text.push_str("  redistribute connected route-map also\n");
             }
             for prefix in network.announces.iter().filter(|prefix| is_ipv4(prefix) == (family == "ipv4")) {
                 writeln!(text, "  network {prefix}").unwrap();
@@ -264,7 +282,7 @@ impl Other {
             text.push_str(" exit-address-family\n");
         }
         text.push_str("exit\n");
-        text
+        text + &paths::frr_also(network.asn)
     }
 
     fn gobgp(&self) -> String {
@@ -286,6 +304,9 @@ impl Other {
             }
             write!(text, "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}-unicast\"\n")
                 .unwrap();
+            if network.add_paths {
+                text.push_str("[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8\n");
+            }
             if network.graceful {
                 text.push_str("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n");
             }
@@ -305,12 +326,16 @@ impl Other {
             writeln!(text, "network {prefix}").unwrap();
         }
         for (family, _, ours, asn, role, _) in network.sessions() {
+            // As a customer (RFC 9234) OpenBGPD 7.7 does not know the End-of-RIB of IPv6 for what it is, so that it
+            // never comes to the end of our restart.
+            let role = if network.graceful { "no" } else { role };
             let (family, other) = if family == "ipv4" { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
             let secret = network.password.map(|it| format!("tcp md5sig password {it}")).unwrap_or_default();
+            let paths = if network.add_paths { "announce add-path recv yes" } else { "" };
             writeln!(
                 text,
                 "neighbor {ours} {{\n remote-as {asn}\n announce {family} unicast\n announce {other} none\n \
-                 announce policy {role}\n announce enhanced refresh yes\n {secret}\n}}",
+                 announce policy {role}\n announce enhanced refresh yes\n {secret}\n {paths}\n}}",
             )
             .unwrap();
         }
@@ -363,34 +388,42 @@ impl Other {
 
     /// The AS path of what we told it of `prefix`, as it stands there; `None`: nothing.
     pub fn path_of(&self, prefix: &str) -> Option<String> {
+        // Its own routes have none.
+        self.paths_of(prefix)?.into_iter().next().filter(|path| !path.is_empty())
+    }
+
+    /// Of every path that it has to `prefix`; `None`: nothing that can be read.
+    pub fn paths_of(&self, prefix: &str) -> Option<Vec<String>> {
         let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
         let json = |words: String| serde_json::from_str::<Value>(&self.ask(&words)).unwrap_or_default();
-        let path = match self.network.kind {
+        let texts = |paths: &Value, path: &dyn Fn(&Value) -> Option<String>| {
+            Some(paths.as_array()?.iter().filter_map(path).collect::<Vec<_>>())
+        };
+        Some(match self.network.kind {
             Kind::Bird => {
                 let said = self.ask(&format!("show route all protocol b_{family} {prefix}"));
-                let line =
-                    said.lines().find_map(|line| line.trim().strip_prefix("BGP.as_path:").map(str::trim));
-                line?.to_owned()
+                let path = |line: &str| Some(line.trim().strip_prefix("BGP.as_path:")?.trim().to_owned());
+                said.lines().filter_map(path).collect()
             }
             Kind::Frr => {
                 let said = json(format!("show bgp {family} unicast {prefix} json"));
-                said["paths"][0]["aspath"]["string"].as_str()?.to_owned()
+                texts(&said["paths"], &|path| Some(path["aspath"]["string"].as_str()?.to_owned()))?
             }
             Kind::GoBgp => {
                 let said = json(format!("global rib -a {family} {prefix} -j"));
-                let paths = said.as_object()?.values().next()?.clone();
-                let attributes = paths[0]["attrs"].as_array()?.clone();
-                let path = attributes.iter().find(|it| it["type"] == 2)?["as_paths"][0]["asns"].clone();
-                let numbers: Vec<String> = path.as_array()?.iter().map(Value::to_string).collect();
-                numbers.join(" ")
+                let path = |path: &Value| {
+                    let attributes = path["attrs"].as_array()?;
+                    let path = attributes.iter().find(|it| it["type"] == 2)?["as_paths"][0]["asns"].clone();
+                    let numbers: Vec<String> = path.as_array()?.iter().map(Value::to_string).collect();
+                    Some(numbers.join(" "))
+                };
+                texts(said.as_object()?.values().next()?, &path)?
             }
             Kind::OpenBgpd => {
                 let said = json(format!("-j show rib {prefix}"));
-                said["rib"][0]["aspath"].as_str()?.to_owned()
+                texts(&said["rib"], &|path| Some(path["aspath"].as_str()?.to_owned()))?
             }
-        };
-        // Its own routes have none.
-        (!path.is_empty()).then_some(path)
+        })
     }
 
     /// Has it ask us for everything again (RFC 2918). GoBGP never does.

@@ -206,5 +206,6 @@ pub(super) fn own_route(config: &SpeakerConfig, discard: bool) -> Route {
     let mut attributes = Attributes { origin: Origin::Igp, ..Attributes::default() };
     import::mark(&mut attributes, config.public_asn, Class::Own);
     let local_preference = Class::Own.local_preference();
-    Route { attributes, next_hop: None, class: Some(Class::Own), local_preference, discard, body: None }
+    let class = Some(Class::Own);
+    Route { attributes, next_hop: None, class, local_preference, discard, body: None, path_id: 0 }
 }

@@ -48,7 +48,9 @@ impl Border {
 
     fn lost(&self, node: usize) -> Vec<String> {
         let lost = |it: &Notice| match it {
-            Notice::Lost { neighbour, reason: SessionEnd::ConfigurationChanged } => Some(neighbour.clone()),
+            Notice::Lost { neighbour, reason: SessionEnd::ConfigurationChanged { .. } } => {
+                Some(neighbour.clone())
+            }
             Notice::Lost { .. } => panic!("{it:?}"),
             _ => None,
         };
@@ -59,15 +61,17 @@ impl Border {
 type Change = fn(&mut NeighbourConfig);
 
 /// So many of these end the session, and no other.
-const RESETS: usize = 5;
+const RESETS: usize = 7;
 
 /// One of each kind.
-const CHANGES: [(Change, &[SessionTerm]); 27] = [
+const CHANGES: [(Change, &[SessionTerm]); 29] = [
     (|it| it.local_asn = Asn(64_999), &[SessionTerm::LocalAs]),
     (|it| it.remote_asn = Asn(64_999), &[SessionTerm::RemoteAs, SessionTerm::Import, SessionTerm::Export]),
     (|it| it.families.push(Family::Ipv6Unicast), &[SessionTerm::Families]),
     (|it| policy(it).role = Role::Provider, &[SessionTerm::Role, SessionTerm::Import, SessionTerm::Export]),
     (|it| transport(it, |local, _| *local = "203.0.113.77".parse().unwrap()), &[SessionTerm::Ends]),
+    (|it| it.terms.add_paths.receive = true, &[SessionTerm::AddPaths]),
+    (|it| it.terms.add_paths.send = Some(4), &[SessionTerm::AddPaths]),
     (|it| it.timers.hold = 30_000, &[SessionTerm::HoldTime]),
     (|it| it.terms.strict_role = true, &[SessionTerm::StrictRole]),
     (|it| it.timers.keepalive = 5_000, &[SessionTerm::Keepalive]),
@@ -125,6 +129,12 @@ fn what_is_said_beforehand_is_what_happens() {
         let told = border.net.stranger(border.peer[0]).notifications.iter();
         let told = told.filter(|it| it.code == Notification::CEASE).count();
         assert_eq!(told, usize::from(resets), "{terms:?}");
+        // The status goes on with what was, and says why.
+        if resets && terms[0] != SessionTerm::RemoteAs {
+            let status = border.neighbour(2, NAME);
+            let expected = SessionEnd::ConfigurationChanged { terms: terms[..1].to_vec() };
+            assert_eq!((status.last_end, status.established_count >= 1), (Some(expected), true));
+        }
     }
 }
 

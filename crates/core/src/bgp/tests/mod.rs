@@ -1,5 +1,6 @@
 //! Many speakers joined by virtual wires under virtual time.
 
+mod add_path;
 mod bfd;
 mod border;
 mod change;

@@ -4,7 +4,7 @@
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
     AfiSafi, AsPath, Attributes, Capability, Context, Message, MessageError, MpNextHop, MpReach,
-    Notification, Open, Refresh, Update, emit_keepalive, frame,
+    Notification, Open, PathIds, Refresh, UnicastNlri, Update, emit_keepalive, frame,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -29,6 +29,8 @@ pub struct Stranger {
     pub open: Option<Open>,
     /// What it has been told and not been told to forget.
     pub table: BTreeMap<Prefix, Attributes>,
+    /// The same where it was told identifiers.
+    pub paths: BTreeMap<(Prefix, u32), Attributes>,
     pub ends_of_rib: usize,
     pub notifications: Vec<Notification>,
     pub refreshes: usize,
@@ -51,6 +53,7 @@ impl Stranger {
             capabilities: Vec::new(),
             open: None,
             table: BTreeMap::new(),
+            paths: BTreeMap::new(),
             ends_of_rib: 0,
             notifications: Vec::new(),
             refreshes: 0,
@@ -63,6 +66,7 @@ impl Stranger {
 
     pub fn closed(&mut self) {
         self.table.clear();
+        self.paths.clear();
         self.stream.clear();
     }
 
@@ -95,6 +99,7 @@ impl Stranger {
         let mut answer = Vec::new();
         let context = Context {
             four_octet: self.four_octet,
+            path_ids: self.path_ids(),
             extended: self.capabilities.contains(&Capability::ExtendedMessage),
             ..Context::default()
         };
@@ -120,6 +125,18 @@ impl Stranger {
         answer
     }
 
+    /// It understands identifiers where it says that it takes them and hears that they are sent.
+    fn path_ids(&self) -> PathIds {
+        let takes = |family| {
+            let said = self.capabilities.iter().any(|it| match it {
+                Capability::AddPath(families) => families.iter().any(|it| it.0 == family && it.1.receive),
+                _ => false,
+            });
+            said && self.open.as_ref().is_some_and(|open| open.add_path(family).send)
+        };
+        PathIds { ipv4: takes(AfiSafi::IPV4_UNICAST), ipv6: takes(AfiSafi::IPV6_UNICAST) }
+    }
+
     fn update(&mut self, update: Update) {
         self.updates += 1;
         if update.end_of_rib().is_some() {
@@ -127,12 +144,19 @@ impl Stranger {
             return;
         }
         let unreachable = update.mp_unreach.iter().flat_map(|it| &it.prefixes);
-        for prefix in update.withdrawn.iter().chain(unreachable) {
-            self.table.remove(prefix);
+        for route in update.withdrawn.iter().chain(unreachable) {
+            match route.path_id {
+                Some(id) => drop(self.paths.remove(&(route.prefix, id))),
+                None => drop(self.table.remove(&route.prefix)),
+            }
         }
         let reach = update.mp_reach.iter().flat_map(|it| &it.prefixes);
-        for prefix in update.announced.iter().chain(reach) {
-            self.table.insert(*prefix, update.attributes.clone().unwrap());
+        for route in update.announced.iter().chain(reach) {
+            let attributes = update.attributes.clone().unwrap();
+            match route.path_id {
+                Some(id) => drop(self.paths.insert((route.prefix, id), attributes)),
+                None => drop(self.table.insert(route.prefix, attributes)),
+            }
         }
     }
 
@@ -143,10 +167,20 @@ impl Stranger {
         path: &[u32],
         change: impl FnOnce(&mut Attributes),
     ) -> Vec<u8> {
+        let prefixes = prefixes.iter().map(|text| text.parse::<Prefix>().unwrap().into());
+        self.announcement_of(prefixes.collect(), path, change)
+    }
+
+    /// The same with path identifiers, or without.
+    pub fn announcement_of(
+        &self,
+        prefixes: Vec<UnicastNlri>,
+        path: &[u32],
+        change: impl FnOnce(&mut Attributes),
+    ) -> Vec<u8> {
         let path = core::iter::once(self.asn).chain(path.iter().map(|&asn| Asn(asn)));
         let mut attributes = Attributes { as_path: AsPath::sequence(path), ..Attributes::default() };
         change(&mut attributes);
-        let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
         let mut update = Update { attributes: Some(attributes), ..Update::default() };
         match self.address {
             IpAddr::V4(address) => {
@@ -165,12 +199,16 @@ impl Stranger {
     }
 
     pub fn withdrawal(&self, prefixes: &[&str]) -> Vec<u8> {
-        let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
+        let prefixes = prefixes.iter().map(|text| text.parse::<Prefix>().unwrap().into());
+        self.withdrawal_of(&prefixes.collect::<Vec<_>>())
+    }
+
+    pub fn withdrawal_of(&self, prefixes: &[UnicastNlri]) -> Vec<u8> {
         let mut bytes = Vec::new();
         crate::wire::bgp::withdraw(
             crate::wire::bgp::MESSAGE_MAX,
             self.address.is_ipv4(),
-            &prefixes,
+            prefixes,
             &mut bytes,
         );
         bytes

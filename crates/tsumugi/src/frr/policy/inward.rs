@@ -2,16 +2,24 @@
 
 use super::inside::keep_no_export;
 use super::map::Map;
-use super::{Side, ip, mark, paths};
+use super::{Side, ip, mark, paths, world};
 use crate::frr::configuration::Text;
 use tsumugi_core::bgp::config::{Family, Invalid, Transport};
 use tsumugi_core::bgp::policy::Class;
 use tsumugi_core::bgp::policy::rule::{PathRule, PrefixRule};
 
-/// Where in the map what is taken goes on.
-const TAKEN: u32 = 200;
-
 impl Side<'_> {
+    /// The map that makes of all of its class what they are here.
+    pub fn taken(&self) -> String {
+        match self.rules.class {
+            Class::Provider => "taken-provider".into(),
+            Class::Peer => "taken-peer".into(),
+            // What is discarded is so by family.
+            Class::Customer => format!("taken-customer-{}", super::short(self.family)),
+            Class::Own => "taken-own".into(),
+        }
+    }
+
     pub fn inward(&self, text: &mut Text, name: &str) {
         let words = match self.rules.class {
             Class::Provider => "From a provider.",
@@ -20,54 +28,65 @@ impl Side<'_> {
             Class::Own => "From us.",
         };
         let mut map = Map::new(text, name, words);
-        self.refuse(&mut map);
-        map.continue_at(TAKEN);
-        self.change(&mut map);
-        map.set(Some("match community drained"), &["set local-preference 0"]);
-        map.end();
-    }
-
-    /// The first that matches decides.
-    fn refuse(&self, map: &mut Map<'_>) {
         // `check` lets no plan through in which anybody would look.
         let (Invalid::Drop | Invalid::Last | Invalid::Take) = self.rules.invalid;
         map.deny(&paths::refused(self.neighbour));
         if matches!(self.neighbour.transport, Transport::Numbered { .. }) {
             map.deny(&format!("match {} next-hop prefix-list {}", ip(self.family).0, self.list("off-link")));
         }
-        let mut refused = false;
+        self.by_prefix(&mut map);
+    }
+
+    /// The first that matches decides.
+    fn by_prefix(&self, map: &mut Map<'_>) {
+        let taken = self.taken();
+        let drains = self.rules.path.contains(&PathRule::MarkShutdown);
+        let sets = drains.then_some("set community graceful-shutdown additive");
+        let sets = sets.as_slice();
+        let mut listed = false;
+        // What all refuse of anybody is one map, unless a customer may tell parts of it.
+        let plain = !self.rules.prefix.iter().any(|rule| {
+            matches!(
+                rule,
+                PrefixRule::RefuseOurs { but_lent: true } | PrefixRule::RefuseLong { but_blackhole: true }
+            )
+        });
+        if plain {
+            map.through(&world(self.family));
+        } else {
+            map.deny(&self.common("refused"));
+        }
         for rule in &self.rules.prefix {
             match rule {
-                PrefixRule::RefuseDefault | PrefixRule::RefuseBogons | PrefixRule::RefuseShort => {
-                    // They are one list.
-                    if !std::mem::replace(&mut refused, true) {
-                        map.deny(&self.common("refused"));
-                    }
-                }
+                PrefixRule::RefuseDefault | PrefixRule::RefuseBogons | PrefixRule::RefuseShort => {}
+                PrefixRule::RefuseOurs { but_lent: false }
+                | PrefixRule::RefuseLong { but_blackhole: false }
+                    if plain => {}
                 PrefixRule::RefuseOurs { but_lent } => {
                     if *but_lent {
-                        map.skip(&[&self.own("lent")], &[], TAKEN);
+                        map.call(&[&self.own("lent")], sets, &taken);
                     }
                     map.deny(&self.common("within-own"));
                 }
                 PrefixRule::RefuseLong { but_blackhole } => {
                     if *but_blackhole {
-                        map.skip(&["match community blackhole", &self.own("parts")], &[], TAKEN);
+                        map.call(&["match community blackhole", &self.own("parts")], sets, &taken);
                     }
                     map.deny(&self.common("too-long"));
                 }
                 PrefixRule::RefuseUnlisted { .. } => {
-                    map.skip(&[&self.own("listed")], &[], TAKEN);
-                    map.deny_all();
+                    map.call(&[&self.own("listed")], sets, &taken);
+                    listed = true;
                 }
             }
         }
-        if !self.rules.prefix.iter().any(|rule| matches!(rule, PrefixRule::RefuseUnlisted { .. })) {
-            map.skip(&[], &[], TAKEN);
+        if !listed {
+            map.call(&[], sets, &taken);
         }
     }
 
-    fn change(&self, map: &mut Map<'_>) {
+    pub fn take(&self, text: &mut Text, name: &str) {
+        let mut map = Map::new(text, name, "What is taken, as what it is here.");
         for rule in &self.rules.path {
             match rule {
                 // They stand in the list of paths.
@@ -84,17 +103,20 @@ impl Side<'_> {
                 PathRule::TakeAwayOurs { asn: _, but_requests } => {
                     let list = if *but_requests { "ours-but-requests" } else { "ours" };
                     map.set(None, &[&format!("set large-comm-list {list} delete")]);
-                    keep_no_export(map, self.config);
+                    keep_no_export(&mut map, self.config);
                 }
                 PathRule::MarkClass { asn: _, class } => {
                     let preference = format!("set local-preference {}", class.local_preference());
                     map.set(None, &[&mark(*class, self.config), &preference]);
                 }
-                PathRule::ObeyBlackhole => self.obey_blackhole(map),
+                PathRule::ObeyBlackhole => self.obey_blackhole(&mut map),
                 PathRule::IgnoreBlackhole => map.set(None, &["set comm-list blackhole delete"]),
-                PathRule::MarkShutdown => map.set(None, &["set community graceful-shutdown additive"]),
+                // Where it is taken, as it is of one neighbour.
+                PathRule::MarkShutdown => {}
             }
         }
+        map.set(Some("match community drained"), &["set local-preference 0"]);
+        map.end();
     }
 
     /// RFC 7999: its traffic is dropped here, and nobody outside is told (3.2).
@@ -104,10 +126,9 @@ impl Side<'_> {
         let next_hop = match self.family {
             // Else the link-local one would be taken.
             Family::Ipv6Unicast => {
-                [format!("set ipv6 next-hop global {discard}"), "set ipv6 next-hop prefer-global".into()]
-                    .to_vec()
+                vec![format!("set ipv6 next-hop global {discard}"), "set ipv6 next-hop prefer-global".into()]
             }
-            _ => [format!("set ip next-hop {discard}")].to_vec(),
+            _ => vec![format!("set ip next-hop {discard}")],
         };
         let sets: Vec<&str> = [&keep].into_iter().chain(&next_hop).map(String::as_str).collect();
         map.set(Some("match community blackhole"), &sets);

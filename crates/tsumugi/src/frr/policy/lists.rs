@@ -1,11 +1,11 @@
 //! Lists of communities and of prefixes.
 
-use super::{CLASSES, FAMILIES, Side, ip, paths, short, word};
+use super::{CLASSES, FAMILIES, Side, asked, ip, paths, short};
 use crate::frr::configuration::Text;
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use tsumugi_core::bgp::config::{Family, PrefixRange, SpeakerConfig, Transport};
-use tsumugi_core::bgp::policy::request::{self, Request, Target};
+use tsumugi_core::bgp::policy::request::{self, Request};
 use tsumugi_core::bgp::policy::rule::{ExportRule, PrefixRule};
 use tsumugi_core::bgp::policy::{LONGEST_V4, LONGEST_V6, SHORTEST_V4, SHORTEST_V6};
 use tsumugi_core::id::Prefix;
@@ -26,6 +26,7 @@ pub fn lists(text: &mut Text, config: &SpeakerConfig) {
             told(text, &side);
         }
     }
+    asked::lists(text, config);
     paths::lists(text, config);
 }
 
@@ -212,7 +213,8 @@ fn told(text: &mut Text, side: &Side<'_>) {
             | ExportRule::KeepUnclassed
             | ExportRule::KeepPartsOfOurs
             | ExportRule::KeepUnroutable
-            | ExportRule::OnlyClasses { .. } => {}
+            | ExportRule::OnlyClasses { .. }
+            | ExportRule::ObeyRequests { .. } => {}
             ExportRule::OnlyAnnounced => {
                 let announce = of_family(side.policy.announce.as_deref().unwrap_or_default(), family);
                 prefix_list_without(text, family, &side.list("unannounced"), &announce);
@@ -223,34 +225,7 @@ fn told(text: &mut Text, side: &Side<'_>) {
                 let entries = withheld.iter().map(|prefix| within(prefix, most));
                 prefix_list(text, family, &side.list("withheld"), entries);
             }
-            ExportRule::ObeyRequests { asn, role } => {
-                let name = word(&side.neighbour.name);
-                let public = side.config.public_asn.0;
-                let mut seq = 0;
-                for (code, request, target) in request::CODES {
-                    let targets = match target {
-                        Target::As => vec![asn.0],
-                        Target::Kind => vec![0, request::kind(*role)],
-                    };
-                    for target in targets {
-                        seq += 5;
-                        text.line(format!(
-                            "bgp large-community-list standard {} seq {seq} permit {public}:{code}:{target}",
-                            asked(&name, request)
-                        ));
-                    }
-                }
-            }
         }
-    }
-}
-
-/// The list of the communities that ask for it towards a neighbour.
-pub fn asked(neighbour: &str, request: Request) -> String {
-    match request {
-        Request::NotTo => format!("{neighbour}-not-to"),
-        Request::Prepend(times) => format!("{neighbour}-prepend-{times}"),
-        Request::OnlyTo => format!("{neighbour}-to"),
     }
 }
 

@@ -25,6 +25,7 @@
 //!
 //! Not the same: own routes leave with a MED of 0, and an AGGREGATOR stays as a customer said it.
 
+mod asked;
 mod inside;
 mod inward;
 mod lists;
@@ -53,6 +54,7 @@ const CLASSES: [(Class, &str, u8); 4] = [
     (Class::Own, "class-own", 0),
 ];
 
+const INSIDE_IN: &str = "inside-in";
 /// Where traffic goes that a customer wants dropped: the kernel discards what is for these. Nobody has them
 /// (RFC 5737, RFC 6666).
 const DISCARD_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -78,7 +80,7 @@ pub fn names(neighbour: &NeighbourConfig, family: Family) -> (String, String) {
     match &neighbour.relation {
         // One for each neighbour, whatever the cost: a map that is not there lets nothing through, and the
         // reload of a changed cost would pass through such a moment.
-        Relation::Inside { .. } => ("inside-in".into(), format!("inside-out-{}", neighbour.transport.link())),
+        Relation::Inside { .. } => (INSIDE_IN.into(), format!("inside-out-{}", neighbour.transport.link())),
         Relation::Outside(_) => {
             let name = word(&neighbour.name);
             (format!("{name}-{}-in", short(family)), format!("{name}-{}-out", short(family)))
@@ -163,19 +165,22 @@ impl<'a> Side<'a> {
     }
 }
 
+/// The map of what is refused of anybody.
+fn world(family: Family) -> String {
+    format!("world-{}", short(family))
+}
+
 pub fn maps(text: &mut Text, config: &SpeakerConfig) {
     let mut map = Map::new(text, "own", "What begins here is the network's own.");
     map.entry("permit", &[&mark(Class::Own, config)]);
     while_reaching(text, config);
+    common(text, config);
     let mut done = BTreeSet::new();
     for neighbour in &config.neighbours {
         for family in &neighbour.families {
             let (inward, outward) = names(neighbour, *family);
             match (&neighbour.relation, Side::new(config, neighbour, *family)) {
                 (Relation::Inside { prepends }, _) => {
-                    if done.insert(inward.clone()) {
-                        inside::inward(text, config, &inward);
-                    }
                     if done.insert(outward.clone()) {
                         inside::outward(text, config, &outward, *prepends, neighbour.terms.drain);
                     }
@@ -186,6 +191,34 @@ pub fn maps(text: &mut Text, config: &SpeakerConfig) {
                 }
                 (Relation::Outside(_), None) => {}
             }
+        }
+    }
+}
+
+/// The maps that others call.
+fn common(text: &mut Text, config: &SpeakerConfig) {
+    if config.neighbours.iter().any(|neighbour| matches!(neighbour.relation, Relation::Inside { .. })) {
+        inside::common(text, config, INSIDE_IN);
+    }
+    if let Some(side) = Side::all(config).next() {
+        side.leave(text);
+    }
+    asked::maps(text, config);
+    let mut done = BTreeSet::new();
+    for side in Side::all(config) {
+        let (world, taken, told) = (world(side.family), side.taken(), side.told());
+        if done.insert(world.clone()) {
+            let mut map = Map::new(text, &world, "What no network tells another.");
+            for list in ["refused", "within-own", "too-long"] {
+                map.deny(&side.common(list));
+            }
+            map.end();
+        }
+        if done.insert(taken.clone()) {
+            side.take(text, &taken);
+        }
+        if done.insert(told.clone()) {
+            side.tell(text, &told);
         }
     }
 }

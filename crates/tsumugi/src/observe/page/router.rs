@@ -78,6 +78,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
         }
     }
     evpn_refusals(page, bgp, lang);
+    attribute_errors(page, bgp, lang);
     let mut drops = Drops::default();
     drops.of_walls(&running.walls, lang);
     for (reason, count) in &running.refused_connections {
@@ -156,6 +157,20 @@ fn evpn_refusals(page: &mut String, bgp: &BgpStatus, lang: Lang) {
     }
 }
 
+/// What was wrong with attributes, by neighbour and kind (RFC 7606).
+fn attribute_errors(page: &mut String, bgp: &BgpStatus, lang: Lang) {
+    let wrong = |session: &SessionStatus| !session.neighbour.attribute_errors.is_empty();
+    if bgp.sessions.iter().any(wrong) {
+        line(page, 1, lang.pick("wrong attributes in UPDATEs", "UPDATEの誤った属性"));
+    }
+    for session in &bgp.sessions {
+        for it in &session.neighbour.attribute_errors {
+            let (name, count) = (&session.neighbour.name, it.count);
+            line(page, 2, &format!("{name}  {count}: {}", words::attribute_error(&it.error, lang)));
+        }
+    }
+}
+
 fn session_words(session: &SessionStatus, lang: Lang) -> String {
     let SessionStatus { neighbour, .. } = session;
     let state = words::session_state(neighbour.state, lang);
@@ -163,7 +178,7 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
         let since = duration(neighbour.established_for_ms.unwrap_or(0));
         let (taken, sent) = (counts(neighbour.accepted, lang), counts(neighbour.announced, lang));
         let refused = neighbour.refused_count;
-        let more = change::of_neighbour(neighbour, lang);
+        let more = words::add_paths(neighbour, lang) + &change::of_neighbour(neighbour, lang);
         return lang.pick(
             format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}{more}"),
             format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{more}"),

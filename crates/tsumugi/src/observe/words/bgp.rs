@@ -49,8 +49,15 @@ pub fn session_end(end: &SessionEnd, lang: Lang) -> String {
         }
         SessionEnd::RemoteChanged => lang
             .pick("the neighbour's link-local address changed", "相手のリンクローカルアドレスが変わりました"),
-        SessionEnd::ConfigurationChanged => {
+        SessionEnd::ConfigurationChanged { terms } if terms.is_empty() => {
             lang.pick("the session's configuration changed", "セッションの設定が変わりました")
+        }
+        SessionEnd::ConfigurationChanged { terms } => {
+            let what = super::session_terms(terms.iter(), lang);
+            return lang.pick(
+                format!("the session's configuration changed: {what}"),
+                format!("セッションの設定が変わりました: {what}"),
+            );
         }
         SessionEnd::Stopped => lang.pick("this router's process stops", "このルーターのプロセスを止めます"),
         SessionEnd::NotificationReceived { notification } => {
@@ -195,6 +202,10 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
                 format!("ASPA: パスが{customer}から、その上流ではない{not_provider}へ上っています（漏れか偽造）"),
             );
         }
+        ImportRefusal::TooManyPaths => lang.pick(
+            "as many paths of this neighbour to this prefix are there as are taken (RFC 7911)",
+            "この相手からこのプレフィックスへの経路は、受け取れる数に達しています (RFC 7911)",
+        ),
         ImportRefusal::TreatedAsWithdraw => lang.pick(
             "an attribute of its UPDATE was wrong: taken as withdrawn (RFC 7606)",
             "UPDATEの属性が誤っていたため取り下げとして扱いました (RFC 7606)",

@@ -6,7 +6,8 @@ use tsumugi_plan::explain::Lang;
 /// What becomes of a session, in one line without its name. `refreshes`: whether the neighbour can be asked
 /// to tell its routes again, if a session tells.
 pub fn session_change(change: &SessionChange, refreshes: Option<bool>, lang: Lang) -> String {
-    let list = |effect: Effect| terms(change.terms.iter().filter(|term| term.effect() == effect), lang);
+    let list =
+        |effect: Effect| session_terms(change.terms.iter().filter(|term| term.effect() == effect), lang);
     match change.session {
         Fate::Begins => lang.pick("begins: a new neighbour", "始まります: 新しい相手です").into(),
         Fate::Ends => lang.pick("ends: no longer a neighbour", "終わります: もう相手ではありません").into(),
@@ -37,7 +38,7 @@ pub fn session_change(change: &SessionChange, refreshes: Option<bool>, lang: Lan
 
 /// What comes into force with the next session only; `None`: nothing.
 pub fn waits<'a>(of: impl Iterator<Item = &'a SessionTerm>, lang: Lang) -> Option<String> {
-    let waiting = terms(of, lang);
+    let waiting = session_terms(of, lang);
     (!waiting.is_empty()).then(|| {
         lang.pick(format!("with the next session: {waiting}"), format!("次のセッションから有効: {waiting}"))
     })
@@ -57,7 +58,8 @@ fn judged(refreshes: Option<bool>, lang: Lang) -> &'static str {
     }
 }
 
-fn terms<'a>(of: impl Iterator<Item = &'a SessionTerm>, lang: Lang) -> String {
+/// What they are, separated by commas.
+pub fn session_terms<'a>(of: impl Iterator<Item = &'a SessionTerm>, lang: Lang) -> String {
     let words: Vec<&str> = of.map(|&it| term(it, lang)).collect();
     words.join(lang.pick(", ", "、"))
 }
@@ -69,6 +71,9 @@ fn term(term: SessionTerm, lang: Lang) -> &'static str {
         SessionTerm::RemoteAs => lang.pick("the neighbour's AS number (OPEN)", "相手のAS番号 (OPEN)"),
         SessionTerm::Families => lang.pick("the address families (OPEN)", "アドレスファミリー (OPEN)"),
         SessionTerm::Role => lang.pick("the role (OPEN, RFC 9234)", "役割 (OPEN、RFC 9234)"),
+        SessionTerm::AddPaths => {
+            lang.pick("several paths to one prefix (OPEN, RFC 7911)", "複数経路の送受信 (OPEN、RFC 7911)")
+        }
         SessionTerm::Ends => {
             lang.pick("the link or an address: another connection", "リンクかアドレス: 別の接続になります")
         }
@@ -88,7 +93,10 @@ fn term(term: SessionTerm, lang: Lang) -> &'static str {
             "パスワード (相手も保持時間内に変える必要があります)",
         ),
         SessionTerm::Bfd => lang.pick("BFD", "BFD"),
-        SessionTerm::Limit => lang.pick("the prefix limit", "プレフィックス数の上限"),
+        SessionTerm::Limit => lang.pick(
+            "the prefix limit (who is beyond it loses its session)",
+            "プレフィックス数の上限 (超えている相手のセッションは終わります)",
+        ),
         SessionTerm::Invalid => lang.pick("what becomes of RPKI invalid routes", "RPKIで無効な経路の扱い"),
         SessionTerm::Import => lang.pick("what is taken from it", "相手から受け入れる経路"),
         SessionTerm::Export => lang.pick("what it is told", "相手に伝える経路"),
