@@ -198,7 +198,7 @@ pub(super) fn changed_terms(
         remote_asn: _,
         relation: _,
         families: _,
-        timers: Timers { keepalive: _, hold: _, connect_retry: _, connect_timeout: _ },
+        timers: Timers { keepalive: _, hold: _, connect_retry: _, connect_timeout: _, send_hold: _ },
         terms: Terms { drain: _, strict_role: _, gtsm: _, password: _, bfd: _, limit: _, add_paths: _ },
     } = after;
     let (was, is) = (&before.terms, &after.terms);
@@ -213,6 +213,7 @@ pub(super) fn changed_terms(
     let sent = was.add_paths.send.zip(is.add_paths.send);
     let more_paths = sent.is_some_and(|(was, is)| was != is);
     let keepalive = before.timers.keepalive != after.timers.keepalive;
+    let hold = |it: &NeighbourConfig| (it.timers.hold, it.timers.send_hold);
     let retry = |it: &NeighbourConfig| (it.timers.connect_retry, it.timers.connect_timeout);
     let (import, export) = policies(old, before, new, after);
     let found = [
@@ -223,7 +224,7 @@ pub(super) fn changed_terms(
         (SessionTerm::Role, of_policy(&|old, new| old.role != new.role)),
         (SessionTerm::AddPaths, offers(was.add_paths) != offers(is.add_paths)),
         (SessionTerm::Ends, ends(&before.transport) != ends(&after.transport)),
-        (SessionTerm::HoldTime, before.timers.hold != after.timers.hold),
+        (SessionTerm::HoldTime, hold(before) != hold(after)),
         (SessionTerm::StrictRole, was.strict_role != is.strict_role),
         (SessionTerm::Keepalive, keepalive),
         (SessionTerm::Retry, retry(before) != retry(after)),

@@ -343,15 +343,24 @@ pub struct Timers {
     pub connect_retry: u32,
     /// How long an attempt to connect may take.
     pub connect_timeout: u32,
+    /// For how long a neighbour may leave unread what is to be sent to it. `None`: 8 minutes, or twice the hold
+    /// time if that is longer (RFC 9687 4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_hold: Option<u32>,
 }
 
 impl Timers {
     /// On inside links.
     pub const INSIDE: Timers =
-        Timers { keepalive: 1_000, hold: 3_000, connect_retry: 500, connect_timeout: 1_000 };
+        Timers { keepalive: 1_000, hold: 3_000, connect_retry: 500, connect_timeout: 1_000, send_hold: None };
     /// To other networks (RFC 4271 10, hold 90 s).
-    pub const OUTSIDE: Timers =
-        Timers { keepalive: 30_000, hold: 90_000, connect_retry: 5_000, connect_timeout: 10_000 };
+    pub const OUTSIDE: Timers = Timers {
+        keepalive: 30_000,
+        hold: 90_000,
+        connect_retry: 5_000,
+        connect_timeout: 10_000,
+        send_hold: None,
+    };
 }
 /// Who is told of sessions and routes by BMP (RFC 7854).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,6 +32,7 @@ mod report;
 mod restart;
 mod rib;
 mod rounds;
+mod send_hold;
 mod session;
 mod show;
 mod slab;

@@ -27,7 +27,7 @@ use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
 use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::bgp::{AfiSafi, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -35,9 +35,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
-
-/// RFC 9687 5: how long a neighbour may leave unread what we have for it, at least.
-const SEND_HOLD: Duration = Duration::from_secs(8 * 60);
 
 /// So many notices wait for the next step at most.
 const NOTICES_MAX: usize = 64;
@@ -174,13 +171,6 @@ impl Peer {
     pub(super) fn shown_path_id(&self, family: AfiSafi, id: u32) -> Option<u32> {
         let said = self.session.established().is_some_and(|it| it.context.path_ids.of(family));
         (said || id != 0).then_some(id)
-    }
-
-    /// When the neighbour has left our updates unread for too long.
-    fn send_hold_end(&self) -> Option<Instant> {
-        let hold = self.session.established()?.hold;
-        let since = self.out.as_ref()?.waits_since?;
-        Some(since + SEND_HOLD.max(hold * 2))
     }
 }
 

@@ -196,7 +196,7 @@ fn session(text: &mut Text, neighbour: &NeighbourConfig, passwords: &Passwords) 
     if !matches!(relation, Relation::Outside(policy) if policy.role == Role::RouteServer) {
         say("enforce-first-as");
     }
-    let Timers { keepalive, hold, connect_retry, connect_timeout: _ } = *timers;
+    let Timers { keepalive, hold, connect_retry, connect_timeout: _, send_hold: _ } = *timers;
     let seconds = |milliseconds: u32| milliseconds.div_ceil(1000);
     say(&format!("timers {} {}", seconds(keepalive), seconds(hold)));
     say(&format!("timers connect {}", seconds(connect_retry).max(1)));

@@ -438,9 +438,12 @@ impl Router {
                 }
                 more
             });
-            if let Err(error) = sent {
-                tracing::debug!(%error, "could not send");
-                self.lose(now, id);
+            match sent {
+                Ok(taken) => self.speaker.sending(now, id, taken),
+                Err(error) => {
+                    tracing::debug!(%error, "could not send");
+                    self.lose(now, id);
+                }
             }
         }
     }

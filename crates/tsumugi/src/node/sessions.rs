@@ -126,7 +126,7 @@ impl Sessions {
     ) -> io::Result<()> {
         let stream = self.space.run(|| socket::dial(target))?;
         let far = (neighbour, target.remote, target.guard.clone());
-        self.admit(poll, id, far, Connection::new(stream, now), true)
+        self.admit(poll, id, far, Connection::patient(stream, now), true)
     }
 
     /// Asks of every connection what is wanted of its neighbour's now (`None`: as it was). What the kernel
@@ -200,7 +200,7 @@ impl Sessions {
         self.next_accepted += 1;
         let secret = self.signing.get(&incoming.from).cloned();
         let far = (neighbour, incoming.from, Guard { gtsm: terms.gtsm, secret });
-        self.admit(poll, id, far, Connection::new(incoming.stream, now), false)
+        self.admit(poll, id, far, Connection::patient(incoming.stream, now), false)
             .map_err(|_| RefusedConnection::Lost)?;
         Ok((neighbour, id))
     }
@@ -267,18 +267,18 @@ impl Sessions {
 
     /// Sends what the kernel takes; while there is room, `more` may add whole messages, and says
     /// whether it has yet more. Returns after [`ROUNDS`] at the latest; what is left waits for the
-    /// loop to come round again.
+    /// loop to come round again. While anything waits, returns when the kernel last took some of it.
     ///
     /// # Errors
-    /// The connection is gone, or its far end has not read for too long.
+    /// The connection is gone.
     pub fn flush(
         &mut self,
         poll: &Poll,
         now: Instant,
         id: ConnectionId,
         mut more: impl FnMut(&mut Vec<u8>) -> bool,
-    ) -> io::Result<()> {
-        let Some(live) = self.live.get_mut(&id).filter(|live| !live.dialling) else { return Ok(()) };
+    ) -> io::Result<Option<Instant>> {
+        let Some(live) = self.live.get_mut(&id).filter(|live| !live.dialling) else { return Ok(None) };
         let mut pending = true;
         for _ in 0..ROUNDS {
             if !pending || !live.connection.has_room() {
@@ -293,7 +293,7 @@ impl Sessions {
             live.awaiting_room = awaiting_room;
             poll.change(&live.connection.stream, Token::Connection(live.number), awaiting_room)?;
         }
-        Ok(())
+        Ok(live.connection.waits_since())
     }
 
     /// The connections' neighbours have other numbers from now on; `None`: it is no neighbour any more.

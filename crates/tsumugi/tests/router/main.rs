@@ -3,6 +3,7 @@
 mod bfd;
 mod bird;
 mod burdens;
+mod deaf;
 mod eyes;
 mod frr;
 mod frr_border;
@@ -113,6 +114,7 @@ fn main() -> ExitCode {
             &with(&["ss"]),
             burdens::a_hostile_neighbour_delays_nobody,
         ),
+        trial("who_stops_reading_is_given_up", &with(&["ss"]), deaf::who_stops_reading_is_given_up),
         trial("malformed_opens_cost_nothing", &basic, burdens::malformed_opens_cost_nothing),
         trial("hostile_capabilities_cost_nothing", &basic, burdens::hostile_capabilities_cost_nothing),
         trial("bird_agrees_on_everything", &with(&["bird", "birdc"]), terms::bird_agrees_on_everything),

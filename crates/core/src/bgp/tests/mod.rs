@@ -15,6 +15,7 @@ mod monitor;
 mod net;
 mod policy;
 mod restart;
+mod send_hold;
 mod show;
 mod stranger;
 mod validation;
