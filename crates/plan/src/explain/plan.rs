@@ -274,6 +274,20 @@ mod tests {
     }
 
     #[test]
+    fn who_speaks_bgp_is_said_where_it_is_frr() {
+        let table = "[router.cr0102]\n";
+        let text = AS63806.replacen(table, &format!("{table}routing = \"frr\"\n"), 1);
+        let declaration = declaration::parse(&text).0.expect("a file that can be read");
+        let network = compile(&declaration).expect("a plan");
+        let says = |name: &str, lang| {
+            summary(network.machine(name).expect("a machine of the file"), lang).contains("FRR")
+        };
+        for lang in [Lang::En, Lang::Ja] {
+            assert!(says("cr0102", lang) && !says("cr0201", lang));
+        }
+    }
+
+    #[test]
     fn tunnels_to_others_in_words() {
         let end = |by: &str, more: &str| {
             format!(
