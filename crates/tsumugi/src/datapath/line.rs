@@ -37,6 +37,8 @@ pub struct Packets {
     geneve: bool,
     /// Of network control, which does not wait behind the rest.
     pub control: OwnedFd,
+    /// Whether the receiver does not hear what goes by the shortcut.
+    pub leaves_shortcut: bool,
 }
 
 impl Packets {
@@ -45,6 +47,7 @@ impl Packets {
         options::hear_tunnels(&self.receiver, Heard { control: false, geneve })?;
         options::hear_tunnels(&self.control, Heard { control: true, geneve })?;
         self.geneve = geneve;
+        self.leaves_shortcut = false;
         Ok(())
     }
 
@@ -125,6 +128,7 @@ impl Line {
                 receiver: descriptors.next()?,
                 control: descriptors.next()?,
                 geneve: state.geneve,
+                leaves_shortcut: false,
             });
         }
         for (sender, is_there) in line.senders.iter_mut().zip(state.senders) {
@@ -206,6 +210,7 @@ impl Line {
                     receiver: socket::packet_receiver(underlay, interface, Heard { control: false, geneve })?,
                     control: socket::packet_receiver(underlay, interface, Heard { control: true, geneve })?,
                     geneve,
+                    leaves_shortcut: false,
                 })
             };
             match open() {

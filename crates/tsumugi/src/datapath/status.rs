@@ -53,6 +53,7 @@ impl View<'_> {
             alias: tunnel.plan.alias.clone(),
             by: super::tunnel::word(&tunnel.plan.encapsulation).into(),
             engine: tunnel.chosen.clone(),
+            shortcut: tunnel.shortcut.clone(),
             state,
             trouble: troubles.into_iter().filter_map(|trouble| trouble.get().cloned()).collect(),
             line: tunnel.plan.uplink.clone(),

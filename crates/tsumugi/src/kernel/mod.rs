@@ -5,13 +5,16 @@
 
 pub mod address;
 pub mod apply;
+pub mod bpf;
 mod bridge;
 mod bridges;
 pub mod channel;
 pub mod child;
+pub mod classifier;
 pub mod dynamic;
 pub mod entries;
 pub mod fdb;
+pub mod features;
 pub mod frame_socket;
 pub mod gre;
 pub mod learned;

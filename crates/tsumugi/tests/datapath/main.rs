@@ -20,6 +20,7 @@ mod live;
 mod many;
 mod paths;
 mod probe;
+mod shortcut;
 mod stream;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
@@ -422,6 +423,20 @@ fn main() -> ExitCode {
             keepalive::a_forgotten_session_is_renewed_before_the_far_end_is_given_up,
         ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
+        trial(
+            "frames_that_fit_take_the_shortcut_while_the_process_lives",
+            shortcut::frames_that_fit_take_the_shortcut_while_the_process_lives,
+        ),
+        trial("streams_arrive_whole_by_the_shortcut", shortcut::streams_arrive_whole_by_the_shortcut),
+        trial("strangers_do_not_get_in_by_the_shortcut", shortcut::strangers_do_not_get_in_by_the_shortcut),
+        trial(
+            "the_shortcut_comes_and_goes_and_the_device_stays",
+            shortcut::the_shortcut_comes_and_goes_and_the_device_stays,
+        ),
+        trial(
+            "without_the_shortcut_packets_pass_as_ever",
+            shortcut::without_the_shortcut_packets_pass_as_ever,
+        ),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
         trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),
         trial("a_line_changes_its_way_without_loss", live::a_line_changes_its_way_without_loss),

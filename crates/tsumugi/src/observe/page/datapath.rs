@@ -79,6 +79,9 @@ fn tunnel(page: &mut String, tunnel: &TunnelStatus, lang: Lang) {
         format!("{by}、回線 {on}、{local} → {remote}。MTU {mtu} (経路 {path})。{engine}"),
     );
     line(page, 3, &said);
+    if let Some(shortcut) = &tunnel.shortcut {
+        line(page, 3, &words::shortcut(shortcut, lang));
+    }
     let (received, sent) = (tunnel.received, tunnel.sent);
     let said = lang.pick(
         format!("received {} packets, sent {}", received.packets, sent.packets),

@@ -15,8 +15,8 @@ mod show;
 pub use bfd::{BfdSession, BfdStatus};
 pub use datapath::{
     Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
-    Missing, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked,
-    WhyUserspace,
+    Missing, Shortcut, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyNoShortcut,
+    WhyRaw, WhyUnasked, WhyUserspace,
 };
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
