@@ -2,7 +2,7 @@
 //!
 //! It holds key names, never keys, so that the lab's plan and production's are the same bytes.
 
-use crate::bgp::config::SpeakerConfig;
+use crate::bgp::config::{BmpConfig, SpeakerConfig};
 use crate::desired::Desired;
 use crate::evpn::config::EvpnConfig;
 use crate::id::{Asn, IfName, KeyName, Mac, Plane, Prefix, Vni};
@@ -42,6 +42,9 @@ pub struct RouterPlan {
     /// Of a router that hears from outside or announces what is ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpki: Option<RpkiConfig>,
+    /// Where collectors are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bmp: Option<BmpConfig>,
     pub evpn: EvpnConfig,
 }
 

@@ -2,10 +2,12 @@
 //! The words are in the room `explain`.
 
 mod bfd;
+mod bmp;
 mod rpki;
 mod segment;
 
 pub use bfd::BfdProblem;
+pub use bmp::BmpProblem;
 pub use rpki::RpkiProblem;
 pub use segment::SegmentProblem;
 
@@ -68,6 +70,7 @@ pub enum ProblemKind {
     Peer(PeerProblem),
     Management(ManagementProblem),
     Rpki(RpkiProblem),
+    Bmp(BmpProblem),
     Bfd(BfdProblem),
     /// Two tunnels of one kind between the same two addresses: nothing tells them apart.
     TunnelTwice,
@@ -109,6 +112,7 @@ areas! {
     Peer(PeerProblem);
     Management(ManagementProblem);
     Rpki(RpkiProblem);
+    Bmp(BmpProblem);
     Bfd(BfdProblem);
 }
 
@@ -150,6 +154,7 @@ impl ProblemKind {
             ProblemKind::Peer(kind) => serde_json::to_value(kind),
             ProblemKind::Management(kind) => serde_json::to_value(kind),
             ProblemKind::Rpki(kind) => serde_json::to_value(kind),
+            ProblemKind::Bmp(kind) => serde_json::to_value(kind),
             ProblemKind::Bfd(kind) => serde_json::to_value(kind),
             ProblemKind::TunnelTwice => Ok(json!({ "kind": "tunnel-twice" })),
             ProblemKind::Unchecked => Ok(json!({ "kind": "unchecked" })),

@@ -55,8 +55,9 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 /// Pieces that mean something here, for texts that come further than random bytes do.
-const PIECES: [&str; 26] = [
+const PIECES: [&str; 27] = [
     "[rpki]\n",
+    "[bmp]\n",
     "caches = [\"192.0.2.1:323\"]\n",
     "[network]\n",
     "[router.a]\n",
@@ -531,9 +532,13 @@ fn declaration() -> impl Strategy<Value = Declaration> {
     let plane = prop::sample::select(vec![CachePlane::Management, CachePlane::Fabric]);
     let rpki = (list(cache), maybe(plane), maybe(600u32..=172_800), maybe(words()))
         .prop_map(|(caches, plane, expire, slurm)| Rpki { caches, plane, expire, slurm });
+    let collector = (address(), any::<u16>()).prop_map(|(one, port)| SocketAddr::new(one.addr(), port));
+    let plane = prop::sample::select(vec![CachePlane::Management, CachePlane::Fabric]);
+    let bmp = (list(collector), maybe(plane)).prop_map(|(collectors, plane)| Bmp { collectors, plane });
     (
         said(network),
         maybe(rpki),
+        maybe(bmp),
         by_name(site, |one| one.name.to_string()),
         by_name(device, |one| one.name.to_string()),
         by_name(person, |one| one.name.to_string()),
@@ -542,10 +547,11 @@ fn declaration() -> impl Strategy<Value = Declaration> {
         by_name(segment, |one| one.name.to_string()),
         by_name(peer(), |one| one.name.to_string()),
     )
-        .prop_map(|(network, rpki, sites, devices, persons, routers, links, segments, peers)| {
+        .prop_map(|(network, rpki, bmp, sites, devices, persons, routers, links, segments, peers)| {
             Declaration {
                 network,
                 rpki,
+                bmp,
                 sites,
                 devices,
                 persons,

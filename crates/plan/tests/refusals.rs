@@ -176,6 +176,11 @@ fn validation() -> Vec<Case> {
         "cache-in-management": ["[site.s1]" => rpki!("caches = [\"[fd63:806::5]:323\"]\nplane = \"fabric\"")]
             tells ["cache-in-management"];
         "cache-twice": ["[site.s1]" => rpki!("caches = [\"192.0.2.77:323\", \"192.0.2.77:323\"]")] tells ["repeated"];
+        "collector-unusable": ["[site.s1]" => "[bmp]\ncollectors = [\"[fe80::1]:11019\"]\n\n[site.s1]"] tells ["collector-unusable"];
+        "collector-in-fabric": ["[site.s1]" => "[bmp]\ncollectors = [\"43.228.174.20:11019\"]\n\n[site.s1]"]
+            tells ["collector-in-fabric"];
+        "collector-in-management": ["[site.s1]" => "[bmp]\ncollectors = [\"[fd63:806::5]:11019\"]\nplane = \"fabric\"\n\n[site.s1]"]
+            tells ["collector-in-management"];
         "cache-expire": ["[site.s1]" => rpki!("caches = [\"192.0.2.77:323\"]\nexpire = 60")] tells ["out-of-range"];
         "bfd-pace-where-it-is-off": ["role = \"provider\"" => "role = \"provider\"\nbfd-interval = 100\nbfd-multihop = true",
             "between = [\"b\", \"c\"]" => "between = [\"b\", \"c\"]\nbfd = false\nbfd-multiplier = 5"] tells ["without-bfd"];
@@ -457,6 +462,7 @@ fn no_reason_is_without_a_case() {
     let source = concat!(
         include_str!("../src/problem.rs"),
         include_str!("../src/problem/segment.rs"),
+        include_str!("../src/problem/bmp.rs"),
         include_str!("../src/problem/rpki.rs")
     );
     let mut missing = Vec::new();

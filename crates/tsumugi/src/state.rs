@@ -304,6 +304,7 @@ mod tests {
             tunnels: Vec::new(),
             speaker: None,
             rpki: None,
+            bmp: None,
             evpn: EvpnConfig::default(),
         };
         tsumugi_plan::hash::seal(&mut plan);

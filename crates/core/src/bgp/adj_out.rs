@@ -7,6 +7,7 @@ use super::notice::Notice;
 use super::policy::{ExportRefusal, Tables, export_attributes};
 use super::rib::{Destination, Rib, Route};
 use super::session::Negotiated;
+use super::slab::Place;
 use super::slots::Slot;
 use super::status::FamilyCounts;
 use crate::id::Prefix;
@@ -17,7 +18,13 @@ use crate::wire::bgp::{
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv4Addr};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+/// So many destinations are looked at together and packed by what they carry: the more, the fewer
+/// messages; but nobody else has a turn meanwhile (some milliseconds).
+const TOGETHER: usize = 16_384;
 
 #[derive(Debug)]
 pub(super) struct AdjOut {
@@ -32,12 +39,14 @@ pub(super) struct AdjOut {
 
 /// What waits of one table.
 #[derive(Debug)]
-pub(super) struct Queue<K> {
+pub(super) struct Queue<K: Key> {
     /// Each at most once: a destination knows whose queues it is in.
-    keys: VecDeque<K>,
+    places: VecDeque<Place>,
     /// How many were taken out since the session came to stand.
     taken: u64,
-    /// What is to be said besides routes, each once so many were taken out, in this order.
+    /// What was taken out, packed, and has not left.
+    packed: VecDeque<Group<K::Nlri>>,
+    /// What is to be said besides routes, each once so many were taken out and have left, in this order.
     marks: VecDeque<(u64, Mark)>,
 }
 
@@ -66,7 +75,7 @@ pub(super) struct Telling<'a> {
 }
 
 /// How a route travels on this session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Form {
     /// NEXT_HOP, for the classic fields.
     pub classic: Option<Ipv4Addr>,
@@ -74,20 +83,23 @@ pub(super) struct Form {
     pub mp: Option<MpNextHop>,
 }
 
-/// Routes that share one set of attributes.
+/// Routes of one family that are announced with one set of attributes, or withdrawn.
+#[derive(Debug)]
 struct Group<N> {
-    shared: Vec<u8>,
-    form: Form,
+    family: AfiSafi,
+    /// `None`: withdrawn.
+    shared: Option<(Vec<u8>, Form)>,
     routes: Vec<N>,
 }
 
+/// Groups in the making.
 struct Batch<K: Key> {
     withdrawn: BTreeMap<AfiSafi, Vec<K::Nlri>>,
     groups: Vec<Group<K::Nlri>>,
-    by_route: BTreeMap<(*const Route, AfiSafi), Option<usize>>,
-    by_bytes: BTreeMap<(AfiSafi, Option<MpNextHop>, Vec<u8>), usize>,
-    /// Bytes that it will come to, at least.
-    bytes: usize,
+    by_route: HashMap<(*const Route, AfiSafi), Option<usize>>,
+    /// Groups by what they say: two routes here may be one there.
+    by_bytes: HashTable<usize>,
+    hasher: DefaultHashBuilder,
 }
 
 impl AdjOut {
@@ -113,7 +125,7 @@ impl AdjOut {
     }
 
     pub fn waiting(&self) -> usize {
-        self.prefixes.keys.len() + self.evpn.keys.len()
+        self.prefixes.waiting() + self.evpn.waiting()
     }
 
     pub fn has_more(&self) -> bool {
@@ -145,20 +157,24 @@ impl AdjOut {
     }
 }
 
-impl<K> Default for Queue<K> {
+impl<K: Key> Default for Queue<K> {
     fn default() -> Queue<K> {
-        Queue { keys: VecDeque::new(), taken: 0, marks: VecDeque::new() }
+        Queue { places: VecDeque::new(), taken: 0, packed: VecDeque::new(), marks: VecDeque::new() }
     }
 }
 
 impl<K: Key> Queue<K> {
     fn has_more(&self) -> bool {
-        !self.keys.is_empty() || !self.marks.is_empty()
+        !self.places.is_empty() || !self.packed.is_empty() || !self.marks.is_empty()
+    }
+
+    fn waiting(&self) -> usize {
+        self.places.len() + self.packed.iter().map(|group| group.routes.len()).sum::<usize>()
     }
 
     /// To be said behind all that waits now.
     fn mark_end(&mut self, mark: Mark) {
-        self.marks.push_back((self.taken + self.keys.len() as u64, mark));
+        self.marks.push_back((self.taken + self.places.len() as u64, mark));
     }
 
     /// The family is about to be put in whole, for a neighbour that wants to know where that begins and
@@ -184,9 +200,9 @@ impl<K: Key> Queue<K> {
     }
 
     /// Puts a destination in the queue unless it is there.
-    pub fn enqueue(&mut self, slot: Slot, key: &K, destination: &mut Destination) {
+    pub fn enqueue(&mut self, slot: Slot, place: Place, destination: &mut Destination) {
         if destination.pending.insert(slot) {
-            self.keys.push_back(key.clone());
+            self.places.push_back(place);
         }
     }
 
@@ -201,13 +217,30 @@ impl<K: Key> Queue<K> {
         out: &mut Vec<u8>,
         notices: &mut Vec<Notice>,
     ) -> u64 {
-        let mut batch = Batch::default();
-        while batch.bytes < room && self.due().is_none() {
-            let Some(key) = self.keys.pop_front() else { break };
-            self.taken += 1;
-            batch.take(telling, rib, &key, announced, notices);
+        let start = out.len();
+        let mut messages = 0;
+        while out.len() - start < room {
+            if self.packed.is_empty() {
+                messages += self.say_marks(out);
+                self.pack(telling, rib, announced, notices);
+            }
+            let Some(mut group) = self.packed.pop_front() else { break };
+            messages += group.emit(telling, room - (out.len() - start), out);
+            if !group.routes.is_empty() {
+                self.packed.push_front(group);
+            }
         }
-        let mut messages = batch.emit(telling, out);
+        if self.packed.is_empty() {
+            messages += self.say_marks(out);
+            if self.places.is_empty() {
+                (self.places, self.packed) = (VecDeque::new(), VecDeque::new());
+            }
+        }
+        messages
+    }
+
+    fn say_marks(&mut self, out: &mut Vec<u8>) -> u64 {
+        let mut messages = 0;
         while let Some(mark) = self.due() {
             self.marks.pop_front();
             match mark {
@@ -220,6 +253,29 @@ impl<K: Key> Queue<K> {
             }
         }
         messages
+    }
+
+    /// Takes out what may be told together, up to the next mark, and packs it. What changes from now on is
+    /// told behind it.
+    fn pack(
+        &mut self,
+        telling: &Telling<'_>,
+        rib: &mut Rib<K>,
+        announced: &mut FamilyCounts,
+        notices: &mut Vec<Notice>,
+    ) {
+        let mut batch = Batch::default();
+        for _ in 0..TOGETHER {
+            if self.due().is_some() {
+                break;
+            }
+            let Some(place) = self.places.pop_front() else { break };
+            self.taken += 1;
+            batch.take(telling, rib, place, announced, notices);
+        }
+        let withdrawn = batch.withdrawn.into_iter();
+        self.packed.extend(withdrawn.map(|(family, routes)| Group { family, shared: None, routes }));
+        self.packed.extend(batch.groups);
     }
 }
 
@@ -242,9 +298,9 @@ impl<K: Key> Default for Batch<K> {
         Batch {
             withdrawn: BTreeMap::new(),
             groups: Vec::new(),
-            by_route: BTreeMap::new(),
-            by_bytes: BTreeMap::new(),
-            bytes: 0,
+            by_route: HashMap::default(),
+            by_bytes: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 }
@@ -255,12 +311,12 @@ impl<K: Key> Batch<K> {
         &mut self,
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
-        key: &K,
+        place: Place,
         announced: &mut FamilyCounts,
         notices: &mut Vec<Notice>,
     ) {
         let slot = telling.slot;
-        let Some(destination) = rib.get_mut(key) else { return };
+        let Some((key, destination)) = rib.at_mut(place) else { return };
         destination.pending.remove(slot);
         let route = outgoing(telling, key, destination).ok().flatten();
         let group = route.as_ref().and_then(|route| {
@@ -273,19 +329,15 @@ impl<K: Key> Batch<K> {
         let count = key.count(announced);
         match group {
             Some(group) => {
-                let nlri = key.nlri(route.as_deref());
-                self.bytes += nlri.wire_len();
-                self.groups[group].routes.push(nlri);
+                self.groups[group].routes.push(key.nlri(route.as_deref()));
                 *count += u32::from(destination.announced.insert(slot));
             }
             None => {
                 if destination.announced.remove(slot) {
                     *count = count.saturating_sub(1);
-                    let nlri = key.nlri(None);
-                    self.bytes += nlri.wire_len();
-                    self.withdrawn.entry(key.family()).or_default().push(nlri);
+                    self.withdrawn.entry(key.family()).or_default().push(key.nlri(None));
                 }
-                rib.tidy(key);
+                rib.tidy(place);
             }
         }
     }
@@ -306,30 +358,46 @@ impl<K: Key> Batch<K> {
         );
         let longest = telling.negotiated.context.message_max();
         let fits = room_for_routes(longest, shared.len(), form.mp, family).is_some();
-        let group = fits.then(|| {
-            let next = self.groups.len();
-            let at = *self.by_bytes.entry((family, form.mp, shared.clone())).or_insert(next);
-            if at == next {
-                self.bytes += shared.len() + 60;
-                self.groups.push(Group { shared, form, routes: Vec::new() });
-            }
-            at
-        });
+        let group =
+            fits.then(|| self.group_of(Group { family, shared: Some((shared, form)), routes: Vec::new() }));
         self.by_route.insert(known, group);
         group
     }
 
-    fn emit(self, telling: &Telling<'_>, out: &mut Vec<u8>) -> u64 {
+    /// The group that says the same as this one, or this one.
+    fn group_of(&mut self, new: Group<K::Nlri>) -> usize {
+        let Batch { groups, by_bytes, hasher, .. } = self;
+        let said = |it: &Group<K::Nlri>| hasher.hash_one((it.family, &it.shared));
+        let same = |&at: &usize| (groups[at].family, &groups[at].shared) == (new.family, &new.shared);
+        let hash = said(&new);
+        if let Some(&at) = by_bytes.find(hash, same) {
+            return at;
+        }
+        let at = groups.len();
+        groups.push(new);
+        by_bytes.insert_unique(hash, at, |&at| said(&groups[at]));
+        at
+    }
+}
+
+impl<N: Nlri> Group<N> {
+    /// Appends about `room` bytes of it, and keeps the rest. Returns the number of messages.
+    fn emit(&mut self, telling: &Telling<'_>, room: usize, out: &mut Vec<u8>) -> u64 {
         let longest = telling.negotiated.context.message_max();
-        let mut messages = 0;
-        for (family, routes) in &self.withdrawn {
-            let classic = telling.local.is_ipv4() && *family == AfiSafi::IPV4_UNICAST;
-            messages += withdraw(longest, classic, routes, out);
-        }
-        for group in &self.groups {
+        let mut bytes = 0;
+        let fits = |route: &&N| {
+            bytes += route.wire_len();
+            bytes <= room
+        };
+        let count = self.routes.iter().rev().take_while(fits).count().max(1);
+        let routes = self.routes.split_off(self.routes.len().saturating_sub(count));
+        u64::from(match &self.shared {
             // That it fits was seen when the group was made.
-            messages += announce(longest, &group.shared, group.form.mp, &group.routes, out).unwrap_or(0);
-        }
-        u64::from(messages)
+            Some((shared, form)) => announce(longest, shared, form.mp, &routes, out).unwrap_or(0),
+            None => {
+                let classic = telling.local.is_ipv4() && self.family == AfiSafi::IPV4_UNICAST;
+                withdraw(longest, classic, &routes, out)
+            }
+        })
     }
 }

@@ -1,11 +1,11 @@
 //! What a speaker is told: compiled from the file, never decided here.
 
 use crate::bfd::BfdTerms;
-use crate::id::{Asn, IfName, KeyName, Prefix};
+use crate::id::{Asn, IfName, KeyName, Plane, Prefix};
 use crate::wire::bgp::BgpRole;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,4 +221,12 @@ impl Timers {
     /// To other networks (RFC 4271 10, hold 90 s).
     pub const OUTSIDE: Timers =
         Timers { keepalive: 30_000, hold: 90_000, connect_retry: 5_000, connect_timeout: 10_000 };
+}
+/// Who is told of sessions and routes by BMP (RFC 7854).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BmpConfig {
+    /// All of them are told everything.
+    pub collectors: Vec<SocketAddr>,
+    /// The plane in which they are reached.
+    pub plane: Plane,
 }

@@ -72,7 +72,6 @@ impl Speaker {
     pub(super) fn originate_evpn(&mut self, update: EvpnUpdate, actions: &mut Vec<Action>) {
         let route = update.path.map(|path| self.shared.share(own_route(path)));
         self.set_route(&update.route, Slot::LOCAL, route, actions);
-        self.evpn.tidy(&update.route);
     }
 
     /// The EVPN part of an UPDATE. Of a session without it there is none: its context reads none.
@@ -88,7 +87,6 @@ impl Speaker {
         }
         for nlri in decoded.update.mp_unreach.iter().flat_map(|unreach| &unreach.evpn) {
             self.set_route(&nlri.route, slot, None, actions);
-            self.evpn.tidy(&nlri.route);
         }
         let Some(reach) = decoded.update.mp_reach.as_ref().filter(|reach| !reach.evpn.is_empty()) else {
             return;
@@ -100,7 +98,6 @@ impl Speaker {
                     let reason = EvpnRefusal::Import { reason };
                     self.refuse_evpn(slot, Some(&nlri.route), reason, actions);
                     self.set_route(&nlri.route, slot, None, actions);
-                    self.evpn.tidy(&nlri.route);
                 }
             }
         }
@@ -160,7 +157,6 @@ impl Speaker {
         let brought: Vec<EvpnRoute> = brought.map(|(route, _)| route).collect();
         for route in &brought {
             self.set_route(route, slot, None, actions);
-            self.evpn.tidy(route);
         }
     }
 }

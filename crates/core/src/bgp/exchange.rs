@@ -64,6 +64,7 @@ impl Speaker {
             keepalive: millis(negotiated.keepalive),
         }));
         peer.out = Some(AdjOut::new(now));
+        self.monitored_up(slot);
         self.back(now, slot, negotiated, actions);
         self.tell_again(slot, None, actions);
         if let Some(out) = self.peers[slot.index()].as_mut().and_then(|peer| peer.out.as_mut()) {
@@ -82,6 +83,7 @@ impl Speaker {
         actions: &mut Vec<Action>,
     ) {
         let kept = restart::kept(&end, negotiated);
+        self.monitored_down(slot, &end);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.out = None;
         peer.established_at = None;
@@ -100,6 +102,8 @@ impl Speaker {
         self.take_out::<Prefix>(slot, &kept, actions);
         self.take_out::<EvpnRoute>(slot, &kept, actions);
         self.keep(now, slot, &kept, negotiated, actions);
+        self.shared.sweep();
+        self.all_told.sweep();
         self.reconsider_originations(actions);
     }
 
@@ -109,11 +113,13 @@ impl Speaker {
     }
 
     fn take_out<K: Key>(&mut self, slot: Slot, kept: &[AfiSafi], actions: &mut Vec<Action>) {
-        for key in &K::parts(self).rib.disown(slot) {
-            if !kept.contains(&key.family()) {
-                self.set_route(key, slot, None, actions);
+        for place in K::parts(self).rib.disown(slot) {
+            let rib = K::parts(self).rib;
+            if rib.at(place).is_some_and(|(key, _)| kept.contains(&key.family())) {
+                rib.tidy(place);
+            } else {
+                self.set_route_at::<K>(place, slot, None, actions);
             }
-            K::parts(self).rib.tidy(key);
         }
     }
 
@@ -254,7 +260,6 @@ impl Speaker {
                 let name = &peer.session.config.name;
                 actions.extend(peer.refused.add(name, *prefix, reason, told).map(Action::Log));
                 self.set_route(prefix, slot, None, actions);
-                self.rib.tidy(prefix);
             }
         }
     }
@@ -265,7 +270,6 @@ impl Speaker {
         peer.held.remove(prefix);
         peer.adj_in.remove(prefix);
         self.set_route(prefix, slot, None, actions);
-        self.rib.tidy(prefix);
     }
 
     pub(super) fn check_limit(&mut self, now: Instant, slot: Slot, actions: &mut Vec<Action>) {

@@ -4,11 +4,13 @@
 use super::adj_out::{AdjOut, Form, Queue, Telling};
 use super::config::SpeakerConfig;
 use super::event::Action;
+use super::index::{Index, PrefixIndex};
 use super::notice::Notice;
 use super::originate::Originations;
 use super::outlet::Outlet;
-use super::policy::{ExportRefusal, export_check, export_check_inside};
-use super::rib::{Destination, Effect, Rib, Route};
+use super::policy::{ExportRefusal, Tables, export_check, export_check_inside};
+use super::rib::{Effect, Rib, Route};
+use super::slab::Place;
 use super::speaker::{Peer, Speaker};
 use super::status::FamilyCounts;
 use crate::id::Prefix;
@@ -17,34 +19,28 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::fmt::Debug;
 use core::net::IpAddr;
-use prefix_trie::joint::JointPrefixMap;
 
 /// The parts of a speaker that a change in one table touches.
 pub(super) struct Parts<'a, K: Key> {
     pub rib: &'a mut Rib<K>,
-    pub outlet: &'a mut Outlet<K>,
+    pub outlet: &'a mut Outlet,
     pub peers: &'a mut [Option<Peer>],
     pub config: &'a SpeakerConfig,
-}
-
-/// The routes of a table, by key.
-pub(super) trait Table<K>: Default + Debug {
-    fn get(&self, key: &K) -> Option<&Destination>;
-    fn get_mut(&mut self, key: &K) -> Option<&mut Destination>;
-    fn get_or_insert(&mut self, key: &K) -> &mut Destination;
-    fn remove(&mut self, key: &K);
-    fn iter(&self) -> impl Iterator<Item = (K, &Destination)>;
-    fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut Destination)>;
+    pub tables: &'a Tables,
 }
 
 pub(super) trait Key: Clone + Debug {
     type Nlri: Nlri;
-    type Table: Table<Self>;
+    type Index: Index<Self>;
 
     fn parts(speaker: &mut Speaker) -> Parts<'_, Self>;
     fn queue(out: &mut AdjOut) -> &mut Queue<Self>;
 
     fn family(&self) -> AfiSafi;
+    /// What collectors hear of.
+    fn prefix(&self) -> Option<&Prefix>;
+    /// Of a prefix, in bits; nothing else has one.
+    fn length(&self) -> u8;
     /// Whether this table holds routes of `family`.
     fn holds(family: AfiSafi) -> bool;
     fn count<'a>(&self, counts: &'a mut FamilyCounts) -> &'a mut u32;
@@ -66,36 +62,9 @@ pub(super) trait Key: Clone + Debug {
     fn too_large(&self, neighbour: String) -> Notice;
 }
 
-impl Table<Prefix> for JointPrefixMap<Prefix, Destination> {
-    fn get(&self, key: &Prefix) -> Option<&Destination> {
-        self.get(key)
-    }
-
-    fn get_mut(&mut self, key: &Prefix) -> Option<&mut Destination> {
-        self.get_mut(key)
-    }
-
-    fn get_or_insert(&mut self, key: &Prefix) -> &mut Destination {
-        self.entry(*key).or_default()
-    }
-
-    fn remove(&mut self, key: &Prefix) {
-        self.remove(key);
-    }
-
-    /// IPv4 first, each in the order of addresses.
-    fn iter(&self) -> impl Iterator<Item = (Prefix, &Destination)> {
-        self.iter()
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = (Prefix, &mut Destination)> {
-        self.iter_mut()
-    }
-}
-
 impl Key for Prefix {
     type Nlri = Prefix;
-    type Table = JointPrefixMap<Prefix, Destination>;
+    type Index = PrefixIndex;
 
     fn parts(speaker: &mut Speaker) -> Parts<'_, Prefix> {
         Parts {
@@ -103,6 +72,7 @@ impl Key for Prefix {
             outlet: &mut speaker.kernel,
             peers: &mut speaker.peers,
             config: &speaker.config,
+            tables: &speaker.tables,
         }
     }
 
@@ -110,8 +80,16 @@ impl Key for Prefix {
         &mut out.prefixes
     }
 
+    fn prefix(&self) -> Option<&Prefix> {
+        Some(self)
+    }
+
     fn family(&self) -> AfiSafi {
         AfiSafi::of(self)
+    }
+
+    fn length(&self) -> u8 {
+        self.prefix_len()
     }
 
     fn holds(family: AfiSafi) -> bool {
@@ -162,35 +140,9 @@ impl Key for Prefix {
     }
 }
 
-impl Table<EvpnRoute> for BTreeMap<EvpnRoute, Destination> {
-    fn get(&self, key: &EvpnRoute) -> Option<&Destination> {
-        self.get(key)
-    }
-
-    fn get_mut(&mut self, key: &EvpnRoute) -> Option<&mut Destination> {
-        self.get_mut(key)
-    }
-
-    fn get_or_insert(&mut self, key: &EvpnRoute) -> &mut Destination {
-        self.entry(key.clone()).or_default()
-    }
-
-    fn remove(&mut self, key: &EvpnRoute) {
-        self.remove(key);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (EvpnRoute, &Destination)> {
-        self.iter().map(|(key, destination)| (key.clone(), destination))
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = (EvpnRoute, &mut Destination)> {
-        self.iter_mut().map(|(key, destination)| (key.clone(), destination))
-    }
-}
-
 impl Key for EvpnRoute {
     type Nlri = EvpnNlri;
-    type Table = BTreeMap<EvpnRoute, Destination>;
+    type Index = BTreeMap<EvpnRoute, Place>;
 
     fn parts(speaker: &mut Speaker) -> Parts<'_, EvpnRoute> {
         Parts {
@@ -198,6 +150,7 @@ impl Key for EvpnRoute {
             outlet: &mut speaker.segments,
             peers: &mut speaker.peers,
             config: &speaker.config,
+            tables: &speaker.tables,
         }
     }
 
@@ -205,8 +158,16 @@ impl Key for EvpnRoute {
         &mut out.evpn
     }
 
+    fn prefix(&self) -> Option<&Prefix> {
+        None
+    }
+
     fn family(&self) -> AfiSafi {
         AfiSafi::EVPN
+    }
+
+    fn length(&self) -> u8 {
+        0
     }
 
     fn holds(family: AfiSafi) -> bool {

@@ -11,7 +11,9 @@ mod dump;
 mod event;
 mod evpn;
 mod exchange;
+mod index;
 mod key;
+mod monitor;
 mod notice;
 mod originate;
 mod outlet;
@@ -24,6 +26,7 @@ mod restart;
 mod rib;
 mod session;
 mod show;
+mod slab;
 mod slots;
 mod speaker;
 mod status;
@@ -34,6 +37,7 @@ pub use dump::TableDump;
 pub use event::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, NextHop, RouteChange, SpeakerRoute,
 };
+pub use monitor::{CollectorId, MonitorCounts, Surroundings};
 pub use notice::{EvpnRefusal, ImportRefusal, Notice, SessionEnd};
 pub use policy::ExportRefusal;
 pub use speaker::Speaker;

@@ -36,11 +36,11 @@ impl Speaker {
         let before = core::mem::take(&mut self.originations);
         self.originations = Originations::new(&self.config, &mut self.shared);
         drop(before);
-        for prefix in announced {
+        for place in announced.iter().filter_map(|prefix| self.rib.place(prefix)).collect::<Vec<_>>() {
             let peers = &self.peers;
             let max_paths = self.config.max_paths;
-            let effect = self.rib.set(&prefix, Slot::LOCAL, None, &|slot| rank(peers, slot), max_paths);
-            self.spread(&prefix, effect, actions);
+            let effect = self.rib.set(place, Slot::LOCAL, None, &|slot| rank(peers, slot), max_paths);
+            self.spread::<Prefix>(place, effect, actions);
         }
         self.originations_due = true;
         self.reconsider_originations(actions);
@@ -167,12 +167,11 @@ impl Speaker {
     }
 
     fn decide_all_again(&mut self, forwarding: bool, actions: &mut Vec<Action>) {
-        let prefixes: Vec<Prefix> = self.rib.iter().map(|(prefix, _)| prefix).collect();
-        for prefix in &prefixes {
+        for place in self.rib.places() {
             let peers = &self.peers;
-            let effect = self.rib.redecide(prefix, &|slot| rank(peers, slot), self.config.max_paths);
+            let effect = self.rib.redecide(place, &|slot| rank(peers, slot), self.config.max_paths);
             let effect = Effect { forwarding: effect.forwarding || forwarding, ..effect };
-            self.spread(prefix, effect, actions);
+            self.spread::<Prefix>(place, effect, actions);
         }
     }
 

@@ -73,9 +73,8 @@ impl Speaker {
     }
 
     fn sweep_table<K: Key>(&mut self, slot: Slot, family: AfiSafi, actions: &mut Vec<Action>) {
-        for key in &K::parts(self).rib.stale(slot, |key| key.family() == family) {
-            self.set_route(key, slot, None, actions);
-            K::parts(self).rib.tidy(key);
+        for place in K::parts(self).rib.stale(slot, |key| key.family() == family) {
+            self.set_route_at::<K>(place, slot, None, actions);
         }
     }
 }

@@ -94,6 +94,7 @@ impl Speaker {
 
     /// The neighbour has told everything of a family: End-of-RIB.
     pub(super) fn told_all(&mut self, slot: Slot, family: AfiSafi, actions: &mut Vec<Action>) {
+        self.monitored_whole(slot, family);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         if !peer.told_all.insert(family) || peer.kept_until.is_none() {
             return;

@@ -5,21 +5,25 @@
 //! per neighbour, and what a neighbour was told is one bit, since it follows from the best route.
 
 use super::decide::{Rank, decide};
-use super::key::{Key, Table};
+use super::index::{Index, PrefixIndex};
+use super::key::Key;
 use super::policy::Class;
+use super::slab::{Place, Slab};
 use super::slots::{Slot, SlotSet};
 use super::status::LostAt;
 use crate::id::Prefix;
 use crate::wire::bgp::{Attributes, EvpnBody};
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::hash::{BuildHasher, Hash};
 use core::net::IpAddr;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use prefix_trie::joint::JointPrefixMap;
 
 /// What a route carries, shared by all destinations that carry the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Route {
     pub attributes: Attributes,
     /// On the neighbour's link, or of EVPN the VTEP; `None`: our own prefix.
@@ -125,42 +129,63 @@ impl Destination {
     }
 }
 
+/// Destinations stand at places that queues remember, so that a key is looked up once for each thing
+/// that a neighbour says of it. In the order of places they are as scattered as they came, which is
+/// what the kernel's table is quick with.
 #[derive(Debug)]
 pub(super) struct Rib<K: Key> {
-    table: K::Table,
+    index: K::Index,
+    entries: Slab<Entry<K>>,
+}
+
+#[derive(Debug)]
+struct Entry<K> {
+    key: K,
+    destination: Destination,
 }
 
 impl<K: Key> Default for Rib<K> {
     fn default() -> Rib<K> {
-        Rib { table: K::Table::default() }
+        Rib { index: K::Index::default(), entries: Slab::default() }
     }
 }
 
 impl<K: Key> Rib<K> {
-    pub fn get(&self, key: &K) -> Option<&Destination> {
-        self.table.get(key)
+    pub fn place(&self, key: &K) -> Option<Place> {
+        self.index.get(key)
     }
 
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut Destination> {
-        self.table.get_mut(key)
+    pub fn get(&self, key: &K) -> Option<&Destination> {
+        self.at(self.place(key)?).map(|(_, destination)| destination)
+    }
+
+    pub fn at(&self, place: Place) -> Option<(&K, &Destination)> {
+        self.entries.get(place).map(|entry| (&entry.key, &entry.destination))
+    }
+
+    pub fn at_mut(&mut self, place: Place) -> Option<(&K, &mut Destination)> {
+        self.entries.get_mut(place).map(|entry| (&entry.key, &mut entry.destination))
+    }
+
+    /// The place of a destination, made if there is none.
+    pub fn ensure(&mut self, key: &K) -> Place {
+        self.place(key).unwrap_or_else(|| {
+            let place = self.entries.insert(Entry { key: key.clone(), destination: Destination::default() });
+            self.index.insert(key, place);
+            place
+        })
     }
 
     /// A neighbour's new route to a destination, in place of its earlier one; `None`: it has none.
     pub fn set(
         &mut self,
-        key: &K,
+        place: Place,
         slot: Slot,
         route: Option<Arc<Route>>,
         rank: &impl Fn(Slot) -> Rank,
         max_paths: u8,
     ) -> Effect {
-        let destination = match &route {
-            Some(_) => self.table.get_or_insert(key),
-            None => match self.table.get_mut(key) {
-                Some(destination) => destination,
-                None => return Effect::default(),
-            },
-        };
+        let Some((_, destination)) = self.at_mut(place) else { return Effect::default() };
         let before = destination.path_of(slot).map(|path| Arc::as_ptr(&path.route));
         if before == route.as_ref().map(Arc::as_ptr) {
             destination.refreshed(slot);
@@ -173,29 +198,37 @@ impl<K: Key> Rib<K> {
     }
 
     /// Decides again about one destination.
-    pub fn redecide(&mut self, key: &K, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
-        let Some(destination) = self.get_mut(key) else { return Effect::default() };
+    pub fn redecide(&mut self, place: Place, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
+        let Some((_, destination)) = self.at_mut(place) else { return Effect::default() };
         let paths = destination.paths.to_vec();
         destination.redecide(paths, rank, max_paths)
     }
 
     /// Forgets a destination that nobody needs to hear of any more.
-    pub fn tidy(&mut self, key: &K) {
-        if self.get(key).is_some_and(Destination::is_forgotten) {
-            self.table.remove(key);
+    pub fn tidy(&mut self, place: Place) {
+        if self.at(place).is_some_and(|(_, destination)| destination.is_forgotten())
+            && let Some(entry) = self.entries.remove(place)
+        {
+            self.index.remove(&entry.key);
         }
     }
 
-    /// In the table's order.
+    /// In the order of keys.
     pub fn iter(&self) -> impl Iterator<Item = (K, &Destination)> {
-        self.table.iter()
+        self.index.iter().filter_map(|place| self.at(place)).map(|(key, it)| (key.clone(), it))
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut Destination)> {
-        self.table.iter_mut()
+    /// All of them, in the order of places.
+    pub fn places(&self) -> Vec<Place> {
+        self.entries.iter().map(|(place, _)| place).collect()
     }
 
-    /// Prefixes within a range, in the table's order, from one on.
+    /// In the order of places.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Place, &K, &mut Destination)> {
+        self.entries.iter_mut().map(|(place, entry)| (place, &entry.key, &mut entry.destination))
+    }
+
+    /// Prefixes within a range, in the order of keys, from one on.
     pub fn within<'a>(
         &'a self,
         range: &'a Prefix,
@@ -203,58 +236,68 @@ impl<K: Key> Rib<K> {
         inclusive: bool,
     ) -> impl Iterator<Item = Prefix> + 'a
     where
-        K: Key<Table = JointPrefixMap<Prefix, Destination>>,
+        K: Key<Index = PrefixIndex> + Into<Prefix>,
     {
-        let keys = self.table.iter_from(from, inclusive).map(|(prefix, _)| prefix);
+        let keys =
+            self.index.from(from, inclusive).filter_map(|place| Some(self.at(place)?.0.clone().into()));
         keys.take_while(|prefix| range.contains(prefix))
     }
 
     /// The longest prefix to which there is a route and that holds all of `prefix`.
     pub fn covering(&self, prefix: &Prefix) -> Option<Prefix>
     where
-        K: Key<Table = JointPrefixMap<Prefix, Destination>>,
+        K: From<Prefix>,
     {
-        let covering = self.table.cover(prefix);
-        covering.filter(|(_, destination)| destination.best().is_some()).map(|(prefix, _)| prefix).last()
+        let shorter = (0..=prefix.prefix_len()).rev();
+        let shorter =
+            shorter.filter_map(|length| Prefix::new(prefix.addr(), length).ok()).map(|it| it.trunc());
+        let mut shorter = shorter.filter(|&it| self.get(&it.into()).is_some_and(|it| it.best().is_some()));
+        shorter.next()
     }
 
-    /// In the table's order, what is behind `after`.
+    /// In the order of keys, what is behind `after`; all of it without one.
     pub fn after<'a>(
         &'a self,
         after: Option<&Prefix>,
     ) -> impl Iterator<Item = (Prefix, &'a Destination)> + use<'a, K>
     where
-        K: Key<Table = JointPrefixMap<Prefix, Destination>>,
+        K: Key<Index = PrefixIndex> + Into<Prefix>,
     {
-        iter_after(&self.table, after)
+        // IPv4 comes first, and nothing before its default route.
+        let first = Prefix::V4(Default::default());
+        let places = self.index.from(after.unwrap_or(&first), after.is_none());
+        places.filter_map(|place| self.at(place)).map(|(key, it)| (key.clone().into(), it))
     }
 
     /// All that a neighbour has told of these families is of an earlier telling from now on.
     pub fn mark_stale(&mut self, slot: Slot, family: impl Fn(&K) -> bool) {
-        for (key, destination) in self.iter_mut() {
+        for (_, key, destination) in self.iter_mut() {
             for path in destination.paths.iter_mut().filter(|path| path.slot == slot) {
-                path.stale |= family(&key);
+                path.stale |= family(key);
             }
         }
     }
 
     /// What of a neighbour's was not told again.
-    pub fn stale(&self, slot: Slot, family: impl Fn(&K) -> bool) -> Vec<K> {
+    pub fn stale(&self, slot: Slot, family: impl Fn(&K) -> bool) -> Vec<Place> {
         let stale = |destination: &Destination| destination.path_of(slot).is_some_and(|path| path.stale);
-        self.iter().filter(|(key, it)| stale(it) && family(key)).map(|(key, _)| key).collect()
+        let stale = self.entries.iter().filter(|(_, it)| stale(&it.destination) && family(&it.key));
+        stale.map(|(place, _)| place).collect()
     }
 
     /// What a session that is over told and brought: whoever it was told to has forgotten it. Returns
-    /// what it had to do with.
-    pub fn disown(&mut self, slot: Slot) -> Vec<K> {
+    /// what it had to do with, the longest prefixes first: the kernel looks through half of its table when
+    /// of two prefixes with one address the shorter goes before the longer.
+    pub fn disown(&mut self, slot: Slot) -> Vec<Place> {
         let mut touched = Vec::new();
-        for (key, destination) in self.iter_mut() {
+        for (place, key, destination) in self.iter_mut() {
             let told = destination.announced.remove(slot) | destination.pending.remove(slot);
             if told || destination.path_of(slot).is_some() {
-                touched.push(key);
+                touched.push((Reverse(key.length()), place));
             }
         }
-        touched
+        touched.sort_by_key(|&(length, _)| length);
+        touched.into_iter().map(|(_, place)| place).collect()
     }
 }
 
@@ -274,28 +317,41 @@ pub(super) type Shared = Interner<Route>;
 /// Keeps one copy of each value.
 #[derive(Debug)]
 pub(super) struct Interner<T> {
-    values: BTreeSet<Arc<T>>,
-    /// When the set has grown to this, what nobody uses is dropped.
+    values: HashTable<Arc<T>>,
+    hasher: DefaultHashBuilder,
+    /// When there are so many, what nobody uses is dropped.
     sweep_at: usize,
 }
 
+/// No fewer are worth looking for what nobody uses.
+const SWEEP: usize = 1024;
+
 impl<T> Default for Interner<T> {
     fn default() -> Interner<T> {
-        Interner { values: BTreeSet::new(), sweep_at: 0 }
+        Interner { values: HashTable::new(), hasher: DefaultHashBuilder::default(), sweep_at: SWEEP }
     }
 }
 
-impl<T: Ord> Interner<T> {
+impl<T: Eq + Hash> Interner<T> {
     pub fn share(&mut self, value: T) -> Arc<T> {
-        if let Some(known) = self.values.get(&value) {
+        let hash = self.hasher.hash_one(&value);
+        if let Some(known) = self.values.find(hash, |known| **known == value) {
             return known.clone();
         }
         if self.values.len() >= self.sweep_at {
-            self.values.retain(|value| Arc::strong_count(value) > 1);
-            self.sweep_at = (self.values.len() * 2).max(1024);
+            self.sweep();
         }
         let value = Arc::new(value);
-        self.values.insert(value.clone());
+        self.values.insert_unique(hash, value.clone(), |value| self.hasher.hash_one(value));
         value
+    }
+
+    /// Drops what nobody uses.
+    pub fn sweep(&mut self) {
+        self.values.retain(|value| Arc::strong_count(value) > 1);
+        self.sweep_at = (self.values.len() * 2).max(SWEEP);
+        if self.values.capacity() > 4 * self.sweep_at {
+            self.values.shrink_to(self.sweep_at, |value| self.hasher.hash_one(value));
+        }
     }
 }

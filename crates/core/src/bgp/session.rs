@@ -63,6 +63,8 @@ pub(super) enum Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Negotiated {
     pub connection: ConnectionId,
+    /// The neighbour's.
+    pub open: Open,
     pub router_id: Ipv4Addr,
     pub families: Vec<Family>,
     pub context: Context,
@@ -309,6 +311,16 @@ impl Session {
         }
     }
 
+    /// The two OPENs of a session that stands, whole messages, as they are understood; else they are empty.
+    pub fn opens(&self) -> (Vec<u8>, Vec<u8>) {
+        let (mut sent, mut received) = (Vec::new(), Vec::new());
+        if let Some(negotiated) = &self.negotiated {
+            self.our_open().emit_message(&mut sent);
+            negotiated.open.emit_message(&mut received);
+        }
+        (sent, received)
+    }
+
     fn our_open(&self) -> Open {
         let mut capabilities: Vec<Capability> =
             self.families().map(|family| Capability::Multiprotocol(family.into())).collect();
@@ -480,6 +492,7 @@ impl Session {
         let families = self.common_families(open);
         Negotiated {
             connection,
+            open: open.clone(),
             router_id: open.identifier,
             context: Context {
                 four_octet: open.four_octet_asn().is_some(),

@@ -1,12 +1,13 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
-use super::adj_out::{AdjOut, Ribs, Telling};
-use super::config::{Family, NeighbourConfig, Relation, SpeakerConfig};
+use super::adj_out::{AdjOut, Ribs, Telling, outgoing};
+use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
 use super::evpn::EvpnRefusals;
 use super::key::{Key, Parts};
+use super::monitor::{CollectorId, Monitor};
 use super::notice::{Notice, SessionEnd};
 use super::originate::Originations;
 use super::outlet::Outlet;
@@ -14,6 +15,7 @@ use super::policy::{self, Tables};
 use super::refused::RefusedList;
 use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
+use super::slab::Place;
 use super::slots::Slot;
 use super::status::FamilyCounts;
 use super::told::{AdjIn, AllTold};
@@ -23,7 +25,7 @@ use crate::id::{IfName, Prefix};
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -52,10 +54,11 @@ pub struct Speaker {
     /// Something that an origination depends on has come or gone.
     pub(super) originations_due: bool,
     /// What the kernel must hear of.
-    pub(super) kernel: Outlet<Prefix>,
+    pub(super) kernel: Outlet,
     /// What the segments of this router must hear of.
-    pub(super) segments: Outlet<EvpnRoute>,
+    pub(super) segments: Outlet,
     pub(super) validator: Validator,
+    pub(super) monitors: BTreeMap<CollectorId, Monitor>,
     dialled: u64,
     pub(super) started: bool,
     pub(super) stopped: bool,
@@ -173,6 +176,7 @@ impl Speaker {
             kernel: Outlet::default(),
             segments: Outlet::default(),
             validator: Validator::default(),
+            monitors: BTreeMap::new(),
             dialled: 0,
             started: false,
             stopped: false,
@@ -279,12 +283,18 @@ impl Speaker {
         more
     }
 
-    /// Appends at most `budget` changes for the kernel. True if there are more.
+    /// Appends at most `budget` changes for the kernel, those of what it holds first. True if there are more.
     pub fn poll_routes(&mut self, budget: usize, out: &mut Vec<RouteChange>) -> bool {
         let (config, peers) = (&self.config, &self.peers);
         let wanted = |prefix: &Prefix, it: &Destination| wanted(config, peers, prefix, it);
         self.kernel
             .poll(&mut self.rib, budget, wanted, |prefix, route| out.push(RouteChange { prefix, route }))
+    }
+
+    /// Whether the kernel holds something that is no longer right, or will until [`Speaker::poll_routes`]
+    /// has been called often enough; it says such changes first.
+    pub fn has_corrections(&self) -> bool {
+        self.kernel.has_corrections()
     }
 
     /// Every route that the kernel should hold now, polled or not: for a comparison with what it
@@ -447,9 +457,25 @@ impl Speaker {
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
+        let rib = K::parts(self).rib;
+        let place = if route.is_some() { Some(rib.ensure(key)) } else { rib.place(key) };
+        if let Some(place) = place {
+            self.set_route_at::<K>(place, slot, route, actions);
+        }
+    }
+
+    /// The same for a destination that is there.
+    pub(super) fn set_route_at<K: Key>(
+        &mut self,
+        place: Place,
+        slot: Slot,
+        route: Option<Arc<Route>>,
+        actions: &mut Vec<Action>,
+    ) {
         let there = route.is_some();
         let Parts { rib, peers, config, .. } = K::parts(self);
-        let effect = rib.set(key, slot, route, &|slot| rank(peers, slot), K::max_paths(config));
+        let effect = rib.set(place, slot, route, &|slot| rank(peers, slot), K::max_paths(config));
+        let Some((key, _)) = rib.at(place) else { return };
         if let Some(peer) = peers.get_mut(slot.index()).and_then(Option::as_mut) {
             let count = key.count(&mut peer.accepted);
             match (effect.replaced, there) {
@@ -458,22 +484,33 @@ impl Speaker {
                 _ => {}
             }
         }
-        self.originations_due |= effect.replaced != there && key.is_watched(&self.originations);
-        self.spread(key, effect, actions);
+        let key = key.clone();
+        if let Some(prefix) = key.prefix() {
+            self.monitored_route(prefix, slot);
+        }
+        if effect.replaced != there {
+            self.originations_due |= key.is_watched(&self.originations);
+        }
+        self.spread::<K>(place, effect, actions);
+        if !there {
+            K::parts(self).rib.tidy(place);
+        }
     }
 
     /// Tells neighbours and whoever uses the routes of a change at one destination.
-    pub(super) fn spread<K: Key>(&mut self, key: &K, effect: Effect, actions: &mut Vec<Action>) {
+    pub(super) fn spread<K: Key>(&mut self, place: Place, effect: Effect, actions: &mut Vec<Action>) {
         let now = self.now;
-        let Parts { rib, outlet, peers, .. } = K::parts(self);
-        let Some(destination) = rib.get_mut(key) else { return };
+        let Parts { rib, outlet, peers, config, tables } = K::parts(self);
+        let Some((key, destination)) = rib.at_mut(place) else { return };
         if K::concerns_user(effect) {
-            outlet.push(key, destination, actions);
+            outlet.push::<K>(place, destination, actions);
         }
         if effect.best {
             for (slot, peer) in (0..).map(Slot).zip(peers) {
-                if let Some(peer) = peer {
-                    enqueue(peer, slot, key, destination, now, actions);
+                if let Some(peer) = peer
+                    && !is_hopeless(config, tables, peer, slot, key, destination)
+                {
+                    enqueue(peer, slot, place, key, destination, now, actions);
                 }
             }
         }
@@ -493,10 +530,10 @@ impl Speaker {
         let now = self.now;
         let Parts { rib, peers, .. } = K::parts(self);
         let Some(peer) = peers[slot.index()].as_mut().filter(|_| family.is_none_or(K::holds)) else { return };
-        for (key, destination) in rib.iter_mut() {
+        for (place, key, destination) in rib.iter_mut() {
             let there = destination.best().is_some() || destination.announced.contains(slot);
             if there && family.is_none_or(|family| family == key.family()) {
-                enqueue(peer, slot, &key, destination, now, actions);
+                enqueue(peer, slot, place, key, destination, now, actions);
             }
         }
     }
@@ -512,15 +549,36 @@ impl Speaker {
                 None => Notice::OriginationStopped { prefix },
             }));
             self.set_route(&prefix, Slot::LOCAL, route, actions);
-            self.rib.tidy(&prefix);
         }
     }
+}
+
+/// Whether a neighbour has been told nothing of a destination and has nothing to hear of it now: most
+/// neighbours of a full table are providers and peers, who are told next to nothing.
+fn is_hopeless<K: Key>(
+    config: &SpeakerConfig,
+    tables: &Tables,
+    peer: &Peer,
+    slot: Slot,
+    key: &K,
+    destination: &Destination,
+) -> bool {
+    let outside = |it: &OutsidePolicy| it.role != Role::Customer;
+    let neighbour = &peer.session.config;
+    let few = matches!(&neighbour.relation, Relation::Outside(policy) if outside(policy));
+    if !few || destination.announced.contains(slot) || destination.pending.contains(slot) {
+        return false;
+    }
+    let Some(negotiated) = peer.session.established() else { return true };
+    let telling = Telling { config, tables, neighbour, negotiated, local: peer.session.local(), slot };
+    !matches!(outgoing(&telling, key, destination), Ok(Some(_)))
 }
 
 /// Puts a destination in a neighbour's queue if a session stands that carries it.
 fn enqueue<K: Key>(
     peer: &mut Peer,
     slot: Slot,
+    place: Place,
     key: &K,
     destination: &mut Destination,
     now: Instant,
@@ -532,7 +590,7 @@ fn enqueue<K: Key>(
         return;
     }
     if let Some(out) = &mut peer.out {
-        K::queue(out).enqueue(slot, key, destination);
+        K::queue(out).enqueue(slot, place, destination);
         say_ready(peer, now, actions);
     }
 }

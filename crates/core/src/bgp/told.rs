@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use prefix_trie::joint::JointPrefixMap;
 
 /// What an UPDATE says of its routes, before policy. Shared by all that carry the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Told {
     pub attributes: Attributes,
     pub next_hop: MpNextHop,

@@ -18,6 +18,8 @@ use core::net::IpAddr;
 /// What keeping a piece costs beside its own bytes: its place in a map and in the heap. Without it pieces
 /// of eight bytes would take ten times what is allowed.
 const PIECE_COST: usize = 128;
+/// For how long pieces may have waited for us at the most: what comes later than that was late on its way.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How much may be under way.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +107,8 @@ pub struct Reassembly {
     shares: BTreeMap<IpAddr, Share>,
     cost: usize,
     serial: u64,
+    /// All that had come by then was taken in; `None`: whatever comes is taken in at once.
+    emptied: Option<Instant>,
     /// Datagrams that had to make room.
     evicted: u64,
     /// Datagrams whose pieces did not come in time.
@@ -114,6 +118,12 @@ pub struct Reassembly {
 impl Reassembly {
     pub fn new(limits: Limits) -> Reassembly {
         Reassembly { limits, ..Reassembly::default() }
+    }
+
+    /// Says that what comes now came after this moment, if not just now: it waited for who takes it in, who had no
+    /// turn. Such a pause is not the path's, and pieces are not late for it.
+    pub fn was_emptied(&mut self, at: Instant) {
+        self.emptied = Some(at);
     }
 
     /// Bytes that are held, and what it costs to hold them.
@@ -348,7 +358,9 @@ impl Reassembly {
 
     fn is_late(&self, now: Instant, key: &Key, pending: &Pending) -> bool {
         let v4 = key.source.is_ipv4();
-        now.since(pending.since) >= if v4 { self.limits.timeout_v4 } else { self.limits.timeout }
+        let longest_ago = Instant(now.0.saturating_sub(LONGEST_PAUSE.as_nanos() as u64));
+        let came = self.emptied.map_or(now, |emptied| emptied.clamp(longest_ago, now));
+        came.since(pending.since) >= if v4 { self.limits.timeout_v4 } else { self.limits.timeout }
     }
 
     fn give_up_if_late(&mut self, now: Instant, key: &Key) {

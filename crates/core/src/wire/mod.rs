@@ -6,6 +6,7 @@
 pub mod arp;
 pub mod bfd;
 pub mod bgp;
+pub mod bmp;
 pub mod checksum;
 pub mod echo;
 pub mod etherip;

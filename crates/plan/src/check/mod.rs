@@ -2,6 +2,7 @@
 //! (how many packets a packet becomes) is for the compiler.
 
 mod bfd;
+mod bmp;
 mod gateways;
 mod lines;
 mod links;
@@ -43,6 +44,7 @@ pub(crate) fn meaning(declaration: &Declaration) -> Findings {
     peers::check(&mut survey);
     management::check(&mut survey);
     rpki::check(&mut survey);
+    bmp::check(&mut survey);
     bfd::check(&mut survey);
     Findings { problems: survey.problems, too_large: survey.too_large }
 }

@@ -241,6 +241,7 @@ fn input_rules(
         rules.push(accept(Match { iif: vec![carried.bridge.clone()], protocol, ..Match::default() }));
     }
     rules.extend(super::rpki::answers(survey, machine, outside).into_iter().map(accept));
+    rules.extend(super::bmp::answers(survey).into_iter().map(accept));
     // What the datapaths of a link say to each other: the kernel's own devices bring it to the stack too,
     // which throws it away (RFC 8200 4.7).
     for link in inside.iter().filter(|link| link.end.tunnel.is_some()) {

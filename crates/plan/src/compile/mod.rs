@@ -3,6 +3,7 @@
 //! Everything is derived from stated ids and names, never from the order of routers, so that
 //! adding one changes no other's identity.
 
+mod bmp;
 mod bogons;
 mod ends;
 mod fabric;
@@ -114,6 +115,7 @@ fn router(survey: &Survey<'_>, index: usize) -> RouterPlan {
     plan.evpn = segments::evpn(survey, machine);
     let speaker = speaker::speaker(survey, machine);
     plan.rpki = rpki::rpki(survey, &speaker);
+    plan.bmp = bmp::bmp(survey);
     plan.speaker = Some(speaker);
     seal(&mut plan);
     plan
@@ -135,6 +137,7 @@ fn empty(survey: &Survey<'_>, name: &str, id: u32) -> RouterPlan {
         tunnels: Vec::new(),
         speaker: None,
         rpki: None,
+        bmp: None,
         evpn: EvpnConfig::default(),
     }
 }

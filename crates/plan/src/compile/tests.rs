@@ -735,3 +735,26 @@ fn who_hears_from_outside_or_announces_validates() {
     let rpki = plan.machine("cr0101").unwrap().rpki.as_ref().unwrap();
     assert_eq!((rpki.caches.len(), rpki.plane, rpki.expire), (2, Plane::Fabric, Some(3600)));
 }
+
+#[test]
+fn every_router_tells_the_collectors() {
+    let said = |plane: &str| {
+        let table = format!("[bmp]\ncollectors = [\"198.51.100.78:11019\"]\n{plane}\n[site.");
+        compiled(&AS63806.replacen("[site.", &table, 1))
+    };
+    for (words, plane, answers) in [("", Plane::Management, 0), ("plane = \"fabric\"\n", Plane::Fabric, 1)] {
+        for router in &said(words).routers {
+            let bmp = router.bmp.as_ref().unwrap();
+            assert_eq!((bmp.collectors.len(), bmp.plane), (1, plane));
+            // What a collector in the fabric answers gets past the wall.
+            let input = router.fabric.walls.iter().find(|wall| wall.hook == Hook::Input).unwrap();
+            let answer = Some(ProtocolMatch::Tcp { ports: vec![11_019], either: true });
+            let lets = input.rules.iter().filter(|rule| {
+                rule.matches.protocol == answer
+                    && rule.verdict == Verdict::Accept
+                    && rule.matches.from == ["198.51.100.78/32".parse().unwrap()]
+            });
+            assert_eq!(lets.count(), answers, "{}", router.name);
+        }
+    }
+}

@@ -39,6 +39,7 @@ pub type Pair<T> = Said<[Said<T>; 2]>;
 pub struct Declaration {
     pub network: Said<Network>,
     pub rpki: Option<Said<Rpki>>,
+    pub bmp: Option<Said<Bmp>>,
     pub sites: Vec<Site>,
     pub devices: Vec<Device>,
     pub persons: Vec<Person>,
@@ -121,7 +122,21 @@ impl Rpki {
     }
 }
 
-/// Where caches are reached.
+/// `[bmp]`: whom routers tell of their sessions and routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bmp {
+    /// Never empty.
+    pub collectors: List<SocketAddr>,
+    pub plane: Option<Said<CachePlane>>,
+}
+
+impl Bmp {
+    pub fn plane(&self) -> CachePlane {
+        self.plane.as_ref().map_or(CachePlane::Management, |plane| **plane)
+    }
+}
+
+/// Where caches and collectors are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CachePlane {
     Management,

@@ -23,6 +23,10 @@ pub fn print(declaration: &Declaration) -> String {
         ];
         printer.table("[rpki]", rpki.comment(), &keys::RPKI, lines);
     }
+    if let Some(bmp) = &declaration.bmp {
+        let lines = vec![line("collectors", &bmp.collectors), optional("plane", &bmp.plane)];
+        printer.table("[bmp]", bmp.comment(), &keys::BMP, lines);
+    }
     for site in &declaration.sites {
         let lines = vec![
             line("id", &site.id),

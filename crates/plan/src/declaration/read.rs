@@ -245,6 +245,7 @@ impl Reader {
         Declaration {
             network: self.network(&file),
             rpki: self.rpki(&file),
+            bmp: self.bmp(&file),
             sites: self.named(&file, "site").into_iter().map(|(name, f)| self.site(name, &f)).collect(),
             devices: self.named(&file, "device").into_iter().map(|(name, f)| self.device(name, &f)).collect(),
             persons: self
@@ -314,6 +315,19 @@ impl Reader {
             expire: self.optional(&fields, "expire"),
             slurm: self.optional(&fields, "slurm"),
         }))
+    }
+
+    fn bmp(&mut self, file: &Fields) -> Option<Said<Bmp>> {
+        let (key, (said, value)) = file.entry("bmp")?;
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_type(key.kind, value);
+            return None;
+        };
+        let fields = self.fields(&keys::BMP, "", said.span(), table);
+        // Its comments are taken before those of its values.
+        let said = self.said((), said.span());
+        let collectors = self.required(&fields, "collectors");
+        Some(said.with(Bmp { collectors, plane: self.optional(&fields, "plane") }))
     }
 
     fn site(&mut self, name: Said<String>, f: &Fields) -> Site {

@@ -1,6 +1,7 @@
 //! Words for people, in English and Japanese: all that the plan's reasons are called.
 
 mod bfd;
+mod bmp;
 mod carried;
 mod line;
 mod link;
@@ -103,6 +104,7 @@ pub fn words(kind: &ProblemKind) -> Words {
         ProblemKind::Peer(kind) => peer::words(kind),
         ProblemKind::Management(kind) => management::words(kind),
         ProblemKind::Rpki(kind) => rpki::words(kind),
+        ProblemKind::Bmp(kind) => bmp::words(kind),
         ProblemKind::Bfd(kind) => bfd::words(kind),
         ProblemKind::TunnelTwice => Words::new(
             "a tunnel of this kind between these two addresses is there already, and nothing would tell the two apart",

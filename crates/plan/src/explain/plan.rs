@@ -28,6 +28,9 @@ pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
     if let Some(rpki) = &plan.rpki {
         super::rpki::lines(&mut text, rpki, lang);
     }
+    if let Some(bmp) = &plan.bmp {
+        super::bmp::lines(&mut text, bmp, lang);
+    }
     text
 }
 

@@ -164,6 +164,9 @@ pub static FILE: Table = Table {
         "rpki", Kind::One(&RPKI), optional,
             "Where routers ask whether a route from outside is what its holder says (RPKI).",
             "外から来た経路が、持ち主の言うとおりのものか(RPKI)を尋ねる先。";
+        "bmp", Kind::One(&BMP), optional,
+            "Whom routers tell of their sessions and routes (BMP, RFC 7854).",
+            "ルーターがセッションと経路を知らせる先(BMP、RFC 7854)。";
         "site", Kind::Named(&SITE_TABLE), optional,
             "A place.",
             "拠点。";
@@ -237,6 +240,18 @@ pub static RPKI: Table = Table {
         "slurm", Kind::Text, optional,
             "A file of exceptions of our own (RFC 8416) on each router: absolute, or below the router's state folder.",
             "自分たちの例外を書いたファイル(RFC 8416)。各ルーター上の絶対パス、または状態フォルダーからの相対パス。";
+    },
+};
+
+pub static BMP: Table = Table {
+    name: "bmp",
+    keys: keys! {
+        "collectors", Kind::List(&Kind::Endpoint), required,
+            "Collectors as ADDRESS:PORT: every router calls each of them and tells it everything.",
+            "収集器を「アドレス:ポート」で書きます。すべてのルーターがそれぞれに接続し、すべてを知らせます。";
+        "plane", Kind::Word(CACHE_PLANES), optional,
+            "Where they are reached: management if unsaid (BMP is not encrypted), or fabric.",
+            "収集器に届く面。省略時はmanagement(BMPは暗号化されません)。またはfabric。";
     },
 };
 

@@ -140,7 +140,8 @@ impl Sink {
                 self.known[at].read(&heard, wanted[at], &mut phases[at]);
             }
             let has = [0, 1].map(|at: usize| self.known[at].routes.len());
-            if has == wanted {
+            // Where the numbers were right before, silence alone may mean that it has not begun.
+            if has == wanted && phases.iter().any(|phase| phase.messages > 0) {
                 return Ok(phases[0].with(phases[1]));
             }
             if late {

@@ -113,6 +113,7 @@ pub fn of(feeders: u8) -> String {
         tunnels: Vec::new(),
         evpn: EvpnConfig::default(),
         rpki: None,
+        bmp: None,
         speaker: Some(SpeakerConfig {
             router_id: ROUTER_V4,
             asn: Asn::of_router(1),

@@ -83,7 +83,9 @@ fn attempt(local: IpAddr, remote: IpAddr, asn: Asn, hold: u16) -> io::Result<(Tc
         IpAddr::V4(local) => (AfiSafi::IPV4_UNICAST, local),
         IpAddr::V6(local) => (AfiSafi::IPV6_UNICAST, Ipv4Addr::new(203, 0, 113, local.octets()[15])),
     };
-    let capabilities = vec![Capability::Multiprotocol(family), Capability::FourOctetAsn(asn)];
+    // As every speaker does, it can be asked to tell all again: nobody has to keep what it told.
+    let refresh = Capability::RouteRefresh;
+    let capabilities = vec![Capability::Multiprotocol(family), refresh, Capability::FourOctetAsn(asn)];
     let mut bytes = Vec::new();
     Open { short_asn: asn.0 as u16, hold_time: hold, identifier: router_id, capabilities }
         .emit_message(&mut bytes);

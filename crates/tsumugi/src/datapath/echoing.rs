@@ -127,7 +127,7 @@ impl Beside {
         let ipv6 = to.is_ipv6();
         Ok(Beside {
             senders: senders(underlay, &ends.line, ipv6)?,
-            receiver: receiver(underlay, &ends.line, ipv6, echo::protocol_of(to))?,
+            receiver: receiver(underlay, &ends.line, ipv6, echo::protocol_of(to), false)?,
             from,
             to,
             buffer: vec![0; LARGEST],

@@ -116,7 +116,7 @@ impl Forwarding {
         match token {
             Token::Device(slot) => self.on_device(now, slot),
             Token::Datagrams(slot) => self.on_datagrams(now, slot),
-            Token::Line(slot, place) => self.on_line(now, slot, place),
+            Token::Line(slot, place) | Token::LineControl(slot, place) => self.on_line(now, slot, place),
             Token::Packets(slot) => self.on_packets(now, slot, false),
             Token::Control(slot) => self.on_packets(now, slot, true),
             Token::Signals(slot) => self.on_signals(now, slot),

@@ -88,6 +88,11 @@ impl Forwarding {
         let socket = if control { &packets.control } else { &packets.receiver };
         let beside = if packets.hears_geneve() { Beside::Ends } else { Beside::Nothing };
         let count = self.inbox.receive(socket.as_fd(), beside)?;
+        let line = &mut self.lines[slot];
+        if let Some(packets) = &mut line.packets {
+            let emptied = packets.was_emptied(control, now, count < BATCH);
+            line.reassembly.was_emptied(core_time(self.started, emptied));
+        }
         let mut at = 0;
         while at < count {
             let (taken, outer) = self.piece(now, slot, at, count);

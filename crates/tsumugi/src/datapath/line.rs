@@ -8,6 +8,7 @@ use crate::kernel::{Namespace, packet};
 use crate::observe::status::{LinePath, Missing, WhyRaw};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 use tsumugi_core::id::IfName;
 use tsumugi_core::tunnel::{Counters, DropReason, Identifications, Limits, Reassembly};
 use tsumugi_core::wire::ip::protocol;
@@ -17,7 +18,19 @@ pub struct Receiver {
     pub ipv6: bool,
     /// The IP protocol.
     pub protocol: u8,
+    /// Network control alone, which does not wait behind the rest; what is not of it comes in elsewhere.
+    pub control: bool,
     pub socket: OwnedFd,
+}
+
+impl Receiver {
+    /// Hears what it is for. Of UDP one socket hears all: who sends by the same port has no two of them.
+    fn hear(&self) -> io::Result<()> {
+        if self.protocol == protocol::UDP {
+            return packet::detach(&self.socket);
+        }
+        options::hear_class(&self.socket, self.ipv6, self.control)
+    }
 }
 
 /// What the tunnels over a line ask of it.
@@ -39,9 +52,35 @@ pub struct Packets {
     pub control: OwnedFd,
     /// Whether the receiver does not hear what goes by the shortcut.
     pub leaves_shortcut: bool,
+    /// When each was empty last.
+    emptied: Emptied,
+}
+
+/// When the two packet sockets of a line were empty last.
+#[derive(Clone, Copy)]
+struct Emptied {
+    bulk: Instant,
+    control: Instant,
+}
+
+impl Emptied {
+    fn now() -> Emptied {
+        let now = Instant::now();
+        Emptied { bulk: now, control: now }
+    }
 }
 
 impl Packets {
+    /// Notes how a batch was taken from one of the two, and says when that was empty before.
+    pub fn was_emptied(&mut self, control: bool, now: Instant, is_empty: bool) -> Instant {
+        let emptied = if control { &mut self.emptied.control } else { &mut self.emptied.bulk };
+        let before = *emptied;
+        if is_empty {
+            *emptied = now;
+        }
+        before
+    }
+
     /// Hears GENEVE from now on, or no more.
     fn hear(&mut self, geneve: bool) -> io::Result<()> {
         options::hear_tunnels(&self.receiver, Heard { control: false, geneve })?;
@@ -100,7 +139,8 @@ impl Line {
             packets: self.packets.is_some(),
             geneve: self.packets.as_ref().is_some_and(Packets::hears_geneve),
             senders: self.senders.each_ref().map(Option::is_some),
-            receivers: self.receivers.iter().map(|known| (known.ipv6, known.protocol)).collect(),
+            receivers: self.kinds(false),
+            control_receivers: self.kinds(true),
             drops: named(&self.drops),
         }
     }
@@ -112,8 +152,14 @@ impl Line {
             [bulk, urgent, &packets.receiver, &packets.control]
         });
         let senders = self.senders.iter().flatten().flat_map(|Senders { bulk, urgent }| [bulk, urgent]);
-        let receivers = self.receivers.iter().map(|receiver| &receiver.socket);
+        let of = |control| self.receivers.iter().filter(move |receiver| receiver.control == control);
+        let receivers = of(false).chain(of(true)).map(|receiver| &receiver.socket);
         packets.chain(senders).chain(receivers)
+    }
+
+    fn kinds(&self, control: bool) -> Vec<(bool, u8)> {
+        let of = self.receivers.iter().filter(|receiver| receiver.control == control);
+        of.map(|receiver| (receiver.ipv6, receiver.protocol)).collect()
     }
 
     /// A line that another process has opened. `None` if it is not what it says.
@@ -129,6 +175,7 @@ impl Line {
                 control: descriptors.next()?,
                 geneve: state.geneve,
                 leaves_shortcut: false,
+                emptied: Emptied::now(),
             });
         }
         for (sender, is_there) in line.senders.iter_mut().zip(state.senders) {
@@ -136,8 +183,10 @@ impl Line {
                 *sender = Some(Senders { bulk: descriptors.next()?, urgent: descriptors.next()? });
             }
         }
-        for &(ipv6, protocol) in &state.receivers {
-            line.receivers.push(Receiver { ipv6, protocol, socket: descriptors.next()? });
+        for (control, kinds) in [(false, &state.receivers), (true, &state.control_receivers)] {
+            for &(ipv6, protocol) in kinds {
+                line.receivers.push(Receiver { ipv6, protocol, control, socket: descriptors.next()? });
+            }
         }
         line.go_on(state);
         descriptors.next().is_none().then_some(line)
@@ -211,6 +260,7 @@ impl Line {
                     control: socket::packet_receiver(underlay, interface, Heard { control: true, geneve })?,
                     geneve,
                     leaves_shortcut: false,
+                    emptied: Emptied::now(),
                 })
             };
             match open() {
@@ -254,7 +304,7 @@ impl Line {
     /// # Errors
     /// As the kernel says.
     pub fn deafen_packets(&mut self) -> io::Result<()> {
-        self.receivers.iter().try_for_each(|receiver| packet::detach(&receiver.socket))?;
+        self.receivers.iter().try_for_each(Receiver::hear)?;
         let all = self.packets.iter().flat_map(|packets| [&packets.receiver, &packets.control]);
         all.into_iter().try_for_each(packet::deafen)
     }
@@ -267,21 +317,37 @@ impl Line {
                 *senders = Some(socket::senders(underlay, &self.name, need.ipv6)?);
             }
             let Some(protocol) = need.protocol.filter(|_| self.path != LinePath::Packet) else { continue };
-            let there = |known: &Receiver| known.ipv6 == need.ipv6 && known.protocol == protocol;
-            if !self.receivers.iter().any(there) {
-                let socket = socket::receiver(underlay, &self.name, need.ipv6, protocol)?;
-                // The packet socket takes them until the stack has them again.
-                if self.packets.is_some() && !self.learns {
-                    packet::deafen(&socket)?;
-                }
-                self.receivers.push(Receiver { ipv6: need.ipv6, protocol, socket });
-                opened = true;
-            }
+            opened |= self.open_receivers(underlay, need.ipv6, protocol)?;
         }
         let before = self.receivers.len();
         self.receivers
             .retain(|known| needs.contains(&Need { ipv6: known.ipv6, protocol: Some(known.protocol) }));
         Ok(opened || self.receivers.len() != before)
+    }
+
+    /// Opens what packets of a protocol come in by, if it is not open yet.
+    fn open_receivers(&mut self, underlay: &Namespace, ipv6: bool, protocol: u8) -> io::Result<bool> {
+        let mut opened = false;
+        let is_udp = protocol == protocol::UDP;
+        for control in [true, false].into_iter().filter(|control| !(*control && is_udp)) {
+            let of = |known: &&Receiver| known.ipv6 == ipv6 && known.protocol == protocol;
+            if self.receivers.iter().filter(of).any(|known| known.control == control) {
+                continue;
+            }
+            let socket = socket::receiver(underlay, &self.name, ipv6, protocol, control)?;
+            let receiver = Receiver { ipv6, protocol, control, socket };
+            if self.packets.is_some() && !self.learns {
+                // The packet socket takes them until the stack has them again.
+                packet::deafen(&receiver.socket)?;
+            } else if !is_udp {
+                receiver.hear()?;
+                // An older process may have opened it, for all.
+                self.receivers.iter().filter(of).try_for_each(Receiver::hear)?;
+            }
+            self.receivers.push(receiver);
+            opened = true;
+        }
+        Ok(opened)
     }
 
     /// Lets go of the packet sockets: the interface went down, or went.

@@ -266,7 +266,8 @@ impl Datapath {
                     watch(&self.epoll, &packets.control, Token::Control(slot))?;
                 }
                 for (place, receiver) in line.receivers.iter().enumerate() {
-                    watch(&self.epoll, &receiver.socket, Token::Line(slot, place))?;
+                    let token = if receiver.control { Token::LineControl } else { Token::Line };
+                    watch(&self.epoll, &receiver.socket, token(slot, place))?;
                 }
             }
             for (slot, tunnel) in self.forwarding.tunnels.iter().enumerate() {
@@ -325,7 +326,7 @@ impl Datapath {
                     wireguard.socket = None;
                 }
             }
-            Token::Line(slot, place) => {
+            Token::Line(slot, place) | Token::LineControl(slot, place) => {
                 if let Some(line) = self.forwarding.lines.get_mut(slot) {
                     line.lose(place);
                 }

@@ -41,6 +41,7 @@ mod tunnel;
 mod udp;
 mod wireguard;
 
+use crate::kernel::features::Features;
 use crate::kernel::next_hop::HopWatch;
 use crate::kernel::plane::Keeper;
 use crate::observe::logging;
@@ -106,6 +107,8 @@ enum Token {
     Datagrams(usize),
     /// A raw socket of a line: the line's slot and the socket's place in it.
     Line(usize, usize),
+    /// The same, of network control.
+    LineControl(usize, usize),
     /// A line's packet socket.
     Packets(usize),
     /// A line's packet socket of network control.
@@ -142,7 +145,7 @@ fn in_turn(events: &mut [EpollEvent]) {
 impl Token {
     fn turn(self) -> Turn {
         match self {
-            Token::Control(_) | Token::Signals(_) => Turn::Control,
+            Token::Control(_) | Token::LineControl(..) | Token::Signals(_) => Turn::Control,
             Token::Device(_) | Token::Datagrams(_) | Token::Line(..) | Token::Packets(_) => Turn::Bulk,
             Token::Signal
             | Token::Status
@@ -176,6 +179,7 @@ impl Token {
             Token::Knock => (11, 0, 0),
             Token::Partner => (12, 0, 0),
             Token::Echoes => (13, 0, 0),
+            Token::LineControl(slot, place) => (14, slot, place),
         };
         kind << 56 | (slot as u64 & 0xff_ffff) << 16 | (place as u64 & 0xffff)
     }
@@ -198,6 +202,7 @@ impl Token {
             11 => Token::Knock,
             12 => Token::Partner,
             13 => Token::Echoes,
+            14 => Token::LineControl(slot, place),
             _ => return None,
         })
     }
@@ -229,6 +234,8 @@ struct Datapath {
     stack_refused: Option<String>,
     shortcut: Shortcut,
     hops: HopWatch,
+    /// Of the underlay's devices.
+    features: Features,
     started: Instant,
 }
 
@@ -244,6 +251,7 @@ impl Datapath {
                 Desired::default(),
             )?,
             hops: HopWatch::open(&underlay)?,
+            features: Features::open(&underlay)?,
             sides: Sides::new(underlay, fabric)?,
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             status: StatusSocket::bind(&state.socket("datapath"))?,
@@ -369,6 +377,7 @@ impl Datapath {
                     Token::Device(_)
                     | Token::Datagrams(_)
                     | Token::Line(..)
+                    | Token::LineControl(..)
                     | Token::Packets(_)
                     | Token::Control(_)
                     | Token::Signals(_) => {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use tsumugi_core::id::{IfName, Mac};
 use tsumugi_core::wire::ethernet::ethertype;
+use tsumugi_core::wire::ip::protocol;
 
 impl Datapath {
     /// How the packets of each line should go.
@@ -20,8 +21,8 @@ impl Datapath {
             let taken: Vec<Taken> = self.on_line(slot).filter_map(taken).collect();
             // The kernel's own, and WireGuard's socket beside GENEVE: later fragments have no ports.
             let of_stack = |tunnel: &&Tunnel| !matches!(tunnel.inside, Inside::Shim(_));
-            let shared =
-                self.on_line(slot).filter(of_stack).filter_map(ends).any(|ends| taken.contains(&ends));
+            let shared = self.on_line(slot).filter(of_stack).any(|tunnel| shares(tunnel, &taken));
+            let datagrams = taken.iter().any(|taken| taken.protocol == protocol::UDP);
             let link = self.keeper.links().get(line);
             let why = if taken.is_empty() {
                 WhyRaw::NotNeeded
@@ -29,6 +30,9 @@ impl Datapath {
                 WhyRaw::NotEthernet
             } else if shared {
                 WhyRaw::SharedWithStack
+            } else if datagrams && self.features.merges_datagrams(line).unwrap_or(false) {
+                // A line that is not there yet merges nothing.
+                WhyRaw::MergesDatagrams
             } else if let Some(error) = &self.stack_refused {
                 WhyRaw::StackTakesThem { error: error.clone() }
             } else {
@@ -108,10 +112,17 @@ impl Forwarding {
 
 /// What is to come to us and not to the stack.
 fn taken(tunnel: &Tunnel) -> Option<Taken> {
-    matches!(tunnel.inside, Inside::Shim(_)).then(|| ends(tunnel)).flatten()
+    let (Inside::Shim(_), (Some(local), Some(remote))) = (&tunnel.inside, tunnel.ends()) else { return None };
+    Some(Taken { remote, local, protocol: tunnel.protocol() })
 }
 
-fn ends(tunnel: &Tunnel) -> Option<Taken> {
-    let (local, remote) = (tunnel.plan.local?, tunnel.plan.remote?);
-    Some(Taken { remote, local, protocol: tunnel.protocol() })
+/// Whether packets of a tunnel of the stack's come between ends from which the stack would be kept: the far end may
+/// have been learned, and be at any of the line's addresses.
+fn shares(tunnel: &Tunnel, taken: &[Taken]) -> bool {
+    let (local, remote) = tunnel.ends();
+    taken.iter().any(|taken| {
+        taken.protocol == tunnel.protocol()
+            && remote == Some(taken.remote)
+            && local.is_none_or(|local| local == taken.local)
+    })
 }

@@ -50,6 +50,34 @@ fn set(fd: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_i
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
 
+/// Has a raw socket hear network control (CS6) alone, or all but that. It sees packets put together: their first
+/// piece's header.
+///
+/// # Errors
+/// As the kernel says.
+pub fn hear_class(fd: &impl AsFd, ipv6: bool, control: bool) -> io::Result<()> {
+    // In IPv6 the packet begins behind its header, where the kernel looks from.
+    const HEADER: u32 = libc::SKF_NET_OFF as u32;
+    let op = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let class = u32::from(TRAFFIC_CLASS);
+    let (load, mask, class) = if ipv6 {
+        (op(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, HEADER), 0x0fc0, class << 4)
+    } else {
+        (op(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, HEADER + 1), 0xfc, class)
+    };
+    let (jt, jf) = if control { (0, 1) } else { (1, 0) };
+    packet::attach(
+        fd,
+        &[
+            load,
+            op(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, mask),
+            libc::sock_filter { jt, jf, ..op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, class) },
+            op(libc::BPF_RET | libc::BPF_K, 0x4_0000),
+            op(libc::BPF_RET | libc::BPF_K, 0),
+        ],
+    )
+}
+
 /// Which of the packets of tunnels a packet socket hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {

@@ -50,16 +50,24 @@ fn one_for_each(open: impl Fn() -> io::Result<Socket>) -> io::Result<Senders> {
 }
 
 /// Where the packets of one IP protocol and family come in: raw, but for UDP, of which others have other
-/// ports.
+/// ports. Those of network control alone are too few to need more room than any socket has.
 ///
 /// # Errors
 /// As [`senders`]; EADDRINUSE if GENEVE's port is another's.
-pub fn receiver(underlay: &Namespace, line: &IfName, ipv6: bool, protocol: u8) -> io::Result<OwnedFd> {
+pub fn receiver(
+    underlay: &Namespace,
+    line: &IfName,
+    ipv6: bool,
+    protocol: u8,
+    control: bool,
+) -> io::Result<OwnedFd> {
     if protocol == ip::protocol::UDP {
         return datagrams(underlay, line, ipv6, None, geneve::PORT);
     }
     let socket = bound(underlay, line, ipv6, Type::RAW, i32::from(protocol))?;
-    enlarge(&socket);
+    if !control {
+        enlarge(&socket);
+    }
     if ipv6 {
         tell_where(&socket, ipv6)?;
     }

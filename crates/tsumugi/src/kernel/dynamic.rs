@@ -6,10 +6,11 @@
 
 use super::apply::route_info;
 use super::netlink::{Answer, Netlink, NetlinkError};
-use super::route::{RouteInfo, delete_message, set_message};
+use super::route::{RouteInfo, RouteTemplate};
+use super::wanted_routes::{Wanted, Way, WayId};
 use nix::errno::Errno;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Prefix};
 
@@ -21,18 +22,16 @@ pub enum RouteUpdate {
     Remove(Prefix),
 }
 
-/// Many routes share a few ways: each way is held once.
-type Way = Arc<(RouteTarget, Option<std::net::IpAddr>)>;
-
 /// What is wanted, and what of it the kernel has not taken.
 #[derive(Default)]
 pub struct DynamicRoutes {
-    wanted: HashMap<Prefix, Way>,
-    ways: HashSet<Way>,
+    wanted: Wanted,
     /// Wanted but not in the kernel: its link is away, or the kernel refused it.
     missing: BTreeMap<Prefix, Option<Errno>>,
     /// What is in the kernel and not wanted may be removed.
     purge: bool,
+    /// How much that was when the kernel was last read; `None`: it was not.
+    leftovers: Option<usize>,
 }
 
 impl DynamicRoutes {
@@ -52,24 +51,22 @@ impl DynamicRoutes {
             match update {
                 RouteUpdate::Set(route) => {
                     let prefix = route.prefix.trunc();
-                    let way = self.way(route);
-                    self.wanted.insert(prefix, way);
+                    self.wanted.insert(&prefix, way(route));
                     set.push(prefix);
                 }
                 RouteUpdate::Remove(prefix) => {
                     let prefix = prefix.trunc();
                     self.missing.remove(&prefix);
-                    if self.wanted.remove(&prefix).is_some() {
-                        remove.push(bare(prefix));
+                    if self.wanted.remove(&prefix) {
+                        remove.push(prefix);
                     }
                 }
             }
         }
         // A prefix may have been changed twice: what is wanted in the end counts.
-        set.retain(|prefix| self.wanted.contains_key(prefix));
-        remove.retain(|route| !self.wanted.contains_key(&route.prefix));
-        self.ways.retain(|way| Arc::strong_count(way) > 1);
-        self.remove(netlink, &remove)?;
+        set.retain(|prefix| self.wanted.get(prefix).is_some());
+        remove.retain(|prefix| self.wanted.get(prefix).is_none());
+        self.remove(netlink, remove)?;
         self.set(netlink, indexes, set)
     }
 
@@ -86,25 +83,28 @@ impl DynamicRoutes {
             }
         }
         let mut set = Vec::new();
-        for (prefix, way) in &self.wanted {
-            let wanted = info(*prefix, way, indexes);
-            match (wanted, found.remove(prefix)) {
+        for (prefix, way) in self.wanted.iter() {
+            let wanted = info(prefix, self.wanted.way(way), indexes);
+            match (wanted, found.remove(&prefix)) {
                 (Some(wanted), Some(found)) if wanted == found => {
-                    self.missing.remove(prefix);
+                    self.missing.remove(&prefix);
                 }
-                _ => set.push(*prefix),
+                _ => set.push(prefix),
             }
         }
+        self.leftovers = Some(if self.purge { 0 } else { found.len() });
         if self.purge {
-            let stale: Vec<RouteInfo> = found.into_values().collect();
-            self.remove(netlink, &stale)?;
+            let stale: Vec<Prefix> = found.into_keys().collect();
+            self.remove(netlink, stale)?;
         }
         self.set(netlink, indexes, set)
     }
 
-    /// From the next [`DynamicRoutes::sync`] on, what an earlier life left and nobody wants goes.
-    pub fn forget_stale(&mut self) {
+    /// From the next [`DynamicRoutes::sync`] on, what an earlier life left and nobody wants goes. True if
+    /// there may be some.
+    pub fn forget_stale(&mut self) -> bool {
         self.purge = true;
+        self.leftovers != Some(0)
     }
 
     /// How many are wanted, and how many of them the kernel does not have.
@@ -117,53 +117,66 @@ impl DynamicRoutes {
         &self.missing
     }
 
-    fn way(&mut self, route: Route) -> Way {
-        let mut target = route.target;
-        let mut source = route.source;
-        match &mut target {
-            RouteTarget::NextHops { next_hops } => {
-                next_hops.sort();
-                next_hops.dedup();
-            }
-            RouteTarget::Discard | RouteTarget::Unreachable => source = None,
-        }
-        let way = Arc::new((target, source));
-        if let Some(known) = self.ways.get(&way) {
-            return known.clone();
-        }
-        self.ways.insert(way.clone());
-        way
-    }
-
     fn set(
         &mut self,
         netlink: &mut Netlink,
         indexes: &BTreeMap<IfName, u32>,
         set: Vec<Prefix>,
     ) -> Answer<()> {
+        // By its way and family, how a route is set; `None`: all its links are away.
+        let mut templates: HashMap<(WayId, bool), Option<RouteTemplate>> = HashMap::new();
         let mut routes = Vec::with_capacity(set.len());
         for prefix in set {
             let Some(way) = self.wanted.get(&prefix) else { continue };
-            match info(prefix, way, indexes) {
-                Some(route) => routes.push(route),
-                None => {
-                    self.missing.insert(prefix, None);
-                }
+            let key = (way, prefix.addr().is_ipv4());
+            let template = templates.entry(key).or_insert_with(|| {
+                let route = info(prefix, self.wanted.way(way), indexes);
+                route.as_ref().map(RouteTemplate::set)
+            });
+            if template.is_some() {
+                self.missing.remove(&prefix);
+                routes.push((prefix, key));
+            } else {
+                self.missing.insert(prefix, None);
             }
         }
-        for route in &routes {
-            self.missing.remove(&route.prefix);
-        }
-        for (place, error) in netlink.batch(routes.iter().map(set_message))? {
-            self.missing.insert(routes[place].prefix, error.errno());
+        let write = |(prefix, key): &(Prefix, _), bytes: &mut Vec<u8>| {
+            if let Some(Some(template)) = templates.get(key) {
+                template.write(prefix, bytes);
+            }
+        };
+        for (place, error) in netlink.batch_of(&routes, write)? {
+            self.missing.insert(routes[place].0, error.errno());
         }
         Ok(())
     }
 
-    fn remove(&mut self, netlink: &mut Netlink, routes: &[RouteInfo]) -> Answer<()> {
+    fn remove(&mut self, netlink: &mut Netlink, mut prefixes: Vec<Prefix>) -> Answer<()> {
+        // Where two have one address the longer goes first: else the kernel looks through half of its table
+        // for another of the shorter's length (`node_pull_suffix`; 127.0.0.0/8 lies in its middle).
+        prefixes.sort_by_key(|prefix| Reverse(prefix.prefix_len()));
+        let ipv4 = RouteTemplate::delete(&bare(Prefix::V4(Default::default())));
+        let ipv6 = RouteTemplate::delete(&bare(Prefix::V6(Default::default())));
+        let write = |prefix: &Prefix, bytes: &mut Vec<u8>| match prefix {
+            Prefix::V4(_) => ipv4.write(prefix, bytes),
+            Prefix::V6(_) => ipv6.write(prefix, bytes),
+        };
         // A route that is not there any more was removed by somebody or with its link: just as well.
-        netlink.batch(routes.iter().map(|route| (delete_message(route), 0))).map(drop)
+        netlink.batch_of(&prefixes, write).map(drop)
     }
+}
+
+/// Where a route leads, in one order whichever was first.
+fn way(route: Route) -> Way {
+    let (mut target, mut source) = (route.target, route.source);
+    match &mut target {
+        RouteTarget::NextHops { next_hops } => {
+            next_hops.sort();
+            next_hops.dedup();
+        }
+        RouteTarget::Discard | RouteTarget::Unreachable => source = None,
+    }
+    Way { target, source }
 }
 
 /// A route with nothing but what the kernel tells it apart by.
@@ -180,8 +193,13 @@ fn bare(prefix: Prefix) -> RouteInfo {
 
 /// In the kernel's terms, without the next hops on links that are away; `None` if none is left.
 fn info(prefix: Prefix, way: &Way, indexes: &BTreeMap<IfName, u32>) -> Option<RouteInfo> {
-    let mut route =
-        Route { prefix, target: way.0.clone(), source: way.1, mtu: None, metric: Some(BGP_ROUTE_METRIC) };
+    let mut route = Route {
+        prefix,
+        target: way.target.clone(),
+        source: way.source,
+        mtu: None,
+        metric: Some(BGP_ROUTE_METRIC),
+    };
     if let RouteTarget::NextHops { next_hops } = &mut route.target {
         next_hops.retain(|hop| indexes.contains_key(&hop.link));
         if next_hops.is_empty() {

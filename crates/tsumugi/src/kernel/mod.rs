@@ -37,7 +37,8 @@ pub mod traffic;
 pub mod tun;
 pub mod urgency;
 mod vxlan;
-pub mod watch;
+mod wanted_routes;
+mod watch;
 pub mod wireguard;
 
 #[cfg(test)]

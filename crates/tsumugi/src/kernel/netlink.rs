@@ -14,9 +14,14 @@ use std::os::fd::AsRawFd;
 
 /// One read must hold one dump datagram: the kernel makes them up to 32 KiB.
 const BUFFER: usize = 64 << 10;
-/// Messages of a batch that are sent at once. If all of them fail, their errors still fit into the
-/// default receive buffer of a socket (212,992 bytes).
-const BATCH: usize = 128;
+/// Messages of a batch that are sent at once: fewer cost more, more win nothing.
+const BATCH: usize = 256;
+/// Bytes of the receive buffer, which the kernel doubles: the errors of a batch fit into it if all of
+/// it fails.
+const RECEIVE: usize = 212_992;
+/// Where `struct nlmsghdr` has `nlmsg_flags` and `nlmsg_seq`.
+const FLAGS: usize = 6;
+const SEQUENCE: usize = 8;
 /// `NLMSG_MIN_TYPE`: below stand the control messages.
 const FIRST_OBJECT: u16 = 16;
 /// `NLMSGERR_ATTR_MSG`: the kernel's own words in an extended acknowledgement.
@@ -120,6 +125,7 @@ impl Netlink {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
+        socket.set_rx_buf_sz(RECEIVE)?;
         // Both only make answers better: a kernel without them is lived with.
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
@@ -187,20 +193,31 @@ impl Netlink {
         &mut self,
         messages: impl IntoIterator<Item = (RouteNetlinkMessage, u16)>,
     ) -> Answer<Vec<(usize, NetlinkError)>> {
+        self.batch_of(messages, |(message, flags), bytes| encode(message, flags, bytes))
+    }
+
+    /// The same of whatever `write` appends as a whole message, header included; its sequence number and
+    /// the flags of a request are set here.
+    ///
+    /// # Errors
+    /// Only those of the socket itself.
+    pub fn batch_of<T>(
+        &mut self,
+        requests: impl IntoIterator<Item = T>,
+        write: impl Fn(T, &mut Vec<u8>),
+    ) -> Answer<Vec<(usize, NetlinkError)>> {
         let mut failed = Vec::new();
-        let mut messages = messages.into_iter().enumerate().peekable();
-        while messages.peek().is_some() {
-            let mut bytes = Vec::new();
+        let mut bytes = Vec::new();
+        let mut requests = requests.into_iter().enumerate().peekable();
+        while let Some(&(start, _)) = requests.peek() {
+            bytes.clear();
             let first = self.sequence.wrapping_add(1);
-            let mut start = 0;
-            for taken in 0..BATCH {
-                let Some((place, (message, flags))) = messages.next() else { break };
-                if taken == 0 {
-                    start = place;
-                }
-                let last = taken + 1 == BATCH || messages.peek().is_none();
-                let ack = if last { NLM_F_ACK } else { 0 };
-                self.append(&mut bytes, message, NLM_F_REQUEST | flags | ack);
+            for taken in 1..=BATCH {
+                let Some((_, request)) = requests.next() else { break };
+                let begin = bytes.len();
+                write(request, &mut bytes);
+                let last = taken == BATCH || requests.peek().is_none();
+                self.finish(&mut bytes[begin..], NLM_F_REQUEST | if last { NLM_F_ACK } else { 0 });
             }
             self.socket.send(&bytes, 0)?;
             self.collect_batch(first, start, &mut failed)?;
@@ -208,21 +225,18 @@ impl Netlink {
         Ok(failed)
     }
 
-    fn append(&mut self, bytes: &mut Vec<u8>, message: RouteNetlinkMessage, flags: u16) {
+    /// Gives an encoded message its number, and flags besides its own.
+    fn finish(&mut self, message: &mut [u8], more: u16) {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::from(message);
-        message.header.flags = flags;
-        message.header.sequence_number = self.sequence;
-        message.finalize();
-        let start = bytes.len();
-        // NLMSG_ALIGN: the next message begins on a multiple of four.
-        bytes.resize(start + message.buffer_len().next_multiple_of(4), 0);
-        message.serialize(&mut bytes[start..]);
+        let flags = u16::from_ne_bytes([message[FLAGS], message[FLAGS + 1]]) | more;
+        message[FLAGS..FLAGS + 2].copy_from_slice(&flags.to_ne_bytes());
+        message[SEQUENCE..SEQUENCE + 4].copy_from_slice(&self.sequence.to_ne_bytes());
     }
 
     fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> Answer<u32> {
         let mut bytes = Vec::new();
-        self.append(&mut bytes, message, flags);
+        encode(message, flags, &mut bytes);
+        self.finish(&mut bytes, 0);
         self.socket.send(&bytes, 0)?;
         Ok(self.sequence)
     }
@@ -291,6 +305,17 @@ impl Netlink {
             }
         }
     }
+}
+
+/// Appends a message, without a number.
+pub(super) fn encode(message: RouteNetlinkMessage, flags: u16, bytes: &mut Vec<u8>) {
+    let mut message = NetlinkMessage::from(message);
+    message.header.flags = flags;
+    message.finalize();
+    let start = bytes.len();
+    // NLMSG_ALIGN: the next message begins on a multiple of four.
+    bytes.resize(start + message.buffer_len().next_multiple_of(4), 0);
+    message.serialize(&mut bytes[start..]);
 }
 
 /// One message. An object that the library does not understand (a device of a strange kind) is `None`

@@ -320,9 +320,10 @@ impl Keeper {
 
     /// BGP has said all it knows: what an earlier life left in the kernel and nobody wants goes.
     pub fn forget_stale_routes(&mut self) {
-        self.dynamic.forget_stale();
-        self.dynamic_suspect = true;
-        self.due = Some(Instant::now());
+        if self.dynamic.forget_stale() {
+            self.dynamic_suspect = true;
+            self.due = Some(Instant::now());
+        }
     }
 
     fn heard_link(&mut self, link: LinkInfo, gone: bool, turn: &mut Turn) {

@@ -1,6 +1,6 @@
 //! Routes of the main table.
 
-use super::netlink::{Answer, Netlink};
+use super::netlink::{Answer, Netlink, encode};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteNextHop, RouteProtocol,
@@ -121,6 +121,43 @@ pub fn delete_message(route: &RouteInfo) -> RouteNetlinkMessage {
     RouteNetlinkMessage::DelRoute(message)
 }
 
+/// A request about one route that is made of others of its family as well, by the hundred thousand: what is
+/// the same for all prefixes is encoded once.
+pub struct RouteTemplate(Vec<u8>);
+
+/// Where a message has `rtm_dst_len` and the value of its first attribute, which is `RTA_DST`.
+const DESTINATION_LENGTH: usize = 17;
+const DESTINATION: usize = 32;
+
+impl RouteTemplate {
+    /// Sets a route as this one is.
+    pub fn set(route: &RouteInfo) -> RouteTemplate {
+        let (message, flags) = set_message(route);
+        let mut bytes = Vec::new();
+        encode(message, flags, &mut bytes);
+        RouteTemplate(bytes)
+    }
+
+    /// Removes a route as this one is.
+    pub fn delete(route: &RouteInfo) -> RouteTemplate {
+        let mut bytes = Vec::new();
+        encode(delete_message(route), 0, &mut bytes);
+        RouteTemplate(bytes)
+    }
+
+    /// Appends the request for a prefix of the same family.
+    pub fn write(&self, prefix: &Prefix, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.0);
+        let message = &mut bytes[start..];
+        message[DESTINATION_LENGTH] = prefix.prefix_len();
+        match prefix.network() {
+            IpAddr::V4(it) => message[DESTINATION..DESTINATION + 4].copy_from_slice(&it.octets()),
+            IpAddr::V6(it) => message[DESTINATION..DESTINATION + 16].copy_from_slice(&it.octets()),
+        }
+    }
+}
+
 fn message_for(route: &RouteInfo) -> RouteMessage {
     let address = route.prefix.network();
     let mut message = RouteMessage::default();
@@ -227,5 +264,45 @@ fn via_of(attribute: &RouteAttribute) -> Option<IpAddr> {
         RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
         RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_says_what_a_message_of_its_own_would() {
+        let hop = |via: &str| NextHopInfo { link: 7, via: Some(via.parse().unwrap()) };
+        let two = vec![hop("2001:db8::1"), hop("2001:db8::2")];
+        let targets =
+            [TargetInfo::NextHops(vec![hop("fe80::1")]), TargetInfo::NextHops(two), TargetInfo::Discard];
+        let of = |prefix: &str, target: &TargetInfo, source: &str| RouteInfo {
+            prefix: prefix.parse().unwrap(),
+            target: target.clone(),
+            source: Some(source.parse().unwrap()),
+            mtu: None,
+            metric: Some(20),
+            protocol: 85,
+        };
+        let families = [
+            ("192.0.2.1", ["0.0.0.0/0", "198.51.100.0/24", "203.0.113.7/32"]),
+            ("2001:db8::9", ["::/0", "2001:db8::/32", "2001:db8::7/128"]),
+        ];
+        for target in &targets {
+            for (source, prefixes) in families {
+                let first = of(prefixes[0], target, source);
+                for prefix in prefixes {
+                    let route = of(prefix, target, source);
+                    let (set, flags) = set_message(&route);
+                    let (mut alone, mut written) = (Vec::new(), Vec::new());
+                    encode(set, flags, &mut alone);
+                    encode(delete_message(&route), 0, &mut alone);
+                    RouteTemplate::set(&first).write(&route.prefix, &mut written);
+                    RouteTemplate::delete(&first).write(&route.prefix, &mut written);
+                    assert_eq!(written, alone, "{prefix}");
+                }
+            }
+        }
     }
 }

@@ -111,6 +111,7 @@ pub(super) fn mirror(
         tunnels: vec![mirrored],
         speaker: None,
         rpki: None,
+        bmp: None,
         evpn: EvpnConfig::default(),
     };
     tsumugi_plan::hash::seal(&mut plan);

@@ -14,6 +14,7 @@ mod bfd;
 mod clock;
 mod dhcp;
 mod links;
+mod monitors;
 mod neighbourhood;
 mod poll;
 mod router;

@@ -28,6 +28,8 @@ pub enum Token {
     Connection(u32),
     /// A connection to an RTR cache, by its number.
     Cache(u32),
+    /// A connection to a BMP collector, by its number.
+    Collector(u32),
 }
 
 impl Token {
@@ -43,6 +45,7 @@ impl Token {
             Token::Connection(number) => (5, number),
             Token::Cache(number) => (7, number),
             Token::Show => (9, 0),
+            Token::Collector(number) => (10, number),
         };
         kind << 32 | u64::from(number)
     }
@@ -60,6 +63,7 @@ impl Token {
             5 => Token::Connection(number),
             7 => Token::Cache(number),
             9 => Token::Show,
+            10 => Token::Collector(number),
             _ => return None,
         })
     }

@@ -2,6 +2,7 @@
 
 use super::bfd::{Bfd, Change as BfdChange};
 use super::links::{LinkState, Links};
+use super::monitors::{Around, Monitors};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
 use super::rpki::Rpki;
@@ -38,6 +39,8 @@ use tsumugi_plan::explain::Lang;
 const UPDATES: usize = 32 * 1024;
 /// Routes given to the kernel before the loop looks at its sockets again.
 const ROUTES: usize = 512;
+/// The same while neighbours wait for UPDATEs and all that the kernel holds is right.
+const NEW_ROUTES: usize = 128;
 /// Prefixes validated again before the loop looks at its sockets again.
 const VALIDATIONS: usize = 2048;
 /// Between attempts to listen on port 179.
@@ -76,6 +79,7 @@ pub struct Router {
     segments: Segments,
     rpki: Rpki,
     shows: Shows,
+    monitors: Monitors,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
@@ -104,6 +108,8 @@ impl Router {
             segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
             rpki: Rpki::new(&frame.state, plan.rpki.as_ref())
                 .map_err(failing("opening the plane of the RTR caches"))?,
+            monitors: Monitors::new(&frame.state, plan.bmp.as_ref())
+                .map_err(failing("opening the plane of the BMP collectors"))?,
             shows: Shows::new(&frame.state).map_err(failing("making show.sock"))?,
             sessions: Sessions::new(Namespace::clone(&space)),
             secrets: Secrets::default(),
@@ -173,12 +179,14 @@ impl Router {
             self.install(now);
             self.settle(now);
             self.show(now);
+            self.monitor(now);
             self.sessions.tidy(now, &mut self.buffer);
         }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        if self.routes_ready || self.evpn_ready || self.validation_ready || self.shows.has_work() {
+        let bulk = self.routes_ready || self.evpn_ready || self.validation_ready;
+        if bulk || self.shows.has_work() || self.monitors.has_work(&self.speaker) {
             return Some(Instant::default());
         }
         let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
@@ -187,6 +195,7 @@ impl Router {
             self.schedule.next_timeout(),
             self.segments.next_timeout(),
             self.rpki.next_timeout(),
+            self.monitors.next_timeout(clock::now()),
             self.sessions.next_timeout(),
             settling,
             self.deaf.as_ref().map(|(_, again)| *again),
@@ -225,6 +234,10 @@ impl Router {
                 let mut buffer = std::mem::take(&mut self.buffer);
                 self.rpki.converse(&self.frame.poll, now, ready, &mut buffer);
                 self.buffer = buffer;
+            }
+            Token::Collector(_) => {
+                let poll = &self.frame.poll;
+                self.monitors.converse(poll, now, ready, &mut self.speaker, &mut self.buffer);
             }
             Token::Frames => self.segments.hear(now, &mut self.keeper),
             Token::Listener(place) => {
@@ -385,7 +398,10 @@ impl Router {
             return;
         }
         let mut changes = Vec::new();
-        self.routes_ready = self.speaker.poll_routes(ROUTES, &mut changes);
+        // Neighbours are not kept waiting for what the kernel merely lacks; what it has wrong comes first.
+        let beside = !self.updates.is_empty() && !self.speaker.has_corrections();
+        let budget = if beside { NEW_ROUTES } else { ROUTES };
+        self.routes_ready = self.speaker.poll_routes(budget, &mut changes);
         if !changes.is_empty() && self.unsettled_since.is_some() {
             self.unsettled_since = Some(now);
         }
@@ -577,6 +593,8 @@ impl Router {
             self.step(now, Event::RemoteHeard { neighbour, address });
         }
         self.rpki.replace(&self.frame.poll, now, &self.frame.state, self.plan.rpki.as_ref());
+        let bmp = self.plan.bmp.as_ref();
+        self.monitors.replace(&self.frame.poll, &self.frame.state, &mut self.speaker, bmp);
         self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
         if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
             tracing::warn!(%error, "the fabric's netlink sockets failed");
@@ -590,6 +608,7 @@ impl Router {
         tracing::info!("stopping, the kernel is left as it is");
         self.bfd.stop();
         self.segments.stop();
+        self.monitors.stop(&self.frame.poll, &mut self.speaker);
         self.step(now, Event::Stop);
         self.send(now);
         let until = now + FAREWELL;
@@ -620,6 +639,7 @@ impl Router {
             ports_failing: self.segments.ports_failing(),
             dhcp: self.segments.dhcp_status(),
             rpki: self.rpki.status(now),
+            bmp: self.monitors.status(now, &self.speaker),
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(Some((&self.plan, running)));
@@ -631,6 +651,12 @@ impl Router {
         let missing = self.keeper.dynamic().missing();
         let missing = |prefix: &Prefix| missing.get(prefix).map(|errno| missing_words(*errno));
         self.shows.turn(now, &self.plan.name, &self.speaker, missing);
+    }
+
+    /// Tells collectors a piece.
+    fn monitor(&mut self, now: Instant) {
+        let around = Around { router: &self.plan.name, ports: &|id| self.sessions.ports(id) };
+        self.monitors.turn(&self.frame.poll, now, &mut self.speaker, &around);
     }
 
     fn route_counts(&self) -> RouteCounts {

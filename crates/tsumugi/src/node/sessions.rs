@@ -200,6 +200,12 @@ impl Sessions {
         Ok(())
     }
 
+    /// The local and the remote port of a connection.
+    pub fn ports(&self, id: ConnectionId) -> Option<(u16, u16)> {
+        let stream = &self.live.get(&id)?.connection.stream;
+        Some((stream.local_addr().ok()?.port(), stream.peer_addr().ok()?.port()))
+    }
+
     /// The connection with this number in the loop.
     pub fn by_number(&self, number: u32) -> Option<ConnectionId> {
         self.numbers.get(&number).copied()

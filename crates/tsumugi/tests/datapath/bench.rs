@@ -107,6 +107,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         tunnels,
         speaker: None,
         rpki: None,
+        bmp: None,
         evpn: EvpnConfig::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! GENEVE: what it drops and why, and that it gets along with others on its line.
 
-use crate::bench::{Bench, Outside, key_name, tunnel};
+use crate::bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
 use crate::bulk::stream;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -127,7 +127,7 @@ pub fn geneve_beside_wireguard_leaves_datagrams_to_the_stack() {
     assert_eq!(bench.status(0)["lines"][0]["path"], "packet", "{}", bench.status(0));
     let reload = |tunnels: Vec<Tunnel>, path: &str| {
         for (machine, turn) in bench.machines.iter().zip([false, true]) {
-            let of = |tunnel: &Tunnel| if turn { crate::bench::turned(tunnel) } else { tunnel.clone() };
+            let of = |tunnel: &Tunnel| if turn { turned(tunnel) } else { tunnel.clone() };
             machine.write_plan(tunnels.iter().map(of).collect());
             machine.signal(Signal::SIGHUP);
         }
@@ -154,4 +154,57 @@ pub fn geneve_beside_wireguard_leaves_datagrams_to_the_stack() {
     bench.address_one(0, &plan);
     bench.reachable(Duration::from_secs(10));
     bench.ping(false, 2400, 3);
+}
+
+/// Where WireGuard stands that is called: its far end is nobody until it speaks, and then the same machine as
+/// GENEVE's.
+pub fn geneve_beside_a_learned_far_end_leaves_datagrams_to_the_stack() {
+    let bench = Bench::new("learned", 1500);
+    let plan = geneve(Outside::V4, 1500);
+    bench.start(&plan);
+    bench.reachable(Duration::from_secs(10));
+    let called = Tunnel { remote: None, ..wireguard() };
+    bench.machines[0].reload(&[plan.clone(), called]);
+    let path = || bench.status(0)["lines"][0]["path"].clone();
+    assert_eq!(path(), "packet", "{}", bench.status(0));
+    bench.machines[1].reload(&[turned(&plan), turned(&wireguard())]);
+    bench.machines[0].wait_for("the far end is known", || path() == "raw");
+    assert_eq!(bench.status(0)["lines"][0]["why"], "shared-with-stack");
+    for (id, machine) in [1, 2].into_iter().zip(&bench.machines) {
+        machine.in_plane("fabric", || ip(&format!("address add fe80::{id}/64 dev wg-x nodad")));
+    }
+    let asks = "-6 -n -q -c 3 -i 0.2 -W 5 -M do -s 2352 fe80::2%wg-x";
+    bench.machines[0].wait_for("2400 bytes by WireGuard", || {
+        let said = bench.machines[0].in_plane("fabric", || run("ping", asks));
+        said.is_some_and(|said| said.contains("3 received"))
+    });
+    bench.ping(false, 1500, 3);
+}
+
+/// A line that merges datagrams, as machines that forward are often told to: each frame arrives as it was sent.
+pub fn a_line_that_merges_datagrams_leaves_them_to_the_stack() {
+    for outside in [Outside::V4, Outside::V6] {
+        let bench = Bench::new("merging", 1500);
+        bench.start(&geneve(outside, 1400));
+        bench.reachable(Duration::from_secs(10));
+        let line = |at: usize| bench.status(at)["lines"][0].clone();
+        for (merging, path) in [("on", "raw"), ("off", "packet")] {
+            for (at, machine) in bench.machines.iter().enumerate() {
+                let told = machine.in_plane("underlay", || {
+                    run("ethtool", &format!("-K eth1 gro on rx-udp-gro-forwarding {merging}"))
+                });
+                if told.is_none() {
+                    println!("no ethtool that knows of it: merging is not tested");
+                    return;
+                }
+                machine.wait_for(path, || line(at)["path"] == path);
+                assert!(path == "packet" || line(at)["why"] == "merges-datagrams", "{}", line(at));
+            }
+            bench.reachable(Duration::from_secs(10));
+            for ipv6 in [false, true] {
+                stream(&bench, ipv6, 0);
+                stream(&bench, ipv6, 1);
+            }
+        }
+    }
 }

@@ -7,7 +7,8 @@ use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tsumugi_core::id::Mac;
-use tsumugi_core::router_plan::{Encapsulation, Keepalive, Tunnel};
+use tsumugi_core::router_plan::{Encapsulation, Engine, Keepalive, Tunnel};
+use tsumugi_core::tunnel::Outer;
 
 /// The tunnel as alpha has it, and as beta does: each asks the other.
 pub fn asking(mut near: Tunnel) -> [Tunnel; 2] {
@@ -213,4 +214,65 @@ pub fn a_forgotten_session_is_renewed_before_the_far_end_is_given_up() {
         deaths() == before
     });
     assert!(survived, "{}", keepalive(&bench, 1));
+}
+
+/// What the kernel says of the raw sockets of GRE in alpha's underlay: how many packets each has lost.
+fn lost_by_raw_sockets(bench: &Bench, file: &str) -> Vec<u64> {
+    let text = bench.machines[0]
+        .in_plane("underlay", || std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap());
+    let of_gre = |line: &&str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(":002F"));
+    let lost = |line: &str| line.split_whitespace().last()?.parse().ok();
+    text.lines().filter(of_gre).filter_map(lost).collect()
+}
+
+/// Through the stack: alpha takes nothing in until bulk has filled its queue and more is lost. What beta asks
+/// meanwhile is answered nevertheless, all of it.
+pub fn questions_do_not_wait_behind_bulk_on_a_raw_line() {
+    for (outside, source, file) in
+        [(Outside::V4, "192.0.2.2", "raw"), (Outside::V6, "2001:db8:101::2", "raw6")]
+    {
+        let bench = Bench::new("rawqueue", 1500);
+        let [near, far] = asking(tunnel("gre-x", gre(), outside, 1500, 2400));
+        bench.start_ends(&near, &far);
+        // The stack has to have the line, for a tunnel that is the kernel's.
+        let keyed = |key| Encapsulation::Gre { key: Some(key) };
+        let kernel = Tunnel { engine: Engine::Kernel, ..tunnel("k-x", keyed(77), Outside::V4, 1500, 1400) };
+        let shared = tunnel("gre-k", keyed(78), Outside::V4, 1500, 1400);
+        bench.machines[0].reload(&[near.clone(), kernel, shared]);
+        for machine in 0..2 {
+            wait_until(&bench, machine, "alive");
+        }
+        bench.machines[0].wait_for("through the stack", || bench.status(0)["lines"][0]["path"] == "raw");
+        let local = near.local.unwrap();
+        let inner = [&[0, 0, 8, 0][..], &bench.inner_packet()].concat();
+        let outer = Outer::new(source.parse().unwrap(), local, 47, 1500).unwrap();
+        let packet: Vec<u8> = {
+            let piece = outer.fragments(&inner, 1).unwrap().next().unwrap();
+            [piece.header(), piece.payload].concat()
+        };
+        let batch = vec![packet; 4000];
+        let unanswered = || {
+            let known = keepalive(&bench, 1);
+            known["asked"].as_u64().unwrap().abs_diff(known["answered"].as_u64().unwrap())
+        };
+        bench.machines[1].wait_for("nothing is open", || unanswered() <= 1);
+        let before = unanswered();
+        bench.machines[0].signal(Signal::SIGSTOP);
+        let lost = || lost_by_raw_sockets(&bench, file);
+        bench.machines[1].wait_for("the queue is full", || {
+            bench.forge_packets(&batch);
+            lost().iter().any(|lost| *lost > 0)
+        });
+        let asked = || keepalive(&bench, 1)["asked"].as_u64();
+        let (full, enough) = (lost(), asked().map(|asked| asked + 3));
+        bench.machines[1].wait_for("beta asks", || {
+            bench.forge_packets(&batch[..100]);
+            asked() >= enough
+        });
+        let still_full = lost().iter().zip(&full).any(|(now, before)| now > before);
+        assert!(still_full, "{full:?} {:?}", lost());
+        bench.machines[0].signal(Signal::SIGCONT);
+        bench.machines[1].wait_for("all is answered", || unanswered() <= before);
+        assert!(lost().contains(&0), "{:?}", lost());
+    }
 }

@@ -394,6 +394,14 @@ fn main() -> ExitCode {
             "geneve_beside_wireguard_leaves_datagrams_to_the_stack",
             geneve::geneve_beside_wireguard_leaves_datagrams_to_the_stack,
         ),
+        trial(
+            "geneve_beside_a_learned_far_end_leaves_datagrams_to_the_stack",
+            geneve::geneve_beside_a_learned_far_end_leaves_datagrams_to_the_stack,
+        ),
+        trial(
+            "a_line_that_merges_datagrams_leaves_them_to_the_stack",
+            geneve::a_line_that_merges_datagrams_leaves_them_to_the_stack,
+        ),
         trial("the_stack_is_passed_by_where_it_can_be", paths::the_stack_is_passed_by_where_it_can_be),
         trial("a_next_hop_may_change", paths::a_next_hop_may_change),
         trial("what_the_line_merges_arrives", paths::what_the_line_merges_arrives),
@@ -437,6 +445,10 @@ fn main() -> ExitCode {
             "without_the_shortcut_packets_pass_as_ever",
             shortcut::without_the_shortcut_packets_pass_as_ever,
         ),
+        trial(
+            "questions_do_not_wait_behind_bulk_on_a_raw_line",
+            keepalive::questions_do_not_wait_behind_bulk_on_a_raw_line,
+        ),
         trial("a_killed_process_is_back_within_a_second", paths::a_killed_process_is_back_within_a_second),
         trial("no_change_of_one_tunnel_is_felt_by_another", live::no_change_of_one_tunnel_is_felt_by_another),
         trial("a_line_changes_its_way_without_loss", live::a_line_changes_its_way_without_loss),
@@ -454,6 +466,7 @@ fn main() -> ExitCode {
             "the_machine_at_the_far_end_tells_of_the_path",
             probe::the_machine_at_the_far_end_tells_of_the_path,
         ),
+        trial("a_path_is_measured_by_raw_sockets_too", probe::a_path_is_measured_by_raw_sockets_too),
         trial("a_changed_file_makes_a_measurement_void", probe::a_changed_file_makes_a_measurement_void),
         trial(
             "what_cannot_be_measured_is_refused_with_a_reason",

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use tsumugi_core::id::Mac;
-use tsumugi_core::router_plan::{Encapsulation, Keepalive, Tunnel, TunnelClamp};
+use tsumugi_core::router_plan::{Encapsulation, Engine, Keepalive, Tunnel, TunnelClamp};
 
 /// The same with ends that speak to each other.
 fn speaking(plan: Tunnel) -> Tunnel {
@@ -328,4 +328,32 @@ pub fn a_changed_file_makes_a_measurement_void() {
     says(1280, 1280, true);
     found(&bench, "gre-x");
     assert_eq!(bench.status(0)["tunnels"][0]["path_mtu"], 1408, "measured anew");
+}
+
+/// Through the stack, which puts pieces together itself: what is found is the same, in each direction.
+pub fn a_path_is_measured_by_raw_sockets_too() {
+    let keyed = |key| Encapsulation::Gre { key: Some(key) };
+    for outside in [Outside::V4, Outside::V6] {
+        let near = speaking(tunnel("gre-x", keyed(1), outside, 1500, 2400));
+        let bench = started("rawpath", &near);
+        // The stack has to have the line, for a tunnel that is the kernel's.
+        let kernel = Tunnel { engine: Engine::Kernel, ..tunnel("k-x", keyed(77), Outside::V4, 1500, 1400) };
+        let shared = tunnel("gre-k", keyed(78), Outside::V4, 1500, 1400);
+        bench.machines[0].reload(&[near.clone(), kernel.clone(), shared.clone()]);
+        bench.machines[1].reload(&[far(&near), turned(&kernel), turned(&shared)]);
+        for (at, machine) in bench.machines.iter().enumerate() {
+            machine.wait_for("through the stack", || bench.status(at)["lines"][0]["path"] == "raw");
+        }
+        bench.reachable(Duration::from_secs(10));
+        narrow_the_way_out(&bench);
+        let said = found(&bench, "gre-x");
+        assert_eq!((&said["out"]["mtu"], &said["back"]["mtu"]), (&1408.into(), &1500.into()), "{said}");
+        for direction in ["out", "back"] {
+            for pieces in ["pieces", "turned"] {
+                assert_eq!(said[direction][pieces], serde_json::json!({"sent": 4, "arrived": 4}), "{said}");
+            }
+        }
+        assert_eq!(bench.status(0)["tunnels"][0]["path_mtu"], 1408, "{}", bench.status(0));
+        bench.ping(outside == Outside::V6, 2400, 3);
+    }
 }

@@ -179,6 +179,7 @@ fn plan(member: &str) -> RouterPlan {
         tunnels: Vec::new(),
         speaker: None,
         rpki: None,
+        bmp: None,
         evpn: EvpnConfig::default(),
     };
     tsumugi_plan::hash::seal(&mut plan);

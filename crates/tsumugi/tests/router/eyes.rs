@@ -1,14 +1,20 @@
 //! What others see of our table.
 
-use super::inside::start;
+use super::inside::{established, start};
 use super::others::Kind;
-use super::outsiders::{networks, scene};
+use super::outsiders::{begin, networks, plan, scene};
 use super::plans::{provider, router};
 use super::world::{Machine, World, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use tsumugi_core::bgp::config::BmpConfig;
+use tsumugi_core::id::Plane;
+use tsumugi_core::wire::bgp::{Context, Message, frame};
 
 const TSUMUGI: &str = env!("CARGO_BIN_EXE_tsumugi");
 
@@ -192,4 +198,144 @@ pub fn our_table_is_told_to_ours(world: &mut World) {
         wait(&format!("r9 has {prefix}"), &[&r9, &tell], || routes().contains(prefix));
     }
     assert!(!routes().contains("9.9.9.0/24"), "another peer's routes are told: {}", routes());
+}
+
+/// What a collector has heard on one connection (RFC 7854).
+#[derive(Default)]
+struct Heard {
+    stream: Vec<u8>,
+    greeted: bool,
+    terminated: bool,
+    /// Addresses of peers that are up, 16 bytes each, and of those that went down, with the reason.
+    up: BTreeSet<Vec<u8>>,
+    down: Vec<(Vec<u8>, u8)>,
+    routes: BTreeSet<String>,
+}
+
+impl Heard {
+    /// Takes what has come; false once the router has closed the connection.
+    fn hear(&mut self, connection: &mut TcpStream) -> bool {
+        let mut buffer = [0; 4096];
+        let open = loop {
+            match connection.read(&mut buffer) {
+                Ok(0) => break false,
+                Ok(length) => self.stream.extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break true,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        while self.stream.len() >= 6 {
+            let length = u32::from_be_bytes(self.stream[1..5].try_into().unwrap()) as usize;
+            if self.stream.len() < length {
+                break;
+            }
+            let message: Vec<u8> = self.stream.drain(..length).collect();
+            assert_eq!(message[0], 3);
+            self.message(message[5], &message[6..]);
+        }
+        open
+    }
+
+    fn message(&mut self, kind: u8, body: &[u8]) {
+        match kind {
+            4 => self.greeted = true,
+            5 => self.terminated = true,
+            3 => assert!(self.up.insert(body[10..26].to_vec())),
+            2 => {
+                assert!(self.up.remove(&body[10..26]));
+                self.down.push((body[10..26].to_vec(), body[42]));
+            }
+            0 => {
+                let context = Context { four_octet: true, ..Context::default() };
+                let whole = frame(&body[42..], context.message_max()).unwrap().unwrap();
+                let Message::Update(decoded) = Message::parse(whole, context).unwrap() else {
+                    panic!("no UPDATE")
+                };
+                let update = &decoded.update;
+                let withdrawn = update.withdrawn.iter();
+                for prefix in withdrawn.chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes)) {
+                    self.routes.remove(&prefix.to_string());
+                }
+                let announced = update.announced.iter();
+                for prefix in announced.chain(update.mp_reach.iter().flat_map(|it| &it.prefixes)) {
+                    self.routes.insert(prefix.to_string());
+                }
+            }
+            other => panic!("a message of type {other}"),
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, router: &Machine) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let mut connection = None;
+    wait("the router calls its collector", &[router], || {
+        connection = listener.accept().ok();
+        connection.is_some()
+    });
+    let (connection, _) = connection.unwrap();
+    connection.set_nonblocking(true).unwrap();
+    connection
+}
+
+/// A collector hears of sessions and routes as they are and as they change, on every connection anew; one that cannot
+/// be reached holds nothing up.
+pub fn a_collector_is_told_by_bmp(world: &mut World) {
+    const TAKEN: [&str; 6] =
+        ["8.8.8.0/24", "2620:fe::/48", "9.9.9.0/24", "2620:99::/48", "45.0.4.0/24", "2a00:45::/48"];
+    let networks = networks(Kind::Bird);
+    let mut plan = plan(&networks);
+    let collectors = ["127.0.0.1:11019", "127.0.0.1:11020"].map(|at| at.parse().unwrap()).to_vec();
+    plan.bmp = Some(BmpConfig { collectors, plane: Plane::Management });
+    let (r1, others) = begin(world, &networks, plan);
+    let machines: Vec<&Machine> = [&r1].into_iter().chain(others.iter().map(|it| &it.machine)).collect();
+    // Nobody listens yet.
+    wait("every session stands", &machines, || established(&r1) == 2 * networks.len());
+    let collector = |place: usize| r1.status()["running"]["bmp"]["collectors"][place].clone();
+    wait("it is said that nobody is there", &[&r1], || collector(0)["last_end"]["end"] == "connect-failed");
+
+    let listener = r1.listen("127.0.0.1:11019");
+    let mut connection = accept(&listener, &r1);
+    let mut heard = Heard::default();
+    let all = |heard: &Heard| TAKEN.iter().all(|prefix| heard.routes.contains(*prefix));
+    wait("the collector knows everything", &machines, || {
+        heard.hear(&mut connection) && heard.greeted && heard.up.len() == 6 && all(&heard)
+    });
+    assert_eq!(heard.routes.len(), TAKEN.len(), "what is refused is told: {:?}", heard.routes);
+
+    // A neighbour withdraws; another one is gone.
+    let customer = &others[2];
+    customer.ask("disable s_ipv4");
+    wait("a withdrawal is told", &machines, || {
+        heard.hear(&mut connection) && !heard.routes.contains("45.0.4.0/24")
+    });
+    customer.ask("disable b_ipv6");
+    wait("the end of a session is told", &machines, || heard.hear(&mut connection) && !heard.down.is_empty());
+    let address: std::net::Ipv6Addr = "2001:db8:900:3::1".parse().unwrap();
+    // 3: the neighbour has sent a NOTIFICATION.
+    assert_eq!(heard.down, [(address.octets().to_vec(), 3)]);
+    customer.ask("enable s_ipv4");
+    customer.ask("enable b_ipv6");
+    wait("they are back", &machines, || heard.hear(&mut connection) && heard.up.len() == 6);
+
+    // A new connection begins from the beginning.
+    drop(connection);
+    let mut connection = accept(&listener, &r1);
+    let mut heard = Heard::default();
+    wait("the collector knows everything again", &machines, || {
+        heard.hear(&mut connection) && heard.greeted && heard.up.len() == 6 && all(&heard)
+    });
+    let said = collector(0);
+    assert_eq!((&said["connected_count"], &said["counts"]["dropped"]), (&2.into(), &0.into()), "{said}");
+    assert!(collector(1)["connected_ms"].is_null(), "{}", collector(1));
+    let page = r1.run(&format!("{TSUMUGI} status --state {} --lang ja; true", r1.state.display()));
+    assert!(page.contains("127.0.0.1:11020  警告、知らせていません"), "{page}");
+
+    // A plan without collectors says goodbye.
+    let mut without = super::outsiders::plan(&networks);
+    without.generation += 1;
+    r1.write(&super::plans::sealed(without));
+    let process = r1.status()["pid"].as_u64().unwrap();
+    world.signal(process.try_into().unwrap(), Signal::SIGHUP);
+    wait("the router says goodbye", &[&r1], || !heard.hear(&mut connection) && heard.terminated);
 }

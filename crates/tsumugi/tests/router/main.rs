@@ -99,6 +99,7 @@ fn main() -> ExitCode {
             eyes::what_bird_dumped_is_told_to_bird,
         ),
         trial("our_table_is_told_to_ours", &with(Kind::Bird.programs()), eyes::our_table_is_told_to_ours),
+        trial("a_collector_is_told_by_bmp", &with(Kind::Bird.programs()), eyes::a_collector_is_told_by_bmp),
         trial("bird_all_around", &with(Kind::Bird.programs()), outsiders::bird_all_around),
         trial("frr_all_around", &with(Kind::Frr.programs()), outsiders::frr_all_around),
         trial("gobgp_all_around", &with(Kind::GoBgp.programs()), outsiders::gobgp_all_around),

@@ -39,7 +39,7 @@ pub fn networks(kind: Kind) -> [Network; 3] {
 }
 
 /// Our router beside these networks: `eth1` is to the first.
-fn plan(networks: &[Network]) -> RouterPlan {
+pub fn plan(networks: &[Network]) -> RouterPlan {
     let mut plan = router(1);
     originate(&mut plan, &[]);
     for (place, network) in networks.iter().enumerate() {
@@ -68,7 +68,7 @@ pub fn scene(world: &mut World, networks: &[Network]) -> (Machine, Vec<Other>) {
     (r1, others)
 }
 
-fn begin(world: &mut World, networks: &[Network], plan: RouterPlan) -> (Machine, Vec<Other>) {
+pub fn begin(world: &mut World, networks: &[Network], plan: RouterPlan) -> (Machine, Vec<Other>) {
     let r1 = world.machine("r1");
     let mut others = Vec::new();
     for (place, network) in networks.iter().enumerate() {

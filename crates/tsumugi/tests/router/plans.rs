@@ -81,6 +81,7 @@ pub fn router(id: u32) -> RouterPlan {
         tunnels: Vec::new(),
         evpn: EvpnConfig::default(),
         rpki: None,
+        bmp: None,
         speaker: Some(SpeakerConfig {
             router_id: loopback_v4(id),
             asn: Asn::of_router(id),

@@ -6,7 +6,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv6Addr, SocketAddrV6, TcpStream};
+use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -253,6 +253,15 @@ impl Machine {
             TcpStream::connect(SocketAddrV6::new(router, 179, 0, scope)).unwrap()
         };
         std::thread::scope(|scope| scope.spawn(dial).join().unwrap())
+    }
+
+    /// Listens in the machine's own namespace, on an address and port that it has.
+    pub fn listen(&self, at: &str) -> TcpListener {
+        let listen = || {
+            setns(fs::File::open(&self.space).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
+            TcpListener::bind(at).unwrap()
+        };
+        std::thread::scope(|scope| scope.spawn(listen).join().unwrap())
     }
 
     pub fn write(&self, plan: &RouterPlan) {

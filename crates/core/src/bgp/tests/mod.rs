@@ -7,6 +7,7 @@ mod dump;
 mod evpn;
 mod faults;
 mod fsm;
+mod monitor;
 mod net;
 mod show;
 mod stranger;

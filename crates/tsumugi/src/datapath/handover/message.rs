@@ -55,6 +55,9 @@ pub struct LineState {
     pub senders: [bool; 2],
     /// IPv6 or not, and the protocol.
     pub receivers: Vec<(bool, u8)>,
+    /// Those of network control alone, the same way.
+    #[serde(default)]
+    pub control_receivers: Vec<(bool, u8)>,
     pub drops: BTreeMap<String, u64>,
 }
 

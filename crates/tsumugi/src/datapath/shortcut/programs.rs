@@ -4,7 +4,7 @@ use super::Entry;
 use crate::datapath::engine::Sides;
 use crate::kernel::bpf::{Map, MapKind, ProgramKind, load};
 use crate::kernel::classifier::Way;
-use crate::kernel::features::{self, Feature};
+use crate::kernel::features::{Feature, Features};
 use crate::kernel::link::WireEnd;
 use nix::time::{ClockId, clock_gettime};
 use std::ffi::CStr;
@@ -168,11 +168,11 @@ impl Programs {
         // Segments are made and checksums completed on entering the pair, as outside nobody would know
         // where they are; what comes is merged on leaving it, which only happens while the other end
         // does not segment.
-        for (namespace, name) in [(&sides.fabric, &inner), (&sides.underlay, &outer)] {
-            features::set(namespace, name, Feature::SendSegments, false)?;
-        }
-        features::set(&sides.fabric, &inner, Feature::SendChecksums, false)?;
-        features::set(&sides.fabric, &inner, Feature::MergesReceived, true)?;
+        Features::open(&sides.underlay)?.set(&outer, Feature::SendSegments, false)?;
+        let inside = Features::open(&sides.fabric)?;
+        inside.set(&inner, Feature::SendSegments, false)?;
+        inside.set(&inner, Feature::SendChecksums, false)?;
+        inside.set(&inner, Feature::MergesReceived, true)?;
         let mut ends = [(&mut sides.fabric_netlink, inner), (&mut sides.underlay_netlink, outer)];
         for (place, (netlink, name)) in ends.iter_mut().enumerate() {
             let index = netlink.index(name)?;

@@ -1,6 +1,7 @@
 //! The status of a machine's processes as a page that a person reads.
 
 mod bfd;
+mod bmp;
 mod datapath;
 mod management;
 mod router;

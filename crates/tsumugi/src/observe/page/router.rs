@@ -1,6 +1,6 @@
 //! The router process on the page.
 
-use super::{Drops, bfd, duration, heading, line, rpki, segments};
+use super::{Drops, bfd, bmp, duration, heading, line, rpki, segments};
 use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
@@ -41,6 +41,9 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     segments::segments(page, running, lang);
     if let Some(report) = &running.rpki {
         rpki::rpki(page, report, lang);
+    }
+    if let Some(report) = &running.bmp {
+        bmp::bmp(page, report, lang);
     }
     if !bgp.originations.is_empty() {
         line(page, 1, lang.pick("own prefixes", "自分たちのプレフィックス"));

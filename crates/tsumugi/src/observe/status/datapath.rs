@@ -297,6 +297,9 @@ pub enum WhyRaw {
     /// A tunnel whose packets the stack has to see has the same protocol between the same ends: one of the
     /// kernel's own, or WireGuard beside GENEVE.
     SharedWithStack,
+    /// The line makes one packet of several datagrams, and only a socket of UDP is told of how many. GENEVE has none
+    /// past the stack.
+    MergesDatagrams,
     /// The stack cannot be kept from taking the packets as well.
     StackTakesThem { error: String },
     /// The system refused a packet socket.

@@ -4,6 +4,7 @@
 //! as well, for people who read the document itself.
 
 mod bfd;
+mod bmp;
 mod datapath;
 mod management;
 mod path;
@@ -13,6 +14,7 @@ mod segments;
 mod show;
 
 pub use bfd::{BfdSession, BfdStatus};
+pub use bmp::{BmpReport, CollectorEnd, CollectorStatus};
 pub use datapath::{
     Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
     Missing, Shortcut, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyNoShortcut,

@@ -1,6 +1,6 @@
 //! The document of `router.sock`.
 
-use super::{BfdStatus, DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
+use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
 use crate::observe::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,6 +44,9 @@ pub struct Running {
     pub dhcp: Option<DhcpStatus>,
     /// `None`: the plan has no RTR caches.
     pub rpki: Option<RpkiReport>,
+    /// `None`: the plan has no BMP collectors.
+    #[serde(default)]
+    pub bmp: Option<BmpReport>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 pub mod bfd;
 mod bgp;
+mod bmp;
 mod drops;
 mod parts;
 mod path;
@@ -12,6 +13,7 @@ mod show;
 pub use bgp::{
     evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
 };
+pub use bmp::collector_end;
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, shortcut,

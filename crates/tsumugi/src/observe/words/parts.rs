@@ -128,6 +128,14 @@ pub fn line_path(path: &LinePath, lang: Lang) -> String {
                 "両端が同じ別のトンネルがスタックを必要とする",
             )
             .into(),
+        LinePath::Raw(WhyRaw::MergesDatagrams) => lang
+            .pick(
+                "the line merges datagrams, GENEVE's among them; `ethtool -K LINE rx-udp-gro-forwarding off rx-gro-list off` \
+                 stops that",
+                "回線がGENEVEなどのデータグラムをまとめている。\
+                 `ethtool -K 回線 rx-udp-gro-forwarding off rx-gro-list off`で止まる",
+            )
+            .into(),
         LinePath::Raw(WhyRaw::StackTakesThem { error } | WhyRaw::System { error }) => error.clone(),
     };
     lang.pick(

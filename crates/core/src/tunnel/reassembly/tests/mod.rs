@@ -181,6 +181,28 @@ fn late_pieces() {
     }
 }
 
+/// What waited for us was not late: it is not known to be until the place where it waits has been empty.
+#[test]
+fn a_pause_of_ours_is_not_the_paths() {
+    let at = |milliseconds| NOW + Duration::from_millis(milliseconds);
+    for (emptied, comes, is_whole) in [
+        (0, 900, true),
+        (199, 900, true),
+        (200, 900, false),
+        (0, 1199, true),
+        (0, 1200, false),
+        (9000, 150, true),
+    ] {
+        let packets = cut(false, 1, &payload(2404));
+        let mut reassembly = Reassembly::new(Limits::default());
+        assert_eq!(reassembly.receive(NOW, &packets[0]), Ok(None));
+        reassembly.was_emptied(at(emptied));
+        let came = reassembly.receive(at(comes), &packets[1]).unwrap();
+        assert_eq!(came.is_some(), is_whole, "empty at {emptied}, came at {comes}");
+        assert_eq!(lost(&mut reassembly).1, u64::from(!is_whole));
+    }
+}
+
 /// RFC 4963: before an IPv4 number comes again, whatever of its last datagram is missing is given up.
 #[test]
 fn what_is_far_behind_is_given_up() {
