@@ -90,6 +90,14 @@ impl Packets {
         Ok(())
     }
 
+    /// What goes by the shortcut as well.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn hear_all(&mut self) -> io::Result<()> {
+        self.hear(self.geneve)
+    }
+
     pub fn hears_geneve(&self) -> bool {
         self.geneve
     }

@@ -411,6 +411,7 @@ impl Datapath {
         let mut signalled = Signalled::Nothing;
         while let Ok(Some(info)) = signals.read_signal() {
             if i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32) {
+                self.remove_shortcut();
                 tracing::info!(seconds = self.started.elapsed().as_secs(), "ended");
                 return Signalled::End;
             }

@@ -9,7 +9,7 @@ use super::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::{Offloads, TunKind, attach_offloading, set_carrier};
 use crate::kernel::wireguard::WireGuardPeerInfo;
 use crate::kernel::{LinkInfo, Namespace, Netlink};
-use crate::observe::status::{Chosen, Shortcut, Traffic};
+use crate::observe::status::{ByShortcut, Chosen, Shortcut, Traffic};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -47,6 +47,8 @@ pub struct Tunnel {
     pub device_index: Option<u32>,
     /// `None`: it has no use for one, or it is not known yet.
     pub shortcut: Option<Shortcut>,
+    /// What of its packets went that way.
+    pub by_shortcut: ByShortcut,
     /// What the device does for us.
     pub offloads: Offloads,
     /// What the device was last told of its carrier; attaching says yes.
@@ -90,6 +92,7 @@ impl Tunnel {
             device: None,
             device_index: None,
             shortcut: None,
+            by_shortcut: ByShortcut::default(),
             offloads: Offloads { udp: false },
             has_carrier: true,
             is_set_up: false,
@@ -122,6 +125,7 @@ impl Tunnel {
         }
         self.received = before.received;
         self.sent = before.sent;
+        self.by_shortcut = before.by_shortcut;
         self.drops = before.drops;
         self.last_heard = before.last_heard;
         let mut unused = before.device;

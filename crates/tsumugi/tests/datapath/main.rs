@@ -435,6 +435,7 @@ fn main() -> ExitCode {
             "frames_that_fit_take_the_shortcut_while_the_process_lives",
             shortcut::frames_that_fit_take_the_shortcut_while_the_process_lives,
         ),
+        trial("only_what_is_plain_takes_the_shortcut", shortcut::only_what_is_plain_takes_the_shortcut),
         trial("streams_arrive_whole_by_the_shortcut", shortcut::streams_arrive_whole_by_the_shortcut),
         trial("strangers_do_not_get_in_by_the_shortcut", shortcut::strangers_do_not_get_in_by_the_shortcut),
         trial(

@@ -138,6 +138,7 @@ impl Shortcut {
                 before => {
                     let half = before.map_or(0, |(_, half)| 1 - half);
                     programs.open(slot, half, &new)?;
+                    self.seen.entry(slot).or_default();
                     half
                 }
             };
@@ -168,8 +169,12 @@ impl Datapath {
         });
     }
 
-    /// Opens the shortcut to the tunnels that can take it, and closes it to others.
+    /// Opens the shortcut to the tunnels that can take it, and closes it to others. While another process is
+    /// about to take over, and once it may have opened its own, nothing is touched.
     pub(super) fn follow_shortcut(&mut self) {
+        if self.giver.holds() {
+            return;
+        }
         self.count_shortcut();
         let mut wanted = BTreeMap::new();
         for slot in 0..self.forwarding.tunnels.len() {
@@ -186,56 +191,103 @@ impl Datapath {
                 tunnel.shortcut = state;
             }
         }
-        if !self.shortcut.differs(&wanted) {
-            if let Err(error) = self.shortcut.quiet(&mut self.forwarding.lines) {
-                self.lose_shortcut(&error);
-            }
-            return;
-        }
-        let Datapath { sides, shortcut, .. } = self;
-        let attached = meanwhile(&self.epoll, &mut self.forwarding, || shortcut.attach(sides, &wanted));
-        let result = attached
-            .and_then(|()| self.shortcut.quiet(&mut self.forwarding.lines))
-            .and_then(|()| self.shortcut.settle(wanted));
+        let is_done = wanted.is_empty() && !self.is_soon_wanted();
+        let result = if self.shortcut.differs(&wanted) {
+            let Datapath { sides, shortcut, .. } = self;
+            let attached = meanwhile(&self.epoll, &mut self.forwarding, || shortcut.attach(sides, &wanted));
+            attached
+                .and_then(|()| self.shortcut.quiet(&mut self.forwarding.lines))
+                .and_then(|()| self.shortcut.settle(wanted))
+        } else {
+            self.shortcut.quiet(&mut self.forwarding.lines)
+        };
         if let Err(error) = result {
             self.lose_shortcut(&error);
+        } else if is_done {
+            self.remove_shortcut();
         } else if self.shortcut.due.is_none() && !self.shortcut.entries.is_empty() {
             self.shortcut.due = Some(Instant::now());
         }
     }
 
+    /// Whether a tunnel is shut out for a while only: what there is in the kernel stays for it.
+    fn is_soon_wanted(&self) -> bool {
+        self.forwarding.tunnels.iter().flatten().any(|tunnel| {
+            use WhyNoShortcut::{Handover, NoCarrier, NoNextHop};
+            matches!(tunnel.shortcut, Some(State::Closed(NoCarrier | NoNextHop | Handover)))
+        })
+    }
+
+    /// Closes every entry in this moment: from now on all packets come to the process, which another one
+    /// asks to hand them over. What is in the kernel besides is for its sweep.
+    pub(super) fn shut_shortcut(&mut self) {
+        self.count_shortcut();
+        if let Err(error) = self.shortcut.settle(BTreeMap::new()) {
+            self.lose_shortcut(&error);
+        }
+        self.shortcut.due = None;
+        self.close_tunnels(&WhyNoShortcut::Handover);
+    }
+
+    /// Leaves nothing of the shortcut in the kernel: nobody wants it, or the process ends. Unless it is
+    /// another process's by now.
+    pub(super) fn remove_shortcut(&mut self) {
+        if self.shortcut.programs.is_none() || self.giver.holds() {
+            return;
+        }
+        self.count_shortcut();
+        if let Err(error) = self.shortcut.settle(BTreeMap::new()) {
+            tracing::warn!(reason = %error, "the shortcut cannot be closed");
+        }
+        self.clear_shortcut();
+    }
+
     /// The kernel refuses: every packet goes through the process.
     fn lose_shortcut(&mut self, error: &io::Error) {
         tracing::warn!(reason = %error, "no shortcut through the kernel: every packet goes through the process");
-        let why = WhyNoShortcut::Refused { error: error.to_string() };
-        self.shortcut = Shortcut { refused: Some(error.to_string()), settled: true, ..Shortcut::default() };
+        self.clear_shortcut();
+        self.shortcut.refused = Some(error.to_string());
+        self.close_tunnels(&WhyNoShortcut::Refused { error: error.to_string() });
+    }
+
+    /// Has the lines hear everything again, and takes away what is in the kernel.
+    fn clear_shortcut(&mut self) {
+        for line in &mut self.forwarding.lines {
+            let hears = |packets: &mut Packets| !packets.leaves_shortcut || packets.hear_all().is_ok();
+            if !line.packets.as_mut().is_none_or(hears) {
+                line.lose_packets();
+            }
+        }
         let Datapath { sides, .. } = self;
         if let Err(error) = meanwhile(&self.epoll, &mut self.forwarding, || programs::sweep(sides)) {
             tracing::warn!(reason = %error, "what is left of the shortcut cannot be removed");
         }
+        self.shortcut =
+            Shortcut { refused: self.shortcut.refused.take(), settled: true, ..Shortcut::default() };
+    }
+
+    fn close_tunnels(&mut self, why: &WhyNoShortcut) {
         for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
             if tunnel.shortcut == Some(State::Open) {
                 tunnel.shortcut = Some(State::Closed(why.clone()));
             }
         }
-        // Their filter knows of the shortcut: the next ones do not.
-        for line in &mut self.forwarding.lines {
-            if line.packets.as_ref().is_some_and(|packets| packets.leaves_shortcut) {
-                line.lose_packets();
-            }
-        }
     }
 
-    /// Adds what went by the shortcut to what its tunnels counted.
+    /// Adds what went by the shortcut to what its tunnels counted, those that have just been closed too.
     pub(super) fn count_shortcut(&mut self) {
         let forwarding = &mut self.forwarding;
         for (slot, tunnel) in forwarding.tunnels.iter_mut().enumerate() {
-            let Some(tunnel) = tunnel.as_mut().filter(|_| self.shortcut.entries.contains_key(&slot)) else {
+            let Some(tunnel) = tunnel.as_mut().filter(|_| self.shortcut.seen.contains_key(&slot)) else {
                 continue;
             };
             let Some(counts) = self.shortcut.passed(slot) else { continue };
-            tunnel.sent.add(Traffic { packets: counts.sent, bytes: counts.sent_bytes });
-            tunnel.received.add(Traffic { packets: counts.received, bytes: counts.received_bytes });
+            let sent = Traffic { packets: counts.sent, bytes: counts.sent_bytes };
+            let received = Traffic { packets: counts.received, bytes: counts.received_bytes };
+            tunnel.sent.add(sent);
+            tunnel.received.add(received);
+            tunnel.by_shortcut.sent.add(sent);
+            tunnel.by_shortcut.received.add(received);
             tunnel.drops.add(DropReason::SendFailed, counts.refused);
             if counts.received > 0 {
                 let ago = programs::now().map_or(0, |now| now.saturating_sub(counts.last));
@@ -261,9 +313,6 @@ impl Datapath {
         }
         if let Some(error) = &self.shortcut.refused {
             return Err(WhyNoShortcut::Refused { error: error.clone() });
-        }
-        if self.giver.holds() {
-            return Err(WhyNoShortcut::Handover);
         }
         if !tunnel.has_carrier {
             return Err(WhyNoShortcut::NoCarrier);

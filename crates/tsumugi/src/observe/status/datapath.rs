@@ -93,6 +93,9 @@ pub struct TunnelStatus {
     /// `None` where it would be of no use, and of an older process.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub shortcut: Option<Shortcut>,
+    /// `None` where nothing has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_shortcut: Option<ByShortcut>,
     pub state: TunnelState,
     /// What is wrong with its parts.
     pub trouble: Vec<Missing>,
@@ -193,6 +196,13 @@ impl Traffic {
         self.packets += more.packets;
         self.bytes += more.bytes;
     }
+}
+
+/// What of a tunnel's packets the kernel's shortcut has passed. They are among those of the tunnel as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByShortcut {
+    pub received: Traffic,
+    pub sent: Traffic,
 }
 
 /// The engine of one tunnel.

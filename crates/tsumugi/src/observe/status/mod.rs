@@ -16,9 +16,9 @@ mod show;
 pub use bfd::{BfdSession, BfdStatus};
 pub use bmp::{BmpReport, CollectorEnd, CollectorStatus};
 pub use datapath::{
-    Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
-    Missing, Shortcut, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyNoShortcut,
-    WhyRaw, WhyUnasked, WhyUserspace,
+    ByShortcut, Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath,
+    LineStatus, Missing, Shortcut, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead,
+    WhyNoShortcut, WhyRaw, WhyUnasked, WhyUserspace,
 };
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
