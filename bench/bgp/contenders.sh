@@ -92,16 +92,19 @@ start_frr() {
         echo 'exit'
         echo 'route-map none deny 10'
     } >"$directory/frr.conf"
+    # The daemons become the user of the package.
+    chmod 755 "$scratch"
+    chown -R frr:frr "$directory"
     watched=()
     if [ "$2" = frr-kernel ]; then
-        spawn "$2" /usr/lib/frr/zebra -u root -g root -f "$directory/frr.conf" --vty_socket "$directory" -z "$directory/zserv.api" -i "$directory/zebra.pid" -P 0
+        spawn "$2" /usr/lib/frr/zebra -f "$directory/frr.conf" --vty_socket "$directory" -z "$directory/zserv.api" -i "$directory/zebra.pid" -P 0
         watched+=("${started[-1]}")
         sleep 1
         zebra=(-z "$directory/zserv.api")
     else
         zebra=(-Z)
     fi
-    spawn "$2" /usr/lib/frr/bgpd -u root -g root -f "$directory/frr.conf" --vty_socket "$directory" "${zebra[@]}" -i "$directory/bgpd.pid" -P 0
+    spawn "$2" /usr/lib/frr/bgpd -f "$directory/frr.conf" --vty_socket "$directory" "${zebra[@]}" -i "$directory/bgpd.pid" -P 0
     watched+=("${started[-1]}")
 }
 
@@ -114,8 +117,8 @@ start_openbgpd() {
         echo 'fib-update no'
         echo "socket \"$scratch/openbgpd.sock\""
         while read -r name asn last hex; do
-            echo "neighbor 203.0.113.$last { remote-as $asn; passive; announce IPv6 none }"
-            if [ "$name" != idle ]; then echo "neighbor 2001:db8:900:1::$hex { remote-as $asn; passive; announce IPv4 none }"; fi
+            printf 'neighbor 203.0.113.%s {\nremote-as %s\npassive\nannounce IPv6 none\n}\n' "$last" "$asn"
+            [ "$name" = idle ] || printf 'neighbor 2001:db8:900:1::%s {\nremote-as %s\npassive\nannounce IPv4 none\n}\n' "$hex" "$asn"
         done < <(peers "$1")
         echo 'allow from any'
         echo 'deny to any'

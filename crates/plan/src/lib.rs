@@ -6,10 +6,12 @@ pub mod declaration;
 pub mod explain;
 pub mod hash;
 pub mod language;
+pub mod lists;
 pub mod problem;
 pub mod suggest;
 
 pub use declaration::Declaration;
+pub use lists::Lists;
 pub use problem::{Problem, ProblemKind, Severity};
 
 /// A file in which nothing is wrong.
@@ -24,12 +26,21 @@ pub struct Checked {
 /// arithmetic says of it.
 ///
 /// # Errors
-/// All that is wrong, and the warnings beside it, in the order of the file.
+/// All that is wrong, and the warnings beside it, in the order of the file. A list file that it speaks of
+/// is missing: see [`check_with`].
 pub fn check(text: &str) -> Result<Checked, Vec<Problem>> {
+    check_with(text, &Lists::default())
+}
+
+/// The same, with the list files that the file speaks of.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with(text: &str, lists: &Lists) -> Result<Checked, Vec<Problem>> {
     let (declaration, mut problems) = declaration::draft(text);
     if let Some(declaration) = &declaration {
         let all_read = problems.is_empty();
-        let found = check::meaning(declaration);
+        let found = check::meaning(declaration, lists);
         problems.extend(found.problems);
         let fine = problems.iter().all(is_warning);
         if all_read {

@@ -14,6 +14,7 @@ pub use segment::SegmentProblem;
 use crate::language::keys::Kind;
 use crate::language::line::{Family, Net};
 use crate::language::{LineKind, LinkBy, Pass};
+use crate::lists::Trouble;
 use serde::Serialize;
 use serde_json::json;
 use std::net::IpAddr;
@@ -130,7 +131,9 @@ impl ProblemKind {
                 | S::GatewayNotSlash64 { .. }
                 | S::LanOfOne { .. },
             )
-            | ProblemKind::Peer(P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. })
+            | ProblemKind::Peer(
+                P::AddressWithoutNeighbour { .. } | P::PrefixNotGlobal { .. } | P::ListWithoutFamily { .. },
+            )
             | ProblemKind::Management(
                 M::NoIndependentLine { .. }
                 | M::RouterUnreachable { .. }
@@ -253,6 +256,9 @@ pub enum Reading {
         text: String,
     },
     BadAddressRange {
+        text: String,
+    },
+    BadAsSet {
         text: String,
     },
     BadSecret,
@@ -550,6 +556,26 @@ pub enum PeerProblem {
         router: String,
     },
     CustomerWithoutPrefixes,
+    /// One word would make a peer with a list a customer, which hears everything: a second one is asked for.
+    CustomerUnconfirmed,
+    /// A list file that cannot be used.
+    List {
+        path: String,
+        trouble: Trouble,
+    },
+    /// A list file with nothing of a family in which there is a session.
+    ListWithoutFamily {
+        path: String,
+        family: Family,
+    },
+    /// One file for the lists of two AS-SETs.
+    ListTwice {
+        path: String,
+    },
+    /// The network itself, or the peer, through which all of its routes come.
+    NeverViaItself {
+        asn: Asn,
+    },
     /// A key that speaks of a limit that is not there.
     WithoutLimit {
         key: &'static str,

@@ -5,9 +5,16 @@
 
 use std::collections::BTreeSet;
 use tsumugi_plan::explain::{Lang, render};
-use tsumugi_plan::{Problem, check};
+use tsumugi_plan::{Lists, Problem, check_with};
 
 const BASE: &str = include_str!("refusals/base.toml");
+
+/// The list files beside it.
+const LISTS: [(&str, &str); 3] = [
+    ("lists/v4", "192.0.2.0/24\n"),
+    ("lists/wrong", "192.0.2.0/24\n192.0.2.0/33\nfoo\n"),
+    ("lists/empty", "# none\n"),
+];
 
 struct Case {
     name: &'static str,
@@ -44,7 +51,11 @@ macro_rules! end {
 }
 
 fn problems(text: &str) -> Vec<Problem> {
-    match check(text) {
+    let mut lists = Lists::default();
+    for (path, text) in LISTS {
+        lists.add(path, Ok(text));
+    }
+    match check_with(text, &lists) {
         Ok(checked) => checked.warnings,
         Err(problems) => problems,
     }
@@ -265,6 +276,18 @@ fn outside() -> Vec<Case> {
         "gateway-in-pool": ["\"43.228.174.1/28\"" => "\"43.228.174.129/28\""] tells ["gateway-in-pool"];
         "gateways-overlap": ["" => "\n[segment.more]\nvni = 101\nports = [\"b:eth5\"]\ngateway = \"43.228.174.9/29\"\n"] tells ["gateways-overlap"];
         "peer-is-us": ["asn = 150369" => "asn = 63806"] tells ["asn-is-ours"];
+        "route-server-private": ["asn = 150369\nrole = \"provider\"" => "asn = 65001\nrole = \"route-server\""] tells ["asn-private"];
+        "as-set-bad": ["asn = 150369\n" => "asn = 150369\nas-set = \"-h rr.example\"\n"] tells ["bad-as-set"];
+        "list-missing": ["asn = 150369\n" => "asn = 150369\nas-set = \"AS-UP\"\n"] tells ["list"];
+        "list-wrong": ["asn = 150369\n" => "asn = 150369\nlist = \"lists/wrong\"\n"] tells ["list"];
+        "list-empty": ["asn = 150369\n" => "asn = 150369\nlist = \"lists/empty\"\n"] tells ["list"];
+        "list-without-family": ["asn = 150369\n" => "asn = 150369\nas-set = \"AS-UP\"\nlist = \"lists/v4\"\n"] tells ["list-without-family"];
+        "list-twice": ["asn = 150369\n" => "asn = 150369\nas-set = \"AS-UP\"\nlist = \"l.json\"\n", "asn = 64512\n" => "asn = 64512\nas-set = \"AS-GUEST\"\nlist = \"l.json\"\n"]
+            tells ["list", "list", "list-twice"];
+        "customer-unconfirmed": ["prefixes = [\"192.31.196.0/24\"]" => "as-set = \"AS-GUEST\""] tells ["customer-unconfirmed", "list"];
+        "never-via-itself": ["asn = 150369\n" => "asn = 150369\nnever-via = [174, 150369]\n"] tells ["never-via-itself"];
+        "never-via-repeated": ["asn = 150369\n" => "asn = 150369\nnever-via = [174, 174]\n"] tells ["repeated"];
+        "withhold-host-bits": ["asn = 150369\n" => "asn = 150369\nwithhold = [\"192.0.2.1/24\"]\n"] tells ["host-bits"];
         "peer-private": ["asn = 150369" => "asn = 65001"] tells ["asn-private"];
         "peer-reserved": ["asn = 150369" => "asn = 23456"] tells ["asn-reserved"];
         "peer-is-router": ["asn = 64512" => "asn = 4200000001"] tells ["asn-is-routers"];

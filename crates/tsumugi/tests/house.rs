@@ -30,12 +30,13 @@ const PLAN: Arrows = &[
     ("suggest", &[]),
     ("hash", &[]),
     ("language", &[]),
-    // A reason speaks of keys and kinds of lines; reading the file gives reasons.
-    ("problem", &["language"]),
+    ("lists", &[]),
+    // A reason speaks of keys and kinds of lines, and of list files; reading the file gives reasons.
+    ("problem", &["language", "lists"]),
     ("declaration", &["language", "problem", "suggest"]),
-    ("check", &["declaration", "problem", "suggest"]),
-    ("compile", &["declaration", "check", "problem", "hash"]),
-    ("explain", &["declaration", "compile", "problem"]),
+    ("check", &["declaration", "lists", "problem", "suggest"]),
+    ("compile", &["declaration", "check", "lists", "problem", "hash"]),
+    ("explain", &["declaration", "compile", "lists", "problem"]),
 ];
 
 const SHELL: Arrows = &[

@@ -4,7 +4,7 @@
 use super::config::{NeighbourConfig, SpeakerConfig};
 use super::key::Key;
 use super::notice::Notice;
-use super::policy::{ExportRefusal, Tables, export_attributes};
+use super::policy::{ExportRefusal, Policy, Tables, export_attributes};
 use super::rib::{Destination, Rib, Route};
 use super::session::Negotiated;
 use super::slab::Place;
@@ -69,6 +69,8 @@ pub(super) struct Telling<'a> {
     pub config: &'a SpeakerConfig,
     pub tables: &'a Tables,
     pub neighbour: &'a NeighbourConfig,
+    /// Of a neighbour outside.
+    pub policy: Option<&'a Policy>,
     pub negotiated: &'a Negotiated,
     pub local: IpAddr,
     pub slot: Slot,
@@ -351,7 +353,7 @@ impl<K: Key> Batch<K> {
         }
         let form = key.form(telling, route);
         let mut shared = Vec::new();
-        export_attributes(telling.config, telling.neighbour, route).emit(
+        export_attributes(telling.config, telling.neighbour, telling.policy, route).emit(
             telling.negotiated.context.four_octet,
             form.classic,
             &mut shared,

@@ -1,11 +1,13 @@
 //! What a speaker is told: compiled from the file, never decided here.
 
 use crate::bfd::BfdTerms;
-use crate::id::{Asn, IfName, KeyName, Plane, Prefix};
+use crate::id::{Asn, IfName, InvalidName, KeyName, Plane, Prefix};
 use crate::wire::bgp::BgpRole;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,8 +151,21 @@ pub enum Relation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsidePolicy {
     pub role: Role,
-    /// What a customer may announce: exactly these and what is within them. Empty for others.
-    pub customer_prefixes: Vec<Prefix>,
+    /// What it may announce. `None`: whatever the role lets in, which of a customer is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Vec<PrefixRange>>,
+    /// Where its routes may begin; empty: anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Asn>,
+    /// Routes that come by one of these networks are not taken from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never_via: Vec<Asn>,
+    /// Of what the role lets out, only these and what is within them. `None`: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announce: Option<Vec<Prefix>>,
+    /// Of what the role lets out, not these nor what is within them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withhold: Vec<Prefix>,
     /// Private AS numbers allowed in a customer's paths.
     pub allowed_private_asns: Vec<Asn>,
     /// The public AS number is prepended this many times beyond the first.
@@ -160,6 +175,100 @@ pub struct OutsidePolicy {
     /// What becomes of its routes that the RPKI calls invalid.
     #[serde(default, skip_serializing_if = "Invalid::is_drop")]
     pub invalid: Invalid,
+}
+
+impl OutsidePolicy {
+    /// What the role alone comes to. Of a customer nothing is listed yet: it may announce nothing.
+    pub fn of(role: Role) -> OutsidePolicy {
+        OutsidePolicy {
+            role,
+            listed: None,
+            origins: Vec::new(),
+            never_via: Vec::new(),
+            announce: None,
+            withhold: Vec::new(),
+            allowed_private_asns: Vec::new(),
+            extra_prepends: 0,
+            prefix_limit: None,
+            invalid: Invalid::Drop,
+        }
+    }
+}
+
+/// A prefix and what is within it, of some lengths: as text `192.0.2.0/24` for itself alone,
+/// `192.0.2.0/24<=28` for itself and what is within up to /28, `192.0.2.0/24>=26<=28` for what is within.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct PrefixRange {
+    /// Host bits zero.
+    pub prefix: Prefix,
+    /// At least the prefix's own length.
+    pub least: u8,
+    /// At least `least`, at most what the family has.
+    pub most: u8,
+}
+
+impl PrefixRange {
+    pub fn exact(prefix: Prefix) -> PrefixRange {
+        PrefixRange { prefix: prefix.trunc(), least: prefix.prefix_len(), most: prefix.prefix_len() }
+    }
+
+    /// Itself and what is within, no longer than `most`.
+    pub fn up_to(prefix: Prefix, most: u8) -> PrefixRange {
+        let exact = PrefixRange::exact(prefix);
+        PrefixRange { most: most.clamp(exact.least, prefix.max_prefix_len()), ..exact }
+    }
+
+    /// Whether this very prefix is one of them.
+    pub fn admits(&self, prefix: &Prefix) -> bool {
+        self.prefix.contains(prefix) && (self.least..=self.most).contains(&prefix.prefix_len())
+    }
+}
+
+impl fmt::Display for PrefixRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.prefix.prefix_len();
+        write!(f, "{}", self.prefix)?;
+        if self.least != own {
+            write!(f, ">={}", self.least)?;
+        }
+        if self.most != own { write!(f, "<={}", self.most) } else { Ok(()) }
+    }
+}
+
+impl FromStr for PrefixRange {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<PrefixRange, InvalidName> {
+        let length = |text: &str| text.parse::<u8>().map_err(|_| InvalidName);
+        let (rest, most) = match text.split_once("<=") {
+            Some((rest, most)) => (rest, Some(length(most)?)),
+            None => (text, None),
+        };
+        let (rest, least) = match rest.split_once(">=") {
+            Some((rest, least)) => (rest, Some(length(least)?)),
+            None => (rest, None),
+        };
+        let prefix: Prefix = rest.parse().map_err(|_| InvalidName)?;
+        let least = least.unwrap_or(prefix.prefix_len());
+        let most = most.unwrap_or(least);
+        let sound = prefix == prefix.trunc()
+            && (prefix.prefix_len()..=most).contains(&least)
+            && most <= prefix.max_prefix_len();
+        if sound { Ok(PrefixRange { prefix, least, most }) } else { Err(InvalidName) }
+    }
+}
+
+impl From<PrefixRange> for String {
+    fn from(range: PrefixRange) -> String {
+        range.to_string()
+    }
+}
+
+impl TryFrom<String> for PrefixRange {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<PrefixRange, InvalidName> {
+        text.parse()
+    }
 }
 
 /// What becomes of a route that is invalid by its origin (RFC 6811) or by its path (ASPA).
@@ -182,13 +291,15 @@ impl Invalid {
     }
 }
 
-/// The peer's word, as we see it: it is our provider, our peer, our customer.
+/// The peer's word, as we see it: it is our provider, our peer, our customer, or the route server of an
+/// exchange of which we are a client (RFC 7947).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     Provider,
     Peer,
     Customer,
+    RouteServer,
 }
 
 impl Role {
@@ -198,6 +309,7 @@ impl Role {
             Role::Provider => (BgpRole::PROVIDER, BgpRole::CUSTOMER),
             Role::Peer => (BgpRole::PEER, BgpRole::PEER),
             Role::Customer => (BgpRole::CUSTOMER, BgpRole::PROVIDER),
+            Role::RouteServer => (BgpRole::ROUTE_SERVER, BgpRole::ROUTE_SERVER_CLIENT),
         }
     }
 }

@@ -118,7 +118,13 @@ impl Speaker {
             return Err(ImportRefusal::TreatedAsWithdraw);
         }
         let next_hop = policy::import_vtep(&self.config, reach.next_hop)?;
-        policy::import_attributes(&self.config, &peer.session.config, attributes, next_hop)
+        policy::import_attributes(
+            &self.config,
+            &peer.session.config,
+            peer.policy.as_deref(),
+            attributes,
+            next_hop,
+        )
     }
 
     fn announced_evpn(&mut self, slot: Slot, reach: &MpReach, base: &Route, actions: &mut Vec<Action>) {

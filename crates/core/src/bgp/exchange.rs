@@ -191,7 +191,13 @@ impl Speaker {
         let session = &peer.session;
         let remote = session.remote().unwrap_or(session.local());
         let next_hop = policy::import_next_hop(&session.config, remote, next_hop)?;
-        let route = policy::import_attributes(&self.config, &session.config, attributes, next_hop)?;
+        let route = policy::import_attributes(
+            &self.config,
+            &session.config,
+            peer.policy.as_deref(),
+            attributes,
+            next_hop,
+        )?;
         Ok(self.shared.share(route))
     }
 
@@ -217,9 +223,8 @@ impl Speaker {
         route: Result<Arc<Route>, ImportRefusal>,
     ) -> Result<Arc<Route>, ImportRefusal> {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return route };
-        let relation = &peer.session.config.relation;
         let blackhole = route.as_ref().is_ok_and(|route| route.discard);
-        let allowed = policy::import_prefix(&self.tables, relation, &peer.customers, prefix, blackhole);
+        let allowed = policy::import_prefix(&self.tables, peer.policy.as_deref(), prefix, blackhole);
         match allowed.and(route) {
             Ok(route) => self.validated(slot, prefix, route),
             Err(reason) => {

@@ -132,7 +132,8 @@ impl Key for Prefix {
     }
 
     fn export_check(&self, telling: &Telling<'_>, route: &Route) -> Result<(), ExportRefusal> {
-        export_check(telling.tables, telling.neighbour, self, route)
+        let Telling { config, tables, neighbour, policy, .. } = *telling;
+        export_check(config, tables, neighbour, policy, self, route)
     }
 
     fn too_large(&self, neighbour: String) -> Notice {
@@ -211,10 +212,8 @@ impl Key for EvpnRoute {
     }
 
     fn export_check(&self, telling: &Telling<'_>, route: &Route) -> Result<(), ExportRefusal> {
-        match export_check_inside(telling.neighbour, route)? {
-            None => Ok(()),
-            Some(_) => Err(ExportRefusal::NotForThem),
-        }
+        export_check_inside(telling.neighbour, route)?;
+        telling.policy.map_or(Ok(()), |_| Err(ExportRefusal::NotForThem))
     }
 
     fn too_large(&self, neighbour: String) -> Notice {

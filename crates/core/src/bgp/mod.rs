@@ -17,7 +17,7 @@ mod monitor;
 mod notice;
 mod originate;
 mod outlet;
-mod policy;
+pub mod policy;
 mod reconfigure;
 mod refresh;
 mod refused;

@@ -126,6 +126,12 @@ pub enum ImportRefusal {
     OwnPrefix { within: Prefix },
     /// From a customer: not among what it may announce.
     NotTheCustomers,
+    /// Not among what the file lists for this neighbour.
+    NotListed,
+    /// Its path goes by a network by which nothing is taken from this neighbour.
+    Via { asn: Asn },
+    /// It begins at a network at which nothing from this neighbour may begin.
+    OriginNotListed { origin: Option<Asn> },
     /// The next hop is one of our own addresses, no address of a router, or on another network than
     /// the session.
     NextHop { next_hop: IpAddr },

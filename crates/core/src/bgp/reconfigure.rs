@@ -5,7 +5,7 @@ use super::config::{Invalid, LimitTerms, NeighbourConfig, OutsidePolicy, Relatio
 use super::event::{Action, NeighbourId};
 use super::notice::SessionEnd;
 use super::originate::Originations;
-use super::policy::{self, Tables};
+use super::policy::{Policy, Tables};
 use super::rib::Effect;
 use super::session::SessionEvent;
 use super::slots::Slot;
@@ -110,7 +110,7 @@ impl Speaker {
                     self.adjust(now, slot, neighbour, actions);
                 }
                 None => {
-                    let slot = self.new_slot(Peer::new(id, neighbour, self.config.router_id));
+                    let slot = self.new_slot(Peer::new(id, neighbour, &self.config));
                     slots.push(slot);
                     self.begin(now, slot, actions);
                 }
@@ -143,24 +143,28 @@ impl Speaker {
     fn adjust(&mut self, now: Instant, slot: Slot, new: NeighbourConfig, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         if peer.session.config == new {
+            if let Some(policy) = &mut peer.policy {
+                policy.renew(&self.config, &new);
+            }
             if peer.out.as_ref().is_some_and(AdjOut::has_more) {
                 say_ready(peer, now, actions);
             }
             return;
         }
-        peer.customers = policy::customers_of(&new.relation);
+        let policy = Policy::new(&self.config, &new);
         let word = |relation: &Relation| match relation {
             Relation::Outside(policy) => policy.invalid,
             Relation::Inside { .. } => Invalid::Take,
         };
-        let again = word(&peer.session.config.relation) != word(&new.relation);
-        let drain = peer.session.config.terms.drain != new.terms.drain;
+        let validate = word(&peer.session.config.relation) != word(&new.relation);
+        let import = policy.as_ref().map(|it| it.import()) != peer.policy.as_ref().map(|it| it.import());
+        peer.policy = policy;
         peer.session.config = new;
         self.tell_again(slot, None, actions);
-        if again {
+        if validate {
             self.validate_all_again(actions);
         }
-        if drain {
+        if import {
             self.ask_again(now, slot, actions);
         }
         self.check_limit(now, slot, actions);
@@ -208,20 +212,13 @@ impl Speaker {
 
 /// Whether a session goes on under a new configuration: only what can be told or asked for again may differ.
 fn same_session(old: &NeighbourConfig, new: &NeighbourConfig) -> bool {
-    let told = |relation: &Relation| match relation {
+    let agreed = |relation: &Relation| match relation {
         Relation::Inside { .. } => Relation::Inside { prepends: 1 },
-        Relation::Outside(policy) => {
-            let invalid = Invalid::Drop;
-            Relation::Outside(OutsidePolicy {
-                extra_prepends: 0,
-                prefix_limit: None,
-                invalid,
-                ..policy.clone()
-            })
-        }
+        // OPEN says the role (RFC 9234 4.1); all else is ours alone.
+        Relation::Outside(policy) => Relation::Outside(OutsidePolicy::of(policy.role)),
     };
     let without = |it: &NeighbourConfig| NeighbourConfig {
-        relation: told(&it.relation),
+        relation: agreed(&it.relation),
         terms: Terms { drain: false, bfd: None, limit: LimitTerms::default(), ..it.terms.clone() },
         ..it.clone()
     };

@@ -81,6 +81,7 @@ impl Speaker {
             config: &self.config,
             tables: &self.tables,
             neighbour: &peer.session.config,
+            policy: peer.policy.as_deref(),
             negotiated,
             local: peer.session.local(),
             slot,
@@ -154,7 +155,7 @@ impl Speaker {
         let telling = self.telling(slot, AfiSafi::of(&prefix))?;
         // Nothing goes out any more: it waits to be withdrawn.
         let route = outgoing(&telling, &prefix, destination).ok().flatten()?;
-        let attributes = export_attributes(telling.config, telling.neighbour, &route);
+        let attributes = export_attributes(telling.config, telling.neighbour, telling.policy, &route);
         let form = prefix.form(&telling, &route);
         let next_hop = form.classic.map(IpAddr::V4).or(form.mp.map(|mp| match mp {
             MpNextHop::V4(address) => IpAddr::V4(address),

@@ -11,7 +11,7 @@ use super::monitor::{CollectorId, Monitor};
 use super::notice::{Notice, SessionEnd};
 use super::originate::Originations;
 use super::outlet::Outlet;
-use super::policy::{self, Tables};
+use super::policy::{Policy, Tables};
 use super::refused::RefusedList;
 use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
@@ -30,7 +30,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
-use prefix_trie::joint::JointPrefixSet;
 
 /// RFC 9687 5: how long a neighbour may leave unread what we have for it, at least.
 const SEND_HOLD: Duration = Duration::from_secs(8 * 60);
@@ -72,7 +71,8 @@ pub struct Speaker {
 /// A neighbour: its session and what is known of its routes.
 pub(super) struct Peer {
     pub session: Session,
-    pub customers: Box<JointPrefixSet<Prefix>>,
+    /// Of a neighbour outside.
+    pub policy: Option<Box<Policy>>,
     /// While the session stands.
     pub out: Option<AdjOut>,
     pub accepted: FamilyCounts,
@@ -104,10 +104,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(id: NeighbourId, config: NeighbourConfig, router_id: Ipv4Addr) -> Peer {
+    pub(super) fn new(id: NeighbourId, config: NeighbourConfig, speaker: &SpeakerConfig) -> Peer {
         Peer {
-            customers: policy::customers_of(&config.relation),
-            session: Session::new(id, config, router_id),
+            policy: Policy::new(speaker, &config),
+            session: Session::new(id, config, speaker.router_id),
             out: None,
             accepted: FamilyCounts::default(),
             refused: RefusedList::default(),
@@ -162,7 +162,7 @@ impl Speaker {
         let originations = Originations::new(&config, &mut shared);
         let ids = (0..=u16::MAX).zip(&config.neighbours);
         let peers: Vec<Option<Peer>> =
-            ids.map(|(id, it)| Some(Peer::new(NeighbourId(id), it.clone(), config.router_id))).collect();
+            ids.map(|(id, it)| Some(Peer::new(NeighbourId(id), it.clone(), &config))).collect();
         Speaker {
             tables: Tables::new(&config),
             slots: (0..peers.len() as u16).map(Slot).collect(),
@@ -268,6 +268,7 @@ impl Speaker {
             config: &self.config,
             tables: &self.tables,
             neighbour: &peer.session.config,
+            policy: peer.policy.as_deref(),
             negotiated,
             local: peer.session.local(),
             slot,
@@ -570,7 +571,8 @@ fn is_hopeless<K: Key>(
         return false;
     }
     let Some(negotiated) = peer.session.established() else { return true };
-    let telling = Telling { config, tables, neighbour, negotiated, local: peer.session.local(), slot };
+    let (policy, local) = (peer.policy.as_deref(), peer.session.local());
+    let telling = Telling { config, tables, neighbour, policy, negotiated, local, slot };
     !matches!(outgoing(&telling, key, destination), Ok(Some(_)))
 }
 

@@ -377,11 +377,12 @@ fn origin_of(route: &Route, public_asn: Asn) -> Option<Asn> {
     Some(last.unwrap_or(public_asn))
 }
 
-/// draft-ietf-sidrops-aspa-verification 6: only what a provider says may have gone down.
+/// draft-ietf-sidrops-aspa-verification 6: only what a provider says may have gone down. A route server
+/// hands on what peers say.
 fn side_of(policy: &OutsidePolicy) -> Side {
     match policy.role {
         Role::Provider => Side::Above,
-        Role::Peer | Role::Customer => Side::Below,
+        Role::Peer | Role::Customer | Role::RouteServer => Side::Below,
     }
 }
 

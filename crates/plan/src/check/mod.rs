@@ -16,6 +16,7 @@ mod segments;
 mod space;
 
 use crate::declaration::{self, Declaration, Router, Said, Site, Uplink};
+use crate::lists::Lists;
 use crate::problem::{Naming, Noun, Problem, ProblemKind};
 use crate::suggest::closest;
 use space::Space;
@@ -33,8 +34,8 @@ pub(crate) struct Findings {
 }
 
 /// What is wrong with what a declaration means. Values that could not be read are passed over.
-pub(crate) fn meaning(declaration: &Declaration) -> Findings {
-    let mut survey = Survey::new(declaration);
+pub(crate) fn meaning(declaration: &Declaration, lists: &Lists) -> Findings {
+    let mut survey = Survey::new(declaration, lists);
     naming::check(&mut survey);
     network::check(&mut survey);
     lines::check(&mut survey);
@@ -56,6 +57,7 @@ const SUGGESTIONS: usize = crate::problem::SHOWN;
 /// The declaration with what every check looks up.
 struct Survey<'a> {
     file: &'a Declaration,
+    lists: &'a Lists,
     sites: HashMap<&'a str, &'a Site>,
     /// By name: the place in `file.routers`.
     routers: HashMap<&'a str, usize>,
@@ -77,7 +79,7 @@ struct Survey<'a> {
 type ToOthers<'a> = (usize, &'a str, (&'static str, Option<u32>), IpAddr);
 
 impl<'a> Survey<'a> {
-    fn new(file: &'a Declaration) -> Survey<'a> {
+    fn new(file: &'a Declaration, lists: &'a Lists) -> Survey<'a> {
         let routers = file.routers.iter().enumerate();
         let uplinks = routers.clone().flat_map(|(at, router)| {
             router.uplinks.iter().map(move |uplink| ((at, uplink.name.as_str()), uplink))
@@ -86,6 +88,7 @@ impl<'a> Survey<'a> {
         let sound = |list: &'a declaration::List<Prefix>| list.iter().filter_map(Said::sound).copied();
         Survey {
             file,
+            lists,
             sites: file.sites.iter().map(|site| (site.name.as_str(), site)).collect(),
             uplinks: uplinks.collect(),
             routers: routers.map(|(at, router)| (router.name.as_str(), at)).collect(),

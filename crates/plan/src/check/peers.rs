@@ -9,20 +9,22 @@ use crate::declaration::{
     AskedFarEnd, List, Peer, PeerAt, PeerBy, Role, Said, TunnelBy, TunnelTerms, Uplink, word,
 };
 use crate::problem::{LineProblem, LinkProblem, PeerProblem, ProblemKind};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::ops::Range;
 use tsumugi_core::id::{Asn, Prefix};
 
 /// What has been seen of connections so far.
 #[derive(Default)]
-struct Seen {
+struct Seen<'a> {
     /// Neighbours by router.
     neighbours: HashMap<(usize, IpAddr), Range<usize>>,
     /// Our own addresses on connections.
     addresses: HashMap<IpAddr, Range<usize>>,
     /// By router, for connections that overlap.
     connections: HashMap<usize, Vec<(Prefix, Range<usize>)>>,
+    /// List files that are written by AS-SETs.
+    lists: HashMap<String, (&'a str, Range<usize>)>,
 }
 
 pub(super) fn check(survey: &mut Survey<'_>) {
@@ -38,6 +40,14 @@ pub(super) fn check(survey: &mut Survey<'_>) {
         number(survey, peer, &inside);
         limit(survey, peer);
         announced(survey, peer);
+        list(survey, peer, &mut seen);
+        never_via(survey, peer);
+        for asns in [&peer.origins, &peer.never_via].into_iter().flatten() {
+            survey.repeated(asns, |asn| *asn);
+        }
+        for prefixes in [&peer.announce, &peer.withhold].into_iter().flatten() {
+            survey.repeated(prefixes, |prefix| *prefix);
+        }
         for at in &peer.at {
             connection(survey, at, &mut seen);
         }
@@ -86,8 +96,13 @@ fn limit(survey: &mut Survey<'_>, peer: &Peer) {
 fn announced(survey: &mut Survey<'_>, peer: &Peer) {
     let Some(role) = peer.role.sound().copied() else { return };
     match (&peer.prefixes, role) {
-        (None, Role::Customer) => survey.tell(peer.role.span(), PeerProblem::CustomerWithoutPrefixes),
-        (Some(prefixes), Role::Provider | Role::Peer) => {
+        (None, Role::Customer) if peer.list_path().is_none() => {
+            survey.tell(peer.role.span(), PeerProblem::CustomerWithoutPrefixes)
+        }
+        (None, Role::Customer) if !peer.strict_role() => {
+            survey.tell(peer.role.span(), PeerProblem::CustomerUnconfirmed);
+        }
+        (Some(prefixes), Role::Provider | Role::Peer | Role::RouteServer) => {
             survey.tell(prefixes.span(), PeerProblem::PrefixesOutOfPlace { role });
         }
         (Some(prefixes), Role::Customer) => {
@@ -106,11 +121,54 @@ fn announced(survey: &mut Survey<'_>, peer: &Peer) {
             }
             survey.repeated(prefixes, |prefix| *prefix);
         }
-        (None, Role::Provider | Role::Peer) => {}
+        (None, _) => {}
     }
 }
 
-fn connection<'a>(survey: &mut Survey<'a>, at: &'a Said<PeerAt>, seen: &mut Seen) {
+/// The list file can be used, and has something for every session.
+fn list<'a>(survey: &mut Survey<'a>, peer: &'a Peer, seen: &mut Seen<'a>) {
+    let unread = |said: Option<bool>| said == Some(false);
+    if unread(peer.list.as_ref().map(|list| list.sound().is_some()))
+        || unread(peer.as_set.as_ref().map(|set| set.sound().is_some()))
+    {
+        return;
+    }
+    let Some(path) = peer.list_path() else { return };
+    let said = peer.list.as_ref().map(Said::span).or(peer.as_set.as_ref().map(Said::span));
+    let Some(span) = said else { return };
+    if let Some(set) = &peer.as_set {
+        let first = seen.lists.entry(path.clone()).or_insert((&set.0, span.clone())).clone();
+        if first.0 != set.0 {
+            survey.tell_both(span.clone(), first.1, PeerProblem::ListTwice { path: path.clone() });
+        }
+    }
+    let ranges = match survey.lists.get(&path) {
+        Ok(ranges) => ranges,
+        Err(trouble) => return survey.tell(span, PeerProblem::List { path, trouble }),
+    };
+    let listed: HashSet<Family> = ranges.iter().map(|range| Family::of(range.prefix.addr())).collect();
+    let said: HashSet<Family> =
+        peer.prefixes().iter().filter_map(|said| Some(Family::of(said.sound()?.addr()))).collect();
+    let neighbours = peer.at.iter().flat_map(|at| at.neighbours.iter()).filter_map(Said::sound);
+    let mut spoken: Vec<Family> = neighbours.map(|address| Family::of(*address)).collect();
+    spoken.sort_unstable();
+    spoken.dedup();
+    for family in spoken.into_iter().filter(|family| !listed.contains(family) && !said.contains(family)) {
+        survey.tell(span.clone(), PeerProblem::ListWithoutFamily { path: path.clone(), family });
+    }
+}
+
+/// All that the peer says comes by itself, and nothing that it says may have come by us.
+fn never_via(survey: &mut Survey<'_>, peer: &Peer) {
+    let all = [peer.asn.sound(), survey.file.network.asn.sound()];
+    for said in peer.never_via.iter().flat_map(|list| list.iter()) {
+        if let Some(asn) = said.sound().filter(|asn| all.contains(&Some(asn))) {
+            survey.tell(said.span(), PeerProblem::NeverViaItself { asn: *asn });
+        }
+    }
+}
+
+fn connection<'a>(survey: &mut Survey<'a>, at: &'a Said<PeerAt>, seen: &mut Seen<'_>) {
     let router = survey.router(&at.router).map(|(router, _)| router);
     keys(survey, at);
     if let (Some(by), Some(router), Some(over)) = (at.by.sound(), router, &at.over)
@@ -215,7 +273,7 @@ pub(super) fn far_end<'a>(survey: &mut Survey<'a>, far: FarEnd<'a, '_>) {
 fn addresses<'a>(
     survey: &mut Survey<'a>,
     addresses: &List<Prefix>,
-    seen: &mut Seen,
+    seen: &mut Seen<'_>,
 ) -> Vec<(Prefix, Range<usize>)> {
     let mut families: HashMap<Family, Range<usize>> = HashMap::new();
     let mut found = Vec::new();
@@ -247,7 +305,7 @@ fn neighbours(
     at: &PeerAt,
     addresses: &[(Prefix, Range<usize>)],
     router: Option<usize>,
-    seen: &mut Seen,
+    seen: &mut Seen<'_>,
 ) {
     // An address that could not be read may be the neighbour's.
     let all_read = at.addresses.sound().is_some() && addresses.len() == at.addresses.len();

@@ -6,7 +6,7 @@ use super::reach;
 use super::segments;
 use super::survey::{Machine, Survey, host};
 use super::sysctls;
-use crate::declaration::Role;
+use crate::declaration::{Peer, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use tsumugi_core::bfd::BfdTerms;
@@ -302,6 +302,7 @@ fn source_rules(survey: &Survey<'_>, machine: &Machine<'_>, outside: &[&Connecti
         let mut own: Vec<Prefix> = connection.said.neighbours.iter().map(|address| host(**address)).collect();
         if is_customer {
             own.extend(connection.peer.prefixes().iter().map(|prefix| **prefix));
+            own.extend(listed(survey, connection.peer));
             own.extend(link_scope());
         }
         // The neighbour's own address and a customer's prefixes may be ours that we lent.
@@ -334,6 +335,20 @@ fn source_rules(survey: &Survey<'_>, machine: &Machine<'_>, outside: &[&Connecti
         rules.push(drop(DropReason::FalseSource, matches));
     }
     rules
+}
+
+/// The networks of a customer's list file, without those that are within others.
+fn listed(survey: &Survey<'_>, peer: &Peer) -> Vec<Prefix> {
+    let path = peer.list_path();
+    let ranges = path.and_then(|path| survey.lists?.get(&path).ok()).unwrap_or_default();
+    let mut outer: Vec<Prefix> = Vec::new();
+    // Sorted by address, a network stands right before what is within it.
+    for range in ranges {
+        if !outer.last().is_some_and(|last| last.contains(&range.prefix)) {
+            outer.push(range.prefix);
+        }
+    }
+    outer
 }
 
 /// Sources that never leave a link: of neighbour discovery, and of a host that has none yet.

@@ -22,10 +22,12 @@ mod sysctls;
 mod watch;
 
 pub use crate::hash::{hash_of, seal};
+pub use bogons::bogons;
 pub use segments::MTU_BYTES as SEGMENT_MTU;
 pub use subjects::{LineSize, Subject, Subjects, Where};
 
 use crate::declaration::Declaration;
+use crate::lists::Lists;
 use crate::problem::Problem;
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
@@ -78,7 +80,16 @@ pub struct MachineKeys {
 /// What the arithmetic of packet sizes refuses, with the arithmetic: a full inside packet that
 /// would need three outer ones, a segment whose frames fit no link.
 pub fn compile(declaration: &Declaration) -> Result<NetworkPlan, Vec<Problem>> {
-    let (survey, problems) = Survey::build(declaration);
+    compile_with(declaration, &Lists::default())
+}
+
+/// The same, with the list files that `check` was given.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(declaration: &Declaration, lists: &Lists) -> Result<NetworkPlan, Vec<Problem>> {
+    let (mut survey, problems) = Survey::build(declaration);
+    survey.lists = Some(lists);
     if !problems.is_empty() {
         return Err(problems);
     }

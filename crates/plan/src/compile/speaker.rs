@@ -5,13 +5,14 @@ use super::ends::Connection;
 use super::fabric::{self, Inside};
 use super::segments;
 use super::survey::{Machine, Survey, host};
-use crate::declaration::Peer;
+use crate::declaration::{List, Peer};
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, LimitTerms, NeighbourConfig, Origination, OutsidePolicy, Relation, SpeakerConfig, Terms, Timers,
-    Transport,
+    Family, LimitTerms, NeighbourConfig, Origination, OutsidePolicy, PrefixRange, Relation, SpeakerConfig,
+    Terms, Timers, Transport,
 };
-use tsumugi_core::id::{Asn, Prefix};
+use tsumugi_core::bgp::policy::{LONGEST_V4, LONGEST_V6};
+use tsumugi_core::id::Prefix;
 use tsumugi_core::mtu::Ip;
 
 /// Equal paths used together.
@@ -27,7 +28,7 @@ pub fn speaker(survey: &Survey<'_>, machine: &Machine<'_>) -> SpeakerConfig {
         .map(|link| inside_neighbour(machine, link, has_evpn))
         .collect();
     for connection in fabric::outside(survey, machine) {
-        for neighbour in outside_neighbours(public_asn, connection) {
+        for neighbour in outside_neighbours(survey, connection) {
             let name = unused(&neighbours, &neighbour.name);
             neighbours.push(NeighbourConfig { name, ..neighbour });
         }
@@ -76,7 +77,8 @@ fn inside_neighbour(machine: &Machine<'_>, link: &Inside<'_>, has_evpn: bool) ->
 }
 
 /// One session for each of the peer's addresses, each with the routes of its family.
-fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<NeighbourConfig> {
+fn outside_neighbours(survey: &Survey<'_>, connection: &Connection<'_>) -> Vec<NeighbourConfig> {
+    let public_asn = *survey.network().asn;
     let peer = connection.peer;
     let mut neighbours = Vec::new();
     for remote in connection.said.neighbours.iter() {
@@ -100,7 +102,11 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
             remote_asn: *peer.asn,
             relation: Relation::Outside(OutsidePolicy {
                 role: *peer.role,
-                customer_prefixes: peer.prefixes().iter().map(|prefix| **prefix).collect(),
+                listed: listed(survey, peer, family),
+                origins: values(&peer.origins),
+                never_via: values(&peer.never_via),
+                announce: peer.announce.as_ref().map(|_| values(&peer.announce)),
+                withhold: values(&peer.withhold),
                 // A customer with a private AS number speaks it itself.
                 allowed_private_asns: [*peer.asn].into_iter().filter(|asn| asn.is_private()).collect(),
                 extra_prepends: peer.prepend(),
@@ -113,6 +119,33 @@ fn outside_neighbours(public_asn: Asn, connection: &Connection<'_>) -> Vec<Neigh
         });
     }
     neighbours
+}
+
+fn values<T: Copy>(list: &Option<List<T>>) -> Vec<T> {
+    list.iter().flat_map(|list| list.iter()).map(|said| **said).collect()
+}
+
+/// What the peer may announce: the prefixes of the file, each with what is within it, and of its list file
+/// what is of the session's family.
+fn listed(survey: &Survey<'_>, peer: &Peer, family: Family) -> Option<Vec<PrefixRange>> {
+    let path = peer.list_path();
+    if peer.prefixes.is_none() && path.is_none() {
+        return None;
+    }
+    let lent = |prefix: &Prefix| survey.network().prefixes.iter().any(|own| own.contains(prefix));
+    let within = |prefix: &Prefix| match prefix {
+        // A part of ours stays inside, of whatever length.
+        _ if lent(prefix) => prefix.max_prefix_len(),
+        Prefix::V4(_) => LONGEST_V4,
+        Prefix::V6(_) => LONGEST_V6,
+    };
+    let said = peer.prefixes().iter().map(|prefix| PrefixRange::up_to(**prefix, within(prefix)));
+    let of_family = |range: &&PrefixRange| range.prefix.addr().is_ipv4() == (family == Family::Ipv4Unicast);
+    let file = path.and_then(|path| survey.lists?.get(&path).ok()).unwrap_or_default();
+    let mut all: Vec<PrefixRange> = said.chain(file.iter().filter(of_family).copied()).collect();
+    all.sort_unstable();
+    all.dedup();
+    Some(all)
 }
 
 fn terms(peer: &Peer) -> Terms {

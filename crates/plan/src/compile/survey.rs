@@ -5,6 +5,7 @@ use super::ends::{self, Connection, Link};
 use super::names::Names;
 use super::segments::{Carried, Whole};
 use crate::declaration::{Declaration, Network, PlaceBy, Purpose, Router, Site, Uplink};
+use crate::lists::Lists;
 use crate::problem::Problem;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,6 +15,8 @@ use tsumugi_core::mtu::Ip;
 /// The whole declaration, understood.
 pub struct Survey<'a> {
     pub declaration: &'a Declaration,
+    /// The list files, where plans are made.
+    pub lists: Option<&'a Lists>,
     pub space: ManagementSpace,
     /// In the order of the file.
     pub machines: Vec<Machine<'a>>,
@@ -125,6 +128,7 @@ impl<'a> Survey<'a> {
         }
         let mut survey = Survey {
             declaration,
+            lists: None,
             space: ManagementSpace(*declaration.network.management),
             machines,
             links: Vec::new(),

@@ -614,6 +614,13 @@ pub struct Peer {
     pub role: Said<Role>,
     /// What a customer may announce.
     pub prefixes: Option<List<Prefix>>,
+    pub as_set: Option<Said<AsSet>>,
+    /// A list file, as the file says it.
+    pub list: Option<Said<String>>,
+    pub origins: Option<List<Asn>>,
+    pub never_via: Option<List<Asn>>,
+    pub announce: Option<List<Prefix>>,
+    pub withhold: Option<List<Prefix>>,
     /// How often our AS number is prepended beyond the first.
     pub prepend: Option<Said<u8>>,
     /// More prefixes than this per family end the session.
@@ -638,6 +645,12 @@ impl Peer {
         self.prefixes.as_ref().map_or(&[], |list| list.as_slice())
     }
 
+    /// Where the list of what it may announce stands, from the file's folder.
+    pub fn list_path(&self) -> Option<String> {
+        let unsaid = || self.as_set.as_ref().map(|_| format!("lists/{}.json", *self.name));
+        self.list.as_ref().map(|list| list.get().clone()).or_else(unsaid)
+    }
+
     pub fn invalid(&self) -> Invalid {
         self.invalid.as_ref().map_or(Invalid::Drop, |invalid| **invalid)
     }
@@ -659,6 +672,34 @@ impl Peer {
 
     pub fn prepend(&self) -> u8 {
         self.prepend.as_ref().map_or(0, |prepend| **prepend)
+    }
+}
+
+/// The name of an AS-SET (RFC 2622 5.1), or of one AS: `AS-FOO`, `AS64500:AS-FOO`, `RIPE::AS-FOO`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsSet(pub String);
+
+impl AsSet {
+    /// `None` unless it is such a name: it becomes a word of bgpq4's command line.
+    pub fn new(text: &str) -> Option<AsSet> {
+        let word = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let name = match text.split_once("::") {
+            Some((source, name)) => Some(name).filter(|_| word(source) && !source.starts_with('-'))?,
+            None => text,
+        };
+        let starts = |part: &str| part.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("as"));
+        let part = |part: &str| {
+            starts(part) && word(part) && part.len() > 2 && part.as_bytes()[2..].iter().any(|b| *b != b'-')
+        };
+        (text.len() <= 100 && name.split(':').all(part)).then(|| AsSet(text.to_string()))
+    }
+}
+
+impl fmt::Display for AsSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -197,6 +197,12 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         line("asn", &peer.asn),
         line("role", &peer.role),
         optional("prefixes", &peer.prefixes),
+        optional("as-set", &peer.as_set),
+        optional("list", &peer.list),
+        optional("origins", &peer.origins),
+        optional("never-via", &peer.never_via),
+        optional("announce", &peer.announce),
+        optional("withhold", &peer.withhold),
         optional("prepend", &peer.prepend),
         optional("limit", &peer.limit),
         optional("limit-warn", &peer.limit_warn),
@@ -381,6 +387,7 @@ print_as! {
     PortRef, |port| quoted(&format!("{}:{}", port.router, port.port));
     AddressRange, |range| quoted(&format!("{}-{}", range.first, range.last));
     RouteTarget, |target| quoted(&target.to_string());
+    AsSet, |name| quoted(&name.to_string());
     Secret, |secret| quoted(&secret.to_string());
     Reach, |reach| quoted(&reach.to_string());
     IpAddr, |address| quoted(&address.to_string());

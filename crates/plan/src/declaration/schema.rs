@@ -50,6 +50,7 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Port => text(r"^[^/:\s]{1,15}$".into()),
         Kind::PortRef => text(r"^[a-z0-9-]+:[^/:\s]{1,15}$".into()),
         Kind::AddressRange => text(format!("^{V4} *- *{V4}$")),
+        Kind::AsSet => text(r"^([A-Za-z0-9_-]+::)?[Aa][Ss][A-Za-z0-9_-]+(:[Aa][Ss][A-Za-z0-9_-]+)*$".into()),
         Kind::Secret => text(r"^secret:[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$".into()),
         Kind::RouteTarget => text(format!(r"^(\d{{1,10}}|{V4}):\d{{1,10}}$")),
         Kind::Reach => {

@@ -185,6 +185,20 @@ impl Read for Secret {
     }
 }
 
+impl Read for AsSet {
+    fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<AsSet> {
+        let text = text(reader, kind, value)?;
+        let read = AsSet::new(text);
+        if read.is_none() {
+            reader.tell(value.span(), Reading::BadAsSet { text: text.into() });
+        }
+        read
+    }
+    fn placeholder() -> AsSet {
+        AsSet(String::new())
+    }
+}
+
 impl Read for Reach {
     fn read(reader: &mut Reader, kind: &'static Kind, value: &toml::Spanned<DeValue>) -> Option<Reach> {
         Some(match text(reader, kind, value)? {
@@ -416,5 +430,5 @@ words! {
     Vtep, keys::VTEPS, [Ipv4, Ipv6];
     CachePlane, keys::CACHE_PLANES, [Management, Fabric];
     Invalid, keys::INVALIDS, [Drop, Last, Take];
-    Role, keys::ROLES, [Provider, Peer, Customer];
+    Role, keys::ROLES, [Provider, Peer, Customer, RouteServer];
 }

@@ -1,6 +1,6 @@
 //! Words for networks outside.
 
-use super::{Words, family};
+use super::{Words, family, list};
 use crate::problem::PeerProblem;
 
 pub(super) fn words(kind: &PeerProblem) -> Words {
@@ -37,9 +37,9 @@ pub(super) fn words(kind: &PeerProblem) -> Words {
         ),
         PeerProblem::CustomerWithoutPrefixes => Words::new(
             "nothing says what this customer may announce",
-            "add `prefixes = [\"…\"]`: anything else is refused",
+            "add `prefixes = [\"…\"]`, or `as-set` with `strict-role = true`: anything else is refused",
             "このcustomerが何を広報してよいか書かれていません",
-            "`prefixes = [\"…\"]`を書き足してください。ほかのものは拒否します",
+            "`prefixes = [\"…\"]`を書き足すか、`as-set`と`strict-role = true`を書いてください。ほかのものは拒否します",
         ),
         PeerProblem::WithoutLimit { key } => Words::new(
             format!("`{key}` speaks of a limit, and this peer has none"),
@@ -52,9 +52,9 @@ pub(super) fn words(kind: &PeerProblem) -> Words {
                 "only a customer's prefixes are listed, and this is a {}",
                 crate::declaration::word(*role)
             ),
-            "remove `prefixes`",
+            "remove `prefixes`, or write them one a line into a file and name it by `list`",
             format!("prefixesを書くのはcustomerだけですが、これは{}です", crate::declaration::word(*role)),
-            "`prefixes`を消してください",
+            "`prefixes`を消すか、1行に1つずつファイルに書いて`list`で指定してください",
         ),
         PeerProblem::PrefixTooLong { prefix, longest } => Words::new(
             format!(
@@ -71,6 +71,33 @@ pub(super) fn words(kind: &PeerProblem) -> Words {
             "ネットワーク自身が使っていない部分を割り当ててください",
         ),
         PeerProblem::PrefixNotGlobal { prefix } => super::network::not_global(&prefix.to_string()),
+        PeerProblem::CustomerUnconfirmed => Words::new(
+            "a customer hears everything, and here nothing but this one word says that it is one",
+            "add `strict-role = true`, so that it must say so itself (RFC 9234), or `prefixes` beside the list",
+            "customerにはすべての経路を伝えますが、customerだと言っているのはこの1語だけです",
+            "`strict-role = true`を書いて相手にも名乗らせるか(RFC 9234)、リストのほかに`prefixes`も書いてください",
+        ),
+        PeerProblem::List { path, trouble } => list::words(path, trouble),
+        PeerProblem::ListWithoutFamily { path, family: of } => Words::new(
+            format!("{path} lists nothing of {}, so nothing is taken on its session", family(*of)),
+            "list what the peer may announce, or remove the neighbour of this family",
+            format!("{path}に{}のものがないので、そのセッションでは何も受け取りません", family(*of)),
+            "相手が広報してよいものをリストに書くか、この種類の隣を消してください",
+        ),
+        PeerProblem::ListTwice { path } => Words::new(
+            format!("{path} would be written for two AS-SETs"),
+            "give each its own `list`",
+            format!("{path}に2つのAS-SETのリストを書くことになります"),
+            "それぞれに別の`list`を書いてください",
+        ),
+        PeerProblem::NeverViaItself { asn } => Words::new(
+            format!(
+                "{asn} stands in every path here, so nothing would be taken or everything already is refused"
+            ),
+            "write the AS numbers of others, whose routes this peer has no business to bring",
+            format!("{asn}はこの相手自身か自分たちの番号です"),
+            "この相手から来るはずのない、ほかの網のAS番号を書いてください",
+        ),
         _ => connections(kind),
     }
 }

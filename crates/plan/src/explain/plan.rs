@@ -196,7 +196,13 @@ fn session_words(neighbour: &NeighbourConfig, lang: Lang) -> String {
     let what = match (&neighbour.relation, lang) {
         (Relation::Inside { prepends }, Lang::En) => format!("inside, cost {prepends}"),
         (Relation::Inside { prepends }, Lang::Ja) => format!("内部、コスト{prepends}"),
-        (Relation::Outside(policy), lang) => role_name(policy.role, lang).to_owned(),
+        (Relation::Outside(policy), lang) => {
+            let listed = policy.listed.as_ref().map(|listed| match lang {
+                Lang::En => format!(", {} listed", listed.len()),
+                Lang::Ja => format!("、リスト{}個", listed.len()),
+            });
+            format!("{}{}", role_name(policy.role, lang), listed.unwrap_or_default())
+        }
     };
     let at = match &neighbour.transport {
         Transport::Unnumbered { remote: Some(remote), link, .. } => format!("{remote}%{link}"),
@@ -226,7 +232,7 @@ fn terms_words(terms: &Terms, lang: Lang) -> String {
     words.iter().map(|word| format!("{}{word}", lang.pick(", ", "、"))).collect()
 }
 
-fn role_name(role: Role, lang: Lang) -> &'static str {
+pub(super) fn role_name(role: Role, lang: Lang) -> &'static str {
     match (role, lang) {
         (Role::Provider, Lang::En) => "provider",
         (Role::Provider, Lang::Ja) => "provider(上流)",
@@ -234,6 +240,8 @@ fn role_name(role: Role, lang: Lang) -> &'static str {
         (Role::Peer, Lang::Ja) => "peer(ピア)",
         (Role::Customer, Lang::En) => "customer",
         (Role::Customer, Lang::Ja) => "customer(顧客)",
+        (Role::RouteServer, Lang::En) => "route server",
+        (Role::RouteServer, Lang::Ja) => "route-server(ルートサーバー)",
     }
 }
 

@@ -89,6 +89,12 @@ fn texts(kind: &Reading) -> Words {
             format!("`{text}`はIPv4アドレスの範囲ではありません"),
             "\"192.0.2.10-192.0.2.20\"のように、最初と最後のアドレスをハイフンでつないで書いてください",
         ),
+        Reading::BadAsSet { text } => Words::new(
+            format!("`{text}` is not the name of an AS-SET"),
+            "write it as the IRR has it, such as \"AS-EXAMPLE\", \"AS64500:AS-CUSTOMERS\" or \"RIPE::AS-EXAMPLE\", or one AS number as \"AS64500\"",
+            format!("`{text}`はAS-SETの名前ではありません"),
+            "IRRにあるとおり\"AS-EXAMPLE\"、\"AS64500:AS-CUSTOMERS\"、\"RIPE::AS-EXAMPLE\"のように書くか、AS番号を1つ\"AS64500\"のように書いてください",
+        ),
         Reading::BadSecret => Words::new(
             "a secret never stands in the file: this is not its name",
             "write \"secret:NAME\", and put the secret in the file `secrets/NAME` of the router's state folder",
@@ -220,6 +226,7 @@ fn expected_words(kind: &Kind) -> (&'static str, &'static str) {
         Kind::Port => ("a port's name in quotation marks", "引用符で囲んだポートの名前"),
         Kind::PortRef => ("a router's port in quotation marks", "引用符で囲んだルーターのポート"),
         Kind::AddressRange => ("two IPv4 addresses in quotation marks", "引用符で囲んだ2つのIPv4アドレス"),
+        Kind::AsSet => ("the name of an AS-SET in quotation marks", "引用符で囲んだAS-SETの名前"),
         Kind::Secret => ("the name of a secret in quotation marks", "引用符で囲んだ秘密の名前"),
         Kind::RouteTarget => ("a route target in quotation marks", "引用符で囲んだルートターゲット"),
         Kind::Flag => ("true or false", "trueかfalse"),
@@ -251,6 +258,7 @@ pub(super) fn example(kind: &Kind) -> String {
         Kind::Port => "\"eth0\"".into(),
         Kind::PortRef => "\"router:eth0\"".into(),
         Kind::AddressRange => "\"192.0.2.10-192.0.2.20\"".into(),
+        Kind::AsSet => "\"AS-EXAMPLE\"".into(),
         Kind::Secret => "\"secret:name\"".into(),
         Kind::RouteTarget => "\"64500:100\"".into(),
         Kind::Reach => "\"segments\"".into(),

@@ -18,6 +18,8 @@ pub enum Kind {
     AddressRange,
     /// `ASN:NUMBER`.
     RouteTarget,
+    /// The name of an AS-SET in an IRR.
+    AsSet,
     /// `secret:NAME`: a file of the state folder.
     Secret,
     /// What `deny` and `allow` speak of: one of [`REACHES`], where NAME is a segment's.
@@ -110,7 +112,7 @@ pub const VTEPS: &[&str] = &["ipv4", "ipv6"];
 pub const REACHES: &[&str] = &["mail", "segments", "segment.NAME", "network", "outside"];
 pub const CACHE_PLANES: &[&str] = &["management", "fabric"];
 pub const INVALIDS: &[&str] = &["drop", "last", "take"];
-pub const ROLES: &[&str] = &["provider", "peer", "customer"];
+pub const ROLES: &[&str] = &["provider", "peer", "customer", "route-server"];
 
 /// The spellings of the kinds of line.
 pub const LINE_KINDS: [&str; line::LINES.len()] = {
@@ -572,11 +574,29 @@ pub static PEER: Table = Table {
             "The network's AS number.",
             "相手のAS番号。";
         "role", Kind::Word(ROLES), required,
-            "What it is to us: provider, peer or customer. Says the whole policy.",
-            "相手との関係: provider、peer、customer。これだけでポリシーが決まります。";
+            "What it is to us: provider, peer, customer, or route-server (of an exchange, whose client we are). Says the whole policy.",
+            "相手との関係: provider、peer、customer、route-server(IXのルートサーバー。こちらがクライアント)。これだけでポリシーが決まります。";
         "prefixes", Kind::List(&Kind::Prefix), optional,
-            "What a customer may announce.",
-            "customerが広報してよいプレフィックス。";
+            "What a customer may announce: these and what is within them, to /24 or /48.",
+            "customerが広報してよいプレフィックス。その内側も、/24または/48まで含みます。";
+        "as-set", Kind::AsSet, optional,
+            "The peer's AS-SET in the IRR: `tsumugi irr` asks bgpq4 for its prefixes and writes them to `list`. Nothing else is taken.",
+            "IRRにある相手のAS-SET。`tsumugi irr`がbgpq4でプレフィックスを調べて`list`に書きます。ほかの経路は受け取りません。";
+        "list", Kind::Text, optional,
+            "A file, from this file's folder, with the prefixes that the peer may announce: as bgpq4 prints it, or one a line. `lists/PEER.json` if unsaid beside `as-set`.",
+            "相手が広報してよいプレフィックスを書いたファイル(このファイルからの相対パス)。bgpq4の出力か、1行に1つ。as-setだけを書いたときはlists/ピア名.json。";
+        "origins", Kind::List(&ASN), optional,
+            "The AS numbers at which its routes may begin; any if unsaid.",
+            "相手の経路の発信元であってよいAS番号。省略時は問いません。";
+        "never-via", Kind::List(&ASN), optional,
+            "Networks whose routes it has no business to bring: what holds one of these AS numbers in its path is not taken from it.",
+            "この相手から来るはずのない網。これらのAS番号をパスに含む経路は、この相手から受け取りません。";
+        "announce", Kind::List(&Kind::Prefix), optional,
+            "Of what its role lets it hear, only these prefixes and what is within them; all of it if unsaid.",
+            "役割どおりに伝える経路のうち、これらとその内側だけを伝えます。省略時はすべて。";
+        "withhold", Kind::List(&Kind::Prefix), optional,
+            "Of what its role lets it hear, not these prefixes nor what is within them.",
+            "役割どおりに伝える経路のうち、これらとその内側は伝えません。";
         "prepend", Kind::Integer { least: 0, most: 10 }, optional,
             "How often our AS number is prepended beyond the first; 0 if unsaid.",
             "自分のAS番号を余分にプリペンドする回数。省略時は0。";

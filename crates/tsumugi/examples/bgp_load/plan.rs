@@ -4,32 +4,13 @@ use crate::load::{IDLE, ROUTER_V4, ROUTER_V6, SINK, address};
 use crate::table::asn;
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, Invalid, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig, Terms, Timers, Transport,
+    Family, NeighbourConfig, OutsidePolicy, PrefixRange, Relation, Role, SpeakerConfig, Terms, Timers,
+    Transport,
 };
 use tsumugi_core::desired::{Address, Desired, Link, LinkKind, Sysctl};
 use tsumugi_core::evpn::config::EvpnConfig;
 use tsumugi_core::id::{Asn, IfName, Prefix};
 use tsumugi_core::router_plan::{ManagementPlan, Overlay, RouterPlan, SCHEMA};
-
-/// What no network takes from another, as the compiler has it in every plan (RFC 6890 and others).
-const BOGONS: [&str; 16] = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/3",
-    "2001:db8::/32",
-    "fc00::/7",
-    "fe80::/10",
-];
 
 fn neighbour(name: &str, number: u8, ipv6: bool, remote_asn: Asn, role: Role) -> NeighbourConfig {
     let local: IpAddr = if ipv6 { ROUTER_V6.into() } else { ROUTER_V4.into() };
@@ -40,12 +21,9 @@ fn neighbour(name: &str, number: u8, ipv6: bool, remote_asn: Asn, role: Role) ->
         local_asn: PUBLIC,
         remote_asn,
         relation: Relation::Outside(OutsidePolicy {
-            role,
-            customer_prefixes: Vec::new(),
-            allowed_private_asns: Vec::new(),
-            extra_prepends: 0,
-            prefix_limit: None,
-            invalid: Invalid::Drop,
+            // Who is called a customer hears everything only if something is listed as its own.
+            listed: (role == Role::Customer).then(|| vec![PrefixRange::exact(network)]),
+            ..OutsidePolicy::of(role)
         }),
         families: vec![if ipv6 { Family::Ipv6Unicast } else { Family::Ipv4Unicast }],
         timers: Timers::OUTSIDE,
@@ -123,7 +101,7 @@ pub fn of(feeders: u8) -> String {
             source_v6: Some(ROUTER_V6),
             originate: Vec::new(),
             neighbours,
-            bogons: BOGONS.map(|it| it.parse().expect("a prefix")).into(),
+            bogons: tsumugi_plan::compile::bogons(),
             own_prefixes: vec!["192.0.2.0/24".parse().expect("a prefix")],
             max_paths: 1,
             draining: false,

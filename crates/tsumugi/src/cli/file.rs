@@ -7,11 +7,16 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use tsumugi_plan::compile::{NetworkPlan, compile_with};
+use tsumugi_plan::declaration::Peer;
 use tsumugi_plan::explain::{self, Lang};
-use tsumugi_plan::{Problem, declaration};
+use tsumugi_plan::lists::{LONGEST, Trouble};
+use tsumugi_plan::{Declaration, Lists, Problem, declaration};
 
 /// Bytes of a file: one of ten thousand routers is a tenth of this.
 const LARGEST: u64 = 64 << 20;
+/// Bytes of a list file: the longest list, as bgpq4 prints it.
+const LARGEST_LIST: u64 = 512 << 20;
 
 /// The text of a file.
 ///
@@ -32,10 +37,51 @@ pub fn read(path: &Path) -> Result<String, Failure> {
     })
 }
 
+/// The list files that a file speaks of, from its folder. One that cannot be read is told by the check.
+pub fn lists(path: &Path, text: &str) -> Lists {
+    let mut lists = Lists::default();
+    let Some(declaration) = declaration::parse(text).0 else { return lists };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for said in declaration.peers.iter().filter_map(Peer::list_path) {
+        let text = list_text(&folder.join(&said));
+        lists.add(&said, text.as_deref().map_err(Clone::clone));
+    }
+    lists
+}
+
+/// The text of a list file.
+///
+/// # Errors
+/// Why there is none.
+pub fn list_text(path: &Path) -> Result<String, Trouble> {
+    let unreadable = |why: String| Trouble::Unreadable { why };
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Trouble::Missing,
+        _ => unreadable(error.to_string()),
+    })?;
+    match file.take(LARGEST_LIST + 1).read_to_string(&mut text) {
+        Ok(length) if length as u64 > LARGEST_LIST => Err(Trouble::TooLong { most: LONGEST }),
+        Ok(_) => Ok(text),
+        Err(error) => Err(unreadable(error.to_string())),
+    }
+}
+
+/// Reads, checks and compiles a file with the list files that it speaks of.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn compiled(path: &Path, text: &str) -> Result<(Declaration, NetworkPlan), Vec<Problem>> {
+    let lists = lists(path, text);
+    let checked = tsumugi_plan::check_with(text, &lists)?;
+    let plan = compile_with(&checked.declaration, &lists)?;
+    Ok((checked.declaration, plan))
+}
+
 /// Says what is wrong. Fails if the file is refused; warnings alone do not.
 pub fn check(path: &Path, json: bool, lang: Lang) -> Outcome {
     let source = read(path)?;
-    let (ok, problems) = match tsumugi_plan::check(&source) {
+    let (ok, problems) = match tsumugi_plan::check_with(&source, &lists(path, &source)) {
         Ok(checked) => (true, checked.warnings),
         Err(problems) => (false, problems),
     };
@@ -71,14 +117,16 @@ pub fn fmt(path: &Path, write: bool, lang: Lang) -> Outcome {
 }
 
 /// Writes beside the file and then takes its place: a full disk or a crash loses nothing.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // What a link points to is replaced, not the link.
-    let path = fs::canonicalize(path)?;
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // What a link points to is replaced, not the link. A new file is where it is said to be.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut beside = path.clone().into_os_string();
     beside.push(format!(".{}.new", std::process::id()));
     let written = (|| {
         let mut file = fs::File::create_new(&beside)?;
-        file.set_permissions(fs::metadata(&path)?.permissions())?;
+        if let Ok(old) = fs::metadata(&path) {
+            file.set_permissions(old.permissions())?;
+        }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, &path)

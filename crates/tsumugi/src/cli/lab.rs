@@ -13,7 +13,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tsumugi_plan::compile::{NetworkPlan, compile};
+use tsumugi_plan::compile::NetworkPlan;
 use tsumugi_plan::explain::Lang;
 use tsumugi_plan::{Declaration, Problem};
 
@@ -103,10 +103,8 @@ impl Loaded {
             super::file::refuse(&problems, &text, &file, lang);
             Failure::Said(format!("{} is refused", file.display()))
         };
-        let checked = tsumugi_plan::check(&text).map_err(refused)?;
-        let declaration = checked.declaration;
+        let (declaration, plan) = super::file::compiled(&file, &text).map_err(refused)?;
         let name = name.unwrap_or_else(|| declaration.network.name.to_string());
-        let plan = compile(&declaration).map_err(refused)?;
         Ok(Loaded { name, file, text, declaration, plan })
     }
 

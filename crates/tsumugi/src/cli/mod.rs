@@ -3,6 +3,7 @@
 mod datapath;
 mod dump;
 mod file;
+mod irr;
 mod lab;
 mod management;
 mod plan;
@@ -61,6 +62,16 @@ enum Verb {
     /// Why things are as they are.
     #[command(subcommand)]
     Explain(Explain),
+    /// Asks the IRR by bgpq4 for every peer with an `as-set`, and refreshes the list files.
+    Irr {
+        file: PathBuf,
+        /// Also takes a list that has lost more than half of what it had.
+        #[arg(long)]
+        accept_shrunk: bool,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// A whole network of one file on this machine.
     Lab {
         #[command(subcommand)]
@@ -140,6 +151,19 @@ enum Explain {
         /// `a-b`, an interface, a peer, `management` or `segments`; else everything.
         link: Option<String>,
     },
+    /// All that is accepted from a peer, changed, refused, and announced to it, in order.
+    Policy {
+        /// The peer's name, or that of one of its sessions.
+        peer: String,
+        /// The network's file; else the plan that this machine has.
+        file: Option<PathBuf>,
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
+        state: Option<PathBuf>,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What a verb could not do, in words for the person who typed it.
@@ -205,6 +229,10 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Datapath { state } => datapath::run(&state),
         Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, lang),
         Verb::Explain(Explain::Mtu { file, link }) => plan::explain_mtu(&file, link.as_deref(), lang),
+        Verb::Explain(Explain::Policy { peer, file, state, json }) => {
+            plan::explain_policy(&peer, file.as_deref(), state.as_deref(), json, lang)
+        }
+        Verb::Irr { file, accept_shrunk, json } => irr::run(&file, accept_shrunk, json, lang),
         Verb::Check { file, json } => file::check(&file, json, lang),
         Verb::Fmt { file, write } => file::fmt(&file, write, lang),
         Verb::Schema => file::schema(),

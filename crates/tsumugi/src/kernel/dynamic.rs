@@ -4,15 +4,22 @@
 //! plan never touch each other's. What an earlier life of the process left is kept until
 //! [`DynamicRoutes::forget_stale`]: forwarding goes on while sessions come back.
 
+use super::Namespace;
 use super::apply::route_info;
 use super::netlink::{Answer, Netlink, NetlinkError};
-use super::route::{RouteInfo, RouteTemplate};
+use super::route::{RouteInfo, RouteTemplate, route_of, routes_request};
 use super::wanted_routes::{Wanted, Way, WayId};
+use netlink_packet_route::AddressFamily;
 use nix::errno::Errno;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Prefix};
+
+/// Pieces of the kernel's table that are read in one turn, each of some three hundred routes.
+const PIECES: usize = 16;
+/// Routes of one turn that are written after a comparison.
+const WRITTEN: usize = 4096;
 
 /// One change of what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +39,72 @@ pub struct DynamicRoutes {
     purge: bool,
     /// How much that was when the kernel was last read; `None`: it was not.
     leftovers: Option<usize>,
+    reading: Option<Reading>,
+}
+
+/// How far a comparison is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    More,
+    Done,
+    /// Done, but the kernel's table changed meanwhile: something may have been overlooked.
+    Interrupted,
+}
+
+/// The kernel's table as it is being read, and what has been found out.
+struct Reading {
+    /// Of its own: changes go on beside it.
+    netlink: Netlink,
+    /// The number of the dump that is under way, and the family after it; `None`: all is read.
+    dump: Option<(u32, Option<AddressFamily>)>,
+    whole: bool,
+    /// Wanted ones that are there or were given since; until all is read.
+    seen: HashSet<Prefix>,
+    /// There and not wanted.
+    stale: Vec<Prefix>,
+    /// Wanted, and not there as wanted.
+    wrong: Vec<Prefix>,
+}
+
+impl Reading {
+    fn begin(namespace: &Namespace) -> Answer<Reading> {
+        let mut netlink = Netlink::open_in(namespace)?;
+        let number = netlink.begin_dump(routes_request(AddressFamily::Inet, BGP_ROUTE_PROTOCOL))?;
+        Ok(Reading {
+            netlink,
+            dump: Some((number, Some(AddressFamily::Inet6))),
+            whole: true,
+            seen: HashSet::new(),
+            stale: Vec::new(),
+            wrong: Vec::new(),
+        })
+    }
+
+    /// The next piece; `None`: all is read.
+    fn read(&mut self) -> Answer<Option<Vec<RouteInfo>>> {
+        let Some((number, next)) = self.dump else { return Ok(None) };
+        let mut found = Vec::new();
+        let ours = |it: &RouteInfo| it.protocol == BGP_ROUTE_PROTOCOL && it.metric == Some(BGP_ROUTE_METRIC);
+        let piece = self.netlink.read_dump(number, &mut |message| {
+            found.extend(route_of(&message).filter(ours));
+        })?;
+        self.whole &= piece.whole;
+        if piece.last {
+            self.dump = match next {
+                Some(family) => {
+                    let number = self.netlink.begin_dump(routes_request(family, BGP_ROUTE_PROTOCOL))?;
+                    Some((number, None))
+                }
+                None => None,
+            };
+        }
+        Ok(Some(found))
+    }
+}
+
+/// Up to [`WRITTEN`] from the end.
+fn split_last(prefixes: &mut Vec<Prefix>) -> Vec<Prefix> {
+    prefixes.split_off(prefixes.len().saturating_sub(WRITTEN))
 }
 
 impl DynamicRoutes {
@@ -52,6 +125,9 @@ impl DynamicRoutes {
                 RouteUpdate::Set(route) => {
                     let prefix = route.prefix.trunc();
                     self.wanted.insert(&prefix, way(route));
+                    if let Some(reading) = self.reading.as_mut().filter(|it| it.dump.is_some()) {
+                        reading.seen.insert(prefix);
+                    }
                     set.push(prefix);
                 }
                 RouteUpdate::Remove(prefix) => {
@@ -70,37 +146,95 @@ impl DynamicRoutes {
         self.set(netlink, indexes, set)
     }
 
-    /// Compares with the kernel and makes it right: after a change by hand, a link that came or went,
-    /// a lost announcement, or a start.
+    /// Begins to compare with the kernel and to make it right: after a change by hand, a link that came or went,
+    /// a lost announcement, or a start. Whatever was being read is let go.
     ///
     /// # Errors
-    /// Those of netlink.
-    pub fn sync(&mut self, netlink: &mut Netlink, indexes: &BTreeMap<IfName, u32>) -> Answer<()> {
-        let mut found: HashMap<Prefix, RouteInfo> = HashMap::new();
-        for route in netlink.routes(BGP_ROUTE_PROTOCOL)? {
-            if route.metric == Some(BGP_ROUTE_METRIC) {
-                found.insert(route.prefix, route);
-            }
-        }
-        let mut set = Vec::new();
-        for (prefix, way) in self.wanted.iter() {
-            let wanted = info(prefix, self.wanted.way(way), indexes);
-            match (wanted, found.remove(&prefix)) {
-                (Some(wanted), Some(found)) if wanted == found => {
-                    self.missing.remove(&prefix);
-                }
-                _ => set.push(prefix),
-            }
-        }
-        self.leftovers = Some(if self.purge { 0 } else { found.len() });
-        if self.purge {
-            let stale: Vec<Prefix> = found.into_keys().collect();
-            self.remove(netlink, stale)?;
-        }
-        self.set(netlink, indexes, set)
+    /// Those of sockets.
+    pub fn begin_reading(&mut self, namespace: &Namespace) -> Answer<()> {
+        self.reading = Some(Reading::begin(namespace)?);
+        Ok(())
     }
 
-    /// From the next [`DynamicRoutes::sync`] on, what an earlier life left and nobody wants goes. True if
+    pub fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    /// Goes on with it for some five thousand routes: with a full table others have their turn in between.
+    ///
+    /// # Errors
+    /// Those of netlink: it has to be begun again.
+    pub fn read_on(&mut self, netlink: &mut Netlink, indexes: &BTreeMap<IfName, u32>) -> Answer<Progress> {
+        let Some(mut reading) = self.reading.take() else { return Ok(Progress::Done) };
+        let mut expected = HashMap::new();
+        for _ in 0..PIECES {
+            let Some(found) = reading.read()? else { break };
+            for route in found {
+                self.compare(route, indexes, &mut expected, &mut reading);
+            }
+            if reading.dump.is_none() {
+                self.end_of_dump(&mut reading);
+            }
+        }
+        if reading.dump.is_none() {
+            let stale = split_last(&mut reading.stale);
+            let stale = stale.into_iter().filter(|prefix| self.wanted.get(prefix).is_none()).collect();
+            self.remove(netlink, stale)?;
+            if reading.stale.is_empty() {
+                let wrong = split_last(&mut reading.wrong);
+                self.set(netlink, indexes, wrong)?;
+            }
+            if reading.stale.is_empty() && reading.wrong.is_empty() {
+                return Ok(if reading.whole { Progress::Done } else { Progress::Interrupted });
+            }
+        }
+        self.reading = Some(reading);
+        Ok(Progress::More)
+    }
+
+    /// A route of the kernel's. `expected`: what a way comes to, in one piece of the dump.
+    fn compare(
+        &mut self,
+        route: RouteInfo,
+        indexes: &BTreeMap<IfName, u32>,
+        expected: &mut HashMap<(WayId, bool), Option<RouteInfo>>,
+        reading: &mut Reading,
+    ) {
+        let prefix = route.prefix;
+        let Some(way) = self.wanted.get(&prefix) else {
+            reading.stale.push(prefix);
+            return;
+        };
+        reading.seen.insert(prefix);
+        let expected = expected
+            .entry((way, prefix.addr().is_ipv4()))
+            .or_insert_with(|| info(prefix, self.wanted.way(way), indexes));
+        if let Some(expected) = expected {
+            expected.prefix = prefix;
+        }
+        if expected.as_ref() == Some(&route) {
+            self.missing.remove(&prefix);
+        } else {
+            reading.wrong.push(prefix);
+        }
+    }
+
+    /// What was not there is wanting, and what was there and nobody wants may go.
+    fn end_of_dump(&mut self, reading: &mut Reading) {
+        let unseen = self.wanted.iter().map(|(prefix, _)| prefix).filter(|it| !reading.seen.contains(it));
+        reading.wrong.extend(unseen);
+        reading.seen = HashSet::new();
+        if self.purge {
+            self.leftovers = Some(0);
+            // Taken from the end: the longest go first, see `remove`.
+            reading.stale.sort_by_key(Prefix::prefix_len);
+        } else {
+            self.leftovers = Some(reading.stale.len());
+            reading.stale = Vec::new();
+        }
+    }
+
+    /// From the next reading on, what an earlier life left and nobody wants goes. True if
     /// there may be some.
     pub fn forget_stale(&mut self) -> bool {
         self.purge = true;

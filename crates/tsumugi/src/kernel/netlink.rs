@@ -107,6 +107,15 @@ impl From<NetlinkError> for io::Error {
 /// The result of a request.
 pub type Answer<T> = Result<T, NetlinkError>;
 
+/// What is known after a piece of an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece {
+    /// It was the last one.
+    pub last: bool,
+    /// No change of what is read came in between.
+    pub whole: bool,
+}
+
 /// A route netlink socket in one namespace. Requests are answered before the call returns.
 pub struct Netlink {
     socket: Socket,
@@ -176,12 +185,50 @@ impl Netlink {
         let mut objects = Vec::new();
         for _ in 0..DUMP_ATTEMPTS {
             objects.clear();
-            let sequence = self.send(message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
+            let sequence = self.begin_dump(message.clone())?;
             if self.collect(sequence, &mut |object| objects.push(object))? {
                 break;
             }
         }
         Ok(objects)
+    }
+
+    /// Begins a dump, whose pieces are taken by [`Netlink::read_dump`] under the number that is returned. The
+    /// kernel goes on with it as far as it is read. Nothing else may be asked by this socket until its end.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn begin_dump(&mut self, message: RouteNetlinkMessage) -> Answer<u32> {
+        self.send(message, NLM_F_REQUEST | NLM_F_DUMP)
+    }
+
+    /// Takes the next piece of a dump: up to 32 KiB, some three hundred routes.
+    ///
+    /// # Errors
+    /// What the kernel refused it with; the socket is of no more use then.
+    pub fn read_dump(&mut self, sequence: u32, take: &mut dyn FnMut(RouteNetlinkMessage)) -> Answer<Piece> {
+        let mut whole = true;
+        let length = self.receive()?;
+        for part in Messages(&self.buffer[..length]) {
+            let Some(message) = decode(part)? else { continue };
+            if message.header.sequence_number != sequence {
+                continue;
+            }
+            whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
+            match message.payload {
+                NetlinkPayload::Error(error) => match refusal(error.code, &error.header) {
+                    Some(error) => return Err(error),
+                    None => return Ok(Piece { last: true, whole }),
+                },
+                NetlinkPayload::Done(done) if done.code < 0 => {
+                    return Err(NetlinkError::refused(Errno::from_raw(-done.code)));
+                }
+                NetlinkPayload::Done(_) => return Ok(Piece { last: true, whole }),
+                NetlinkPayload::InnerMessage(object) => take(object),
+                _ => {}
+            }
+        }
+        Ok(Piece { last: false, whole })
     }
 
     /// Sends all requests in large pieces, only the last of each piece acknowledged when it succeeds.
@@ -253,27 +300,12 @@ impl Netlink {
 
     /// Reads until the end of the answer to `sequence`. True: whole; false: a dump was interrupted.
     fn collect(&mut self, sequence: u32, take: &mut dyn FnMut(RouteNetlinkMessage)) -> Answer<bool> {
-        let mut whole = true;
+        let mut all = true;
         loop {
-            let length = self.receive()?;
-            for part in Messages(&self.buffer[..length]) {
-                let Some(message) = decode(part)? else { continue };
-                if message.header.sequence_number != sequence {
-                    continue;
-                }
-                whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
-                match message.payload {
-                    NetlinkPayload::Error(error) => match refusal(error.code, &error.header) {
-                        Some(error) => return Err(error),
-                        None => return Ok(whole),
-                    },
-                    NetlinkPayload::Done(done) if done.code < 0 => {
-                        return Err(NetlinkError::refused(Errno::from_raw(-done.code)));
-                    }
-                    NetlinkPayload::Done(_) => return Ok(whole),
-                    NetlinkPayload::InnerMessage(object) => take(object),
-                    _ => {}
-                }
+            let Piece { last, whole } = self.read_dump(sequence, take)?;
+            all &= whole;
+            if last {
+                return Ok(all);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Packet sockets (packet(7)): the filter, the option and the address that no library of ours speaks.
+//! Filters of sockets, and of packet sockets (packet(7)) the options and the address: what no library of ours speaks.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;

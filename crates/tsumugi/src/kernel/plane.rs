@@ -3,7 +3,7 @@
 use super::Namespace;
 use super::apply::{Applier, ChangeError, Failure};
 use super::bridges::Bridges;
-use super::dynamic::{DynamicRoutes, RouteUpdate};
+use super::dynamic::{DynamicRoutes, Progress, RouteUpdate};
 use super::learned::HostEvent;
 use super::link::LinkInfo;
 use super::netlink::{Answer, Netlink};
@@ -118,9 +118,13 @@ impl Keeper {
         for watch in std::iter::once(&watch).chain(&initial_watch) {
             poll.add(watch, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         }
+        let netlink = Netlink::open_in(&namespace)?;
+        if let Err(error) = watch.ignore_routes_of(netlink.port()) {
+            tracing::debug!(plane = plane.name(), %error, "our own routes are announced to us");
+        }
         let mut keeper = Keeper {
             plane,
-            netlink: Netlink::open_in(&namespace)?,
+            netlink,
             nft: Nft::new(namespace.clone()),
             namespace,
             desired: Desired::default(),
@@ -163,7 +167,8 @@ impl Keeper {
 
     /// When [`Keeper::turn`] has something to do without anything being heard.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.due, self.known_due, self.bridges.next_timeout()].into_iter().flatten().min()
+        let reading = self.dynamic.is_reading().then(Instant::now);
+        [self.due, self.known_due, self.bridges.next_timeout(), reading].into_iter().flatten().min()
     }
 
     /// The links of the plane by name, as last heard.
@@ -223,6 +228,7 @@ impl Keeper {
         } else {
             let done = self.bridges.retry(&mut self.netlink, &self.links, &mut self.watch, now);
             self.heed(done);
+            self.read_on(now);
         }
         if let Err(error) = self.bridges.ask_hosts(&mut self.netlink, &self.links, now) {
             tracing::debug!(plane = self.plane.name(), %error, "hosts were not asked");
@@ -363,18 +369,54 @@ impl Keeper {
             trouble.get_or_insert(format!("bridges could not be read: {error}"));
         }
         self.bridges.say(self.plane.name());
-        if self.dynamic_suspect {
-            match self.dynamic.sync(&mut self.netlink, &indexes(&self.links)) {
-                Ok(()) => self.dynamic_suspect = self.dynamic.count().1 > 0,
-                Err(error) => trouble = Some(format!("routes of BGP: {error}")),
-            }
+        if let Err(error) = self.begin_reading_routes() {
+            self.dynamic_suspect = true;
+            trouble = Some(format!("routes of BGP: {error}"));
         }
         let well = report.failed.is_empty() && trouble.is_none() && !self.dynamic_suspect;
         self.due = Some(now + if well { LOOK_AGAIN } else { self.retry });
-        self.retry = if well { RETRY } else { (self.retry * 2).min(LONGEST_RETRY) };
+        // What a long comparison comes to is known later.
+        let settled = well && !self.dynamic.is_reading();
+        self.retry = if settled { RETRY } else { (self.retry * 2).min(LONGEST_RETRY) };
         self.waiting.clone_from(&report.waiting);
         self.say(&report, trouble);
         report
+    }
+
+    /// Reads BGP's routes if they may not be as wanted and nobody does yet: a small table at once, of a large one
+    /// the first piece.
+    fn begin_reading_routes(&mut self) -> Answer<()> {
+        if self.dynamic_suspect && !self.dynamic.is_reading() {
+            self.dynamic_suspect = false;
+            self.dynamic.begin_reading(&self.namespace)?;
+            self.read_routes()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with a long comparison; when it ends without having made all well, the next is begun later.
+    fn read_on(&mut self, now: Instant) {
+        if !self.dynamic.is_reading() {
+            return;
+        }
+        // What is wrong is told when it is begun again.
+        self.dynamic_suspect |= self.read_routes().is_err();
+        if self.dynamic.is_reading() {
+            return;
+        }
+        if self.dynamic_suspect {
+            let later = now + self.retry;
+            self.due = Some(self.due.map_or(later, |due| due.min(later)));
+        } else {
+            self.retry = RETRY;
+        }
+    }
+
+    fn read_routes(&mut self) -> Answer<()> {
+        let progress = self.dynamic.read_on(&mut self.netlink, &indexes(&self.links))?;
+        let again = progress == Progress::Done && self.dynamic.count().1 > 0;
+        self.dynamic_suspect |= again || progress == Progress::Interrupted;
+        Ok(())
     }
 
     /// One round; true if there may have to be another.

@@ -55,11 +55,7 @@ impl Netlink {
     pub fn routes(&mut self, protocol: u8) -> Answer<Vec<RouteInfo>> {
         let mut routes = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut request = RouteMessage::default();
-            request.header.address_family = family;
-            // The kernel filters by it where it checks strictly; else it is done below.
-            request.header.protocol = RouteProtocol::from(protocol);
-            let found = self.dump(RouteNetlinkMessage::GetRoute(request))?;
+            let found = self.dump(routes_request(family, protocol))?;
             routes.extend(found.iter().filter_map(route_of).filter(|route| route.protocol == protocol));
         }
         Ok(routes)
@@ -80,6 +76,15 @@ impl Netlink {
     pub fn delete_route(&mut self, route: &RouteInfo) -> Answer<()> {
         self.request(delete_message(route), 0)
     }
+}
+
+/// Asks for the routes that `protocol` made. The kernel filters by it where it checks strictly; who reads has to
+/// as well.
+pub fn routes_request(family: AddressFamily, protocol: u8) -> RouteNetlinkMessage {
+    let mut request = RouteMessage::default();
+    request.header.address_family = family;
+    request.header.protocol = RouteProtocol::from(protocol);
+    RouteNetlinkMessage::GetRoute(request)
 }
 
 /// The request that sets a route, for a batch.
@@ -189,7 +194,7 @@ fn multipath_hop(prefix_is_ipv4: bool, next_hop: &NextHopInfo) -> RouteNextHop {
     hop
 }
 
-fn route_of(message: &RouteNetlinkMessage) -> Option<RouteInfo> {
+pub(super) fn route_of(message: &RouteNetlinkMessage) -> Option<RouteInfo> {
     let RouteNetlinkMessage::NewRoute(message) = message else { return None };
     let header = &message.header;
     let ipv4 = header.address_family == AddressFamily::Inet;

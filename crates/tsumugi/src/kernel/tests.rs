@@ -20,7 +20,7 @@ use tsumugi_core::desired::{
     Address, Desired, DropReason, Hook, Link, LinkKind, Neighbour, NextHop, ROUTE_PROTOCOL, Route,
     RouteTarget, Sysctl, Wall,
 };
-use tsumugi_core::id::{IfName, Mac, Plane};
+use tsumugi_core::id::{IfName, Mac, Plane, Prefix};
 use tsumugi_core::reconcile::Change;
 
 pub(super) fn name(text: &str) -> IfName {
@@ -599,4 +599,75 @@ fn routes_of_bgp_have_an_owner_of_their_own() {
     calm(&mut keeper);
     assert_eq!(keeper.dynamic().count(), (1, 0));
     assert_eq!(count(85), 1);
+}
+
+#[test]
+fn a_large_table_is_compared_in_pieces_while_it_changes() {
+    const ROUTES: u32 = 20_000;
+    let machine = Machine::new();
+    let mut keeper = machine.keeper(&Desired::default());
+    let discard = |at: u32| Route {
+        prefix: Prefix::new(std::net::Ipv4Addr::from((20 << 24) + (at << 8)).into(), 24).unwrap(),
+        target: RouteTarget::Discard,
+        source: None,
+        mtu: None,
+        metric: None,
+    };
+    keeper.forget_stale_routes();
+    keeper.change_routes((0..ROUTES).map(discard).map(RouteUpdate::Set)).unwrap();
+    calm(&mut keeper);
+    let count = || Netlink::open_in(&machine.plane).unwrap().routes(85).unwrap().len();
+    assert_eq!(count(), 20_000);
+
+    // A third of them goes by hand, and one comes that nobody wants.
+    machine.hand("ip route flush root 20.0.0.0/11 proto 85");
+    machine.hand("ip route add blackhole 30.0.0.0/24 proto 85 metric 2048");
+    assert_eq!(count(), 20_001 - (32 << 8));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !keeper.dynamic().is_reading() {
+        assert!(Instant::now() < deadline, "it was not read");
+        keeper.turn(Instant::now());
+        wait(&keeper, Duration::from_millis(100));
+    }
+    // Others have their turn now, and what they change is not undone.
+    let changes = [
+        RouteUpdate::Remove(discard(10).prefix),
+        RouteUpdate::Remove(discard(ROUTES - 1).prefix),
+        RouteUpdate::Set(discard(ROUTES)),
+        RouteUpdate::Set(discard(ROUTES + 1)),
+    ];
+    keeper.change_routes(changes).unwrap();
+    calm(&mut keeper);
+    assert_eq!(keeper.dynamic().count(), (20_000, 0));
+    let found = Netlink::open_in(&machine.plane).unwrap().routes(85).unwrap();
+    assert_eq!(found.len(), 20_000);
+    let there = |at: u32| found.iter().any(|route| route.prefix == discard(at).prefix);
+    assert!(there(0) && there(ROUTES) && there(ROUTES + 1) && !there(10) && !there(ROUTES - 1));
+}
+
+#[test]
+fn many_routes_of_our_own_leave_room_for_what_others_do() {
+    let (left, _right) = wire();
+    let mut netlink = Netlink::open_in(&left).unwrap();
+    let mut watch = Watch::plane(&left).unwrap();
+    watch.ignore_routes_of(netlink.port()).unwrap();
+    let discard = |at: u32| RouteInfo {
+        prefix: Prefix::new(std::net::Ipv4Addr::from((20 << 24) + (at << 8)).into(), 24).unwrap(),
+        target: TargetInfo::Discard,
+        source: None,
+        mtu: None,
+        metric: None,
+        protocol: 85,
+    };
+    // More than the receive buffer has room for.
+    let routes = (0..60_000).map(discard).collect::<Vec<_>>();
+    assert!(netlink.batch(routes.iter().map(super::route::set_message)).unwrap().is_empty());
+    let heard = watch.hear(netlink.port());
+    assert!(!heard.overflow && !heard.dynamic, "{heard:?}");
+    // Another's are heard, and links whoever changes them.
+    Netlink::open_in(&left).unwrap().delete_route(&discard(7)).unwrap();
+    assert!(watch.hear(netlink.port()).dynamic);
+    let index = netlink.index(&name("left")).unwrap();
+    netlink.set_up(index, false).unwrap();
+    assert!(!watch.hear(netlink.port()).links.is_empty());
 }

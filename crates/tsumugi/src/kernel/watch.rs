@@ -5,6 +5,7 @@ use super::fdb::{self, FdbEntry};
 use super::link::{LinkInfo, link_of};
 use super::neighbour::{self, HostEntry};
 use super::netlink::{Messages, decode};
+use super::packet;
 use netlink_packet_core::{NLM_F_REPLACE, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::Socket;
@@ -27,6 +28,9 @@ const RTNLGRP_IPV6_ROUTE: u32 = 11;
 const RTNLGRP_IPV4_NETCONF: u32 = 24;
 const RTNLGRP_IPV6_NETCONF: u32 = 25;
 const NFNLGRP_NFTABLES: u32 = 7;
+// Message types of linux/rtnetlink.h.
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
 // NFNL_SUBSYS_NFTABLES and message types of linux/netfilter/nf_tables.h.
 const NEW_ELEMENT: u16 = 10 << 8 | 12;
 const DELETE_ELEMENT: u16 = 10 << 8 | 14;
@@ -116,6 +120,31 @@ impl Watch {
     /// Those of sockets.
     pub fn links(namespace: &Namespace) -> io::Result<Watch> {
         namespace.run(|| Watch::open(&[RTNLGRP_LINK], false))
+    }
+
+    /// The routes that the socket with this port number sets and deletes are not announced here at all: a full
+    /// table of our own would leave no room in the buffer for what others do.
+    ///
+    /// # Errors
+    /// Those of a socket's filter. What is announced all the same [`Watch::hear`] does not tell of.
+    pub fn ignore_routes_of(&self, port: u32) -> io::Result<()> {
+        // Of `struct nlmsghdr`, which is in the machine's order, while a filter loads in the network's.
+        const TYPE: u32 = 4;
+        const PORT: u32 = 12;
+        const SET: u32 = u16::from_be(RTM_NEWROUTE) as u32;
+        const DELETED: u32 = u16::from_be(RTM_DELROUTE) as u32;
+        let op = |code, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+        let is = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        let filter = [
+            op(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, TYPE),
+            op(is, 1, 0, SET),
+            op(is, 0, 2, DELETED),
+            op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, PORT),
+            op(is, 1, 0, u32::from_be(port)),
+            op(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+            op(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        ];
+        packet::attach(&self.route, &filter)
     }
 
     fn open(groups: &[u32], walls: bool) -> io::Result<Watch> {

@@ -3,7 +3,7 @@
 
 use crate::bench::{Bench, Outside, key_name, tunnel};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 use tsumugi_core::id::Vni;
@@ -23,6 +23,16 @@ fn host(ipv6: bool, id: u32) -> String {
     if ipv6 { format!("[2001:db8:f::{id}]") } else { format!("198.18.0.{id}") }
 }
 
+/// A call with a time limit is interrupted when the machine is halted for a moment and goes on (signal(7)).
+fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> T {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done.unwrap(),
+        }
+    }
+}
+
 /// Sends a stream from one machine to the other and returns the MSS that the sender saw.
 pub fn stream(bench: &Bench, ipv6: bool, from: usize) -> u32 {
     let to = 1 - from;
@@ -36,7 +46,7 @@ pub fn stream(bench: &Bench, ipv6: bool, from: usize) -> u32 {
             let mut buffer = vec![0; 1 << 16];
             let mut at = 0;
             while at < STREAM {
-                let len = stream.read(&mut buffer).unwrap();
+                let len = patiently(|| stream.read(&mut buffer));
                 assert!(len > 0, "the stream ended after {at} bytes");
                 assert!(buffer[..len].iter().enumerate().all(|(i, byte)| *byte == pattern(at + i)));
                 at += len;
@@ -74,7 +84,7 @@ fn datagrams(bench: &Bench, ipv6: bool) {
     let mut at = 0;
     let mut buffer = [0; 2000];
     for size in sizes {
-        let (len, _) = receiver.recv_from(&mut buffer).unwrap();
+        let (len, _) = patiently(|| receiver.recv_from(&mut buffer));
         assert_eq!((len, &buffer[..len]), (size, &bytes[at..at + size]));
         at += size;
     }

@@ -9,22 +9,12 @@
 use super::hosts::{PORT, VXLAN, destinations, flood_list, host};
 use super::inside::{established, sessions, start};
 use super::plans::{Segment, inside, link_local, loopback_v4, router, segment};
+use super::stranger::{self, OPTIONAL, Stranger, TRANSITIVE, WELL_KNOWN, attribute};
 use super::world::{Machine, World, wait};
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::net::Ipv4Addr;
 use tsumugi_core::id::Asn;
-use tsumugi_core::wire::bgp::{AfiSafi, Capability, Open, emit_keepalive};
-
-/// Flags of attributes: well-known, and optional transitive (RFC 4271 4.3).
-const WELL_KNOWN: u8 = 0x40;
-const OPTIONAL: u8 = 0x80;
-const TRANSITIVE: u8 = 0xc0;
-/// Two octets of length.
-const EXTENDED: u8 = 0x10;
+use tsumugi_core::wire::bgp::{AfiSafi, Capability, Open};
 
 const RD: [u8; 8] = [0, 1, 43, 228, 174, 137, 0, 224];
 const VNI: [u8; 3] = [0, 0, 224];
@@ -36,51 +26,11 @@ const TARGET: [u8; 8] = [0, 2, 0xf9, 0x3e, 0, 0, 0, 224];
 const GOOD: Ipv4Addr = Ipv4Addr::new(43, 228, 174, 137);
 const INGRESS_REPLICATION: u8 = 6;
 
-/// A neighbour by hand.
-struct Stranger {
-    stream: TcpStream,
-    over: Arc<AtomicBool>,
-}
-
-impl Stranger {
-    /// Calls r1 as r2 and keeps the session.
-    fn call(machine: &Machine) -> Stranger {
-        let mut stream = machine.call("eth1", link_local(1));
-        let capabilities = [AfiSafi::IPV6_UNICAST, AfiSafi::EVPN].map(Capability::Multiprotocol);
-        let mut out = Vec::new();
-        Open::new(Asn::of_router(2), 90, loopback_v4(2), capabilities.into()).emit_message(&mut out);
-        emit_keepalive(&mut out);
-        stream.write_all(&out).unwrap();
-        let over = Arc::new(AtomicBool::new(false));
-        // The inside's hold time is 3 s: something is said every half second; what is heard is let go.
-        let (mut spoken, mut heard) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
-        let ends = over.clone();
-        std::thread::spawn(move || {
-            let mut keepalive = Vec::new();
-            emit_keepalive(&mut keepalive);
-            while !ends.load(Ordering::Relaxed) && spoken.write_all(&keepalive).is_ok() {
-                std::thread::sleep(Duration::from_millis(500));
-            }
-        });
-        std::thread::spawn(move || while heard.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {});
-        Stranger { stream, over }
-    }
-
-    fn say(&mut self, update: &[u8]) {
-        self.stream.write_all(update).unwrap();
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
-    }
-}
-
-fn attribute(flags: u8, code: u8, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(value.len()).unwrap().to_be_bytes();
-    [&[flags | EXTENDED, code][..], &length, value].concat()
+/// Calls r1 as r2 and keeps the session.
+fn call(machine: &Machine) -> Stranger {
+    let capabilities = [AfiSafi::IPV6_UNICAST, AfiSafi::EVPN].map(Capability::Multiprotocol);
+    let open = Open::new(Asn::of_router(2), 90, loopback_v4(2), capabilities.into());
+    Stranger::begin(machine.call("eth1", link_local(1)), &open)
 }
 
 /// An UPDATE that announces what stands in `field`, with these communities beside target and
@@ -110,9 +60,7 @@ fn message(reach: &[u8], more: &[u8]) -> Vec<u8> {
         more.to_vec(),
     ]
     .concat();
-    let length = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
-    let whole = 19 + 2 + 2 + attributes.len();
-    [&[0xff; 16][..], &length(whole), &[2, 0, 0], &length(attributes.len()), &attributes].concat()
+    stranger::update(&[], &attributes, &[])
 }
 
 fn nlri(kind: u8, value: &[u8]) -> Vec<u8> {
@@ -217,7 +165,7 @@ impl Scene {
 
 pub fn hostile_evpn_costs_only_itself(world: &mut World) {
     let scene = scene(world);
-    let mut stranger = Stranger::call(&scene.stranger);
+    let mut stranger = call(&scene.stranger);
     let vtep = |n: u8| Ipv4Addr::new(43, 228, 174, n);
     // One router MAC, two VTEPs; a router MAC that is r1's own; r1's own MAC as a host.
     let (shared, own) = ([2, 0, 0, 0, 0x0a, 1], [2, 0, 0x5e, 0, 1, 1]);
@@ -318,7 +266,7 @@ pub fn hostile_evpn_costs_only_itself(world: &mut World) {
 /// and keeps IPv6; EVPN of this session is over (RFC 7606 2, AFI/SAFI disable), and begins anew with the next.
 pub fn what_cannot_be_read_ends_evpn_only(world: &mut World) {
     let scene = scene(world);
-    let mut stranger = Stranger::call(&scene.stranger);
+    let mut stranger = call(&scene.stranger);
     stranger.say(&ipv6_route(0x77));
     stranger.say(&good());
     scene.wait_for_good();
@@ -342,7 +290,7 @@ pub fn what_cannot_be_read_ends_evpn_only(world: &mut World) {
     assert!(flood_list(&scene.a, VXLAN).contains(&loopback_v4(3).to_string()));
     drop(stranger);
     wait("the session is over", &[&scene.a], || established(&scene.a) == 1);
-    let mut stranger = Stranger::call(&scene.stranger);
+    let mut stranger = call(&scene.stranger);
     stranger.say(&good());
     scene.wait_for_good();
     assert!(scene.faults().is_empty(), "{:?}", scene.faults());

@@ -2,6 +2,7 @@
 
 mod bfd;
 mod bird;
+mod burdens;
 mod eyes;
 mod frr;
 mod frr_vtep;
@@ -9,11 +10,13 @@ mod gobgp_relay;
 mod hostile;
 mod hosts;
 mod inside;
+mod malformed;
 mod others;
 mod outsiders;
 mod plans;
 mod rpki;
 mod segments;
+mod stranger;
 mod terms;
 mod unnumbered;
 mod world;
@@ -84,6 +87,17 @@ fn main() -> ExitCode {
         trial("gobgp_is_a_relay_between_ours", &relay, gobgp_relay::gobgp_is_a_relay_between_ours),
         trial("hostile_evpn_costs_only_itself", &bridged, hostile::hostile_evpn_costs_only_itself),
         trial("what_cannot_be_read_ends_evpn_only", &bridged, hostile::what_cannot_be_read_ends_evpn_only),
+        trial(
+            "hostile_updates_cost_only_their_routes",
+            &basic,
+            malformed::hostile_updates_cost_only_their_routes,
+        ),
+        trial(
+            "a_hostile_neighbour_delays_nobody",
+            &with(&["ss"]),
+            burdens::a_hostile_neighbour_delays_nobody,
+        ),
+        trial("hostile_capabilities_cost_nothing", &basic, burdens::hostile_capabilities_cost_nothing),
         trial("bird_agrees_on_everything", &with(&["bird", "birdc"]), terms::bird_agrees_on_everything),
         trial(
             "frr_agrees_on_everything",

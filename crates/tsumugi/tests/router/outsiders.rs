@@ -10,7 +10,7 @@ use super::others::{Kind, Network, Other};
 use super::plans::{originate, prefix, provider, router};
 use super::world::{Machine, World, wait};
 use std::fs;
-use tsumugi_core::bgp::config::{LimitTerms, OutsidePolicy, Relation, Role, Terms};
+use tsumugi_core::bgp::config::{LimitTerms, OutsidePolicy, PrefixRange, Relation, Role, Terms};
 use tsumugi_core::id::KeyName;
 use tsumugi_core::router_plan::RouterPlan;
 
@@ -53,8 +53,12 @@ pub fn plan(networks: &[Network]) -> RouterPlan {
                 Terms { password: network.password.map(|_| KeyName("agreed".into())), ..Terms::default() };
             let Relation::Outside(policy) = &mut neighbour.relation else { panic!("it is outside") };
             let customer = network.role == Role::Customer;
-            let customer_prefixes = if customer { OF_CUSTOMER.map(prefix).into() } else { Vec::new() };
-            *policy = OutsidePolicy { role: network.role, customer_prefixes, ..policy.clone() };
+            let up_to = |text: &str| {
+                let prefix = prefix(text);
+                PrefixRange::up_to(prefix, if prefix.addr().is_ipv4() { 24 } else { 48 })
+            };
+            let listed = customer.then(|| OF_CUSTOMER.map(up_to).into());
+            *policy = OutsidePolicy { role: network.role, listed, ..policy.clone() };
         }
     }
     plan

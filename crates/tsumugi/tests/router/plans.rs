@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tsumugi_core::bgp::config::{
-    Family, Invalid, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms,
-    Timers, Transport,
+    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms, Timers,
+    Transport,
 };
 use tsumugi_core::desired::{Address, Desired, GatewayWall, Link, LinkKind, PortWall, SegmentWall, Sysctl};
 use tsumugi_core::evpn::config::{Dhcp, EvpnConfig, Gateway, SegmentConfig, SegmentPort, SharedLan, Stretch};
@@ -165,14 +165,7 @@ pub fn provider(plan: &mut RouterPlan, link: &str, asn: u32, ends: &[(&str, &str
             },
             local_asn: PUBLIC,
             remote_asn: Asn(asn),
-            relation: Relation::Outside(OutsidePolicy {
-                role: Role::Provider,
-                customer_prefixes: Vec::new(),
-                allowed_private_asns: Vec::new(),
-                extra_prepends: 0,
-                prefix_limit: None,
-                invalid: Invalid::Drop,
-            }),
+            relation: Relation::Outside(OutsidePolicy::of(Role::Provider)),
             families: vec![family],
             timers: Timers { connect_retry: 500, connect_timeout: 1_000, ..Timers::OUTSIDE },
             terms: Terms::default(),

@@ -6,7 +6,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -251,6 +251,15 @@ impl Machine {
             setns(fs::File::open(space).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
             let scope = nix::net::if_::if_nametoindex(link).unwrap();
             TcpStream::connect(SocketAddrV6::new(router, 179, 0, scope)).unwrap()
+        };
+        std::thread::scope(|scope| scope.spawn(dial).join().unwrap())
+    }
+
+    /// Calls an address from the machine's own namespace.
+    pub fn dial(&self, to: SocketAddr) -> TcpStream {
+        let dial = || {
+            setns(fs::File::open(&self.space).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
+            TcpStream::connect(to).unwrap()
         };
         std::thread::scope(|scope| scope.spawn(dial).join().unwrap())
     }

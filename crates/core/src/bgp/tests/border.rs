@@ -1,8 +1,8 @@
 //! What crosses the border, either way: one test per rule.
 
-use super::net::{Net, PUBLIC, loopbacks, ms, prefix};
+use super::net::{Net, PUBLIC, listed, loopbacks, ms, prefix};
 use crate::bgp::config::{Origination, Role};
-use crate::bgp::policy::{Class, ExportRefusal, Tables, export_check};
+use crate::bgp::policy::{Class, ExportRefusal, Policy, Tables, export_check};
 use crate::bgp::rib::Route;
 use crate::bgp::{ImportRefusal, Notice, SessionEnd, SessionState};
 use crate::id::{Asn, Prefix};
@@ -16,23 +16,28 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
-const PROVIDER: u32 = 150_369;
-const PEER: u32 = 63_790;
-const CUSTOMER: u32 = 131_000;
+pub(super) const PROVIDER: u32 = 150_369;
+pub(super) const PEER: u32 = 63_790;
+pub(super) const CUSTOMER: u32 = 131_000;
 
 /// Routers 1 and 2 with the border, 1 - 2 - 3; a provider at 1, a peer at 3, a customer at 2, and a
 /// second provider at 3. Router 2 originates, while it reaches 3 or 1.
-struct Border {
-    net: Net,
-    provider: [usize; 2],
-    peer: [usize; 2],
-    customer: [usize; 2],
-    other: [usize; 2],
+pub(super) struct Border {
+    pub net: Net,
+    pub provider: [usize; 2],
+    pub peer: [usize; 2],
+    pub customer: [usize; 2],
+    pub other: [usize; 2],
 }
 
-const OTHER: u32 = 59_105;
+pub(super) const OTHER: u32 = 59_105;
 
-fn border(change: impl FnOnce(&mut Net)) -> Border {
+pub(super) fn border(change: impl FnOnce(&mut Net)) -> Border {
+    border_once(change, Net::all_established)
+}
+
+/// A border that is used as soon as its routers reach each other and `ready` says so.
+pub(super) fn border_once(change: impl FnOnce(&mut Net), ready: impl Fn(&Net) -> bool) -> Border {
     let mut net = Net::routers(&[1, 2, 3]);
     net.link(0, 1, 1);
     net.link(1, 2, 5);
@@ -45,18 +50,17 @@ fn border(change: impl FnOnce(&mut Net)) -> Border {
     let customer = net.outside(1, Asn(CUSTOMER), Role::Customer);
     let other = net.outside(2, Asn(OTHER), Role::Provider);
     for name in ["as131000 203", "as131000 2001"] {
-        net.policy_mut(1, name).customer_prefixes =
-            ["198.51.100.0/23", "43.228.174.64/28", "2400:1234::/32"].map(prefix).to_vec();
+        net.policy_mut(1, name).listed = listed(&["198.51.100.0/23", "43.228.174.64/28", "2400:1234::/32"]);
     }
     change(&mut net);
     net.start();
-    net.run_until(ms(5000), |net| net.all_established() && net.all_reach_all());
+    net.run_until(ms(5000), |net| ready(net) && net.all_reach_all());
     net.run(ms(500));
     Border { net, provider, peer, customer, other }
 }
 
 impl Border {
-    fn say(
+    pub fn say(
         &mut self,
         stranger: usize,
         prefixes: &[&str],
@@ -68,21 +72,21 @@ impl Border {
         self.net.run(ms(500));
     }
 
-    fn heard(&self, stranger: usize) -> Vec<String> {
+    pub fn heard(&self, stranger: usize) -> Vec<String> {
         self.net.stranger(stranger).table.keys().map(Prefix::to_string).collect()
     }
 
-    fn strangers(&self) -> Vec<usize> {
+    pub fn strangers(&self) -> Vec<usize> {
         [self.provider, self.peer, self.customer, self.other].concat()
     }
 
-    fn refused(&self, node: usize, name: &str) -> Vec<(String, ImportRefusal)> {
+    pub fn refused(&self, node: usize, name: &str) -> Vec<(String, ImportRefusal)> {
         let status = self.net.status(node);
         let neighbour = status.neighbours.iter().find(|it| it.name.contains(name)).unwrap();
         neighbour.refused.iter().map(|it| (it.prefix.to_string(), it.reason)).collect()
     }
 
-    fn knows(&self, node: usize, text: &str) -> bool {
+    pub fn knows(&self, node: usize, text: &str) -> bool {
         self.net.router(node).kernel.contains_key(&prefix(text))
     }
 }
@@ -130,7 +134,8 @@ fn who_hears_what() {
 fn local_preference_follows_the_class_on_every_router() {
     let mut border = border(|net| {
         for name in ["as131000 203", "as131000 2001"] {
-            net.policy_mut(1, name).customer_prefixes.push(prefix("9.9.9.0/24"));
+            let more = listed(&["9.9.9.0/24"]).unwrap();
+            net.policy_mut(1, name).listed.as_mut().unwrap().extend(more);
         }
     });
     // The same prefix by all three; the customer's path is the longest, and wins everywhere.
@@ -507,6 +512,7 @@ fn bad_attributes_withdraw_the_route_and_leave_the_session() {
 fn a_neighbour_of_two_octets() {
     let mut net = Net::routers(&[1]);
     let [v4, _] = net.outside(0, Asn(3000), Role::Customer);
+    net.policy_mut(0, "as3000 203").listed = listed(&["198.51.100.0/24"]);
     let [provider, _] = net.outside(0, Asn(150_369), Role::Provider);
     if let super::net::Machine::Stranger(stranger) = &mut net.machines[v4] {
         stranger.four_octet = false;
@@ -718,7 +724,8 @@ fn each_guard_against_a_leak_holds_without_the_other() {
             discard: false,
             body: None,
         };
-        export_check(&Tables::new(config), peer, &prefix("8.8.8.0/24"), &route)
+        let policy = Policy::new(config, peer);
+        export_check(config, &Tables::new(config), peer, policy.as_deref(), &prefix("8.8.8.0/24"), &route)
     };
     assert_eq!(told(Class::Provider, Some(Asn(PROVIDER))), Err(ExportRefusal::OnlyToCustomers));
     assert_eq!(told(Class::Customer, Some(Asn(PROVIDER))), Err(ExportRefusal::OnlyToCustomers));
@@ -747,6 +754,9 @@ fn roles_are_agreed_on_or_there_is_no_session() {
     assert_eq!(attempt(Role::Provider, &[provider], true), (vec![customer], true, None));
     assert_eq!(attempt(Role::Customer, &[customer], true), (vec![provider], true, None));
     assert_eq!(attempt(Role::Peer, &[peer, peer], true), (vec![peer], true, None));
+    let (server, client) = (BgpRole::ROUTE_SERVER, BgpRole::ROUTE_SERVER_CLIENT);
+    assert_eq!(attempt(Role::RouteServer, &[server], true), (vec![client], true, None));
+    assert_eq!(attempt(Role::RouteServer, &[peer], false), (vec![client], false, mismatch));
     assert_eq!(attempt(Role::Provider, &[], false), (vec![customer], true, None));
     assert_eq!(attempt(Role::Provider, &[], true), (vec![customer], false, mismatch));
     assert_eq!(attempt(Role::Provider, &[customer], false), (vec![customer], false, mismatch));

@@ -3,8 +3,8 @@
 
 use super::stranger::Stranger;
 use crate::bgp::config::{
-    Family, NeighbourConfig, Origination, OutsidePolicy, Relation, Role, SpeakerConfig, Terms, Timers,
-    Transport,
+    Family, NeighbourConfig, Origination, OutsidePolicy, PrefixRange, Relation, Role, SpeakerConfig, Terms,
+    Timers, Transport,
 };
 use crate::bgp::{
     Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, Notice, SessionState, Speaker,
@@ -44,6 +44,12 @@ pub fn loopbacks(id: u32) -> [Prefix; 2] {
 
 pub fn own_prefixes() -> Vec<Prefix> {
     ["43.228.174.0/24", "2402:3160::/32"].map(prefix).to_vec()
+}
+
+/// Prefixes with what is within them, as the compiler lists a customer's.
+pub fn listed(prefixes: &[&str]) -> Option<Vec<PrefixRange>> {
+    let up_to = |prefix: Prefix| PrefixRange::up_to(prefix, if prefix.addr().is_ipv4() { 24 } else { 48 });
+    Some(prefixes.iter().map(|text| up_to(prefix(text))).collect())
 }
 
 pub fn router_config(id: u32, inside: &[u32]) -> SpeakerConfig {
@@ -241,14 +247,7 @@ impl Net {
     /// machines of the two (IPv4, IPv6).
     pub fn outside(&mut self, node: usize, asn: Asn, role: Role) -> [usize; 2] {
         let n = self.machines.len();
-        let policy = OutsidePolicy {
-            role,
-            customer_prefixes: Vec::new(),
-            allowed_private_asns: Vec::new(),
-            extra_prepends: 0,
-            invalid: Default::default(),
-            prefix_limit: None,
-        };
+        let policy = OutsidePolicy::of(role);
         let [v4, v6] = [
             (format!("203.0.113.{}", n * 4 + 2), format!("203.0.113.{}", n * 4 + 1), Family::Ipv4Unicast),
             (format!("2001:db8:900:{n}::2"), format!("2001:db8:900:{n}::1"), Family::Ipv6Unicast),

@@ -43,7 +43,7 @@ fn border(max_paths: u8) -> Border {
     ]
     .map(|(asn, role)| net.outside(0, Asn(asn), role)[0]);
     let customers = format!("as{CUSTOMER} 203");
-    net.policy_mut(0, &customers).customer_prefixes = ["198.51.100.0/23"].map(prefix).to_vec();
+    net.policy_mut(0, &customers).listed = super::net::listed(&["198.51.100.0/23"]);
     net.start();
     net.run_until(ms(5000), Net::all_established);
     net.run(ms(500));

@@ -11,6 +11,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
+/// RFC 4271 4.5: OPEN Message Error.
+const OPEN_ERROR: u8 = 2;
+
 pub struct Stranger {
     pub asn: Asn,
     pub address: IpAddr,
@@ -70,6 +73,11 @@ impl Stranger {
         open.emit_message(&mut bytes);
         emit_keepalive(&mut bytes);
         bytes
+    }
+
+    /// Whether it was told that there is no session (RFC 4486, RFC 9234 4.2).
+    pub fn refused(&self) -> bool {
+        self.notifications.iter().any(|it| it.code == OPEN_ERROR)
     }
 
     /// What it answers.

@@ -1,7 +1,7 @@
 //! Validated payloads at the border: what is taken, how it is preferred, and what follows when they
 //! change.
 
-use super::net::{Net, PUBLIC, loopbacks, ms, own_prefixes, prefix};
+use super::net::{Net, PUBLIC, listed, loopbacks, ms, own_prefixes, prefix};
 use crate::bgp::config::{Invalid, Origination, Role};
 use crate::bgp::{Event, ImportRefusal, Notice, PathStatus};
 use crate::id::{Asn, Prefix};
@@ -32,8 +32,7 @@ fn border(word: Invalid) -> Border {
     let [provider, _] = net.outside(0, Asn(PROVIDER), Role::Provider);
     let [customer, _] = net.outside(1, Asn(CUSTOMER), Role::Customer);
     net.policy_mut(0, "as150369 203").invalid = word;
-    net.policy_mut(1, "as131000 203").customer_prefixes =
-        ["198.51.100.0/23", "43.228.174.64/28"].map(prefix).to_vec();
+    net.policy_mut(1, "as131000 203").listed = listed(&["198.51.100.0/23", "43.228.174.64/28"]);
     net.start();
     net.run_until(ms(5000), |net| net.all_established() && net.all_reach_all());
     net.run(ms(500));

@@ -436,6 +436,7 @@ fn why_words(why: Why) -> [&'static str; 2] {
         Why::OwnAsn => ["our AS in its path", "パスに自 AS"],
         Why::PrivateAsn => ["private AS in its path", "パスにプライベート AS"],
         Why::FirstAs => ["another AS first", "先頭が隣接 AS でない"],
+        Why::NotListed => ["not listed", "リストにない"],
         Why::NotTheCustomers => ["not the customer's", "顧客のものでない"],
     }
 }

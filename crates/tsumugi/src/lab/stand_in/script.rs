@@ -47,6 +47,7 @@ pub enum Why {
     PrivateAsn,
     FirstAs,
     NotTheCustomers,
+    NotListed,
 }
 
 impl Why {
@@ -61,6 +62,7 @@ impl Why {
             ImportRefusal::BogonAsInPath { .. } => Why::PrivateAsn,
             ImportRefusal::FirstAsNotNeighbours { .. } => Why::FirstAs,
             ImportRefusal::NotTheCustomers => Why::NotTheCustomers,
+            ImportRefusal::NotListed => Why::NotListed,
             _ => return None,
         })
     }
@@ -80,7 +82,7 @@ pub fn script(lab: &Lab, peer: &PeerStand) -> Vec<Announcement> {
     };
     let mut script = Vec::new();
     if policy.role == Role::Customer {
-        script.extend(policy.customer_prefixes.iter().map(|prefix| behind(peer, &writer, *prefix)));
+        script.extend(policy.listed.iter().flatten().map(|range| behind(peer, &writer, range.prefix)));
         let unlisted = Expect::Refused(Why::NotTheCustomers);
         script.extend([false, true].map(|ipv6| writer.plain(writer.prefix(6, ipv6, 0), unlisted)));
     } else {
@@ -90,6 +92,17 @@ pub fn script(lab: &Lab, peer: &PeerStand) -> Vec<Announcement> {
     }
     for ipv6 in [false, true] {
         script.extend(writer.refused(ipv6));
+    }
+    if policy.role == Role::RouteServer {
+        // It does not stand in its clients' paths (RFC 7947): whose number is first says nothing.
+        script.retain(|announcement| announcement.expect != Expect::Refused(Why::FirstAs));
+    }
+    if let Some(listed) = policy.listed.as_ref().filter(|_| policy.role != Role::Customer) {
+        let listed = |prefix: &Prefix| listed.iter().any(|range| range.admits(prefix));
+        let taken = |it: &&mut Announcement| !matches!(it.expect, Expect::Refused(_));
+        for announcement in script.iter_mut().filter(taken).filter(|it| !listed(&it.prefix)) {
+            announcement.expect = Expect::Refused(Why::NotListed);
+        }
     }
     // Where a family has no session, nothing of it can be said.
     let carried = |prefix: Prefix| peer.addresses.iter().any(|it| it.is_ipv6() == prefix.addr().is_ipv6());

@@ -158,6 +158,23 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
         }
         ImportRefusal::NotTheCustomers => lang
             .pick("not among the customer's stated prefixes", "顧客の申告したプレフィックスではありません"),
+        ImportRefusal::NotListed => lang.pick("not in the neighbour's list", "相手のリストにありません"),
+        ImportRefusal::Via { asn } => {
+            return lang.pick(
+                format!("its path goes by {asn}, by which nothing is taken from this neighbour (never-via)"),
+                format!("パスに{asn}があり、この相手からは受け取りません(never-via)"),
+            );
+        }
+        ImportRefusal::OriginNotListed { origin: Some(origin) } => {
+            return lang.pick(
+                format!("it begins at {origin}, which is none of the neighbour's origins"),
+                format!("発信元{origin}が、この相手のoriginsにありません"),
+            );
+        }
+        ImportRefusal::OriginNotListed { origin: None } => lang.pick(
+            "its path names no origin, and the neighbour's are listed",
+            "パスに発信元がありませんが、この相手にはoriginsがあります",
+        ),
         ImportRefusal::NextHop { next_hop } => {
             return lang.pick(
                 format!("its next hop {next_hop} is no neighbouring router"),

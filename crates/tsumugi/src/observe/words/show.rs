@@ -13,6 +13,7 @@ pub fn role(role: Option<Role>, lang: Lang) -> &'static str {
         Some(Role::Provider) => lang.pick("provider", "上流"),
         Some(Role::Peer) => lang.pick("peer", "ピア"),
         Some(Role::Customer) => lang.pick("customer", "顧客"),
+        Some(Role::RouteServer) => lang.pick("route server", "ルートサーバー"),
     }
 }
 
@@ -127,6 +128,17 @@ pub fn not_told(reason: &ExportRefusal, lang: Lang) -> String {
         ExportRefusal::NotExactlyOwn => lang.pick(
             "it is a part of our own prefixes, and only whole ones leave",
             "自分たちのプレフィックスの一部です。外へ出すのは全体だけです",
+        ),
+        ExportRefusal::NotAnnounced => lang.pick(
+            "the file lists what this peer is told, and it is not in that list",
+            "ファイルがこの相手に伝えるものを挙げており、その中にありません",
+        ),
+        ExportRefusal::Withheld => {
+            lang.pick("the file withholds it from this peer", "ファイルがこの相手には伝えないとしています")
+        }
+        ExportRefusal::AskedNotTo => lang.pick(
+            "the customer whose route it is asked that this peer does not hear of it",
+            "この経路の顧客が、この相手には伝えないよう求めています",
         ),
         ExportRefusal::NotForAnyone(why) => {
             let why = import_refusal(why, lang);

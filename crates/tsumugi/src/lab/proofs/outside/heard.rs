@@ -1,6 +1,7 @@
 //! What the peers hear: the AS's prefixes with the path that the file says, and nothing of our inside.
 
 use super::super::Context;
+use super::taken::is_peer;
 use crate::lab::PeerStand;
 use crate::lab::report::{Finding, ProofId, Row, Verdict};
 use crate::lab::stand_in::{self, Announcement, Expect, Heard, HeardRoute};
@@ -79,9 +80,9 @@ fn due(context: &Context, peer: &PeerStand, public: Asn, policy: &OutsidePolicy)
             // What all announce comes from a peer if there is one, else from any provider.
             let contested = || {
                 let better = |(other, script): &(Role, Vec<Announcement>)| {
-                    *other == Role::Peer && script.iter().any(|it| it.prefix == one.prefix)
+                    is_peer(*other) && script.iter().any(|it| it.prefix == one.prefix)
                 };
-                *role == Role::Peer || !others.iter().any(better)
+                is_peer(*role) || !others.iter().any(better)
             };
             // What was lent of our own stays inside.
             let lent = own.iter().any(|own| own.contains(&one.prefix));

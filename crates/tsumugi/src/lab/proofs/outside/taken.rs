@@ -13,6 +13,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 use tsumugi_core::bgp::config::Role;
+use tsumugi_core::bgp::policy::Class;
 use tsumugi_core::id::{Plane, Prefix};
 use tsumugi_core::wire::ip::Packet;
 
@@ -143,8 +144,8 @@ fn contested(context: &Context, scripts: &[(&PeerStand, Vec<Announcement>)]) -> 
         .filter_map(|(peer, _)| Some((*peer, stand_in::neighbour(context.lab, peer)?.1.role)))
         .collect();
     // A provider's routes come last; a customer does not take part.
-    let best = announcers.iter().any(|(_, role)| *role == Role::Peer);
-    if !best || announcers.iter().all(|(_, role)| *role == Role::Peer) {
+    let best = announcers.iter().any(|(_, role)| is_peer(*role));
+    if !best || announcers.iter().all(|(_, role)| is_peer(*role)) {
         return None;
     }
     let probes: BTreeSet<IpAddr> =
@@ -161,16 +162,13 @@ fn preferred(context: &Context, announcers: &[(&PeerStand, Role)], probes: &[IpA
     let recorder = Recorder::start(sockets);
     let answers = ask_from_everywhere(context, probes, AGAIN, PATIENCE)?;
     let came = destinations(&recorder.finish()?);
-    let winners: Vec<String> = announcers
-        .iter()
-        .filter(|(_, role)| *role == Role::Peer)
-        .map(|(peer, _)| peer.machine.clone())
-        .collect();
+    let winners: Vec<String> =
+        announcers.iter().filter(|(_, role)| is_peer(*role)).map(|(peer, _)| peer.machine.clone()).collect();
     let at: BTreeSet<&str> = came
         .iter()
         .filter(|(_, destination)| probes.contains(destination))
         .filter_map(|(place, _)| announcers.get(*place))
-        .filter(|(_, role)| *role != Role::Peer)
+        .filter(|(_, role)| !is_peer(*role))
         .map(|(peer, _)| peer.machine.as_str())
         .collect();
     if !at.is_empty() {
@@ -179,4 +177,9 @@ fn preferred(context: &Context, announcers: &[(&PeerStand, Role)], probes: &[IpA
     }
     super::super::loopbacks::judge(answers.iter().map(|(who, answer)| (answer, who.as_str())))?;
     Ok(Finding::Prefers { winners })
+}
+
+/// A route server hands on what peers say.
+pub(super) fn is_peer(role: Role) -> bool {
+    Class::from(role) == Class::Peer
 }
