@@ -15,7 +15,10 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CLANG");
     let out = env::var_os("OUT_DIR").unwrap_or_default();
     let object = Path::new(&out).join("shortcut.o");
-    let bytes = compile(&object).unwrap_or_default();
+    let bytes = compile(&object).unwrap_or_else(|why| {
+        println!("cargo:warning=tsumugi is built without the shortcut through the kernel: {why}");
+        Vec::new()
+    });
     for name in PROGRAMS {
         let program = section(&bytes, name).unwrap_or_default();
         if let Err(error) = fs::write(Path::new(&out).join(format!("{name}.bpf")), program) {
@@ -24,22 +27,27 @@ fn main() {
     }
 }
 
-/// The object file; `None` without clang, or without the kernel's headers.
-fn compile(object: &Path) -> Option<Vec<u8>> {
+/// The object file.
+///
+/// # Errors
+/// Why there is none, in words: no clang, or no headers of the kernel.
+fn compile(object: &Path) -> Result<Vec<u8>, String> {
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
-    let machine = env::var("CARGO_CFG_TARGET_ARCH").ok()?;
+    let machine = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     let big = env::var("CARGO_CFG_TARGET_ENDIAN").is_ok_and(|endian| endian == "big");
-    let compiled = Command::new(clang)
+    let compiled = Command::new(&clang)
         .args(["-O2", "-target", if big { "bpfeb" } else { "bpfel" }, "-mcpu=v3", "-c", SOURCE, "-o"])
         .arg(object)
         // Where Debian keeps <asm/types.h>: clang does not look there for this target.
         .arg(format!("-I/usr/include/{machine}-linux-gnu"))
         .output()
-        .ok()?;
+        .map_err(|error| format!("{} cannot be run ({error})", clang.display()))?;
     if !compiled.status.success() {
-        return None;
+        let said = String::from_utf8_lossy(&compiled.stderr);
+        let first = said.lines().find(|line| line.contains("error")).or_else(|| said.lines().next());
+        return Err(format!("clang does not compile it ({})", first.unwrap_or("and says nothing")));
     }
-    fs::read(object).ok()
+    fs::read(object).map_err(|error| format!("what clang made cannot be read ({error})"))
 }
 
 /// The bytes of a section of a 64-bit ELF file of this machine's byte order (System V ABI, chapter 4).

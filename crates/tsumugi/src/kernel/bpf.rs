@@ -1,6 +1,7 @@
 //! Maps and programs of the kernel's virtual machine (bpf(2)): no more of them than the shortcut needs.
 #![allow(unsafe_code)]
 
+use super::classifier::Way;
 use nix::errno::Errno;
 use nix::libc;
 use std::ffi::CStr;
@@ -13,6 +14,9 @@ const MAP_LOOKUP: libc::c_int = 1;
 const MAP_UPDATE: libc::c_int = 2;
 const MAP_DELETE: libc::c_int = 3;
 const PROG_LOAD: libc::c_int = 5;
+const LINK_CREATE: libc::c_int = 28;
+const TCX_INGRESS: u32 = 46;
+const TCX_EGRESS: u32 = 47;
 /// The instruction that loads 64 bits, in two halves of eight bytes.
 const LOAD_64: u8 = 0x18;
 /// Its source register, where the bits are a map's descriptor.
@@ -25,6 +29,8 @@ const INSTRUCTION: usize = 8;
 pub enum MapKind {
     Hash = 1,
     Array = 2,
+    /// Each processor has one of its own.
+    ArrayOfProcessors = 6,
 }
 
 /// Where a program runs.
@@ -153,6 +159,34 @@ pub fn load(
     // SAFETY: the instructions are `count` times eight bytes, the license ends with a zero, there is no
     // log; the kernel reads them during the call, across which they live.
     let descriptor = unsafe { bpf(PROG_LOAD, &mut load) }?;
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Puts a program on an interface of the namespace that this thread is in, behind those that are there. It
+/// stays for as long as the link is open.
+///
+/// # Errors
+/// EINVAL before Linux 6.6.
+pub fn link(program: &impl AsFd, interface: u32, way: Way) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Create {
+        program: u32,
+        interface: u32,
+        place: u32,
+        flags: u32,
+        beside: u32,
+        padding: u32,
+        revision: u64,
+    }
+    let place = match way {
+        Way::In => TCX_INGRESS,
+        Way::Out => TCX_EGRESS,
+    };
+    let program = program.as_fd().as_raw_fd().cast_unsigned();
+    let mut create = Create { program, interface, place, flags: 0, beside: 0, padding: 0, revision: 0 };
+    // SAFETY: LINK_CREATE reads the fields of `Create` and no pointer.
+    let descriptor = unsafe { bpf(LINK_CREATE, &mut create) }?;
     // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

@@ -1,5 +1,9 @@
-//! Programs on the way into and out of an interface (tc-bpf(8)).
+//! Programs on the way into and out of an interface: by a link of the kernel's own (tcx, Linux 6.6), which goes
+//! with the process, else by a filter (tc-bpf(8)), whose hook costs what the interface has under way when it is
+//! made.
 
+use super::Namespace;
+use super::bpf;
 use super::netlink::{Answer, Netlink};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -7,10 +11,11 @@ use netlink_packet_route::tc::{
     TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
 };
 use nix::errno::Errno;
-use std::os::fd::{AsFd, AsRawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Which way packets pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
     In,
     Out,
@@ -20,6 +25,39 @@ pub enum Way {
 const PRIORITY: u32 = 806;
 /// Our only filter there.
 const HANDLE: u32 = 1;
+
+/// A program on an interface, by its link if that is how it was put there: it goes when this does.
+#[derive(Debug)]
+pub struct Placed(Option<OwnedFd>);
+
+impl Placed {
+    /// Whether it has to be removed.
+    pub fn is_filter(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// Puts a program on an interface of `namespace`, of which `netlink` is. A filter takes the place of the one that
+/// we had there.
+///
+/// # Errors
+/// As the kernel says.
+pub fn put(
+    namespace: &Namespace,
+    netlink: &mut Netlink,
+    (way, link): (Way, u32),
+    (name, program): (&str, &(impl AsFd + Sync)),
+) -> io::Result<Placed> {
+    match namespace.run(|| bpf::link(program, link, way)) {
+        Ok(made) => Ok(Placed(Some(made))),
+        // An older kernel does not know of such links.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            netlink.set_classifier(link, way, name, program)?;
+            Ok(Placed(None))
+        }
+        Err(error) => Err(error),
+    }
+}
 
 impl Netlink {
     /// Puts a program on an interface, in the place of the one that we had there.
@@ -47,7 +85,8 @@ impl Netlink {
         self.request(RouteNetlinkMessage::NewTrafficFilter(filter), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
-    /// Takes our program off an interface, no matter whether it was there.
+    /// Takes our program off an interface, no matter whether it was there. The hook stays: others may use it, and
+    /// the kernel sends nothing by the interface while it makes or removes one.
     ///
     /// # Errors
     /// As the kernel says.

@@ -365,6 +365,8 @@ fn main() -> ExitCode {
         Trial::test(name, run).with_ignored_flag(missing.is_some())
     };
     let trial = |name: &str, test: fn()| trial_with(name, missing.as_ref(), test);
+    let no_shortcut = missing.clone().or_else(shortcut::missing);
+    let by_shortcut = |name: &str, test: fn()| trial_with(name, no_shortcut.as_ref(), test);
     let no_etheripd = missing.clone().or_else(etheripd::missing);
     let trials = vec![
         trial("gre_over_ipv6_is_two_packets_on_every_path", gre_over_ipv6_is_two_packets_on_every_path),
@@ -431,18 +433,21 @@ fn main() -> ExitCode {
             keepalive::a_forgotten_session_is_renewed_before_the_far_end_is_given_up,
         ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
-        trial(
+        by_shortcut(
             "frames_that_fit_take_the_shortcut_while_the_process_lives",
             shortcut::frames_that_fit_take_the_shortcut_while_the_process_lives,
         ),
-        trial("only_what_is_plain_takes_the_shortcut", shortcut::only_what_is_plain_takes_the_shortcut),
-        trial("streams_arrive_whole_by_the_shortcut", shortcut::streams_arrive_whole_by_the_shortcut),
-        trial("strangers_do_not_get_in_by_the_shortcut", shortcut::strangers_do_not_get_in_by_the_shortcut),
-        trial(
+        by_shortcut("only_what_is_plain_takes_the_shortcut", shortcut::only_what_is_plain_takes_the_shortcut),
+        by_shortcut("streams_arrive_whole_by_the_shortcut", shortcut::streams_arrive_whole_by_the_shortcut),
+        by_shortcut(
+            "strangers_do_not_get_in_by_the_shortcut",
+            shortcut::strangers_do_not_get_in_by_the_shortcut,
+        ),
+        by_shortcut(
             "the_shortcut_comes_and_goes_and_the_device_stays",
             shortcut::the_shortcut_comes_and_goes_and_the_device_stays,
         ),
-        trial(
+        by_shortcut(
             "without_the_shortcut_packets_pass_as_ever",
             shortcut::without_the_shortcut_packets_pass_as_ever,
         ),

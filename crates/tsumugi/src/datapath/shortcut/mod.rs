@@ -15,10 +15,10 @@ use super::line::{Line, Packets};
 use super::meanwhile::meanwhile;
 use super::tunnel::{Inside, Tunnel};
 use crate::kernel::bpf;
-use crate::kernel::classifier::Way;
+use crate::kernel::classifier::{Placed, Way, put};
 use crate::observe::status::{LinePath, Shortcut as State, Traffic, WhyNoShortcut};
 use programs::{Counts, Ends, HEAD, Programs, SEND, SLOTS};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -58,6 +58,12 @@ pub struct Shortcut {
     seen: BTreeMap<usize, Counts>,
     /// Whether what an earlier life left was seen to.
     settled: bool,
+    /// Where programs were put: on which way of which interface.
+    placed: BTreeMap<(Way, u32), Placed>,
+    /// Where none was needed at the last turn.
+    idle: BTreeSet<(Way, u32)>,
+    /// Whether nothing of it was needed at the last turn.
+    rests: bool,
     /// When the programs are told again that the process lives.
     due: Option<Instant>,
 }
@@ -105,10 +111,33 @@ impl Shortcut {
         let new =
             |(slot, entry): &(&usize, &Entry)| self.entries.get(slot).is_none_or(|(is, _)| is != *entry);
         for (_, entry) in wanted.iter().filter(new) {
-            sides.underlay_netlink.set_classifier(entry.line, Way::In, "pop", &programs.pop)?;
-            sides.fabric_netlink.set_classifier(entry.device, Way::Out, "leave", &programs.leave)?;
+            for (way, link) in [(Way::In, entry.line), (Way::Out, entry.device)] {
+                if self.placed.contains_key(&(way, link)) {
+                    continue;
+                }
+                let placed = match way {
+                    Way::In => {
+                        let pop = ("pop", &programs.pop);
+                        put(&sides.underlay, &mut sides.underlay_netlink, (way, link), pop)?
+                    }
+                    Way::Out => {
+                        let leave = ("leave", &programs.leave);
+                        put(&sides.fabric, &mut sides.fabric_netlink, (way, link), leave)?
+                    }
+                };
+                self.placed.insert((way, link), placed);
+            }
         }
         Ok(())
+    }
+
+    /// Where programs are that no entry has needed since the last turn: nothing is on its way by them.
+    fn unneeded(&mut self) -> Vec<(Way, u32)> {
+        let needed: BTreeSet<(Way, u32)> =
+            self.entries.values().flat_map(|(is, _)| [(Way::In, is.line), (Way::Out, is.device)]).collect();
+        let idle = self.placed.keys().filter(|place| !needed.contains(place)).copied().collect();
+        let before = std::mem::replace(&mut self.idle, idle);
+        self.idle.intersection(&before).copied().collect()
     }
 
     /// Has the lines' packet sockets not hear what goes this way.
@@ -127,9 +156,9 @@ impl Shortcut {
     fn settle(&mut self, wanted: BTreeMap<usize, Entry>) -> io::Result<()> {
         let Some(programs) = &self.programs else { return Ok(()) };
         let mut entries = BTreeMap::new();
-        for (slot, (old, half)) in &self.entries {
+        for (slot, (old, _)) in &self.entries {
             if wanted.get(slot) != Some(old) {
-                programs.close(*slot, *half, old)?;
+                programs.close(old)?;
             }
         }
         for (slot, new) in wanted {
@@ -157,16 +186,49 @@ impl Shortcut {
 }
 
 impl Datapath {
-    /// Counts what has passed, follows what has changed, and tells the programs that the process lives.
+    /// Counts what has passed, follows what has changed, takes away what has had no use for a turn, and tells the
+    /// programs that the process lives.
     pub(super) fn keep_shortcut(&mut self, now: Instant) {
+        self.shortcut.due = None;
         self.follow_shortcut();
-        let alive = self.shortcut.programs.as_ref().filter(|_| !self.shortcut.entries.is_empty());
-        self.shortcut.due = alive.map(|programs| {
-            if let Err(error) = programs.live(PATIENCE) {
-                tracing::warn!(reason = %error, "the shortcut cannot be kept open");
-            }
-            now + LIVES
+        if !self.giver.holds() {
+            self.tidy_shortcut();
+        }
+        let Some(programs) = &self.shortcut.programs else { return };
+        if !self.shortcut.entries.is_empty()
+            && let Err(error) = programs.live(PATIENCE)
+        {
+            tracing::warn!(reason = %error, "the shortcut cannot be kept open");
+        }
+        self.shortcut.due = Some(now + LIVES);
+    }
+
+    /// What is not needed any more goes a turn later, when nothing is on its way by it.
+    fn tidy_shortcut(&mut self) {
+        if self.shortcut.programs.is_none() {
+            return;
+        }
+        let rests = self.shortcut.entries.is_empty() && !self.is_soon_wanted();
+        if std::mem::replace(&mut self.shortcut.rests, rests) && rests {
+            return self.remove_shortcut();
+        }
+        let unneeded = self.shortcut.unneeded();
+        if unneeded.is_empty() {
+            return;
+        }
+        let Datapath { sides, shortcut, .. } = self;
+        let removed = meanwhile(&self.epoll, &mut self.forwarding, || {
+            let filters = unneeded
+                .into_iter()
+                .filter(|place| shortcut.placed.remove(place).is_some_and(|placed| placed.is_filter()));
+            filters.collect::<Vec<_>>().into_iter().try_for_each(|(way, link)| match way {
+                Way::In => sides.underlay_netlink.remove_classifier(link, way),
+                Way::Out => sides.fabric_netlink.remove_classifier(link, way),
+            })
         });
+        if let Err(error) = removed {
+            tracing::warn!(reason = %error, "a program of the shortcut cannot be removed");
+        }
     }
 
     /// Opens the shortcut to the tunnels that can take it, and closes it to others. While another process is
@@ -191,7 +253,10 @@ impl Datapath {
                 tunnel.shortcut = state;
             }
         }
-        let is_done = wanted.is_empty() && !self.is_soon_wanted();
+        if self.is_settling() {
+            self.shortcut.due = Some(self.started + LIVES);
+            return;
+        }
         let result = if self.shortcut.differs(&wanted) {
             let Datapath { sides, shortcut, .. } = self;
             let attached = meanwhile(&self.epoll, &mut self.forwarding, || shortcut.attach(sides, &wanted));
@@ -203,18 +268,21 @@ impl Datapath {
         };
         if let Err(error) = result {
             self.lose_shortcut(&error);
-        } else if is_done {
-            self.remove_shortcut();
-        } else if self.shortcut.due.is_none() && !self.shortcut.entries.is_empty() {
+        } else if self.shortcut.due.is_none() && self.shortcut.programs.is_some() {
             self.shortcut.due = Some(Instant::now());
         }
+    }
+
+    /// What an earlier life left is taken away when nothing can be on its way by it any more.
+    fn is_settling(&self) -> bool {
+        !self.shortcut.settled && self.started.elapsed() < LIVES
     }
 
     /// Whether a tunnel is shut out for a while only: what there is in the kernel stays for it.
     fn is_soon_wanted(&self) -> bool {
         self.forwarding.tunnels.iter().flatten().any(|tunnel| {
-            use WhyNoShortcut::{Handover, NoCarrier, NoNextHop};
-            matches!(tunnel.shortcut, Some(State::Closed(NoCarrier | NoNextHop | Handover)))
+            use WhyNoShortcut::{Handover, NoCarrier, NoNextHop, Settling};
+            matches!(tunnel.shortcut, Some(State::Closed(NoCarrier | NoNextHop | Handover | Settling)))
         })
     }
 
@@ -313,6 +381,9 @@ impl Datapath {
         }
         if let Some(error) = &self.shortcut.refused {
             return Err(WhyNoShortcut::Refused { error: error.clone() });
+        }
+        if self.is_settling() {
+            return Err(WhyNoShortcut::Settling);
         }
         if !tunnel.has_carrier {
             return Err(WhyNoShortcut::NoCarrier);

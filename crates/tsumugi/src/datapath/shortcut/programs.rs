@@ -3,7 +3,7 @@
 use super::Entry;
 use crate::datapath::engine::Sides;
 use crate::kernel::bpf::{Map, MapKind, ProgramKind, load};
-use crate::kernel::classifier::Way;
+use crate::kernel::classifier::{Placed, Way, put};
 use crate::kernel::features::{Feature, Features};
 use crate::kernel::link::WireEnd;
 use nix::time::{ClockId, clock_gettime};
@@ -131,6 +131,7 @@ pub struct Programs {
     pub leave: OwnedFd,
     pub pop: OwnedFd,
     pub hear: OwnedFd,
+    _of_the_pair: Vec<Placed>,
 }
 
 impl Programs {
@@ -146,7 +147,8 @@ impl Programs {
         let counts = Map::new(MapKind::Array, NUMBERS)?;
         let until = Map::new(MapKind::Array, 1)?;
         let indices: Map<4, 4> = Map::new(MapKind::Array, 2)?;
-        let marks: [(u32, &dyn AsFd); 7] = [
+        let found: Map<4, 8> = Map::new(MapKind::ArrayOfProcessors, 1)?;
+        let marks: [(u32, &dyn AsFd); 8] = [
             (0x7453_0001, &slots),
             (0x7453_0002, &sends),
             (0x7453_0003, &receives),
@@ -154,6 +156,7 @@ impl Programs {
             (0x7453_0005, &counts),
             (0x7453_0006, &indices),
             (0x7453_0007, &until),
+            (0x7453_0008, &found),
         ];
         let program = |kind, name: &CStr, program: &[u8]| load(kind, name, program, &marks);
         let leave = program(ProgramKind::Classifier, c"leave", LEAVE)?;
@@ -173,17 +176,32 @@ impl Programs {
         inside.set(&inner, Feature::SendSegments, false)?;
         inside.set(&inner, Feature::SendChecksums, false)?;
         inside.set(&inner, Feature::MergesReceived, true)?;
-        let mut ends = [(&mut sides.fabric_netlink, inner), (&mut sides.underlay_netlink, outer)];
-        for (place, (netlink, name)) in ends.iter_mut().enumerate() {
+        let mut ends = [
+            (&sides.fabric, &mut sides.fabric_netlink, inner),
+            (&sides.underlay, &mut sides.underlay_netlink, outer),
+        ];
+        let mut placed = Vec::new();
+        for (place, (namespace, netlink, name)) in ends.iter_mut().enumerate() {
             let index = netlink.index(name)?;
             netlink.set_makes_link_local(index, false)?;
             netlink.set_alias(index, ALIAS)?;
             let (what, program) = if place == 0 { ("arrive", &arrive) } else { ("push", &push) };
-            netlink.set_classifier(index, Way::In, what, program)?;
+            placed.push(put(namespace, netlink, (Way::In, index), (what, program))?);
             netlink.set_up(index, true)?;
             indices.set(&(place as u32).to_ne_bytes(), &index.to_ne_bytes())?;
         }
-        Ok(Programs { slots, sends, receives, devices, counts, until, leave, pop, hear })
+        Ok(Programs {
+            slots,
+            sends,
+            receives,
+            devices,
+            counts,
+            until,
+            leave,
+            pop,
+            hear,
+            _of_the_pair: placed,
+        })
     }
 
     /// The programs work for as long as this is said again and again.
@@ -210,18 +228,16 @@ impl Programs {
         }
         self.sends.set(&number.to_ne_bytes(), &send)?;
         self.devices.set(&number.to_ne_bytes(), &entry.device.to_ne_bytes())?;
-        self.receives.set(&entry.ends, &receive(number, entry.limit, false))?;
+        self.receives.set(&entry.ends, &receive(number, entry.limit))?;
         self.slots.set(&entry.device.to_ne_bytes(), &number.to_ne_bytes())
     }
 
-    /// What is under way still arrives. Between the two steps the process hears what comes as well, so that
-    /// a packet that both look at in that moment comes twice rather than not at all.
+    /// What is under way still arrives: pair, programs and the entry's number stay.
     ///
     /// # Errors
     /// As the kernel says.
-    pub fn close(&self, slot: usize, half: u32, entry: &Entry) -> io::Result<()> {
+    pub fn close(&self, entry: &Entry) -> io::Result<()> {
         self.slots.remove(&entry.device.to_ne_bytes())?;
-        self.receives.set(&entry.ends, &receive(number(slot, half), entry.limit, true))?;
         self.receives.remove(&entry.ends)
     }
 
@@ -247,11 +263,10 @@ fn number_of(slot: usize, half: u32) -> [u8; 4] {
 }
 
 /// `struct receive`.
-fn receive(number: u32, limit: u16, heard: bool) -> [u8; RECEIVE] {
+fn receive(number: u32, limit: u16) -> [u8; RECEIVE] {
     let mut receive = [0; RECEIVE];
     receive[..4].copy_from_slice(&number.to_ne_bytes());
-    receive[4..6].copy_from_slice(&limit.to_ne_bytes());
-    receive[6..].copy_from_slice(&u16::from(heard).to_ne_bytes());
+    receive[4..].copy_from_slice(&u32::from(limit).to_ne_bytes());
     receive
 }
 

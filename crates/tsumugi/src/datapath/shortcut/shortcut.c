@@ -3,7 +3,7 @@
  * lists duty by duty what is done here, and what is left to it. All of it does while the process is silent.
  *
  *   fabric     device  ── leave ─▶ pair ═══▶ pair ── push ─▶ line     underlay
- *              device ◀─ arrive ── pair ◀═══ pair ◀── pop ── line
+ *              device ◀─ arrive ── pair ◀═══ pair ◀── pop ◀─ hear ── line
  *
  * Between the two namespaces a VLAN tag says whose frame it is: the number of the tunnel's entry, and one. A
  * tunnel that changes has another number, so that what is under way leaves by the entry that it began with. */
@@ -30,6 +30,7 @@
 #define COUNTS MAP(0005)   /* array: number -> struct counts */
 #define PAIR MAP(0006)     /* array of two: the pair's interface indices, fabric's and underlay's */
 #define UNTIL MAP(0007)    /* array of one: until when the process lives, monotonic nanoseconds */
+#define FOUND MAP(0008)    /* array of one for each processor: struct found */
 
 static void *(*const lookup)(void *, const void *) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*const load)(const void *, __u32, void *, __u32, __u32) = (void *)BPF_FUNC_skb_load_bytes_relative;
@@ -44,7 +45,7 @@ static __u64 (*const clock)(void) = (void *)BPF_FUNC_ktime_get_coarse_ns;
 enum { ETHERIP = 97, NO_NEXT_HEADER = 59, SHIM = 2, V4 = 20, V6 = 40, SYN = 2 };
 /* CS6 (RFC 2474) without ECN; ICMPv6 from router solicitation to redirect (RFC 4861). */
 enum { CONTROL = 0xc0, DSCP = 0xfc, FIRST_OF_DISCOVERY = 133, LAST_OF_DISCOVERY = 137 };
-/* The upper half of the identifications of what leaves whole: the process keeps the lower. */
+/* None of the process's from here on (FIRST_OF_OTHERS in the core's tunnel/identification.rs). */
 enum { FIRST_NUMBER = 0xe000 };
 
 struct send {
@@ -62,8 +63,13 @@ struct ends {
 
 struct receive {
     __u32 number;
-    __u16 limit; /* the longest frame that the device takes */
-    __u16 heard; /* the process hears them as well: it is about to take them itself */
+    __u32 limit; /* the longest frame that the device takes */
+};
+
+/* What `hear` has found of the packet that `pop` sees next. */
+struct found {
+    __u32 line;
+    __u32 number; /* and one; zero: the process hears it */
 };
 
 struct counts {
@@ -71,11 +77,11 @@ struct counts {
     __u64 last; /* when something was received last */
 };
 
-/* Now, while the process lives; else 0. */
-INLINE __u64 living(void) {
+/* Whether the process does. */
+INLINE int living(void) {
     __u32 only = 0;
-    __u64 *until = lookup(UNTIL, &only), now = clock();
-    return until && now < *until ? now : 0;
+    __u64 *until = lookup(UNTIL, &only);
+    return until && clock() < *until;
 }
 
 /* The length of the headers in front of what TCP carries, the frame's own with them; 0: a frame that is not
@@ -123,18 +129,18 @@ INLINE int refuse(struct counts *counts) {
     return TC_ACT_SHOT;
 }
 
-/* What the fabric sends by a device. */
+/* What the fabric sends by a device. TC_ACT_UNSPEC: programs of others have their turn too. */
 PART("leave") int on_leave(struct __sk_buff *skb) {
     __u32 device = skb->ifindex, first = 0;
     __u32 *number = lookup(SLOTS, &device), *pair = lookup(PAIR, &first);
     struct send *send = number ? lookup(SENDS, number) : 0;
-    if (!send || !pair || skb->vlan_present || !living()) return TC_ACT_OK;
+    if (!send || !pair || skb->vlan_present || !living()) return TC_ACT_UNSPEC;
     int headers = plain(skb, 0, BPF_HDR_START_MAC);
-    if (!headers) return TC_ACT_OK;
+    if (!headers) return TC_ACT_UNSPEC;
     /* What is yet to be cut into segments is as long as one of them. */
     __u32 len = skb->gso_size ? headers + skb->gso_size : skb->len;
-    if ((skb->gso_size && headers < 0) || len > send->limit) return TC_ACT_OK;
-    if (tag(skb, NET16(ETH_P_8021Q), *number + 1)) return TC_ACT_OK;
+    if ((skb->gso_size && headers < 0) || len > send->limit) return TC_ACT_UNSPEC;
+    if (tag(skb, NET16(ETH_P_8021Q), *number + 1)) return TC_ACT_UNSPEC;
     return redirect(*pair, 0);
 }
 
@@ -205,31 +211,18 @@ INLINE struct receive *wanted(struct __sk_buff *skb, __u32 len, __u32 *header) {
     return plain(skb, *header + SHIM, BPF_HDR_START_NET) ? receive : 0;
 }
 
-/* What comes by a line. */
-PART("pop") int on_pop(struct __sk_buff *skb) {
-    __u32 header, second = 1, len = skb->len - ETH_HLEN;
-    __u8 ethernet[ETH_HLEN];
-    struct receive *receive = skb->gso_size ? 0 : wanted(skb, len, &header);
-    __u32 *pair = lookup(PAIR, &second);
-    __u64 now = living();
-    if (!receive || !pair || !now) return TC_ACT_OK;
-    __u32 number = receive->number;
-    struct counts *counts = lookup(COUNTS, &number);
-    if (load(skb, header + SHIM, ethernet, ETH_HLEN, BPF_HDR_START_NET)) return refuse(counts);
-    __s32 less = header == V6 ? V6 + SHIM + ETH_HLEN : V4 + SHIM + ETH_HLEN;
-    if (shrink(skb, -less, BPF_ADJ_ROOM_MAC, 0)) return refuse(counts);
-    if (store(skb, 0, ethernet, ETH_HLEN, BPF_F_RECOMPUTE_CSUM)) return refuse(counts);
-    if (tag(skb, NET16(ETH_P_8021Q), number + 1)) return refuse(counts);
-    count(counts, 0, len - header - SHIM);
-    if (counts) counts->last = now;
-    return redirect(*pair, 0);
-}
-
 /* What the process hears of a line in place of its filter's choice (`options.rs`, without GENEVE): not network
- * control, which has a socket of its own, and nothing that goes this way. */
+ * control, which has a socket of its own, and nothing that goes this way.
+ *
+ * The kernel shows a packet to the sockets first and to the line's programs right after that, on the same
+ * processor. The choice is made here alone, once, so that nothing is taken twice or not at all while entries
+ * come and go. */
 PART("hear") int on_hear(struct __sk_buff *skb) {
-    __u32 header;
+    __u32 header, only = 0;
+    struct found *found = lookup(FOUND, &only);
     __u8 protocol, class, head[2];
+    if (!found) return 0x40000;
+    found->number = 0;
     if (skb->pkt_type != 0 || skb->vlan_present) return 0;
     if (skb->protocol == NET16(ETH_P_IP)) {
         if (load(skb, 9, &protocol, 1, BPF_HDR_START_NET)) return 0;
@@ -251,7 +244,32 @@ PART("hear") int on_hear(struct __sk_buff *skb) {
         return 0;
     }
     struct receive *receive = skb->gso_size ? 0 : wanted(skb, skb->len, &header);
-    return receive && !receive->heard && living() ? 0 : 0x40000;
+    if (!receive || !living()) return 0x40000;
+    found->line = skb->ifindex;
+    found->number = receive->number + 1;
+    return 0;
+}
+
+/* What comes by a line. */
+PART("pop") int on_pop(struct __sk_buff *skb) {
+    __u32 only = 0, second = 1, len = skb->len - ETH_HLEN;
+    __u8 ethernet[ETH_HLEN];
+    struct found *found = lookup(FOUND, &only);
+    if (!found || !found->number) return TC_ACT_UNSPEC;
+    __u32 number = found->number - 1, line = found->line;
+    found->number = 0;
+    if (line != skb->ifindex) return TC_ACT_UNSPEC;
+    struct counts *counts = lookup(COUNTS, &number);
+    __u32 *pair = lookup(PAIR, &second);
+    __u32 header = skb->protocol == NET16(ETH_P_IPV6) ? V6 : V4;
+    if (!pair || load(skb, header + SHIM, ethernet, ETH_HLEN, BPF_HDR_START_NET)) return refuse(counts);
+    __s32 less = header == V6 ? V6 + SHIM + ETH_HLEN : V4 + SHIM + ETH_HLEN;
+    if (shrink(skb, -less, BPF_ADJ_ROOM_MAC, 0)) return refuse(counts);
+    if (store(skb, 0, ethernet, ETH_HLEN, BPF_F_RECOMPUTE_CSUM)) return refuse(counts);
+    if (tag(skb, NET16(ETH_P_8021Q), number + 1)) return refuse(counts);
+    count(counts, 0, len - header - SHIM);
+    if (counts) counts->last = clock();
+    return redirect(*pair, 0);
 }
 
 /* What comes back into the fabric, segments put together by the pair. */

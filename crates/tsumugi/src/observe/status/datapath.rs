@@ -251,6 +251,8 @@ pub enum WhyNoShortcut {
     NoCarrier,
     /// Another process is about to take over.
     Handover,
+    /// The process has just begun, and what another one had is still to go.
+    Settling,
     /// The device or the next hop is not there yet.
     NoNextHop,
     /// More tunnels than the shortcut has room for.
