@@ -159,10 +159,10 @@ pub fn what_is_known_of_a_far_end_goes_over() {
 }
 
 /// Somebody at the socket.
-struct Stranger(Socket);
+pub struct Stranger(Socket);
 
 impl Stranger {
-    fn knock(machine: &Machine) -> Stranger {
+    pub fn knock(machine: &Machine) -> Stranger {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
         socket.connect(&SockAddr::unix(machine.state.join("handover.sock")).unwrap()).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
@@ -173,13 +173,13 @@ impl Stranger {
         (&self.0).write_all(message.to_string().as_bytes()).unwrap();
     }
 
-    fn hello(&self, version: u32) {
+    pub fn hello(&self, version: u32) {
         self.say(&json!({"message": "hello", "version": version, "program": "test"}));
     }
 
     /// The next message of this kind; others are let pass. Descriptors that come with them are closed by the
     /// kernel, as there is no room for them.
-    fn hear(&self, kind: &str) -> Value {
+    pub fn hear(&self, kind: &str) -> Value {
         let mut buffer = vec![0; 100_000];
         loop {
             let len = (&self.0).read(&mut buffer).unwrap();

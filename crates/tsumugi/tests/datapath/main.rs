@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod duties;
 mod etheripd;
 mod geneve;
 mod handover;
@@ -433,6 +434,22 @@ fn main() -> ExitCode {
             keepalive::a_forgotten_session_is_renewed_before_the_far_end_is_given_up,
         ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
+        by_shortcut("both_ways_send_the_same_outer_packets", duties::both_ways_send_the_same_outer_packets),
+        by_shortcut("a_narrow_path_narrows_the_shortcut", duties::a_narrow_path_narrows_the_shortcut),
+        by_shortcut("the_shortcut_follows_the_next_hop", duties::the_shortcut_follows_the_next_hop),
+        by_shortcut("a_dead_far_end_closes_the_shortcut", duties::a_dead_far_end_closes_the_shortcut),
+        by_shortcut(
+            "others_on_the_line_close_the_shortcut_and_open_it_again",
+            duties::others_on_the_line_close_the_shortcut_and_open_it_again,
+        ),
+        by_shortcut(
+            "datagrams_in_segments_arrive_beside_the_shortcut",
+            duties::datagrams_in_segments_arrive_beside_the_shortcut,
+        ),
+        by_shortcut(
+            "a_flood_by_the_shortcut_does_not_take_the_carrier_down",
+            keepalive::a_flood_by_the_shortcut_does_not_take_the_carrier_down,
+        ),
         by_shortcut(
             "frames_that_fit_take_the_shortcut_while_the_process_lives",
             shortcut::frames_that_fit_take_the_shortcut_while_the_process_lives,
