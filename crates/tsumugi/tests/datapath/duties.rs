@@ -29,9 +29,10 @@ pub fn both_ways_send_the_same_outer_packets() {
         bench.start(&plan(outside));
         bench.reachable(PATIENCE);
         shortcut_is(&bench, "open");
-        let (header, source, class_of): (usize, usize, fn(&[u8]) -> u8) = match outside {
-            Outside::V4 => (20, 15, |packet| packet[1]),
-            Outside::V6 => (40, 23, |packet| packet[0] << 4 | packet[1] >> 4),
+        let (header, source) = if outside == Outside::V4 { (20, 15) } else { (40, 23) };
+        let class_of = |packet: &[u8]| match outside {
+            Outside::V4 => packet[1],
+            Outside::V6 => packet[0] << 4 | packet[1] >> 4,
         };
         let capture = bench.capture();
         // On their arrival: what the kernel redirects looks odd to sockets while it leaves.
