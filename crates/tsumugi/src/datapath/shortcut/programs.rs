@@ -301,6 +301,13 @@ pub fn sweep(sides: &mut Sides) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// IPv4's numbers begin in the programs where the core's end.
+    #[test]
+    fn nobody_has_the_numbers_of_another() {
+        let first = tsumugi_core::tunnel::FIRST_OF_OTHERS;
+        assert!(include_str!("shortcut.c").contains(&format!("FIRST_NUMBER = {first:#x} ")));
+    }
+
     #[test]
     fn ends_lie_as_the_programs_read_them() {
         let six = ends(5, "2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
