@@ -32,6 +32,20 @@ use tsumugi_core::wire::{etherip, ip, ipv4, ipv6};
 const LIVES: Duration = Duration::from_millis(250);
 /// After how long a silence they leave everything to the process.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the kernel is asked whether the new pair sends what it is given.
+const ASKS: Duration = Duration::from_millis(5);
+/// How long it has for that: its link watch may rest for a second.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The pair that joins the namespaces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Pair {
+    #[default]
+    None,
+    /// Not known yet to send what it is given: until then no entry is opened.
+    MadeAt(Instant),
+    Sends,
+}
 
 /// What a tunnel has of the shortcut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +64,7 @@ struct Entry {
 #[derive(Default)]
 pub struct Shortcut {
     programs: Option<Programs>,
+    pair: Pair,
     /// Why the kernel does not; asked again with the next plan.
     refused: Option<String>,
     /// With the half of its slot that an entry has.
@@ -66,6 +81,8 @@ pub struct Shortcut {
     rests: bool,
     /// When the programs are told again that the process lives.
     due: Option<Instant>,
+    /// When the kernel is asked about the pair again, while entries wait for it.
+    asks: Option<Instant>,
 }
 
 impl Shortcut {
@@ -75,7 +92,7 @@ impl Shortcut {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.due
+        self.due.into_iter().chain(self.asks).min()
     }
 
     /// Whether a tunnel that has lost its carrier, or has it again, has not been followed yet.
@@ -106,6 +123,7 @@ impl Shortcut {
         if self.programs.is_none() && !wanted.is_empty() {
             programs::sweep(sides)?;
             self.programs = Some(Programs::load(sides)?);
+            self.pair = Pair::MadeAt(Instant::now());
         }
         let Some(programs) = &self.programs else { return Ok(()) };
         let new =
@@ -128,7 +146,22 @@ impl Shortcut {
                 self.placed.insert((way, link), placed);
             }
         }
+        self.ask_pair(sides)
+    }
+
+    /// Asks whether the new pair sends what it is given.
+    fn ask_pair(&mut self, sides: &mut Sides) -> io::Result<()> {
+        let Pair::MadeAt(when) = self.pair else { return Ok(()) };
+        if Programs::pair_sends(sides)? {
+            self.pair = Pair::Sends;
+        } else if when.elapsed() > LONGEST {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the pair does not come up"));
+        }
         Ok(())
+    }
+
+    fn awaits_pair(&self) -> bool {
+        matches!(self.pair, Pair::MadeAt(_))
     }
 
     /// Where programs are that no entry has needed since the last turn: nothing is on its way by them.
@@ -190,8 +223,9 @@ impl Datapath {
     /// programs that the process lives.
     pub(super) fn keep_shortcut(&mut self, now: Instant) {
         self.shortcut.due = None;
+        self.shortcut.asks = None;
         self.follow_shortcut();
-        if !self.giver.holds() {
+        if !self.giver.holds() && self.shortcut.asks.is_none() {
             self.tidy_shortcut();
         }
         let Some(programs) = &self.shortcut.programs else { return };
@@ -260,6 +294,11 @@ impl Datapath {
         let result = if self.shortcut.differs(&wanted) {
             let Datapath { sides, shortcut, .. } = self;
             let attached = meanwhile(&self.epoll, &mut self.forwarding, || shortcut.attach(sides, &wanted));
+            if attached.is_ok() && self.shortcut.awaits_pair() {
+                self.close_tunnels(&WhyNoShortcut::Settling);
+                self.shortcut.asks = Some(Instant::now() + ASKS);
+                return;
+            }
             attached
                 .and_then(|()| self.shortcut.quiet(&mut self.forwarding.lines))
                 .and_then(|()| self.shortcut.settle(wanted))
@@ -294,6 +333,7 @@ impl Datapath {
             self.lose_shortcut(&error);
         }
         self.shortcut.due = None;
+        self.shortcut.asks = None;
         self.close_tunnels(&WhyNoShortcut::Handover);
     }
 

@@ -204,6 +204,15 @@ impl Programs {
         })
     }
 
+    /// Whether both ends of the pair send what they are given: none does at once when it comes up.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn pair_sends(sides: &mut Sides) -> io::Result<bool> {
+        let [inner, outer] = pair()?;
+        Ok(sides.fabric_netlink.sends(&inner)? && sides.underlay_netlink.sends(&outer)?)
+    }
+
     /// The programs work for as long as this is said again and again.
     ///
     /// # Errors

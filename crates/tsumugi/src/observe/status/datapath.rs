@@ -251,7 +251,8 @@ pub enum WhyNoShortcut {
     NoCarrier,
     /// Another process is about to take over.
     Handover,
-    /// The process has just begun, and what another one had is still to go.
+    /// The process has just begun, and what another one had is still to go; or the pair has just been made,
+    /// and does not send yet.
     Settling,
     /// The device or the next hop is not there yet.
     NoNextHop,

@@ -100,9 +100,7 @@ pub fn shortcut(shortcut: &Shortcut, lang: Lang) -> String {
         Shortcut::Closed(WhyNoShortcut::Handover) => {
             lang.pick("another process is taking over", "別のプロセスが引き継ぎ中")
         }
-        Shortcut::Closed(WhyNoShortcut::Settling) => {
-            lang.pick("the process has just begun", "プロセスが始まったばかり")
-        }
+        Shortcut::Closed(WhyNoShortcut::Settling) => lang.pick("it is just being set up", "準備中"),
         Shortcut::Closed(WhyNoShortcut::NoNextHop) => {
             lang.pick("the next hop is not known yet", "次の中継先がまだ不明")
         }
