@@ -109,8 +109,14 @@ start_frr() {
 }
 
 start_openbgpd() {
-    local file="$scratch/openbgpd.conf" name asn last hex
+    local file="$scratch/openbgpd.conf" name asn last hex home
     address_router
+    # Its processes confine themselves to their user's home, which its service makes, and that does not run here.
+    home=$(getent passwd _openbgpd | cut -d: -f6)
+    if [ ! -d "$home" ]; then
+        mkdir -p -m 755 "$home"
+        homes+=("$home")
+    fi
     {
         echo 'AS 63806'
         echo 'router-id 203.0.113.1'

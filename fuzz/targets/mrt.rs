@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tsumugi_core::wire::bgp::{Context, Message, Stored, frame};
+use tsumugi_core::wire::bgp::{Context, Message, Stored, frame, PathIds};
 use tsumugi_core::wire::mrt::{Content, Record};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -23,7 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
                 assert_eq!(again.parse(), Ok(Content::Rib(rib)));
             }
             Ok(Content::Message(message)) => {
-                let context = Context { four_octet: message.four_octet, ..Context::default() };
+                let path_ids = PathIds { ipv4: message.add_path, ipv6: message.add_path };
+                let context = Context { four_octet: message.four_octet, path_ids, ..Context::default() };
                 if let Ok(Some(frame)) = frame(message.message, context.message_max()) {
                     let _ = Message::parse(frame, context);
                 }

@@ -13,8 +13,9 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
-/// A process refuses a plan of another schema whole and keeps what it runs.
-pub const SCHEMA: u32 = 2;
+/// A process refuses a plan of another schema whole and keeps what it runs: a plan of schema 2 names what
+/// customers may announce in a field of its own, and would be read as one in which they may announce nothing.
+pub const SCHEMA: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterPlan {
@@ -39,6 +40,9 @@ pub struct RouterPlan {
     pub tunnels: Vec<Tunnel>,
     /// `None` for a laptop.
     pub speaker: Option<SpeakerConfig>,
+    /// Who does what `speaker` says.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub routing: Routing,
     /// Of a router that hears from outside or announces what is ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpki: Option<RpkiConfig>,
@@ -157,6 +161,17 @@ impl From<&Encapsulation> for Wrapping {
             Encapsulation::WireGuard { .. } => Wrapping::WireGuard,
         }
     }
+}
+
+/// Who speaks BGP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routing {
+    /// The speaker of [`crate::bgp`].
+    #[default]
+    Embedded,
+    /// FRR, from the same [`SpeakerConfig`].
+    Frr,
 }
 
 /// Who moves the packets.

@@ -97,6 +97,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         fabric: Desired::default(),
         tunnels,
         speaker: None,
+        routing: tsumugi_core::router_plan::Routing::default(),
         rpki: None,
         bmp: None,
         evpn: EvpnConfig::default(),

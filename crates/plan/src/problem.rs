@@ -3,11 +3,13 @@
 
 mod bfd;
 mod bmp;
+mod frr;
 mod rpki;
 mod segment;
 
 pub use bfd::BfdProblem;
 pub use bmp::BmpProblem;
+pub use frr::FrrProblem;
 pub use rpki::RpkiProblem;
 pub use segment::SegmentProblem;
 
@@ -73,6 +75,7 @@ pub enum ProblemKind {
     Rpki(RpkiProblem),
     Bmp(BmpProblem),
     Bfd(BfdProblem),
+    Frr(FrrProblem),
     /// Two tunnels of one kind between the same two addresses: nothing tells them apart.
     TunnelTwice,
     /// The compiler was given a file that `check` refuses.
@@ -115,6 +118,7 @@ areas! {
     Rpki(RpkiProblem);
     Bmp(BmpProblem);
     Bfd(BfdProblem);
+    Frr(FrrProblem);
 }
 
 impl ProblemKind {
@@ -159,6 +163,7 @@ impl ProblemKind {
             ProblemKind::Rpki(kind) => serde_json::to_value(kind),
             ProblemKind::Bmp(kind) => serde_json::to_value(kind),
             ProblemKind::Bfd(kind) => serde_json::to_value(kind),
+            ProblemKind::Frr(kind) => serde_json::to_value(kind),
             ProblemKind::TunnelTwice => Ok(json!({ "kind": "tunnel-twice" })),
             ProblemKind::Unchecked => Ok(json!({ "kind": "unchecked" })),
             ProblemKind::TooManyPackets { link, mtu, packets, arithmetic } => Ok(json!({

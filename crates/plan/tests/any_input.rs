@@ -298,11 +298,26 @@ fn router() -> impl Strategy<Value = Router> {
         maybe(port()),
         maybe(prop::sample::select(vec![Table::Full, Table::Default])),
         maybe(engine),
+        maybe(prop::sample::select(vec![Routing::Embedded, Routing::Frr])),
         by_name(uplink(), |uplink| uplink.name.to_string()),
     )
-        .prop_map(|(name, id, site, asn, meeting, drain, management_port, table, engine, uplinks)| {
-            Router { name, id, site, asn, meeting, drain, management_port, table, engine, uplinks }
-        })
+        .prop_map(
+            |(name, id, site, asn, meeting, drain, management_port, table, engine, routing, uplinks)| {
+                Router {
+                    name,
+                    id,
+                    site,
+                    asn,
+                    meeting,
+                    drain,
+                    management_port,
+                    table,
+                    engine,
+                    routing,
+                    uplinks,
+                }
+            },
+        )
 }
 
 fn link() -> impl Strategy<Value = Said<Link>> {
@@ -381,7 +396,7 @@ fn peer() -> impl Strategy<Value = Peer> {
         ),
         maybe(0u8..=10),
         maybe(1u32..=10_000_000),
-        (maybe(1u8..=100), maybe(1u16..=10_080)),
+        (maybe(1u8..=100), maybe(1u16..=10_080), maybe(any::<bool>()), maybe(2u8..=64)),
         (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>()), bfd(maybe(any::<bool>()))),
         (
             maybe(name().prop_map(|name| Secret(KeyName(name)))),
@@ -397,7 +412,7 @@ fn peer() -> impl Strategy<Value = Peer> {
                 (prefixes, as_set, list, [origins, never_via], [announce, withhold]),
                 prepend,
                 limit,
-                (limit_warn, limit_rest),
+                (limit_warn, limit_rest, add_paths_receive, add_paths_send),
                 (strict_role, gtsm, drain, bfd),
                 (password, invalid),
                 at,
@@ -417,6 +432,8 @@ fn peer() -> impl Strategy<Value = Peer> {
                     limit,
                     limit_warn,
                     limit_rest,
+                    add_paths_receive,
+                    add_paths_send,
                     strict_role,
                     gtsm,
                     bfd,

@@ -55,6 +55,8 @@ fn problems(text: &str) -> Vec<Problem> {
     for (path, text) in LISTS {
         lists.add(path, Ok(text));
     }
+    let long: String = (0..300).map(|n| format!("45.{}.{}.0/24\n", n / 256, n % 256)).collect();
+    lists.add("lists/long", Ok(&(long + "2a00:45::/32\n")));
     match check_with(text, &lists) {
         Ok(checked) => checked.warnings,
         Err(problems) => problems,
@@ -198,6 +200,20 @@ fn validation() -> Vec<Case> {
         "bfd-multihop-with-gtsm": ["role = \"provider\"" => "role = \"provider\"\ngtsm = true\nbfd = true\nbfd-multihop = true"]
             tells ["multihop-with-gtsm"];
         "bfd-interval-out-of-range": ["mtu = 2400" => "mtu = 2400\nbfd-interval = 5"] tells ["out-of-range"];
+        "frr-carries-segment": ["[router.c]\n" => "[router.c]\nrouting = \"frr\"\n"] tells ["frr-carries-segment"];
+        "frr-passes-segment": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "\"c:eth6\"" => "\"c:eth6\", \"b:eth6\""] tells ["frr-passes-segment"];
+        "frr-validates-nothing": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "[site.s1]" => rpki!("caches = [\"192.0.2.77:323\"]")] tells ["frr-validates-nothing"];
+        "frr-tells-no-collector": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "[site.s1]" => "[bmp]\ncollectors = [\"192.0.2.77:11019\"]\n\n[site.s1]"] tells ["frr-tells-no-collector"];
+        "frr-tells-one-path": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "role = \"provider\"" => "role = \"provider\"\nadd-paths-send = 4"] tells ["frr-tells-one-path"];
+        "frr-watches-one-hop": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "role = \"provider\"" => "role = \"provider\"\nbfd = true\nbfd-multihop = true"] tells ["frr-watches-one-hop"];
+        "frr-lists-too-much": ["[router.a]\n" => "[router.a]\nrouting = \"frr\"\n",
+            "role = \"provider\"" => "role = \"provider\"\nlist = \"lists/long\""] tells ["frr-lists-too-much"];
+        "routing-unknown": ["[router.a]\n" => "[router.a]\nrouting = \"bird\"\n"] tells ["unknown-word"];
         "invalid-unknown": ["role = \"provider\"" => "role = \"provider\"\ninvalid = \"last\""] tells ["invalid-unknown"];
     }
 }
@@ -486,7 +502,8 @@ fn no_reason_is_without_a_case() {
         include_str!("../src/problem.rs"),
         include_str!("../src/problem/segment.rs"),
         include_str!("../src/problem/bmp.rs"),
-        include_str!("../src/problem/rpki.rs")
+        include_str!("../src/problem/rpki.rs"),
+        include_str!("../src/problem/frr.rs")
     );
     let mut missing = Vec::new();
     let mut inside = false;

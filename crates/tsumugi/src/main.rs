@@ -2,6 +2,7 @@
 
 mod cli;
 mod datapath;
+mod frr;
 mod kernel;
 mod lab;
 mod management;

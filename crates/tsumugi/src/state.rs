@@ -56,6 +56,8 @@ pub enum PlanRefused {
     Hash { stated: String, found: String },
     /// It is for a machine that speaks no BGP, and the router process was given it.
     NoSpeaker,
+    /// It has BGP spoken by another engine: who speaks is chosen once in a process's life.
+    OtherEngine,
 }
 
 impl PlanRefused {
@@ -303,6 +305,7 @@ mod tests {
             fabric: Desired::default(),
             tunnels: Vec::new(),
             speaker: None,
+            routing: tsumugi_core::router_plan::Routing::default(),
             rpki: None,
             bmp: None,
             evpn: EvpnConfig::default(),
@@ -333,6 +336,11 @@ mod tests {
         fs::write(&path, format!(r#"{{"schema": {newer}, "all": "new"}}"#)).unwrap();
         let refused = state.plan();
         assert!(matches!(refused, Err(PlanRefused::Schema { found, known: SCHEMA }) if found == newer));
+        // One from before what peers may announce became one list for all: never read with the list missing.
+        let older = serde_json::to_string(&RouterPlan { schema: 2, ..plan() }).unwrap();
+        let older = older.replacen('{', r#"{"customer_prefixes": ["192.0.2.0/24"], "#, 1);
+        fs::write(&path, older).unwrap();
+        assert!(matches!(state.plan(), Err(PlanRefused::Schema { found: 2, known: SCHEMA })));
         fs::write(&path, b"{").unwrap();
         assert!(matches!(state.plan(), Err(PlanRefused::NotAPlan { .. })));
     }

@@ -49,6 +49,21 @@ impl Labs {
         status["labs"].as_array().expect("a list").clone()
     }
 
+    /// Proves these of `files/NAME.toml`.
+    fn prove(&self, name: &str, proofs: &[&str]) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/files/{name}.toml"));
+        let file = file.display().to_string();
+        let mut arguments = vec!["verify", &file, "--name", name, "--json"];
+        for id in proofs {
+            arguments.extend(["--only", id]);
+        }
+        let output = self.run(&arguments);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let failed: Vec<&Value> =
+            report["proofs"].as_array().into_iter().flatten().filter(|row| row["ok"] != true).collect();
+        assert!(output.status.success() && report["ok"] == true, "{failed:#?}");
+    }
+
     /// The PID namespace of a lab and its init.
     fn inside(&self, name: &str) -> (PathBuf, i64) {
         let labs = self.status();
@@ -208,18 +223,24 @@ fn a_lab_is_not_forgotten_by_who_cannot_see_it() {
 /// Connections of one family, homes that translate, path MTUs of any size: `files/odd.toml`.
 fn what_is_odd_and_legal_is_proven_like_the_rest() {
     let labs = Labs::new("odd");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/odd.toml");
-    let file = file.display().to_string();
-    let mut arguments = vec!["verify", &file, "--name", "odd", "--json"];
-    for id in ["sessions", "loopbacks", "addresses", "traceroute", "two-packets", "one-packet-tcp", "outside"]
-    {
-        arguments.extend(["--only", id]);
+    let proofs =
+        ["sessions", "loopbacks", "addresses", "traceroute", "two-packets", "one-packet-tcp", "outside"];
+    labs.prove("odd", &proofs);
+}
+
+/// FRR at the border and inside beside our own speaker: `files/both-engines.toml`.
+fn a_network_of_both_engines_is_proven() {
+    let proofs = ["sessions", "loopbacks", "addresses", "traceroute", "outside", "planes", "cut"];
+    Labs::new("both-engines").prove("both-engines", &proofs);
+}
+
+/// FRR's daemons run as a user of their own, whom only root becomes.
+fn no_frr() -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt;
+    if !fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
+        return Some("needs root for FRR's own user");
     }
-    let output = labs.run(&arguments);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let failed: Vec<&Value> =
-        report["proofs"].as_array().into_iter().flatten().filter(|row| row["ok"] != true).collect();
-    assert!(output.status.success() && report["ok"] == true, "{failed:#?}");
+    (!Path::new("/usr/lib/frr/bgpd").exists()).then_some("FRR is not installed")
 }
 
 /// Ports of VLANs are proven where the kernel has them; elsewhere they are left out, said, and all the
@@ -265,7 +286,7 @@ fn a_path_is_measured_in_a_lab() {
 
 fn main() -> ExitCode {
     let missing = missing();
-    let trial = |name: &str, test: fn()| {
+    let trial_where = |missing: Option<&'static str>, name: &str, test: fn()| {
         if let Some(missing) = missing {
             eprintln!("skipped: {name}: {missing}");
         }
@@ -275,7 +296,13 @@ fn main() -> ExitCode {
         };
         Trial::test(name, run).with_ignored_flag(missing.is_some())
     };
+    let trial = |name: &str, test: fn()| trial_where(missing, name, test);
     let trials = vec![
+        trial_where(
+            missing.or_else(no_frr),
+            "a_network_of_both_engines_is_proven",
+            a_network_of_both_engines_is_proven,
+        ),
         trial("two_labs_stand_side_by_side_and_leave_nothing", two_labs_stand_side_by_side_and_leave_nothing),
         trial(
             "a_lab_ends_with_the_command_that_was_bringing_it_up",

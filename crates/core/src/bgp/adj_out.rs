@@ -1,6 +1,7 @@
 //! What a neighbour is still to be told (the queue of its Adj-RIB-Out), and how it is packed: one
 //! set of attributes with as many routes as a message holds.
 
+use super::add_path::{ToldPaths, outgoing_paths};
 use super::config::{NeighbourConfig, SpeakerConfig};
 use super::key::Key;
 use super::notice::Notice;
@@ -8,7 +9,7 @@ use super::policy::{ExportRefusal, Policy, Tables, export_attributes};
 use super::rib::{Destination, Rib, Route};
 use super::session::Negotiated;
 use super::slab::Place;
-use super::slots::Slot;
+use super::slots::{Ear, Slot};
 use super::status::FamilyCounts;
 use crate::id::Prefix;
 use crate::time::Instant;
@@ -30,6 +31,8 @@ const TOGETHER: usize = 16_384;
 pub(super) struct AdjOut {
     pub prefixes: Queue<Prefix>,
     pub evpn: Queue<EvpnRoute>,
+    /// The session's in what destinations remember.
+    pub ear: Ear,
     /// The shell has been told that something waits and has not yet come to the end of it.
     pub told: bool,
     /// Since when something waits without the shell having asked (RFC 9687).
@@ -48,6 +51,8 @@ pub(super) struct Queue<K: Key> {
     packed: VecDeque<Group<K::Nlri>>,
     /// What is to be said besides routes, each once so many were taken out and have left, in this order.
     marks: VecDeque<(u64, Mark)>,
+    /// Of a neighbour that is told several paths.
+    pub paths: ToldPaths,
 }
 
 /// Where a telling begins or ends.
@@ -74,6 +79,19 @@ pub(super) struct Telling<'a> {
     pub negotiated: &'a Negotiated,
     pub local: IpAddr,
     pub slot: Slot,
+}
+
+impl Telling<'_> {
+    /// How many paths to a prefix the neighbour is told at most, if it is told more than the best (RFC 7911).
+    pub fn paths(&self, family: AfiSafi) -> Option<u8> {
+        self.neighbour.terms.add_paths.send.filter(|_| self.negotiated.tells_paths.of(family))
+    }
+}
+
+/// What a session has heard.
+struct Heard<'a> {
+    ear: Ear,
+    announced: &'a mut FamilyCounts,
 }
 
 /// How a route travels on this session.
@@ -105,8 +123,9 @@ struct Batch<K: Key> {
 }
 
 impl AdjOut {
-    pub fn new(now: Instant) -> AdjOut {
+    pub fn new(now: Instant, ear: Ear) -> AdjOut {
         AdjOut {
+            ear,
             prefixes: Queue::default(),
             evpn: Queue::default(),
             told: false,
@@ -151,9 +170,9 @@ impl AdjOut {
             // Neither waits until the other is at its end.
             let both = self.prefixes.has_more() && self.evpn.has_more();
             let room = if both { room.div_ceil(2) } else { room };
-            let announced = &mut self.announced;
-            messages += self.prefixes.tell(telling, ribs.prefixes, room, announced, out, notices);
-            messages += self.evpn.tell(telling, ribs.evpn, room, announced, out, notices);
+            let heard = &mut Heard { ear: self.ear, announced: &mut self.announced };
+            messages += self.prefixes.tell(telling, ribs.prefixes, room, heard, out, notices);
+            messages += self.evpn.tell(telling, ribs.evpn, room, heard, out, notices);
         }
         (messages, self.has_more())
     }
@@ -161,7 +180,13 @@ impl AdjOut {
 
 impl<K: Key> Default for Queue<K> {
     fn default() -> Queue<K> {
-        Queue { places: VecDeque::new(), taken: 0, packed: VecDeque::new(), marks: VecDeque::new() }
+        Queue {
+            places: VecDeque::new(),
+            taken: 0,
+            packed: VecDeque::new(),
+            marks: VecDeque::new(),
+            paths: ToldPaths::default(),
+        }
     }
 }
 
@@ -202,8 +227,8 @@ impl<K: Key> Queue<K> {
     }
 
     /// Puts a destination in the queue unless it is there.
-    pub fn enqueue(&mut self, slot: Slot, place: Place, destination: &mut Destination) {
-        if destination.pending.insert(slot) {
+    pub fn enqueue(&mut self, ear: Ear, place: Place, destination: &mut Destination) {
+        if destination.pending.insert(ear) {
             self.places.push_back(place);
         }
     }
@@ -215,7 +240,7 @@ impl<K: Key> Queue<K> {
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
         room: usize,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         out: &mut Vec<u8>,
         notices: &mut Vec<Notice>,
     ) -> u64 {
@@ -224,7 +249,7 @@ impl<K: Key> Queue<K> {
         while out.len() - start < room {
             if self.packed.is_empty() {
                 messages += self.say_marks(out);
-                self.pack(telling, rib, announced, notices);
+                self.pack(telling, rib, heard, notices);
             }
             let Some(mut group) = self.packed.pop_front() else { break };
             messages += group.emit(telling, room - (out.len() - start), out);
@@ -263,17 +288,15 @@ impl<K: Key> Queue<K> {
         &mut self,
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
-        announced: &mut FamilyCounts,
+        heard: &mut Heard<'_>,
         notices: &mut Vec<Notice>,
     ) {
         let mut batch = Batch::default();
-        for _ in 0..TOGETHER {
-            if self.due().is_some() {
-                break;
-            }
+        let mut looked = 0;
+        while looked < TOGETHER && self.due().is_none() {
             let Some(place) = self.places.pop_front() else { break };
             self.taken += 1;
-            batch.take(telling, rib, place, announced, notices);
+            looked += batch.take(telling, rib, place, &mut self.paths, heard, notices);
         }
         let withdrawn = batch.withdrawn.into_iter();
         self.packed.extend(withdrawn.map(|(family, routes)| Group { family, shared: None, routes }));
@@ -308,18 +331,21 @@ impl<K: Key> Default for Batch<K> {
 }
 
 impl<K: Key> Batch<K> {
-    /// What the neighbour must hear of one destination.
+    /// What the neighbour must hear of one destination; returns how many routes were looked at.
     fn take(
         &mut self,
         telling: &Telling<'_>,
         rib: &mut Rib<K>,
         place: Place,
-        announced: &mut FamilyCounts,
+        paths: &mut ToldPaths,
+        heard: &mut Heard<'_>,
         notices: &mut Vec<Notice>,
-    ) {
-        let slot = telling.slot;
-        let Some((key, destination)) = rib.at_mut(place) else { return };
-        destination.pending.remove(slot);
+    ) -> usize {
+        let Some((key, destination)) = rib.at_mut(place) else { return 1 };
+        destination.pending.remove(heard.ear);
+        if let Some(most) = telling.paths(key.family()) {
+            return self.take_paths(telling, rib, place, most, paths, heard, notices);
+        }
         let route = outgoing(telling, key, destination).ok().flatten();
         let group = route.as_ref().and_then(|route| {
             let group = self.group(telling, key, route);
@@ -328,20 +354,65 @@ impl<K: Key> Batch<K> {
             }
             group
         });
-        let count = key.count(announced);
+        let count = key.count(heard.announced);
         match group {
             Some(group) => {
-                self.groups[group].routes.push(key.nlri(route.as_deref()));
-                *count += u32::from(destination.announced.insert(slot));
+                self.groups[group].routes.push(key.nlri(None, route.as_deref()));
+                *count += u32::from(destination.announced.insert(heard.ear));
             }
             None => {
-                if destination.announced.remove(slot) {
+                if destination.announced.remove(heard.ear) {
                     *count = count.saturating_sub(1);
-                    self.withdrawn.entry(key.family()).or_default().push(key.nlri(None));
+                    self.withdrawn.entry(key.family()).or_default().push(key.nlri(None, None));
                 }
                 rib.tidy(place);
             }
         }
+        1
+    }
+
+    /// The same for a neighbour that is told several paths: of those only what has changed.
+    #[expect(clippy::too_many_arguments, reason = "all of them are what `take` was given")]
+    fn take_paths(
+        &mut self,
+        telling: &Telling<'_>,
+        rib: &mut Rib<K>,
+        place: Place,
+        most: u8,
+        paths: &mut ToldPaths,
+        heard: &mut Heard<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> usize {
+        let Some((key, destination)) = rib.at_mut(place) else { return 1 };
+        let mut wanted = outgoing_paths(telling, key, destination, most);
+        wanted.retain(|(_, route)| {
+            let fits = self.group(telling, key, route).is_some();
+            if !fits {
+                notices.push(key.too_large(telling.neighbour.name.clone()));
+            }
+            fits
+        });
+        let next = paths.change(place, wanted);
+        for (id, route) in &next.announced {
+            // That there is one was seen above.
+            if let Some(group) = self.group(telling, key, route) {
+                self.groups[group].routes.push(key.nlri(Some(*id), Some(route)));
+            }
+        }
+        if !next.withdrawn.is_empty() {
+            let withdrawn = self.withdrawn.entry(key.family()).or_default();
+            withdrawn.extend(next.withdrawn.iter().map(|id| key.nlri(Some(*id), None)));
+        }
+        let (now, before) = next.counts;
+        let count = key.count(heard.announced);
+        *count = count.saturating_sub(before as u32).saturating_add(now as u32);
+        if now > 0 {
+            destination.announced.insert(heard.ear);
+        } else {
+            destination.announced.remove(heard.ear);
+            rib.tidy(place);
+        }
+        now.max(before).max(1)
     }
 
     /// The group that a route belongs to; `None` if its attributes are too large for any message.
@@ -359,7 +430,8 @@ impl<K: Key> Batch<K> {
             &mut shared,
         );
         let longest = telling.negotiated.context.message_max();
-        let fits = room_for_routes(longest, shared.len(), form.mp, family).is_some();
+        let path_ids = telling.paths(family).is_some();
+        let fits = room_for_routes(longest, shared.len(), form.mp, family, path_ids).is_some();
         let group =
             fits.then(|| self.group_of(Group { family, shared: Some((shared, form)), routes: Vec::new() }));
         self.by_route.insert(known, group);

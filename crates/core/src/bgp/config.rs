@@ -81,6 +81,25 @@ pub struct Terms {
     pub bfd: Option<BfdTerms>,
     /// Of the prefix limit.
     pub limit: LimitTerms,
+    /// Whether there may be several paths to one prefix.
+    #[serde(skip_serializing_if = "AddPaths::is_nothing")]
+    pub add_paths: AddPaths,
+}
+
+/// Several paths to one prefix, told apart by identifiers (RFC 7911): both only if the neighbour agrees in OPEN.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AddPaths {
+    /// Those of the neighbour are taken, at most 64 to a prefix.
+    pub receive: bool,
+    /// The neighbour is told so many to a prefix at most, the best first; `None`: the best alone, with no identifier.
+    pub send: Option<u8>,
+}
+
+impl AddPaths {
+    fn is_nothing(&self) -> bool {
+        *self == AddPaths::default()
+    }
 }
 
 /// What becomes of a neighbour that comes near its prefix limit, and of one that goes beyond.
@@ -170,7 +189,7 @@ pub struct OutsidePolicy {
     pub allowed_private_asns: Vec<Asn>,
     /// The public AS number is prepended this many times beyond the first.
     pub extra_prepends: u8,
-    /// More prefixes than this per family end the session; `None`: no limit.
+    /// More routes than this per family end the session, each path to a prefix counted; `None`: no limit.
     pub prefix_limit: Option<u32>,
     /// What becomes of its routes that the RPKI calls invalid.
     #[serde(default, skip_serializing_if = "Invalid::is_drop")]
@@ -324,15 +343,24 @@ pub struct Timers {
     pub connect_retry: u32,
     /// How long an attempt to connect may take.
     pub connect_timeout: u32,
+    /// For how long a neighbour may leave unread what is to be sent to it. `None`: 8 minutes, or twice the hold
+    /// time if that is longer (RFC 9687 4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_hold: Option<u32>,
 }
 
 impl Timers {
     /// On inside links.
     pub const INSIDE: Timers =
-        Timers { keepalive: 1_000, hold: 3_000, connect_retry: 500, connect_timeout: 1_000 };
+        Timers { keepalive: 1_000, hold: 3_000, connect_retry: 500, connect_timeout: 1_000, send_hold: None };
     /// To other networks (RFC 4271 10, hold 90 s).
-    pub const OUTSIDE: Timers =
-        Timers { keepalive: 30_000, hold: 90_000, connect_retry: 5_000, connect_timeout: 10_000 };
+    pub const OUTSIDE: Timers = Timers {
+        keepalive: 30_000,
+        hold: 90_000,
+        connect_retry: 5_000,
+        connect_timeout: 10_000,
+        send_hold: None,
+    };
 }
 /// Who is told of sessions and routes by BMP (RFC 7854).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

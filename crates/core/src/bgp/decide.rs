@@ -26,8 +26,9 @@ pub(super) fn decide(paths: &mut [Path], rank: impl Fn(Slot) -> Rank, max_paths:
     narrow(paths, LostAt::Origin, |path| path.route.attributes.origin);
     narrow_by_med(paths);
     // f) and g): the lowest BGP identifier, then the neighbour itself; two neighbours may have the
-    // same address on different links, so the slot stands for it.
-    paths.sort_by_key(|path| (Reverse(path.lost.map_or(u8::MAX, |lost| lost as u8)), rank(path.slot)));
+    // same address on different links, so the slot stands for it. Of one neighbour, its lowest identifier.
+    let lost = |path: &Path| Reverse(path.lost.map_or(u8::MAX, |lost| lost as u8));
+    paths.sort_by_key(|path| (lost(path), rank(path.slot), path.route.path_id));
     let mut used = 0;
     for path in paths.iter_mut().filter(|path| path.lost.is_none()) {
         path.lost = match used {

@@ -1,11 +1,11 @@
 //! The table written down for others (RFC 6396 4.3): every route that was taken, a piece at a time, while the
 //! speaker goes on.
 
-use super::rib::{Destination, Route};
+use super::rib::{Destination, Path, Route};
 use super::speaker::{Peer, Speaker};
 use crate::id::Prefix;
 use crate::time::Instant;
-use crate::wire::bgp::{MpNextHop, Stored};
+use crate::wire::bgp::{AfiSafi, MpNextHop, PathIds, Stored};
 use crate::wire::mrt;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,27 +23,52 @@ pub struct TableDump {
     /// By slot: the neighbour's name, and when its session came to stand, if one stands.
     peers: Vec<Option<(String, u32)>>,
     after: Option<Prefix>,
+    records: u32,
     /// Prefixes written.
     pub prefixes: u32,
     /// Routes written.
     pub routes: u64,
 }
 
+/// A neighbour as routes name it.
+#[derive(Debug, Clone, Copy)]
+struct PlaceOf {
+    /// In the table of peers.
+    place: u16,
+    /// Its session, in seconds since 1970 (UTC).
+    since: u32,
+    path_ids: PathIds,
+}
+
 impl TableDump {
-    /// One record of all routes to a prefix, if there is one.
+    /// The routes to a prefix, if there are any: one record of those without path identifiers and one of those that
+    /// have them (RFC 8050 4), that of the best first.
     fn destination(
         &mut self,
         prefix: Prefix,
         destination: &Destination,
-        places: &[Option<(u16, u32)>],
+        peers: &[Option<PlaceOf>],
         out: &mut Vec<u8>,
     ) {
+        let ourselves = PlaceOf { place: 0, since: self.began, path_ids: PathIds::NONE };
+        let of_slot = |path: &Path| peers.get(path.slot.index()).copied().unwrap_or(Some(ourselves));
+        let has_id = |path: &Path| {
+            path.route.path_id != 0 || of_slot(path).is_some_and(|it| it.path_ids.of(AfiSafi::of(&prefix)))
+        };
+        let best = destination.best().is_some_and(has_id);
+        let before = self.routes;
+        for ids in [best, !best] {
+            let paths = destination.paths().iter().filter(|path| has_id(path) == ids);
+            let known = paths.filter_map(|path| Some((path, of_slot(path)?))).collect::<Vec<_>>();
+            self.record(prefix, ids, &known, out);
+        }
+        self.prefixes += u32::from(self.routes > before);
+    }
+
+    fn record(&mut self, prefix: Prefix, ids: bool, paths: &[(&Path, PlaceOf)], out: &mut Vec<u8>) {
         let mut attributes = Vec::new();
         let mut written = Vec::new();
-        for path in destination.paths() {
-            // Beyond all slots stand our own routes. Of a neighbour that came after the dump began nothing is said.
-            let place = places.get(path.slot.index()).copied().unwrap_or(Some((0, self.began)));
-            let Some((peer, originated)) = place else { continue };
+        for (path, of) in paths {
             let start = attributes.len();
             stored(&prefix, &path.route).emit(&mut attributes);
             // The field's length has two octets.
@@ -51,21 +76,21 @@ impl TableDump {
                 attributes.truncate(start);
                 continue;
             }
-            written.push((peer, originated, start..attributes.len()));
+            written.push((of, ids.then_some(path.route.path_id), start..attributes.len()));
         }
         if written.is_empty() {
             return;
         }
-        let entry = |(peer, originated, range): (u16, u32, Range<usize>)| mrt::RibEntry {
-            peer,
-            originated,
-            path_id: None,
+        let entry = |(of, path_id, range): (&PlaceOf, Option<u32>, Range<usize>)| mrt::RibEntry {
+            peer: of.place,
+            originated: of.since,
+            path_id,
             attributes: &attributes[range],
         };
         let entries: Vec<_> = written.into_iter().map(entry).collect();
         self.routes += entries.len() as u64;
-        mrt::Rib { sequence: self.prefixes, prefix, entries }.emit(self.began, out);
-        self.prefixes += 1;
+        mrt::Rib { sequence: self.records, prefix, entries }.emit(self.began, out);
+        self.records += 1;
     }
 }
 
@@ -111,7 +136,7 @@ impl Speaker {
         };
         let known = |peer: &Option<Peer>| peer.as_ref().map(|peer| (peer.name(), since(peer)));
         let peers = self.peers.iter().map(known).collect();
-        TableDump { began: unix_seconds, peers, after: None, prefixes: 0, routes: 0 }
+        TableDump { began: unix_seconds, peers, after: None, records: 0, prefixes: 0, routes: 0 }
     }
 
     /// Appends the routes to the next prefixes: some 256 of them, fewer once they take more than `budget` bytes.
@@ -131,15 +156,21 @@ impl Speaker {
         false
     }
 
-    /// By slot: the place in the table of peers, and since when; `None`: it is not in it.
-    fn places(&self, dump: &TableDump) -> Vec<Option<(u16, u32)>> {
+    /// By slot; `None`: it is not in the table of peers, since it came after the dump began.
+    fn places(&self, dump: &TableDump) -> Vec<Option<PlaceOf>> {
         let mut place = 0;
         let mut places = Vec::with_capacity(self.peers.len());
         for (at, peer) in self.peers.iter().enumerate() {
             let known = dump.peers.get(at).and_then(Option::as_ref);
             place += u16::from(known.is_some());
             let still = known.zip(peer.as_ref()).filter(|(known, peer)| known.0 == peer.session.config.name);
-            places.push(still.map(|(known, _)| (place, known.1)));
+            let path_ids =
+                |peer: &Peer| peer.session.established().map_or(PathIds::NONE, |it| it.context.path_ids);
+            places.push(still.map(|(known, peer)| PlaceOf {
+                place,
+                since: known.1,
+                path_ids: path_ids(peer),
+            }));
         }
         places
     }

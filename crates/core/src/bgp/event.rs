@@ -1,5 +1,6 @@
 //! What goes into a speaker and what comes out of it.
 
+use super::deferral::Forwarding;
 use super::notice::Notice;
 use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
@@ -40,6 +41,9 @@ impl ConnectionId {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
+    /// What of our forwarding outlives this process. Before [`Event::Start`]: whether this is a restart
+    /// (RFC 4724 4.1); later: what sessions to come say of it. Without it nothing does.
+    Forwarding(Forwarding),
     /// Begin to dial. Links are taken to be down until [`Event::LinkUp`] says otherwise.
     Start,
     /// The interface exists and has carrier.
@@ -68,8 +72,11 @@ pub enum Event<'a> {
     Evpn(EvpnUpdate),
     /// Routes from outside are validated by other payloads from now on: no session is asked for anything.
     Validation(crate::rpki::Change),
-    /// Tell every neighbour that we stop, and close. What stands in the kernel stays.
+    /// Tell every neighbour that we stop for good, and close. What stands in the kernel stays.
     Stop,
+    /// Another process is about to take our place: whoever agreed to keep our routes meanwhile sees the connection
+    /// end without a word (RFC 4724 4.2), others are told.
+    Restart,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +98,9 @@ pub enum Action {
     EvpnReady,
     /// [`super::Speaker::poll_validation`] has something: call it until it says that there is no more.
     ValidationReady,
+    /// [`super::Speaker::poll_table`] has something to clear out of the table: call it until it says that there is
+    /// no more, with whatever else is due in between.
+    TableReady,
     /// For the log: once per change of state.
     Log(Notice),
 }

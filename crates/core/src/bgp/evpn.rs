@@ -8,7 +8,7 @@ use super::rib::{Destination, Route};
 use super::slots::Slot;
 use super::speaker::Speaker;
 use super::status::EvpnRefused;
-use crate::wire::bgp::{Attributes, DecodedUpdate, EvpnBody, EvpnFault, EvpnRoute, MpReach};
+use crate::wire::bgp::{AfiSafi, Attributes, DecodedUpdate, EvpnBody, EvpnFault, EvpnRoute, MpReach};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -159,11 +159,7 @@ impl Speaker {
     fn disable_evpn(&mut self, slot: Slot, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         peer.evpn_refused.disabled = true;
-        let brought = self.evpn.iter().filter(|(_, destination)| destination.path_of(slot).is_some());
-        let brought: Vec<EvpnRoute> = brought.map(|(route, _)| route).collect();
-        for route in &brought {
-            self.set_route(route, slot, None, actions);
-        }
+        self.forget_family(slot, AfiSafi::EVPN, actions);
     }
 }
 
@@ -185,6 +181,7 @@ fn own_route(path: EvpnPath) -> Route {
         local_preference: u32::MAX,
         discard: false,
         body: boxed(&path.body),
+        path_id: 0,
     }
 }
 

@@ -2,6 +2,7 @@
 //! kernel behind them, EVPN routes with the segments. Everything else is one code for both.
 
 use super::adj_out::{AdjOut, Form, Queue, Telling};
+use super::clearance::Clearance;
 use super::config::SpeakerConfig;
 use super::event::Action;
 use super::index::{Index, PrefixIndex};
@@ -14,7 +15,7 @@ use super::slab::Place;
 use super::speaker::{Peer, Speaker};
 use super::status::FamilyCounts;
 use crate::id::Prefix;
-use crate::wire::bgp::{AfiSafi, EvpnNlri, EvpnRoute, MpNextHop, Nlri};
+use crate::wire::bgp::{AfiSafi, EvpnNlri, EvpnRoute, MpNextHop, Nlri, UnicastNlri};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::fmt::Debug;
@@ -23,6 +24,7 @@ use core::net::IpAddr;
 /// The parts of a speaker that a change in one table touches.
 pub(super) struct Parts<'a, K: Key> {
     pub rib: &'a mut Rib<K>,
+    pub clearance: &'a mut Clearance,
     pub outlet: &'a mut Outlet,
     pub peers: &'a mut [Option<Peer>],
     pub config: &'a SpeakerConfig,
@@ -54,8 +56,8 @@ pub(super) trait Key: Clone + Debug {
     /// Whether something that we originate depends on it.
     fn is_watched(&self, originations: &Originations) -> bool;
 
-    /// As it stands in an UPDATE; without a route: withdrawn.
-    fn nlri(&self, route: Option<&Route>) -> Self::Nlri;
+    /// As it stands in an UPDATE; without a route: withdrawn. `path_id`: where routes have one.
+    fn nlri(&self, path_id: Option<u32>, route: Option<&Route>) -> Self::Nlri;
     fn form(&self, telling: &Telling<'_>, route: &Route) -> Form;
     fn export_check(&self, telling: &Telling<'_>, route: &Route) -> Result<(), ExportRefusal>;
     /// That it does not fit in any message.
@@ -63,12 +65,13 @@ pub(super) trait Key: Clone + Debug {
 }
 
 impl Key for Prefix {
-    type Nlri = Prefix;
+    type Nlri = UnicastNlri;
     type Index = PrefixIndex;
 
     fn parts(speaker: &mut Speaker) -> Parts<'_, Prefix> {
         Parts {
             rib: &mut speaker.rib,
+            clearance: &mut speaker.prefixes_clearance,
             outlet: &mut speaker.kernel,
             peers: &mut speaker.peers,
             config: &speaker.config,
@@ -119,8 +122,8 @@ impl Key for Prefix {
         originations.watches(self)
     }
 
-    fn nlri(&self, _: Option<&Route>) -> Prefix {
-        *self
+    fn nlri(&self, path_id: Option<u32>, _: Option<&Route>) -> UnicastNlri {
+        UnicastNlri { prefix: *self, path_id }
     }
 
     fn form(&self, telling: &Telling<'_>, _: &Route) -> Form {
@@ -148,6 +151,7 @@ impl Key for EvpnRoute {
     fn parts(speaker: &mut Speaker) -> Parts<'_, EvpnRoute> {
         Parts {
             rib: &mut speaker.evpn,
+            clearance: &mut speaker.evpn_clearance,
             outlet: &mut speaker.segments,
             peers: &mut speaker.peers,
             config: &speaker.config,
@@ -197,7 +201,7 @@ impl Key for EvpnRoute {
         false
     }
 
-    fn nlri(&self, route: Option<&Route>) -> EvpnNlri {
+    fn nlri(&self, _: Option<u32>, route: Option<&Route>) -> EvpnNlri {
         let body = route.and_then(|route| route.body.as_deref()).cloned().unwrap_or_default();
         EvpnNlri { route: self.clone(), body }
     }

@@ -5,11 +5,11 @@
 use super::event::ConnectionId;
 use super::notice::SessionEnd;
 use super::rib::Route;
-use super::slots::Slot;
+use super::slots::{Slot, Source};
 use super::speaker::{Peer, Speaker};
 use crate::id::Prefix;
 use crate::time::Instant;
-use crate::wire::bgp::{AfiSafi, EXTENDED_MESSAGE_MAX, MpNextHop, MpReach, MpUnreach, Update};
+use crate::wire::bgp::{AfiSafi, EXTENDED_MESSAGE_MAX, MpNextHop, MpReach, MpUnreach, UnicastNlri, Update};
 use crate::wire::bmp::{self, Ends, PeerDown, PeerHeader};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -45,7 +45,7 @@ pub struct MonitorCounts {
 pub(super) struct Monitor {
     greeted: bool,
     sessions: VecDeque<SessionChange>,
-    changed: BTreeSet<(Prefix, Slot)>,
+    changed: BTreeSet<(Prefix, Source)>,
     walk: Walk,
     /// Sessions that stand.
     standing: BTreeSet<Slot>,
@@ -84,11 +84,11 @@ pub struct Surroundings<'a> {
 }
 
 impl Monitor {
-    fn route_changed(&mut self, prefix: Prefix, slot: Slot) {
+    fn route_changed(&mut self, prefix: Prefix, source: Source) {
         // What is still to come will be told as it is then.
         let told = self.walk.through || self.walk.after.is_some_and(|after| prefix <= after);
-        if told && self.standing.contains(&slot) {
-            self.changed.insert((prefix, slot));
+        if told && self.standing.contains(&source.slot) {
+            self.changed.insert((prefix, source));
         }
         if self.changed.len() > CHANGES_MAX {
             self.tell_anew();
@@ -100,7 +100,7 @@ impl Monitor {
             SessionChange::Up(slot) => self.standing.insert(slot),
             SessionChange::Down(slot, _) => {
                 // With a session go its routes, and nobody counts them one by one.
-                self.changed.retain(|(_, whose)| *whose != slot);
+                self.changed.retain(|(_, whose)| whose.slot != slot);
                 self.standing.remove(&slot)
             }
         };
@@ -150,9 +150,9 @@ impl Speaker {
         self.monitors.get(&id).is_some_and(Monitor::has_work)
     }
 
-    pub(super) fn monitored_route(&mut self, prefix: &Prefix, slot: Slot) {
+    pub(super) fn monitored_route(&mut self, prefix: &Prefix, source: Source) {
         for monitor in self.monitors.values_mut() {
-            monitor.route_changed(*prefix, slot);
+            monitor.route_changed(*prefix, source);
         }
     }
 
@@ -262,10 +262,13 @@ impl Teller<'_> {
     /// Routes that are others than were told, until `end`.
     fn changes(&mut self, end: usize) {
         while self.out.len() < end {
-            let Some((prefix, slot)) = self.monitor.changed.pop_first() else { break };
-            let Some(&header) = self.monitor.up.get(&slot) else { continue };
-            let path = self.speaker.rib.get(&prefix).and_then(|destination| destination.path_of(slot));
-            self.route(header, self.around.unix, &prefix, path.map(|path| &*path.route));
+            let Some((prefix, source)) = self.monitor.changed.pop_first() else { break };
+            let Some(&header) = self.monitor.up.get(&source.slot) else { continue };
+            let destination = self.speaker.rib.get(&prefix);
+            let mut paths = destination.into_iter().flat_map(|it| self.speaker.standing(&prefix, it));
+            let path = paths.find(|path| path.source() == source);
+            let listed = self.listed(prefix, source);
+            self.route(header, self.around.unix, listed, path.map(|path| &*path.route));
         }
         while self.monitor.changed.is_empty() && self.out.len() < end {
             let Some((slot, family)) = self.monitor.whole.pop_front() else { break };
@@ -283,9 +286,9 @@ impl Teller<'_> {
             if taken == PREFIXES || self.out.len() >= end {
                 return;
             }
-            for path in destination.paths() {
+            for path in speaker.standing(&prefix, destination) {
                 if let Some(&header) = self.monitor.up.get(&path.slot) {
-                    self.route(header, 0, &prefix, Some(&path.route));
+                    self.route(header, 0, self.listed(prefix, path.source()), Some(&path.route));
                 }
             }
             self.monitor.walk.after = Some(prefix);
@@ -300,9 +303,17 @@ impl Teller<'_> {
         }
     }
 
-    fn route(&mut self, header: PeerHeader, at: u32, prefix: &Prefix, route: Option<&Route>) {
+    /// With an identifier where the two OPENs, which the collector has, say that there is one (RFC 7911).
+    fn listed(&self, prefix: Prefix, source: Source) -> UnicastNlri {
+        let peer = self.speaker.peers[source.slot.index()].as_ref();
+        let session = peer.and_then(|peer| peer.session.established());
+        let said = session.is_some_and(|it| it.context.path_ids.of(AfiSafi::of(&prefix)));
+        UnicastNlri { prefix, path_id: said.then_some(source.path_id) }
+    }
+
+    fn route(&mut self, header: PeerHeader, at: u32, listed: UnicastNlri, route: Option<&Route>) {
         let mut message = Vec::new();
-        update(prefix, route).emit(true, &mut message);
+        update(listed, route).emit(true, &mut message);
         // What our own communities have made longer than any message.
         if message.len() > EXTENDED_MESSAGE_MAX {
             self.monitor.counts.dropped += 1;
@@ -334,8 +345,8 @@ fn why(end: &SessionEnd) -> PeerDown<'_> {
 }
 
 /// One route as an UPDATE; `None`: it is withdrawn.
-fn update(prefix: &Prefix, route: Option<&Route>) -> Update {
-    let (family, prefixes) = (AfiSafi::of(prefix), alloc::vec![*prefix]);
+fn update(listed: UnicastNlri, route: Option<&Route>) -> Update {
+    let (family, prefixes, prefix) = (AfiSafi::of(&listed.prefix), alloc::vec![listed], &listed.prefix);
     let Some(route) = route else {
         return match prefix {
             Prefix::V4(_) => Update { withdrawn: prefixes, ..Update::default() },

@@ -1,10 +1,12 @@
 //! What a speaker tells the log, as types: the words are made elsewhere.
 
+use super::change::SessionTerm;
 use super::config::Family;
 use crate::bfd::BfdDown;
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{BgpRole, EvpnFault, EvpnRoute};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 
@@ -24,10 +26,18 @@ pub enum Notice {
     RoutesKept { neighbour: String, seconds: u16 },
     /// It was not back in time: what it did not tell again is gone.
     RoutesKeptNoLonger { neighbour: String },
+    /// The kernel has routes of these families of an earlier life of ours: they stay in use, and nothing is chosen
+    /// or told until neighbours have told everything (RFC 4724 4.1).
+    Restarting { families: Vec<Family> },
+    /// Routes of a family are chosen and told from here on, so many milliseconds after the start.
+    RoutesSelected { family: Family, why: DeferralEnd, after_ms: u64 },
     /// A route was not taken. Once per prefix and reason, for the first of them.
     Refused { neighbour: String, prefix: Prefix, reason: ImportRefusal },
     /// The neighbour's list of refused routes is full: further ones are only counted.
     RefusedListFull { neighbour: String, listed: u32 },
+    /// Policy has changed, and so many routes of the neighbour can be judged by it only when it tells them
+    /// again: they were refused and not kept, and it cannot be asked (RFC 2918). Its session stands.
+    NotJudgedAgain { neighbour: String, routes: u64 },
     /// The neighbour comes near its prefix limit. Once per family in a session.
     LimitNear { neighbour: String, family: Family, count: u32, limit: u32 },
     /// An UPDATE's attribute was wrong (RFC 7606). Once per attribute and reason in a session.
@@ -43,6 +53,18 @@ pub enum Notice {
     OriginationStarted { prefix: Prefix },
     /// We no longer announce it: none of what it stands for can be reached.
     OriginationStopped { prefix: Prefix },
+}
+
+/// Why routes are no longer merely gathered after a restart of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeferralEnd {
+    /// Everybody who was waited for has told everything.
+    Told,
+    /// Somebody has not come back, or not told everything, in time.
+    Late,
+    /// A link or a neighbour has failed: what the kernel holds may lead nowhere.
+    Failure,
 }
 
 /// Why a session, or an attempt at one, ended.
@@ -81,8 +103,9 @@ pub enum SessionEnd {
     PrefixLimit { limit: u32, rest: u32 },
     /// The neighbour's link-local address changed.
     RemoteChanged,
-    /// The configuration of the session changed.
-    ConfigurationChanged,
+    /// The configuration of the session changed: these of its terms, which no session outlives. Without any,
+    /// the neighbour is none any more, or the engine that ended it does not say which.
+    ConfigurationChanged { terms: Vec<SessionTerm> },
     /// We stop.
     Stopped,
 }
@@ -141,6 +164,8 @@ pub enum ImportRefusal {
     /// From outside: the path goes up from `customer` to one that is none of the providers that it has
     /// signed (ASPA).
     PathInvalid { customer: Asn, not_provider: Asn },
+    /// As many paths of the neighbour to this prefix as there may be are there already (RFC 7911).
+    TooManyPaths,
     /// The UPDATE's attributes were wrong: taken as a withdrawal (RFC 7606).
     TreatedAsWithdraw,
 }

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 impl Speaker {
     pub(super) fn refresh(&mut self, slot: Slot, family: AfiSafi, what: Refresh, actions: &mut Vec<Action>) {
+        let deferred = self.defers(family);
         let Some(peer) = self.peers[slot.index()].as_mut() else { return };
         let Some(negotiated) = peer.session.established() else { return };
         if !negotiated.families.iter().any(|&carried| AfiSafi::from(carried) == family) {
@@ -19,6 +20,8 @@ impl Speaker {
         }
         let enhanced = negotiated.enhanced_refresh;
         match what {
+            // The first telling is to come.
+            Refresh::Request if deferred => {}
             Refresh::Request if enhanced && Prefix::holds(family) => {
                 self.tell_between::<Prefix>(slot, family, actions);
             }
@@ -53,9 +56,8 @@ impl Speaker {
 
     /// All that the neighbour has told of a family is of an earlier telling from now on.
     pub(super) fn mark_stale(&mut self, slot: Slot, family: AfiSafi) {
-        self.rib.mark_stale(slot, |prefix| prefix.family() == family);
-        self.evpn.mark_stale(slot, |route| route.family() == family);
         if let Some(peer) = self.peers[slot.index()].as_mut() {
+            peer.rounds.begin(family);
             peer.refused.mark_stale(family);
             peer.held.mark_stale(family);
         }
@@ -67,14 +69,6 @@ impl Speaker {
             peer.refused.sweep(family);
             peer.held.sweep(family);
         }
-        self.sweep_table::<Prefix>(slot, family, actions);
-        self.sweep_table::<EvpnRoute>(slot, family, actions);
-        self.reconsider_originations(actions);
-    }
-
-    fn sweep_table<K: Key>(&mut self, slot: Slot, family: AfiSafi, actions: &mut Vec<Action>) {
-        for place in K::parts(self).rib.stale(slot, |key| key.family() == family) {
-            self.set_route_at::<K>(place, slot, None, actions);
-        }
+        self.end_round(slot, family, actions);
     }
 }

@@ -2,6 +2,7 @@
 //! see, and to be judged again when the policy changes. Bounded: a neighbour that leaks a whole table
 //! fills it and is counted from then on.
 
+use super::by_path::{ByPath, PathOf};
 use super::notice::{ImportRefusal, Notice};
 use super::status::{FamilyCounts, Refused};
 use super::told::Told;
@@ -10,10 +11,11 @@ use crate::wire::bgp::AfiSafi;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use prefix_trie::joint::JointPrefixMap;
 
 /// At most so many are kept: some 8 MB.
 const KEPT: usize = 65_536;
+/// Of a neighbour that cannot be asked again (RFC 2918): a full table of both families, some 128 MB.
+const KEPT_FOR_GOOD: usize = 1 << 20;
 /// The log hears of so many in a session, and the status lists as many.
 const SAID: usize = 256;
 
@@ -26,9 +28,10 @@ struct Entry {
     stale: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RefusedList {
-    routes: JointPrefixMap<Prefix, Entry>,
+    room: usize,
+    routes: ByPath<Entry>,
     counts: FamilyCounts,
     count: u64,
     said: usize,
@@ -36,17 +39,36 @@ pub(super) struct RefusedList {
     beyond: u64,
 }
 
+impl Default for RefusedList {
+    fn default() -> RefusedList {
+        RefusedList {
+            room: KEPT,
+            routes: ByPath::default(),
+            counts: FamilyCounts::default(),
+            count: 0,
+            said: 0,
+            beyond: 0,
+        }
+    }
+}
+
 impl RefusedList {
+    /// Of a new session. `refreshes`: the neighbour can be asked to tell everything again.
+    pub fn of(refreshes: bool) -> RefusedList {
+        RefusedList { room: if refreshes { KEPT } else { KEPT_FOR_GOOD }, ..RefusedList::default() }
+    }
+
     /// Notes a refusal; what the log should hear of it, if anything.
     pub fn add(
         &mut self,
         neighbour: &str,
-        prefix: Prefix,
+        path: PathOf,
         reason: ImportRefusal,
         told: Option<Arc<Told>>,
     ) -> Option<Notice> {
-        let full = self.routes.len() >= KEPT;
-        let new = match self.routes.get_mut(&prefix) {
+        let full = self.routes.len() >= self.room;
+        let (prefix, _) = path;
+        let new = match self.routes.get_mut(&path) {
             Some(entry) => {
                 entry.stale = false;
                 entry.told = told;
@@ -60,7 +82,7 @@ impl RefusedList {
                 false
             }
             None => {
-                self.routes.insert(prefix, Entry { reason, told, stale: false });
+                self.routes.insert(path, Entry { reason, told, stale: false });
                 true
             }
         };
@@ -76,9 +98,9 @@ impl RefusedList {
     }
 
     /// The neighbour no longer announces it, or we take it now.
-    pub fn remove(&mut self, prefix: &Prefix) {
-        if !self.routes.is_empty() && self.routes.remove(prefix).is_some() {
-            *count_of(&mut self.counts, prefix) -= 1;
+    pub fn remove(&mut self, path: &PathOf) {
+        if self.routes.remove(path).is_some() {
+            *count_of(&mut self.counts, &path.0) -= 1;
         }
     }
 
@@ -94,8 +116,8 @@ impl RefusedList {
     pub fn sweep(&mut self, family: AfiSafi) {
         let counts = &mut self.counts;
         self.routes.retain(|prefix, entry| {
-            let stays = AfiSafi::of(&prefix) != family || !entry.stale;
-            *count_of(counts, &prefix) -= u32::from(!stays);
+            let stays = AfiSafi::of(prefix) != family || !entry.stale;
+            *count_of(counts, prefix) -= u32::from(!stays);
             stays
         });
     }
@@ -117,32 +139,38 @@ impl RefusedList {
 
     /// The first of them.
     pub fn list(&self) -> Vec<Refused> {
-        self.routes.iter().take(SAID).map(|(prefix, entry)| entry.status(prefix)).collect()
+        self.keys_after(None).flat_map(|prefix| self.of_prefix(prefix)).take(SAID).collect()
     }
 
-    pub fn get(&self, prefix: &Prefix) -> Option<Refused> {
-        self.routes.get(prefix).map(|entry| entry.status(*prefix))
+    /// What is refused of one prefix.
+    pub fn of_prefix(&self, prefix: Prefix) -> impl Iterator<Item = Refused> + use<'_> {
+        self.routes.of(&prefix).map(move |(id, entry)| entry.status((prefix, id)))
     }
 
-    pub fn told(&self, prefix: &Prefix) -> Option<&Arc<Told>> {
-        self.routes.get(prefix)?.told.as_ref()
+    pub fn ids_of<'a>(&'a self, prefix: &Prefix) -> impl Iterator<Item = u32> + use<'a> {
+        self.routes.ids_of(prefix)
+    }
+
+    pub fn told(&self, path: &PathOf) -> Option<&Arc<Told>> {
+        self.routes.get(path)?.told.as_ref()
     }
 
     /// Those that hold all of a prefix, the shortest first.
     pub fn covering(&self, prefix: &Prefix) -> Vec<Refused> {
-        self.routes.cover(prefix).map(|(prefix, entry)| entry.status(prefix)).collect()
+        self.routes.covering(prefix).into_iter().map(|(path, entry)| entry.status(path)).collect()
     }
 
     /// In the order of the table, those behind `after`.
     pub fn keys_after<'a>(&'a self, after: Option<&Prefix>) -> impl Iterator<Item = Prefix> + use<'a> {
-        super::rib::iter_after(&self.routes, after).map(|(prefix, _)| prefix)
+        self.routes.keys_after(after)
     }
 }
 
 impl Entry {
-    fn status(&self, prefix: Prefix) -> Refused {
+    fn status(&self, (prefix, id): PathOf) -> Refused {
         let as_path = self.told.as_ref().map(|told| told.attributes.as_path.to_string());
-        Refused { prefix, reason: self.reason, as_path, payloads: Vec::new() }
+        let path_id = (id != 0).then_some(id);
+        Refused { prefix, path_id, reason: self.reason, as_path, payloads: Vec::new() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the speaker says of itself, gathered from where it stands.
 
+use super::clearance::is_gone;
 use super::config::Relation;
 use super::key::Key;
 use super::notice::ImportRefusal;
@@ -9,6 +10,7 @@ use super::status::{FamilyCounts, NeighbourStatus, PathStatus, Refused, RouteSta
 use crate::id::Prefix;
 use crate::rpki::Validity;
 use crate::time::{Duration, Instant};
+use crate::wire::bgp::{AfiSafi, PathIds};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -29,6 +31,7 @@ impl Speaker {
             originated: self.originations.prefixes(true),
             held_back: self.originations.prefixes(false),
             own_validity: self.validator.own(self.leaving(), self.config.public_asn),
+            restart: self.restart(now),
         }
     }
 
@@ -55,8 +58,9 @@ impl Speaker {
         if matches!(refused.reason, ImportRefusal::OriginInvalid { .. }) {
             refused.payloads = self.validator.covering(&refused.prefix);
         }
+        refused.path_id = peer.shown_path_id(AfiSafi::of(&refused.prefix), refused.path_id.unwrap_or(0));
         if refused.as_path.is_none() {
-            let held = peer.held.route(&refused.prefix);
+            let held = peer.held.route(&(refused.prefix, refused.path_id.unwrap_or(0)));
             refused.as_path = held.map(|route| route.attributes.as_path.to_string());
         }
     }
@@ -68,15 +72,26 @@ impl Speaker {
     }
 
     fn route(&self, prefix: Prefix, destination: &Destination) -> RouteStatus {
-        let paths = destination.paths().iter().map(|path| self.path(path));
+        let paths = self.standing(&prefix, destination).map(|path| self.path(&prefix, path));
         RouteStatus { prefix, paths: paths.collect() }
     }
 
-    pub(super) fn path(&self, path: &Path) -> PathStatus {
+    /// The paths that count: what is gone may stand there for a moment.
+    pub(super) fn standing<'a>(
+        &'a self,
+        prefix: &Prefix,
+        destination: &'a Destination,
+    ) -> impl Iterator<Item = &'a Path> + use<'a> {
+        let family = prefix.family();
+        destination.paths().iter().filter(move |path| !is_gone(&self.peers, family, path))
+    }
+
+    pub(super) fn path(&self, prefix: &Prefix, path: &Path) -> PathStatus {
         let peer = self.peers.get(path.slot.index()).and_then(Option::as_ref);
         let attributes = &path.route.attributes;
         PathStatus {
             neighbour: peer.map(Peer::name),
+            path_id: peer.and_then(|peer| peer.shown_path_id(prefix.family(), path.route.path_id)),
             next_hop: next_hop(&self.peers, path),
             as_path: attributes.as_path.to_string(),
             path_length: u32::try_from(attributes.as_path.length()).unwrap_or(u32::MAX),
@@ -84,7 +99,7 @@ impl Speaker {
             med: attributes.med,
             local_preference: path.route.local_preference,
             identifier: peer.and_then(|peer| peer.router_id),
-            stale: path.stale,
+            stale: peer.is_some_and(|peer| peer.rounds.is_stale(prefix.family(), path.round)),
             discard: path.route.discard,
             communities: texts(&attributes.communities),
             validity: Validity::of(attributes, self.config.public_asn),
@@ -102,6 +117,10 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
     let session = &peer.session;
     let negotiated = session.established();
     let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    let families = |ids: PathIds| {
+        let families = negotiated.iter().flat_map(|it| &it.families).copied();
+        families.filter(|&family| ids.of(family.into())).collect()
+    };
     NeighbourStatus {
         name: peer.name(),
         link: session.config.transport.link().clone(),
@@ -121,9 +140,13 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         established_count: peer.established_count,
         hold_ms: negotiated.map_or(0, |it| millis(it.hold)),
         keepalive_ms: negotiated.map_or(0, |it| millis(it.keepalive)),
+        paths_received: families(negotiated.map_or(PathIds::NONE, |it| it.context.path_ids)),
+        paths_sent: families(negotiated.map_or(PathIds::NONE, |it| it.tells_paths)),
         router_id: negotiated.map(|it| it.router_id),
         last_end: peer.last_end.clone(),
-        accepted: peer.accepted,
+        accepted: peer.rounds.counts(),
+        kept_ms: peer.kept_until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
+        stale: peer.rounds.stale(),
         announced: peer.out.as_ref().map(|out| out.announced).unwrap_or_default(),
         pending: peer.out.as_ref().map_or(0, |out| u32::try_from(out.waiting()).unwrap_or(u32::MAX)),
         updates_in: peer.updates_in,
@@ -134,5 +157,9 @@ fn neighbour(now: Instant, peer: &Peer) -> NeighbourStatus {
         refused_beyond: peer.refused.beyond(),
         held: u32::try_from(peer.held.len()).unwrap_or(u32::MAX),
         evpn_refused: peer.evpn_refused.list(),
+        attribute_errors: peer.attribute_errors.list(),
+        route_refresh: negotiated.is_some_and(|it| it.route_refresh),
+        judging: peer.judging.is_some(),
+        waits: session.waits().into_iter().chain(peer.unapplied.iter().copied()).collect(),
     }
 }

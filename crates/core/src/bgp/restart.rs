@@ -8,7 +8,7 @@ use super::slots::Slot;
 use super::speaker::Speaker;
 use crate::id::IfName;
 use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, GracefulRestart, Notification};
+use crate::wire::bgp::{AfiSafi, Notification};
 use alloc::vec::Vec;
 
 /// How long a neighbour that is back may take to tell everything, at most.
@@ -18,16 +18,16 @@ const TELLING: Duration = Duration::from_secs(360);
 /// if both have said so and the word is no Hard Reset (RFC 8538 4). What we end for good is none, and over a
 /// link that is down nothing is forwarded.
 pub(super) fn kept(end: &SessionEnd, negotiated: &Negotiated) -> Vec<AfiSafi> {
-    let restarts = |it: &GracefulRestart| match end {
+    let restarts = match end {
         SessionEnd::Closed => true,
-        SessionEnd::HoldExpired | SessionEnd::NotificationSent { .. } => it.notification,
+        SessionEnd::HoldExpired | SessionEnd::NotificationSent { .. } => negotiated.notification,
         SessionEnd::NotificationReceived { notification } => {
             let hard = (Notification::CEASE, Notification::HARD_RESET);
-            it.notification && (notification.code, notification.subcode) != hard
+            negotiated.notification && (notification.code, notification.subcode) != hard
         }
         _ => false,
     };
-    let restart = negotiated.restart.as_ref().filter(|it| restarts(it) && it.time > 0);
+    let restart = negotiated.restart.as_ref().filter(|it| restarts && it.time > 0);
     let carried = |family: &AfiSafi| negotiated.families.iter().any(|&it| AfiSafi::from(it) == *family);
     restart.map_or_else(Vec::new, |it| it.families.iter().map(|it| it.0).filter(carried).collect())
 }

@@ -9,18 +9,16 @@ use super::index::{Index, PrefixIndex};
 use super::key::Key;
 use super::policy::Class;
 use super::slab::{Place, Slab};
-use super::slots::{Slot, SlotSet};
+use super::slots::{EarSet, Slot, Source};
 use super::status::LostAt;
 use crate::id::Prefix;
 use crate::wire::bgp::{Attributes, EvpnBody};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::hash::{BuildHasher, Hash};
 use core::net::IpAddr;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use prefix_trie::joint::JointPrefixMap;
 
 /// What a route carries, shared by all destinations that carry the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,17 +32,26 @@ pub(super) struct Route {
     pub discard: bool,
     /// Of EVPN only.
     pub body: Option<Box<EvpnBody>>,
+    /// The neighbour's (RFC 7911); 0 where it says none. It stands here and not beside each route, of which there may be a
+    /// million without: so what is shared is shared by identifier.
+    pub path_id: u32,
 }
 
-/// One neighbour's route to a destination.
+/// One route to a destination: a neighbour has one, or several by their path identifiers (RFC 7911).
 #[derive(Debug, Clone)]
 pub(super) struct Path {
     pub route: Arc<Route>,
     pub slot: Slot,
     /// Where the decision left it behind.
     pub lost: Option<LostAt>,
-    /// Of an earlier telling: gone at the end of this one, unless it is told again.
-    pub stale: bool,
+    /// The neighbour's telling that brought it ([`super::rounds`]).
+    pub round: u32,
+}
+
+impl Path {
+    pub fn source(&self) -> Source {
+        Source { slot: self.slot, path_id: self.route.path_id }
+    }
 }
 
 /// All about one prefix or EVPN route.
@@ -59,9 +66,9 @@ pub(super) struct Destination {
     /// Waits in their queue.
     pub delivery_pending: bool,
     /// Neighbours that we have told of it.
-    pub announced: SlotSet,
+    pub announced: EarSet,
     /// Neighbours in whose queue it waits.
-    pub pending: SlotSet,
+    pub pending: EarSet,
 }
 
 /// There may be a million of them: whatever grows it, grows a full table by as many bytes a million
@@ -72,12 +79,26 @@ const _: () = assert!(size_of::<Destination>() <= 56 && size_of::<Path>() <= 16)
 /// What a new route has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Effect {
-    /// The neighbour had a route to it before.
-    pub replaced: bool,
+    /// The neighbour had a route to it before, of this round.
+    pub replaced: Option<u32>,
     /// Neighbours must hear of it.
     pub best: bool,
+    /// Those who are told several paths must: any of them is another, or they stand in another order.
+    pub any: bool,
     /// The kernel must hear of it.
     pub forwarding: bool,
+}
+
+impl Effect {
+    /// What this and a later effect come to.
+    pub fn and(self, later: Effect) -> Effect {
+        Effect {
+            replaced: later.replaced,
+            best: self.best || later.best,
+            any: self.any || later.any,
+            forwarding: self.forwarding || later.forwarding,
+        }
+    }
 }
 
 impl Destination {
@@ -94,14 +115,14 @@ impl Destination {
         &self.paths[..usize::from(self.used)]
     }
 
-    pub fn path_of(&self, slot: Slot) -> Option<&Path> {
-        self.paths.iter().find(|path| path.slot == slot)
+    pub fn path_of(&self, source: Source) -> Option<&Path> {
+        self.paths.iter().find(|path| path.source() == source)
     }
 
     /// The neighbour has told the same again.
-    fn refreshed(&mut self, slot: Slot) {
-        for path in self.paths.iter_mut().filter(|path| path.slot == slot) {
-            path.stale = false;
+    fn refreshed(&mut self, source: Source, round: u32) {
+        for path in self.paths.iter_mut().filter(|path| path.source() == source) {
+            path.round = round;
         }
     }
 
@@ -117,10 +138,11 @@ impl Destination {
     fn redecide(&mut self, mut paths: Vec<Path>, rank: &impl Fn(Slot) -> Rank, max_paths: u8) -> Effect {
         let used = decide(&mut paths, rank, max_paths);
         let forwards = |path: &Path| (path.slot, path.route.next_hop, path.route.discard);
-        let best = |paths: &[Path]| paths.first().map(|path| (path.slot, Arc::as_ptr(&path.route)));
+        let said = |path: &Path| (path.source(), Arc::as_ptr(&path.route));
         let effect = Effect {
-            replaced: false,
-            best: best(&self.paths) != best(&paths),
+            replaced: None,
+            best: self.paths.first().map(said) != paths.first().map(said),
+            any: !self.paths.iter().map(said).eq(paths.iter().map(said)),
             forwarding: !self.used().iter().map(forwards).eq(paths[..usize::from(used)].iter().map(forwards)),
         };
         self.paths = paths.into_boxed_slice();
@@ -176,25 +198,41 @@ impl<K: Key> Rib<K> {
         })
     }
 
-    /// A neighbour's new route to a destination, in place of its earlier one; `None`: it has none.
+    /// A neighbour's new route to a destination, in place of its earlier one by that identifier; `None`: it has none.
+    /// `round`: of its telling.
     pub fn set(
         &mut self,
         place: Place,
-        slot: Slot,
+        source: Source,
+        round: u32,
         route: Option<Arc<Route>>,
         rank: &impl Fn(Slot) -> Rank,
         max_paths: u8,
     ) -> Effect {
         let Some((_, destination)) = self.at_mut(place) else { return Effect::default() };
-        let before = destination.path_of(slot).map(|path| Arc::as_ptr(&path.route));
+        let before = destination.path_of(source).map(|path| Arc::as_ptr(&path.route));
+        let replaced = destination.path_of(source).map(|path| path.round);
         if before == route.as_ref().map(Arc::as_ptr) {
-            destination.refreshed(slot);
-            return Effect { replaced: before.is_some(), ..Effect::default() };
+            destination.refreshed(source, round);
+            return Effect { replaced, ..Effect::default() };
         }
-        let others = destination.paths.iter().filter(|path| path.slot != slot).cloned();
-        let paths: Vec<Path> =
-            others.chain(route.map(|route| Path { route, slot, lost: None, stale: false })).collect();
-        Effect { replaced: before.is_some(), ..destination.redecide(paths, rank, max_paths) }
+        let others = destination.paths.iter().filter(|path| path.source() != source).cloned();
+        let path = route.map(|route| Path { route, slot: source.slot, lost: None, round });
+        let paths: Vec<Path> = others.chain(path).collect();
+        Effect { replaced, ..destination.redecide(paths, rank, max_paths) }
+    }
+
+    /// Takes out what is gone, and decides again.
+    pub fn take_out(
+        &mut self,
+        place: Place,
+        gone: impl Fn(&Path) -> bool,
+        rank: &impl Fn(Slot) -> Rank,
+        max_paths: u8,
+    ) -> (Effect, Vec<Path>) {
+        let Some((_, destination)) = self.at_mut(place) else { return Default::default() };
+        let (taken, left) = destination.paths.iter().cloned().partition(gone);
+        (destination.redecide(left, rank, max_paths), taken)
     }
 
     /// Decides again about one destination.
@@ -218,9 +256,14 @@ impl<K: Key> Rib<K> {
         self.index.iter().filter_map(|place| self.at(place)).map(|(key, it)| (key.clone(), it))
     }
 
-    /// All of them, in the order of places.
-    pub fn places(&self) -> Vec<Place> {
-        self.entries.iter().map(|(place, _)| place).collect()
+    /// Behind every place.
+    pub fn end(&self) -> u32 {
+        self.entries.end()
+    }
+
+    /// The place with this number, if a destination stands there.
+    pub fn place_at(&self, number: u32) -> Option<Place> {
+        self.entries.place_at(number)
     }
 
     /// In the order of places.
@@ -268,47 +311,6 @@ impl<K: Key> Rib<K> {
         let places = self.index.from(after.unwrap_or(&first), after.is_none());
         places.filter_map(|place| self.at(place)).map(|(key, it)| (key.clone().into(), it))
     }
-
-    /// All that a neighbour has told of these families is of an earlier telling from now on.
-    pub fn mark_stale(&mut self, slot: Slot, family: impl Fn(&K) -> bool) {
-        for (_, key, destination) in self.iter_mut() {
-            for path in destination.paths.iter_mut().filter(|path| path.slot == slot) {
-                path.stale |= family(key);
-            }
-        }
-    }
-
-    /// What of a neighbour's was not told again.
-    pub fn stale(&self, slot: Slot, family: impl Fn(&K) -> bool) -> Vec<Place> {
-        let stale = |destination: &Destination| destination.path_of(slot).is_some_and(|path| path.stale);
-        let stale = self.entries.iter().filter(|(_, it)| stale(&it.destination) && family(&it.key));
-        stale.map(|(place, _)| place).collect()
-    }
-
-    /// What a session that is over told and brought: whoever it was told to has forgotten it. Returns
-    /// what it had to do with, the longest prefixes first: the kernel looks through half of its table when
-    /// of two prefixes with one address the shorter goes before the longer.
-    pub fn disown(&mut self, slot: Slot) -> Vec<Place> {
-        let mut touched = Vec::new();
-        for (place, key, destination) in self.iter_mut() {
-            let told = destination.announced.remove(slot) | destination.pending.remove(slot);
-            if told || destination.path_of(slot).is_some() {
-                touched.push((Reverse(key.length()), place));
-            }
-        }
-        touched.sort_by_key(|&(length, _)| length);
-        touched.into_iter().map(|(_, place)| place).collect()
-    }
-}
-
-/// In the map's order, what is behind `after`; all of it without one.
-pub(super) fn iter_after<'a, T>(
-    map: &'a JointPrefixMap<Prefix, T>,
-    after: Option<&Prefix>,
-) -> impl Iterator<Item = (Prefix, &'a T)> + use<'a, T> {
-    // IPv4 comes first, and nothing before its default route.
-    let first = Prefix::V4(Default::default());
-    map.iter_from(after.unwrap_or(&first), after.is_none())
 }
 
 /// Keeps one copy of each set of attributes.
@@ -344,6 +346,16 @@ impl<T: Eq + Hash> Interner<T> {
         let value = Arc::new(value);
         self.values.insert_unique(hash, value.clone(), |value| self.hasher.hash_one(value));
         value
+    }
+
+    /// Drops a value if this was the last use of it.
+    pub fn release(&mut self, value: Arc<T>) {
+        if Arc::strong_count(&value) == 2
+            && let Ok(known) =
+                self.values.find_entry(self.hasher.hash_one(&value), |known| Arc::ptr_eq(known, &value))
+        {
+            known.remove();
+        }
     }
 
     /// Drops what nobody uses.

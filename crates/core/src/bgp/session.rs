@@ -1,16 +1,18 @@
 //! The session with one neighbour (RFC 4271 8): who dials, which connection is kept, what was
 //! agreed on, and when it ends. `(state, event) -> actions`; it knows no route.
 
-use super::config::{Family, NeighbourConfig, Relation, Transport};
+use super::change::SessionTerm;
+use super::config::{Family, NeighbourConfig, Relation, Timers, Transport};
 use super::connection::{Await, Connection};
+use super::deferral::Offer;
 use super::event::{Action, ConnectionId, NeighbourId};
 use super::notice::SessionEnd;
 use super::status::SessionState;
 use crate::id::Asn;
 use crate::time::{Duration, Instant};
 use crate::wire::bgp::{
-    AfiSafi, Capability, Context, DecodedUpdate, GracefulRestart, Message, MessageError, Notification, Open,
-    Refresh, emit_keepalive,
+    AddPath, AfiSafi, Capability, Context, DecodedUpdate, GracefulRestart, Message, MessageError,
+    Notification, Open, PathIds, Refresh, emit_keepalive,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -45,6 +47,8 @@ pub(super) enum SessionEvent {
     /// From above: end it, if it stands or not, and say so.
     End(SessionEnd, Notification),
     Stop(Notification),
+    /// End it for another process of ours that takes its place; the word is for who knows of no restarts.
+    Leave(Notification),
 }
 
 /// What a session tells those above it.
@@ -68,9 +72,13 @@ pub(super) struct Negotiated {
     pub router_id: Ipv4Addr,
     pub families: Vec<Family>,
     pub context: Context,
+    /// Families of which we tell several paths, with identifiers (RFC 7911). Of which it does, the context says.
+    pub tells_paths: PathIds,
     pub route_refresh: bool,
     /// What the neighbour says of its restarts.
     pub restart: Option<GracefulRestart>,
+    /// Both mean a NOTIFICATION that is no Hard Reset, and silence, to be a restart (RFC 8538).
+    pub notification: bool,
     /// RFC 7313: where a telling on request begins and ends is said.
     pub enhanced_refresh: bool,
     pub hold: Duration,
@@ -100,6 +108,13 @@ pub(super) struct Session {
     /// Not before this do we dial or accept.
     rests_until: Option<Instant>,
     negotiated: Option<Negotiated>,
+    /// The hold time that our last OPEN offered, in milliseconds.
+    hold_said: u32,
+    /// What the next OPEN says of our restarts, and what the last one said.
+    pub offer: Offer,
+    said: GracefulRestart,
+    /// It has stood in this life.
+    stood: bool,
     random: u32,
 }
 
@@ -112,6 +127,7 @@ impl Session {
         let random = (u32::from(router_id) ^ u32::from(id.0).wrapping_mul(0x9e37_79b9)) | 1;
         Session {
             id,
+            hold_said: config.timers.hold,
             config,
             router_id,
             started: false,
@@ -121,8 +137,34 @@ impl Session {
             retry_at: None,
             rests_until: None,
             negotiated: None,
+            offer: Offer::default(),
+            said: GracefulRestart::default(),
+            stood: false,
             random,
         }
+    }
+
+    /// Takes other terms, none of which ends the session.
+    pub fn adjust(&mut self, now: Instant, config: NeighbourConfig) {
+        let keepalive = self.config.timers.keepalive != config.timers.keepalive;
+        self.config = config;
+        let timers = self.config.timers;
+        let Some(negotiated) = self.negotiated.as_mut().filter(|_| keepalive) else { return };
+        negotiated.keepalive = keepalive_of(timers, negotiated.hold);
+        let (id, interval) = (negotiated.connection, negotiated.keepalive);
+        let due = self.keepalive_due(now, interval);
+        if let Some(connection) = self.connection(id) {
+            connection.keepalive_at = due.map(|due| connection.keepalive_at.map_or(due, |old| old.min(due)));
+        }
+    }
+
+    /// What has changed since a session that stands began, and comes into force with the next.
+    pub fn waits(&self) -> Vec<SessionTerm> {
+        let Some(negotiated) = &self.negotiated else { return Vec::new() };
+        let hold = self.hold_said != self.config.timers.hold;
+        let role = self.check_role(&negotiated.open).is_err();
+        let waits = [(SessionTerm::HoldTime, hold), (SessionTerm::StrictRole, role)];
+        waits.into_iter().filter_map(|(term, waits)| waits.then_some(term)).collect()
     }
 
     pub fn remote(&self) -> Option<IpAddr> {
@@ -212,14 +254,20 @@ impl Session {
                 let notification = self.for_good(notification);
                 self.end_all(now, &SessionEnd::Stopped, Some(&notification), out);
             }
+            SessionEvent::Leave(notification) => {
+                self.started = false;
+                let agreed = self.negotiated.as_ref().is_some_and(|it| it.restart.is_some());
+                let notification = Some(&notification).filter(|_| !agreed);
+                self.end_all(now, &SessionEnd::Stopped, notification, out);
+            }
         }
         self.dial_if_due(now, out);
     }
 
     /// What is meant to end the session and not to be a restart (RFC 8538 3).
     fn for_good(&self, notification: Notification) -> Notification {
-        let restart = self.negotiated.as_ref().and_then(|negotiated| negotiated.restart.as_ref());
-        if restart.is_some_and(|restart| restart.notification) { notification.hard() } else { notification }
+        let agreed = self.negotiated.as_ref().is_some_and(|negotiated| negotiated.notification);
+        if agreed { notification.hard() } else { notification }
     }
 
     /// RFC 4271 8.2.1.1: only while there is no connection at all, so that the two ends collide as
@@ -301,6 +349,8 @@ impl Session {
 
     fn send_open(&mut self, now: Instant, id: ConnectionId, out: &mut Output<'_>) {
         let mut bytes = Vec::new();
+        self.hold_said = self.config.timers.hold;
+        self.said = self.offer.capability(&self.config.relation, self.families(), self.stood);
         self.our_open().emit_message(&mut bytes);
         out.actions.push(Action::Send { connection: id, bytes });
         let hold = Duration::from_millis(u64::from(self.config.timers.hold));
@@ -328,8 +378,8 @@ impl Session {
             Capability::RouteRefresh,
             Capability::ExtendedMessage,
             Capability::EnhancedRouteRefresh,
-            // Of no family: we keep the routes of neighbours that restart, and ask it of none (RFC 4724 3).
-            Capability::GracefulRestart(GracefulRestart { notification: true, ..GracefulRestart::default() }),
+            // Of no family, it says that we keep the routes of neighbours that restart (RFC 4724 3).
+            Capability::GracefulRestart(self.said.clone()),
         ]);
         if self.local().is_ipv6() && self.config.families.contains(&Family::Ipv4Unicast) {
             capabilities.push(Capability::ExtendedNextHop(alloc::vec![(
@@ -337,11 +387,34 @@ impl Session {
                 AfiSafi::IPV6_UNICAST.afi
             )]));
         }
+        let ours = self.our_add_path();
+        if ours != AddPath::default() {
+            let unicast = self.families().map(AfiSafi::from).filter(|family| family.is_unicast());
+            capabilities.push(Capability::AddPath(unicast.map(|family| (family, ours)).collect()));
+        }
         if let Relation::Outside(policy) = &self.config.relation {
             capabilities.push(Capability::Role(policy.role.agreed().1));
         }
-        let hold = u16::try_from(self.config.timers.hold / 1000).unwrap_or(u16::MAX);
+        let hold = u16::try_from(self.hold_said / 1000).unwrap_or(u16::MAX);
         Open::new(self.config.local_asn, hold, self.router_id, capabilities)
+    }
+
+    fn our_add_path(&self) -> AddPath {
+        let said = self.config.terms.add_paths;
+        AddPath { receive: said.receive, send: said.send.is_some() }
+    }
+
+    /// RFC 7911 4: what one end sends and the other takes, in each direction: ours, then the neighbour's.
+    fn agreed_paths(&self, open: &Open, families: &[Family]) -> (PathIds, PathIds) {
+        let ours = self.our_add_path();
+        let theirs = |family| match families.contains(&family) {
+            true => open.add_path(family.into()),
+            false => AddPath::default(),
+        };
+        let (ipv4, ipv6) = (theirs(Family::Ipv4Unicast), theirs(Family::Ipv6Unicast));
+        let sent = PathIds { ipv4: ours.send && ipv4.receive, ipv6: ours.send && ipv6.receive };
+        let taken = PathIds { ipv4: ours.receive && ipv4.send, ipv6: ours.receive && ipv6.send };
+        (sent, taken)
     }
 
     fn message(&mut self, now: Instant, id: ConnectionId, message: Message, out: &mut Output<'_>) {
@@ -356,6 +429,10 @@ impl Session {
                 self.drop_connection(now, id, if collision { SessionEnd::Collision } else { received }, out);
             }
             (Await::Open, Message::Open(open)) => self.opened(now, id, open, out),
+            // RFC 4271 8.2.2: another OPEN is no error here, and this one says nothing new. OpenBGPD sends what it had
+            // for a connection that came to nothing by the next one, too.
+            (Await::Rival { open, .. } | Await::Keepalive { open }, Message::Open(again))
+                if *open == again => {}
             (Await::Rival { keepalive_heard, .. }, Message::Keepalive) => *keepalive_heard = true,
             (Await::Keepalive { open }, Message::Keepalive) => {
                 let open = open.clone();
@@ -488,8 +565,9 @@ impl Session {
 
     fn negotiate(&self, connection: ConnectionId, open: &Open) -> Negotiated {
         let timers = self.config.timers;
-        let hold = timers.hold.min(u32::from(open.hold_time) * 1000);
+        let hold = Duration::from_millis(u64::from(self.hold_said.min(u32::from(open.hold_time) * 1000)));
         let families = self.common_families(open);
+        let (tells_paths, path_ids) = self.agreed_paths(open, &families);
         Negotiated {
             connection,
             open: open.clone(),
@@ -499,13 +577,16 @@ impl Session {
                 ipv4_over_ipv6: self.local().is_ipv6() && families.contains(&Family::Ipv4Unicast),
                 evpn: families.contains(&Family::Evpn),
                 extended: open.has(&Capability::ExtendedMessage),
+                path_ids,
             },
+            tells_paths,
             families,
             route_refresh: open.has(&Capability::RouteRefresh),
             restart: open.graceful_restart().cloned(),
+            notification: self.said.notification && open.graceful_restart().is_some_and(|it| it.notification),
             enhanced_refresh: open.has(&Capability::EnhancedRouteRefresh),
-            hold: Duration::from_millis(u64::from(hold)),
-            keepalive: Duration::from_millis(u64::from(timers.keepalive.min(hold / 3))),
+            hold,
+            keepalive: keepalive_of(timers, hold),
         }
     }
 
@@ -515,6 +596,7 @@ impl Session {
         connection.awaits = Await::Update;
         connection.deadline = deadline(now, Some(negotiated.hold));
         self.retry_at = None;
+        self.stood = true;
         self.negotiated = Some(negotiated.clone());
         out.changes.push(Change::Up(negotiated));
     }
@@ -642,6 +724,11 @@ impl Session {
         self.random ^= self.random << 5;
         time * (768 + self.random % 257) / 1024
     }
+}
+
+/// RFC 4271 4.4: no more than a third of the hold time.
+fn keepalive_of(timers: Timers, hold: Duration) -> Duration {
+    Duration::from_millis(u64::from(timers.keepalive)).min(hold / 3)
 }
 
 fn deadline(now: Instant, hold: Option<Duration>) -> Option<Instant> {

@@ -1,12 +1,13 @@
 //! Answers to whoever asks why: of one prefix everything at once, of a table a page at a time. A page
 //! looks at no more destinations than it may, so that a question about a million routes holds nobody up.
 
+use super::add_path::{TAKEN_MAX, ToldPath};
 use super::adj_out::{Telling, outgoing};
 use super::event::NeighbourId;
 use super::policy::export_attributes;
 use super::report::texts;
-use super::rib::Destination;
-use super::slots::Slot;
+use super::rib::{Destination, Route};
+use super::slots::{Ear, Slot};
 use super::speaker::{Peer, Speaker, wanted};
 use super::status::{Page, ReceivedRoute, RefusedBy, RouteReport, SentRoute, ToldState, ToldStatus};
 use crate::id::Prefix;
@@ -36,10 +37,10 @@ impl Speaker {
     /// All that is known of one prefix.
     pub fn explain(&self, prefix: &Prefix) -> RouteReport {
         let destination = self.rib.get(prefix);
-        let paths = destination.map_or(&[][..], Destination::paths);
+        let paths = destination.into_iter().flat_map(|it| self.standing(prefix, it));
         RouteReport {
             prefix: *prefix,
-            paths: paths.iter().map(|path| self.path(path)).collect(),
+            paths: paths.map(|path| self.path(prefix, path)).collect(),
             forwarding: destination.and_then(|it| wanted(&self.config, &self.peers, prefix, it)),
             refused: self.refused_of(prefix),
             told: destination.map_or_else(Vec::new, |it| self.told_of(prefix, it)),
@@ -63,13 +64,21 @@ impl Speaker {
         let state = |&slot: &Slot| {
             let telling = self.telling(slot, AfiSafi::of(prefix))?;
             let state = match outgoing(&telling, prefix, destination) {
-                _ if destination.pending.contains(slot) => ToldState::Waits,
+                _ if destination.pending.contains(self.ear(slot)?) => ToldState::Waits,
                 Err(why) => ToldState::No { why },
                 Ok(_) => ToldState::Yes,
             };
-            Some(ToldStatus { neighbour: telling.neighbour.name.clone(), state })
+            let path_ids = self.told_paths(slot, prefix).iter().map(|told| told.id).collect();
+            Some(ToldStatus { neighbour: telling.neighbour.name.clone(), state, path_ids })
         };
         self.slots.iter().filter_map(state).collect()
+    }
+
+    /// What a neighbour was told of a prefix, if it is told several paths.
+    fn told_paths(&self, slot: Slot, prefix: &Prefix) -> &[ToldPath] {
+        let out = self.peers[slot.index()].as_ref().and_then(|peer| peer.out.as_ref());
+        let place = self.rib.place(prefix);
+        out.zip(place).map_or(&[], |(out, place)| out.prefixes.paths.of(place))
     }
 
     /// What is needed to know what a neighbour is told, if a session stands that carries the family.
@@ -86,6 +95,11 @@ impl Speaker {
             local: peer.session.local(),
             slot,
         })
+    }
+
+    /// While a session stands.
+    fn ear(&self, slot: Slot) -> Option<Ear> {
+        self.peers[slot.index()].as_ref()?.out.as_ref().map(|out| out.ear)
     }
 
     fn peer_of(&self, neighbour: NeighbourId) -> Option<(Slot, &Peer)> {
@@ -107,14 +121,13 @@ impl Speaker {
         keys.dedup();
         keys.truncate(budget);
         let received = |&prefix: &Prefix| {
-            if let Some(path) = self.rib.get(&prefix).and_then(|it| it.path_of(slot)) {
-                return Some(ReceivedRoute::Taken { prefix, path: self.path(path) });
-            }
-            let mut refused = peer.refused.get(&prefix)?;
-            self.complete(peer, &mut refused);
-            Some(ReceivedRoute::Refused(refused))
+            let paths = self.rib.get(&prefix).into_iter().flat_map(move |it| self.standing(&prefix, it));
+            let taken = paths.filter(move |path| path.slot == slot);
+            let taken =
+                taken.map(move |path| ReceivedRoute::Taken { prefix, path: self.path(&prefix, path) });
+            taken.chain(self.refused_paths(peer, prefix))
         };
-        Page::of(keys.iter().filter_map(received).collect(), &keys, budget)
+        Page::of(keys.iter().flat_map(received).collect(), &keys, budget)
     }
 
     /// What a neighbour has told behind `after` and we refuse: at most `budget` prefixes.
@@ -126,12 +139,16 @@ impl Speaker {
     ) -> Page<ReceivedRoute> {
         let Some((_, peer)) = self.peer_of(neighbour) else { return Page::last(Vec::new()) };
         let keys: Vec<Prefix> = peer.refused.keys_after(after).take(budget).collect();
-        let refused = |prefix: &Prefix| {
-            let mut refused = peer.refused.get(prefix)?;
+        let refused = keys.iter().flat_map(|&prefix| self.refused_paths(peer, prefix));
+        Page::of(refused.collect(), &keys, budget)
+    }
+
+    /// What of one prefix is refused: of many paths as many as could be taken.
+    fn refused_paths(&self, peer: &Peer, prefix: Prefix) -> impl Iterator<Item = ReceivedRoute> {
+        peer.refused.of_prefix(prefix).take(TAKEN_MAX).map(|mut refused| {
             self.complete(peer, &mut refused);
-            Some(ReceivedRoute::Refused(refused))
-        };
-        Page::of(keys.iter().filter_map(refused).collect(), &keys, budget)
+            ReceivedRoute::Refused(refused)
+        })
     }
 
     /// How many refusals of a neighbour are not kept, and so not shown.
@@ -143,35 +160,53 @@ impl Speaker {
     /// `budget` prefixes are looked at.
     pub fn sent_to(&self, neighbour: NeighbourId, after: Option<&Prefix>, budget: usize) -> Page<SentRoute> {
         let Some((slot, _)) = self.peer_of(neighbour) else { return Page::last(Vec::new()) };
+        let Some(ear) = self.ear(slot) else { return Page::last(Vec::new()) };
         let looked: Vec<(Prefix, &Destination)> = self.rib.after(after).take(budget).collect();
         let keys: Vec<Prefix> = looked.iter().map(|(prefix, _)| *prefix).collect();
-        let announced = looked.into_iter().filter(|(_, destination)| destination.announced.contains(slot));
-        let sent = announced.filter_map(|(prefix, destination)| self.sent_route(slot, prefix, destination));
+        let announced = looked.into_iter().filter(|(_, destination)| destination.announced.contains(ear));
+        let sent = announced.flat_map(|(prefix, destination)| self.sent_routes(slot, prefix, destination));
         Page::of(sent.collect(), &keys, budget)
     }
 
-    fn sent_route(&self, slot: Slot, prefix: Prefix, destination: &Destination) -> Option<SentRoute> {
+    fn sent_routes(&self, slot: Slot, prefix: Prefix, destination: &Destination) -> Vec<SentRoute> {
+        let Some(telling) = self.telling(slot, AfiSafi::of(&prefix)) else { return Vec::new() };
+        let waits = self.ear(slot).is_some_and(|ear| destination.pending.contains(ear));
+        let best = destination.best().map(|best| best.slot);
+        if telling.paths(AfiSafi::of(&prefix)).is_none() {
+            // Where nothing goes out any more, it waits to be withdrawn.
+            let route = outgoing(&telling, &prefix, destination).ok().flatten();
+            let sent = route.zip(best).map(|(route, from)| self.sent_route(&telling, prefix, &route, from));
+            return sent.map(|sent| SentRoute { waits, ..sent }).into_iter().collect();
+        }
+        let sent = |told: &ToldPath| {
+            let now = || Some(&destination.path_of(told.source)?.route);
+            let route = told.said.as_ref().or_else(now)?;
+            let sent = self.sent_route(&telling, prefix, route, told.source.slot);
+            Some(SentRoute { path_id: Some(told.id), waits, ..sent })
+        };
+        self.told_paths(slot, &prefix).iter().filter_map(sent).collect()
+    }
+
+    fn sent_route(&self, telling: &Telling<'_>, prefix: Prefix, route: &Route, from: Slot) -> SentRoute {
         use super::key::Key;
-        let telling = self.telling(slot, AfiSafi::of(&prefix))?;
-        // Nothing goes out any more: it waits to be withdrawn.
-        let route = outgoing(&telling, &prefix, destination).ok().flatten()?;
-        let attributes = export_attributes(telling.config, telling.neighbour, telling.policy, &route);
-        let form = prefix.form(&telling, &route);
+        let attributes = export_attributes(telling.config, telling.neighbour, telling.policy, route);
+        let form = prefix.form(telling, route);
         let next_hop = form.classic.map(IpAddr::V4).or(form.mp.map(|mp| match mp {
             MpNextHop::V4(address) => IpAddr::V4(address),
             MpNextHop::V6(address) | MpNextHop::V6Pair { global: address, .. } => IpAddr::V6(address),
         }));
-        let from = destination.best().and_then(|best| self.peers.get(best.slot.index())?.as_ref());
-        Some(SentRoute {
+        let from = self.peers.get(from.index()).and_then(Option::as_ref);
+        SentRoute {
             prefix,
+            path_id: None,
             next_hop,
             as_path: attributes.as_path.to_string(),
             origin: attributes.origin,
             communities: texts(&attributes.communities),
             large_communities: texts(&attributes.large_communities),
             from: from.map(Peer::name),
-            waits: destination.pending.contains(slot),
-        })
+            waits: false,
+        }
     }
 }
 

@@ -15,50 +15,68 @@ impl Slot {
     }
 }
 
-/// A set of slots: one word for the first 64, more on the heap where there are more neighbours.
+/// Who told a path, and by which path identifier (RFC 7911): 0 where none is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Source {
+    pub slot: Slot,
+    pub path_id: u32,
+}
+
+impl From<Slot> for Source {
+    fn from(slot: Slot) -> Source {
+        Source { slot, path_id: 0 }
+    }
+}
+
+/// A neighbour's session in what destinations remember of whom they were told to: no two sessions have one
+/// ear, not even of one neighbour, until all that was told to the earlier is forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Ear(pub u16);
+
+/// A set of ears: one word for the first 64, more on the heap where there are more neighbours.
 #[derive(Debug, Clone)]
-pub(super) enum SlotSet {
+pub(super) enum EarSet {
     Few(u64),
     Many(Box<[u64]>),
 }
 
-impl Default for SlotSet {
-    fn default() -> SlotSet {
-        SlotSet::Few(0)
+impl Default for EarSet {
+    fn default() -> EarSet {
+        EarSet::Few(0)
     }
 }
 
-impl SlotSet {
+impl EarSet {
     fn words(&self) -> &[u64] {
         match self {
-            SlotSet::Few(word) => core::slice::from_ref(word),
-            SlotSet::Many(words) => words,
+            EarSet::Few(word) => core::slice::from_ref(word),
+            EarSet::Many(words) => words,
         }
     }
 
     fn words_mut(&mut self) -> &mut [u64] {
         match self {
-            SlotSet::Few(word) => core::slice::from_mut(word),
-            SlotSet::Many(words) => words,
+            EarSet::Few(word) => core::slice::from_mut(word),
+            EarSet::Many(words) => words,
         }
     }
 
-    fn place(slot: Slot) -> (usize, u64) {
-        (slot.index() / 64, 1 << (slot.index() % 64))
+    fn place(ear: Ear) -> (usize, u64) {
+        (usize::from(ear.0) / 64, 1 << (ear.0 % 64))
     }
 
-    pub fn contains(&self, slot: Slot) -> bool {
-        let (at, bit) = SlotSet::place(slot);
+    pub fn contains(&self, ear: Ear) -> bool {
+        let (at, bit) = EarSet::place(ear);
         self.words().get(at).is_some_and(|word| word & bit != 0)
     }
 
     /// True if it was not there.
-    pub fn insert(&mut self, slot: Slot) -> bool {
-        let (at, bit) = SlotSet::place(slot);
+    pub fn insert(&mut self, ear: Ear) -> bool {
+        let (at, bit) = EarSet::place(ear);
         if at >= self.words().len() {
             let mut words = self.words().to_vec();
             words.resize(at + 1, 0);
-            *self = SlotSet::Many(words.into_boxed_slice());
+            *self = EarSet::Many(words.into_boxed_slice());
         }
         let word = &mut self.words_mut()[at];
         let new = *word & bit == 0;
@@ -67,12 +85,18 @@ impl SlotSet {
     }
 
     /// True if it was there.
-    pub fn remove(&mut self, slot: Slot) -> bool {
-        let (at, bit) = SlotSet::place(slot);
+    pub fn remove(&mut self, ear: Ear) -> bool {
+        let (at, bit) = EarSet::place(ear);
         let Some(word) = self.words_mut().get_mut(at) else { return false };
         let there = *word & bit != 0;
         *word &= !bit;
         there
+    }
+
+    pub fn remove_all(&mut self, others: &EarSet) {
+        for (word, others) in self.words_mut().iter_mut().zip(others.words()) {
+            *word &= !others;
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -86,18 +110,29 @@ mod tests {
 
     #[test]
     fn beyond_the_first_word() {
-        let mut set = SlotSet::default();
-        for slot in [0, 63, 64, 1000] {
-            assert!(set.insert(Slot(slot)));
-            assert!(!set.insert(Slot(slot)));
-            assert!(set.contains(Slot(slot)));
+        let mut set = EarSet::default();
+        for ear in [0, 63, 64, 1000] {
+            assert!(set.insert(Ear(ear)));
+            assert!(!set.insert(Ear(ear)));
+            assert!(set.contains(Ear(ear)));
         }
-        assert!(!set.contains(Slot(65)));
-        assert!(!set.contains(Slot(5000)));
-        for slot in [0, 63, 64, 1000] {
-            assert!(set.remove(Slot(slot)));
-            assert!(!set.remove(Slot(slot)));
+        assert!(!set.contains(Ear(65)));
+        assert!(!set.contains(Ear(5000)));
+        for ear in [0, 63, 64, 1000] {
+            assert!(set.remove(Ear(ear)));
+            assert!(!set.remove(Ear(ear)));
         }
         assert!(set.is_empty());
+        for ear in [3, 70, 90] {
+            set.insert(Ear(ear));
+        }
+        let mut others = EarSet::default();
+        set.remove_all(&others);
+        others.insert(Ear(3));
+        set.remove_all(&others);
+        others.insert(Ear(90));
+        others.insert(Ear(200));
+        set.remove_all(&others);
+        assert!(set.contains(Ear(70)) && set.remove(Ear(70)) && set.is_empty());
     }
 }

@@ -1,11 +1,16 @@
 //! The speaker: every session, the table, and what follows from one for the other.
 
 use super::adj_out::{AdjOut, Ribs, Telling, outgoing};
+use super::attribute_errors::AttributeErrors;
+use super::change::SessionTerm;
+use super::clearance::Clearance;
 use super::config::{Family, NeighbourConfig, OutsidePolicy, Relation, Role, SpeakerConfig};
 use super::connection::next_frame;
 use super::decide::Rank;
+use super::deferral::{Deferral, Offer};
 use super::event::{Action, ConnectionId, Event, NeighbourId, NextHop, RouteChange, SpeakerRoute};
 use super::evpn::EvpnRefusals;
+use super::judge_again::Judging;
 use super::key::{Key, Parts};
 use super::monitor::{CollectorId, Monitor};
 use super::notice::{Notice, SessionEnd};
@@ -14,25 +19,22 @@ use super::outlet::Outlet;
 use super::policy::{Policy, Tables};
 use super::refused::RefusedList;
 use super::rib::{Destination, Effect, Path, Rib, Route, Shared};
+use super::rounds::Rounds;
 use super::session::{Change, Negotiated, Output, Session, SessionEvent};
 use super::slab::Place;
-use super::slots::Slot;
-use super::status::FamilyCounts;
+use super::slots::{Slot, Source};
 use super::told::{AdjIn, AllTold};
 use super::validation::{Held, Validator};
 use crate::bfd::BfdDown;
 use crate::id::{IfName, Prefix};
-use crate::time::{Duration, Instant};
-use crate::wire::bgp::{AfiSafi, AttributeFault, EvpnRoute, Message, Notification};
+use crate::time::Instant;
+use crate::wire::bgp::{AfiSafi, EvpnRoute, Message, Notification};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
-
-/// RFC 9687 5: how long a neighbour may leave unread what we have for it, at least.
-const SEND_HOLD: Duration = Duration::from_secs(8 * 60);
 
 /// So many notices wait for the next step at most.
 const NOTICES_MAX: usize = 64;
@@ -47,6 +49,13 @@ pub struct Speaker {
     pub(super) slots: Vec<Slot>,
     pub(super) rib: Rib<Prefix>,
     pub(super) evpn: Rib<EvpnRoute>,
+    /// What is gone and stands in the tables still.
+    pub(super) prefixes_clearance: Clearance,
+    pub(super) evpn_clearance: Clearance,
+    /// The shell has been told that something is to be cleared and has not yet come to the end of it.
+    pub(super) table_told: bool,
+    /// Slots whose neighbour is no more and whose routes may stand in the tables still.
+    pub(super) retired: BTreeSet<Slot>,
     pub(super) shared: Shared,
     pub(super) all_told: AllTold,
     pub(super) originations: Originations,
@@ -58,6 +67,10 @@ pub struct Speaker {
     pub(super) segments: Outlet,
     pub(super) validator: Validator,
     pub(super) monitors: BTreeMap<CollectorId, Monitor>,
+    /// What sessions to come say of our restarts.
+    pub(super) offer: Offer,
+    /// Our own restart; `None`: this is none.
+    pub(super) deferral: Option<Deferral>,
     dialled: u64,
     pub(super) started: bool,
     pub(super) stopped: bool,
@@ -75,24 +88,31 @@ pub(super) struct Peer {
     pub policy: Option<Box<Policy>>,
     /// While the session stands.
     pub out: Option<AdjOut>,
-    pub accepted: FamilyCounts,
+    /// What it has told and we took.
+    pub rounds: Rounds,
     pub refused: RefusedList,
     pub evpn_refused: EvpnRefusals,
     /// Refused as invalid.
     pub held: Held,
     /// What it has told and we took, if it cannot be asked again.
     pub adj_in: AdjIn,
+    /// What of it is judged again from what was kept, and how far that is.
+    pub judging: Option<Judging>,
+    /// What the shell could not bring into force on the connection that stands.
+    pub unapplied: Vec<SessionTerm>,
     /// Until when its routes are kept although it has not told them again (RFC 4724).
     pub kept_until: Option<Instant>,
     /// Families of which it has told everything once.
     pub told_all: BTreeSet<AfiSafi>,
+    /// When its last UPDATE came, or its session came to stand.
+    pub told_at: Option<Instant>,
     /// Its identifier when a session last stood.
     pub router_id: Option<Ipv4Addr>,
     /// Families that the neighbour is telling again (RFC 7313).
     pub refreshing: BTreeSet<AfiSafi>,
     /// Families whose prefix limit is known to be near.
     pub limit_said: BTreeSet<Family>,
-    pub errors_said: BTreeSet<(u8, AttributeFault)>,
+    pub attribute_errors: AttributeErrors,
     pub established_at: Option<Instant>,
     /// When the last session ended, while none stands.
     pub down_since: Option<Instant>,
@@ -109,17 +129,20 @@ impl Peer {
             policy: Policy::new(speaker, &config),
             session: Session::new(id, config, speaker.router_id),
             out: None,
-            accepted: FamilyCounts::default(),
+            rounds: Rounds::default(),
             refused: RefusedList::default(),
             evpn_refused: EvpnRefusals::default(),
             held: Held::default(),
             adj_in: AdjIn::default(),
+            judging: None,
+            unapplied: Vec::new(),
             kept_until: None,
             told_all: BTreeSet::new(),
+            told_at: None,
             router_id: None,
             refreshing: BTreeSet::new(),
             limit_said: BTreeSet::new(),
-            errors_said: BTreeSet::new(),
+            attribute_errors: AttributeErrors::default(),
             established_at: None,
             down_since: None,
             established_count: 0,
@@ -134,18 +157,20 @@ impl Peer {
         self.session.config.name.clone()
     }
 
-    /// Whether what it tells is kept as it was told: a neighbour outside that cannot be asked again
-    /// (RFC 2918).
+    /// Whether what it tells is kept as it was told: a neighbour that cannot be asked again (RFC 2918).
     pub(super) fn keeps_told(&self) -> bool {
-        let outside = matches!(self.session.config.relation, Relation::Outside(_));
-        outside && self.session.established().is_some_and(|it| !it.route_refresh)
+        self.session.established().is_some_and(|it| !it.route_refresh)
     }
 
-    /// When the neighbour has left our updates unread for too long.
-    fn send_hold_end(&self) -> Option<Instant> {
-        let hold = self.session.established()?.hold;
-        let since = self.out.as_ref()?.waits_since?;
-        Some(since + SEND_HOLD.max(hold * 2))
+    /// Whether it is told several paths of a family (RFC 7911).
+    fn tells_paths(&self, family: AfiSafi) -> bool {
+        self.session.established().is_some_and(|it| it.tells_paths.of(family))
+    }
+
+    /// A path identifier of its own, as it is shown: where it says none there is none.
+    pub(super) fn shown_path_id(&self, family: AfiSafi, id: u32) -> Option<u32> {
+        let said = self.session.established().is_some_and(|it| it.context.path_ids.of(family));
+        (said || id != 0).then_some(id)
     }
 }
 
@@ -169,6 +194,10 @@ impl Speaker {
             peers,
             rib: Rib::default(),
             evpn: Rib::default(),
+            prefixes_clearance: Clearance::default(),
+            evpn_clearance: Clearance::default(),
+            table_told: false,
+            retired: BTreeSet::new(),
             shared,
             all_told: AllTold::default(),
             originations,
@@ -177,6 +206,8 @@ impl Speaker {
             segments: Outlet::default(),
             validator: Validator::default(),
             monitors: BTreeMap::new(),
+            offer: Offer::default(),
+            deferral: None,
             dialled: 0,
             started: false,
             stopped: false,
@@ -200,6 +231,7 @@ impl Speaker {
             return;
         }
         match event {
+            Event::Forwarding(forwarding) => self.set_forwarding(now, &forwarding, actions),
             Event::Start => {
                 self.started = true;
                 self.reconsider_originations(actions);
@@ -211,8 +243,10 @@ impl Speaker {
                 self.links_up.insert(link);
             }
             Event::LinkDown(link) => {
-                self.links_up.remove(&link);
                 let on_link = |peer: &Peer| *peer.session.config.transport.link() == link;
+                if self.links_up.remove(&link) && self.peers.iter().flatten().any(on_link) {
+                    self.deferral_heeds(&SessionEnd::LinkDown);
+                }
                 self.for_all(now, |peer| on_link(peer).then_some(SessionEvent::LinkDown), actions);
                 self.keep_nothing_over(&link, actions);
             }
@@ -244,6 +278,15 @@ impl Speaker {
                 let stop = || SessionEvent::Stop(Notification::shutdown("the router stops"));
                 self.for_all(now, |_| Some(stop()), actions);
             }
+            Event::Restart => {
+                self.stopped = true;
+                // RFC 4486: Administrative Reset.
+                let leave = || SessionEvent::Leave(Notification::new(Notification::CEASE, 4));
+                self.for_all(now, |_| Some(leave()), actions);
+            }
+        }
+        if self.started && !self.stopped {
+            self.reconsider_deferral(now, actions);
         }
     }
 
@@ -252,6 +295,7 @@ impl Speaker {
         let peers = self.peers.iter().flatten();
         peers
             .flat_map(|peer| [peer.session.next_timeout(), peer.send_hold_end(), peer.kept_until])
+            .chain([self.next_deferral()])
             .flatten()
             .min()
     }
@@ -454,14 +498,14 @@ impl Speaker {
     pub(super) fn set_route<K: Key>(
         &mut self,
         key: &K,
-        slot: Slot,
+        source: impl Into<Source>,
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
         let rib = K::parts(self).rib;
         let place = if route.is_some() { Some(rib.ensure(key)) } else { rib.place(key) };
         if let Some(place) = place {
-            self.set_route_at::<K>(place, slot, route, actions);
+            self.set_route_at::<K>(place, source, route, actions);
         }
     }
 
@@ -469,27 +513,24 @@ impl Speaker {
     pub(super) fn set_route_at<K: Key>(
         &mut self,
         place: Place,
-        slot: Slot,
+        source: impl Into<Source>,
         route: Option<Arc<Route>>,
         actions: &mut Vec<Action>,
     ) {
+        let source: Source = source.into();
         let there = route.is_some();
         let Parts { rib, peers, config, .. } = K::parts(self);
-        let effect = rib.set(place, slot, route, &|slot| rank(peers, slot), K::max_paths(config));
-        let Some((key, _)) = rib.at(place) else { return };
-        if let Some(peer) = peers.get_mut(slot.index()).and_then(Option::as_mut) {
-            let count = key.count(&mut peer.accepted);
-            match (effect.replaced, there) {
-                (false, true) => *count += 1,
-                (true, false) => *count = count.saturating_sub(1),
-                _ => {}
-            }
+        let Some(key) = rib.at(place).map(|(key, _)| key.clone()) else { return };
+        let whose = peers.get(source.slot.index()).and_then(Option::as_ref);
+        let round = whose.map_or(0, |peer| peer.rounds.current(key.family()));
+        let effect = rib.set(place, source, round, route, &|slot| rank(peers, slot), K::max_paths(config));
+        if let Some(peer) = peers.get_mut(source.slot.index()).and_then(Option::as_mut) {
+            peer.rounds.replaced(key.family(), effect.replaced, there);
         }
-        let key = key.clone();
         if let Some(prefix) = key.prefix() {
-            self.monitored_route(prefix, slot);
+            self.monitored_route(prefix, source);
         }
-        if effect.replaced != there {
+        if effect.replaced.is_some() != there {
             self.originations_due |= key.is_watched(&self.originations);
         }
         self.spread::<K>(place, effect, actions);
@@ -500,18 +541,23 @@ impl Speaker {
 
     /// Tells neighbours and whoever uses the routes of a change at one destination.
     pub(super) fn spread<K: Key>(&mut self, place: Place, effect: Effect, actions: &mut Vec<Action>) {
+        if self.defers_at::<K>(place) {
+            return;
+        }
         let now = self.now;
-        let Parts { rib, outlet, peers, config, tables } = K::parts(self);
+        let Parts { rib, outlet, peers, config, tables, .. } = K::parts(self);
         let Some((key, destination)) = rib.at_mut(place) else { return };
         if K::concerns_user(effect) {
             outlet.push::<K>(place, destination, actions);
         }
-        if effect.best {
+        if effect.any {
+            let family = key.family();
             for (slot, peer) in (0..).map(Slot).zip(peers) {
                 if let Some(peer) = peer
+                    && (effect.best || peer.tells_paths(family))
                     && !is_hopeless(config, tables, peer, slot, key, destination)
                 {
-                    enqueue(peer, slot, place, key, destination, now, actions);
+                    enqueue(peer, place, key, destination, now, actions);
                 }
             }
         }
@@ -529,12 +575,21 @@ impl Speaker {
 
     fn tell_table_again<K: Key>(&mut self, slot: Slot, family: Option<AfiSafi>, actions: &mut Vec<Action>) {
         let now = self.now;
+        let deferred: Vec<AfiSafi> = [AfiSafi::IPV4_UNICAST, AfiSafi::IPV6_UNICAST, AfiSafi::EVPN]
+            .into_iter()
+            .filter(|&family| self.defers(family))
+            .collect();
         let Parts { rib, peers, .. } = K::parts(self);
         let Some(peer) = peers[slot.index()].as_mut().filter(|_| family.is_none_or(K::holds)) else { return };
         for (place, key, destination) in rib.iter_mut() {
-            let there = destination.best().is_some() || destination.announced.contains(slot);
-            if there && family.is_none_or(|family| family == key.family()) {
-                enqueue(peer, slot, place, key, destination, now, actions);
+            let told = peer.out.as_ref().is_some_and(|out| destination.announced.contains(out.ear));
+            let there = destination.best().is_some() || told;
+            let asked = family.is_none_or(|family| family == key.family());
+            if there && asked && !deferred.contains(&key.family()) {
+                if let Some(out) = &mut peer.out {
+                    K::queue(out).paths.tell_anew(place);
+                }
+                enqueue(peer, place, key, destination, now, actions);
             }
         }
     }
@@ -567,10 +622,10 @@ fn is_hopeless<K: Key>(
     let outside = |it: &OutsidePolicy| it.role != Role::Customer;
     let neighbour = &peer.session.config;
     let few = matches!(&neighbour.relation, Relation::Outside(policy) if outside(policy));
-    if !few || destination.announced.contains(slot) || destination.pending.contains(slot) {
+    let (Some(negotiated), Some(out)) = (peer.session.established(), &peer.out) else { return true };
+    if !few || destination.announced.contains(out.ear) || destination.pending.contains(out.ear) {
         return false;
     }
-    let Some(negotiated) = peer.session.established() else { return true };
     let (policy, local) = (peer.policy.as_deref(), peer.session.local());
     let telling = Telling { config, tables, neighbour, policy, negotiated, local, slot };
     !matches!(outgoing(&telling, key, destination), Ok(Some(_)))
@@ -579,7 +634,6 @@ fn is_hopeless<K: Key>(
 /// Puts a destination in a neighbour's queue if a session stands that carries it.
 fn enqueue<K: Key>(
     peer: &mut Peer,
-    slot: Slot,
     place: Place,
     key: &K,
     destination: &mut Destination,
@@ -592,7 +646,8 @@ fn enqueue<K: Key>(
         return;
     }
     if let Some(out) = &mut peer.out {
-        K::queue(out).enqueue(slot, place, destination);
+        let ear = out.ear;
+        K::queue(out).enqueue(ear, place, destination);
         say_ready(peer, now, actions);
     }
 }

@@ -1,12 +1,14 @@
 //! What a speaker says of itself.
 
+use super::change::SessionTerm;
 use super::event::{NextHop, SpeakerRoute};
-use super::notice::{EvpnRefusal, ImportRefusal, SessionEnd};
+use super::notice::{DeferralEnd, EvpnRefusal, ImportRefusal, SessionEnd};
 use super::policy::ExportRefusal;
-use crate::bgp::config::Role;
+use crate::bgp::config::{Family, Role};
 use crate::id::{Asn, IfName, Prefix};
 use crate::rpki::{Validity, Vrp};
-use crate::wire::bgp::Origin;
+use crate::wire::bgp::{AttributeError, Origin};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -27,6 +29,34 @@ pub struct SpeakerStatus {
     pub held_back: Vec<Prefix>,
     /// What of our own leaves, as the RPKI sees it; empty while nothing is known.
     pub own_validity: Vec<OwnValidity>,
+    /// What was found of an earlier life of ours, and what has become of it; `None`: nothing was there.
+    pub restart: Option<RestartStatus>,
+}
+
+/// A restart of ours (RFC 4724 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartStatus {
+    /// Families of which the kernel had something when this life began.
+    pub found: Vec<Family>,
+    /// Those of which nothing is chosen and told yet.
+    pub deferred: Vec<Deferred>,
+    /// Those of which it is.
+    pub selected: Vec<Selected>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deferred {
+    pub family: Family,
+    /// Neighbours, and how many milliseconds more they are waited for at most.
+    pub waits_for: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selected {
+    pub family: Family,
+    pub why: DeferralEnd,
+    /// Since this life began, in milliseconds.
+    pub after_ms: u64,
 }
 
 /// One of our own prefixes by the payloads of RPKI, with the network's public AS number as its origin.
@@ -64,12 +94,24 @@ pub struct NeighbourStatus {
     /// As negotiated, in milliseconds; 0: none, or no session.
     pub hold_ms: u32,
     pub keepalive_ms: u32,
+    /// Families of which it tells several paths to a prefix, as negotiated (RFC 7911).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths_received: Vec<Family>,
+    /// Families of which it is told several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths_sent: Vec<Family>,
     /// The neighbour's BGP identifier, while a session stands.
     pub router_id: Option<Ipv4Addr>,
     /// Why the last session or attempt ended.
     pub last_end: Option<SessionEnd>,
-    /// Routes taken from it.
+    /// Routes taken from it, each path to a prefix counted.
     pub accepted: FamilyCounts,
+    /// It restarts: for how many milliseconds more what it told is kept at most; `None`: it does not.
+    #[serde(default)]
+    pub kept_ms: Option<u64>,
+    /// What is kept of it although it has not told it again (RFC 4724, RFC 7313).
+    #[serde(default)]
+    pub stale: FamilyCounts,
     /// Routes announced to it.
     pub announced: FamilyCounts,
     /// Routes that wait to be sent to it.
@@ -89,11 +131,27 @@ pub struct NeighbourStatus {
     pub held: u32,
     /// EVPN routes that were not taken since the session came to stand, by reason.
     pub evpn_refused: Vec<EvpnRefused>,
+    /// What was wrong with attributes of its UPDATEs since the start, by kind (RFC 7606).
+    #[serde(default)]
+    pub attribute_errors: Vec<AttributeErrorCount>,
+    /// It can be asked to tell everything again (RFC 2918), while a session stands; else what it tells is
+    /// kept for a changed policy.
+    #[serde(default)]
+    pub route_refresh: bool,
+    /// A changed policy is being applied to what was kept of it.
+    #[serde(default)]
+    pub judging: bool,
+    /// What has changed since the session began and comes into force with the next one.
+    #[serde(default)]
+    pub waits: Vec<SessionTerm>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub prefix: Prefix,
+    /// The neighbour's, where it says one (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     pub reason: ImportRefusal,
     /// Of what could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +159,13 @@ pub struct Refused {
     /// Of one that is refused as invalid by its origin: the payloads that say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payloads: Vec<Vrp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeErrorCount {
+    #[serde(flatten)]
+    pub error: AttributeError,
+    pub count: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +207,9 @@ pub struct RouteStatus {
 pub struct PathStatus {
     /// `None`: our own.
     pub neighbour: Option<String>,
+    /// The neighbour's, where it says one (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     pub next_hop: Option<NextHop>,
     /// As RFC 4271 5.1.2 writes it, sets in braces.
     pub as_path: String,
@@ -192,6 +260,9 @@ pub struct ToldStatus {
     pub neighbour: String,
     #[serde(flatten)]
     pub state: ToldState,
+    /// By which identifiers it was told several paths (RFC 7911), the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path_ids: Vec<u32>,
 }
 
 /// Whether a neighbour is told of a route.
@@ -218,6 +289,9 @@ pub enum ReceivedRoute {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentRoute {
     pub prefix: Prefix,
+    /// Ours, where the neighbour is told several paths (RFC 7911).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_id: Option<u32>,
     /// `None`: a next hop of the session's own.
     pub next_hop: Option<IpAddr>,
     pub as_path: String,

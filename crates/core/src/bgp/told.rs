@@ -1,11 +1,11 @@
 //! What neighbours outside have told, as they told it: kept where it is needed again, which is of what is
 //! refused, and of a neighbour that cannot be asked to tell again (RFC 2918).
 
+use super::by_path::{ByPath, PathOf};
 use super::rib::Interner;
 use crate::id::Prefix;
 use crate::wire::bgp::{Attributes, MpNextHop};
 use alloc::sync::Arc;
-use prefix_trie::joint::JointPrefixMap;
 
 /// What an UPDATE says of its routes, before policy. Shared by all that carry the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,21 +21,28 @@ pub(super) type AllTold = Interner<Told>;
 /// is kept with its reason.
 #[derive(Debug, Default)]
 pub(super) struct AdjIn {
-    routes: JointPrefixMap<Prefix, Arc<Told>>,
+    routes: ByPath<Arc<Told>>,
 }
 
 impl AdjIn {
-    pub fn insert(&mut self, prefix: &Prefix, told: Arc<Told>) {
-        self.routes.insert(*prefix, told);
+    pub fn insert(&mut self, path: PathOf, told: Arc<Told>) {
+        self.routes.insert(path, told);
     }
 
-    pub fn remove(&mut self, prefix: &Prefix) {
-        if !self.routes.is_empty() {
-            self.routes.remove(prefix);
-        }
+    pub fn remove(&mut self, path: &PathOf) {
+        self.routes.remove(path);
     }
 
-    pub fn get(&self, prefix: &Prefix) -> Option<&Arc<Told>> {
-        self.routes.get(prefix)
+    pub fn get(&self, path: &PathOf) -> Option<&Arc<Told>> {
+        self.routes.get(path)
+    }
+
+    /// In the order of the table, those behind `after`.
+    pub fn keys_after<'a>(&'a self, after: Option<&Prefix>) -> impl Iterator<Item = Prefix> + use<'a> {
+        self.routes.keys_after(after)
+    }
+
+    pub fn ids_of<'a>(&'a self, prefix: &Prefix) -> impl Iterator<Item = u32> + use<'a> {
+        self.routes.ids_of(prefix)
     }
 }

@@ -5,21 +5,22 @@
 //! When payloads change, exactly the routes that they may concern are looked at again, a piece at a time,
 //! and no session is asked for anything: what was refused as invalid is kept.
 
+use super::by_path::{ByPath, PathOf};
 use super::config::{Invalid, OutsidePolicy, Relation, Role};
 use super::event::Action;
+use super::judge_again::ask_to_tell;
 use super::notice::ImportRefusal;
 use super::policy;
-use super::rib::Route;
-use super::slots::Slot;
+use super::rib::{Path, Route};
+use super::slots::{Slot, Source};
 use super::speaker::Speaker;
 use super::status::OwnValidity;
 use crate::id::{Asn, Prefix};
 use crate::rpki::{Change, PathValidity, Side, Validation, Validity, Vrp};
-use crate::wire::bgp::{AfiSafi, AsPath, Attributes, LargeCommunity, Refresh};
+use crate::wire::bgp::{AfiSafi, AsPath, Attributes, LargeCommunity};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use prefix_trie::joint::JointPrefixMap;
 
 /// The first data part of our large communities: a route's validity.
 const STATE: u32 = 2;
@@ -65,7 +66,7 @@ fn is_mark(community: &LargeCommunity, public_asn: Asn) -> bool {
 /// A neighbour's routes that are refused as invalid, for the day on which they are not.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    routes: JointPrefixMap<Prefix, HeldRoute>,
+    routes: ByPath<HeldRoute>,
     /// There were more than are kept.
     overflow: bool,
 }
@@ -78,22 +79,20 @@ struct HeldRoute {
 }
 
 impl Held {
-    fn keep(&mut self, prefix: &Prefix, route: Arc<Route>) {
-        if self.routes.len() < HELD || self.routes.contains_key(prefix) {
-            self.routes.insert(*prefix, HeldRoute { route, stale: false });
+    fn keep(&mut self, path: PathOf, route: Arc<Route>) {
+        if self.routes.len() < HELD || self.routes.get(&path).is_some() {
+            self.routes.insert(path, HeldRoute { route, stale: false });
         } else {
             self.overflow = true;
         }
     }
 
-    pub fn remove(&mut self, prefix: &Prefix) {
-        if !self.routes.is_empty() {
-            self.routes.remove(prefix);
-        }
+    pub fn remove(&mut self, path: &PathOf) {
+        self.routes.remove(path);
     }
 
-    pub fn route(&self, prefix: &Prefix) -> Option<&Arc<Route>> {
-        self.routes.get(prefix).map(|held| &held.route)
+    pub fn route(&self, path: &PathOf) -> Option<&Arc<Route>> {
+        self.routes.get(path).map(|held| &held.route)
     }
 
     pub fn mark_stale(&mut self, family: AfiSafi) {
@@ -103,7 +102,7 @@ impl Held {
     }
 
     pub fn sweep(&mut self, family: AfiSafi) {
-        self.routes.retain(|prefix, held| AfiSafi::of(&prefix) != family || !held.stale);
+        self.routes.retain(|prefix, held| AfiSafi::of(prefix) != family || !held.stale);
     }
 
     pub fn len(&self) -> usize {
@@ -187,7 +186,14 @@ impl Speaker {
     }
 
     fn say_validation(&mut self, actions: &mut Vec<Action>) {
-        if !self.validator.due.is_empty() && !core::mem::replace(&mut self.validator.told, true) {
+        if !self.validator.due.is_empty() {
+            self.ask_to_poll(actions);
+        }
+    }
+
+    /// Asks the shell for [`Speaker::poll_validation`], unless it has been asked and has not come to the end.
+    pub(super) fn ask_to_poll(&mut self, actions: &mut Vec<Action>) {
+        if !core::mem::replace(&mut self.validator.told, true) {
             actions.push(Action::ValidationReady);
         }
     }
@@ -195,18 +201,14 @@ impl Speaker {
     /// Whose refused routes could not all be kept is asked to tell everything again.
     fn ask_again_beyond_held(&mut self, actions: &mut Vec<Action>) {
         for peer in self.peers.iter_mut().flatten().filter(|peer| peer.held.overflow) {
-            let Some(negotiated) = peer.session.established().filter(|it| it.route_refresh) else { continue };
-            let mut bytes = Vec::new();
-            for &family in &negotiated.families {
-                AfiSafi::from(family).emit_refresh(Refresh::Request, &mut bytes);
+            if ask_to_tell(peer, actions) {
+                peer.held.overflow = false;
             }
-            actions.push(Action::Send { connection: negotiated.connection, bytes });
-            peer.held.overflow = false;
         }
     }
 
-    /// Looks again at no more than `budget` prefixes of those that changed payloads may concern. True if
-    /// there are more.
+    /// Looks again at no more than `budget` prefixes of those that changed payloads may concern, then of those
+    /// that neighbours have told who cannot be asked again since policy changed. True if there are more.
     pub fn poll_validation(&mut self, budget: usize, actions: &mut Vec<Action>) -> bool {
         let mut left = budget.max(1);
         while left > 0 {
@@ -224,15 +226,16 @@ impl Speaker {
             // A range in which there is nothing is a look-up, too.
             left = left.saturating_sub(prefixes.len().max(1));
         }
+        let judging = self.poll_judged(left, actions);
         for slot in self.peer_slots() {
             self.check_limit(self.now, slot, actions);
         }
         self.reconsider_originations(actions);
-        let more = !self.validator.due.is_empty();
-        if !more {
+        if self.validator.due.is_empty() {
             self.validator.asns = Vec::new();
             self.validator.due = VecDeque::new();
         }
+        let more = judging || !self.validator.due.is_empty();
         self.validator.told = more;
         more
     }
@@ -245,7 +248,7 @@ impl Speaker {
         };
         let mut found: Vec<Prefix> = self.rib.within(range, from, inclusive).take(count).collect();
         for peer in self.peers.iter().flatten() {
-            let held = peer.held.routes.iter_from(from, inclusive).map(|(prefix, _)| prefix);
+            let held = peer.held.routes.prefixes_from(from, inclusive);
             found.extend(held.take_while(|prefix| range.contains(prefix)).take(count));
         }
         found.sort_unstable();
@@ -257,13 +260,19 @@ impl Speaker {
     fn validate_again(&mut self, prefix: &Prefix, by_path: bool, actions: &mut Vec<Action>) {
         // What is stale is about to be told again, and is validated then, or is gone.
         let taken = self.rib.get(prefix).map_or(&[][..], |destination| destination.paths()).iter();
-        let taken = taken.filter(|path| !path.stale).map(|path| (path.slot, path.route.clone()));
-        let mut routes: Vec<(Slot, Arc<Route>)> = taken.collect();
+        let family = AfiSafi::of(prefix);
+        let fresh = |path: &&Path| {
+            let peer = self.peers.get(path.slot.index()).and_then(Option::as_ref);
+            peer.is_some_and(|peer| !peer.rounds.is_stale(family, path.round))
+        };
+        let taken = taken.filter(fresh).map(|path| (path.source(), path.route.clone()));
+        let mut routes: Vec<(Source, Arc<Route>)> = taken.collect();
         for (slot, peer) in (0..).map(Slot).zip(&self.peers) {
-            let held = peer.as_ref().and_then(|peer| peer.held.routes.get(prefix)).filter(|held| !held.stale);
-            routes.extend(held.map(|held| (slot, held.route.clone())));
+            let held =
+                peer.iter().flat_map(|peer| peer.held.routes.of(prefix)).filter(|(_, held)| !held.stale);
+            routes.extend(held.map(|(path_id, held)| (Source { slot, path_id }, held.route.clone())));
         }
-        for (slot, route) in routes {
+        for (Source { slot, path_id }, route) in routes {
             let asns = &self.validator.asns;
             let concerned = |path: &AsPath| path.asns().any(|asn| asns.binary_search(&asn).is_ok());
             if slot == Slot::LOCAL || (by_path && !concerned(&route.attributes.as_path)) {
@@ -271,9 +280,10 @@ impl Speaker {
             }
             let Some(peer) = self.peers[slot.index()].as_ref() else { continue };
             if matches!(peer.session.config.relation, Relation::Outside(_)) {
-                let told = peer.refused.told(prefix).or_else(|| peer.adj_in.get(prefix)).cloned();
-                let route = self.validated(slot, prefix, route);
-                self.admit(slot, prefix, route, told, actions);
+                let path = (*prefix, path_id);
+                let told = peer.refused.told(&path).or_else(|| peer.adj_in.get(&path)).cloned();
+                let route = self.validated(slot, path, route);
+                self.admit(slot, path, route, told, actions);
             }
         }
     }
@@ -282,9 +292,10 @@ impl Speaker {
     pub(super) fn validated(
         &mut self,
         slot: Slot,
-        prefix: &Prefix,
+        path: PathOf,
         route: Arc<Route>,
     ) -> Result<Arc<Route>, ImportRefusal> {
+        let prefix = &path.0;
         let Some(peer) = self.peers[slot.index()].as_ref() else { return Ok(route) };
         let Relation::Outside(policy) = &peer.session.config.relation else { return Ok(route) };
         let word = policy.invalid;
@@ -296,11 +307,11 @@ impl Speaker {
             true => Validity::NotFound,
             false => validation.vrps.validate(prefix, origin_of(&route, self.config.public_asn)),
         };
-        let path = match spared || validation.aspas.is_empty() {
+        let by_path = match spared || validation.aspas.is_empty() {
             true => PathValidity::Unknown,
             false => self.validator.path(&route, side_of(policy)),
         };
-        let refusal = match (origin, path) {
+        let refusal = match (origin, by_path) {
             (Validity::Invalid, _) => {
                 let origin = origin_of(&route, self.config.public_asn);
                 Some(ImportRefusal::OriginInvalid { origin })
@@ -314,11 +325,11 @@ impl Speaker {
         let Some(peer) = self.peers[slot.index()].as_mut() else { return Ok(route) };
         match refusal {
             Some(refusal) if word == Invalid::Drop => {
-                peer.held.keep(prefix, route);
+                peer.held.keep(path, route);
                 Err(refusal)
             }
             _ => {
-                peer.held.remove(prefix);
+                peer.held.remove(&path);
                 Ok(self.marked(route, state))
             }
         }
@@ -392,8 +403,8 @@ mod tests {
     use crate::bgp::policy::Class;
     use core::net::Ipv4Addr;
 
-    fn prefix(at: usize) -> Prefix {
-        Prefix::new_assert(Ipv4Addr::from_bits((at as u32) << 8).into(), 24)
+    fn path(at: usize) -> PathOf {
+        (Prefix::new_assert(Ipv4Addr::from_bits((at as u32) << 8).into(), 24), 0)
     }
 
     #[test]
@@ -405,19 +416,20 @@ mod tests {
             local_preference: 100,
             discard: false,
             body: None,
+            path_id: 0,
         });
         let mut held = Held::default();
         for at in 0..HELD {
-            held.keep(&prefix(at), route.clone());
+            held.keep(path(at), route.clone());
         }
         // The same again is no more.
-        held.keep(&prefix(7), route.clone());
+        held.keep(path(7), route.clone());
         assert!(held.len() == HELD && !held.overflow);
-        held.keep(&prefix(HELD), route.clone());
+        held.keep(path(HELD), route.clone());
         assert!(held.len() == HELD && held.overflow);
         // What is not told again by the end of a telling is gone.
         held.mark_stale(AfiSafi::IPV4_UNICAST);
-        held.keep(&prefix(7), route);
+        held.keep(path(7), route);
         held.sweep(AfiSafi::IPV6_UNICAST);
         assert_eq!(held.len(), HELD);
         held.sweep(AfiSafi::IPV4_UNICAST);

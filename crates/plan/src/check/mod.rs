@@ -3,6 +3,7 @@
 
 mod bfd;
 mod bmp;
+mod frr;
 mod gateways;
 mod lines;
 mod links;
@@ -47,6 +48,7 @@ pub(crate) fn meaning(declaration: &Declaration, lists: &Lists) -> Findings {
     rpki::check(&mut survey);
     bmp::check(&mut survey);
     bfd::check(&mut survey);
+    frr::check(&mut survey);
     Findings { problems: survey.problems, too_large: survey.too_large }
 }
 

@@ -117,6 +117,7 @@ fn router(survey: &Survey<'_>, index: usize) -> RouterPlan {
     let machine = &survey.machines[index];
     let mut plan = empty(survey, &machine.router.name, machine.id.into());
     plan.site = machine.site.name.get().clone();
+    plan.routing = machine.router.routing();
     let mut far_ends = lines::FarEnds::new();
     plan.management = management::router(survey, index, &mut far_ends);
     plan.tunnels = fabric::tunnels(survey, machine);
@@ -147,6 +148,7 @@ fn empty(survey: &Survey<'_>, name: &str, id: u32) -> RouterPlan {
         fabric: Desired::default(),
         tunnels: Vec::new(),
         speaker: None,
+        routing: tsumugi_core::router_plan::Routing::default(),
         rpki: None,
         bmp: None,
         evpn: EvpnConfig::default(),

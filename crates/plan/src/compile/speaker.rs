@@ -8,8 +8,8 @@ use super::survey::{Machine, Survey, host};
 use crate::declaration::{List, Peer};
 use std::net::IpAddr;
 use tsumugi_core::bgp::config::{
-    Family, LimitTerms, NeighbourConfig, Origination, OutsidePolicy, PrefixRange, Relation, SpeakerConfig,
-    Terms, Timers, Transport,
+    AddPaths, Family, LimitTerms, NeighbourConfig, Origination, OutsidePolicy, PrefixRange, Relation,
+    SpeakerConfig, Terms, Timers, Transport,
 };
 use tsumugi_core::bgp::policy::{LONGEST_V4, LONGEST_V6};
 use tsumugi_core::id::Prefix;
@@ -159,6 +159,10 @@ fn terms(peer: &Peer) -> Terms {
         limit: LimitTerms {
             warn_percent: peer.limit_warn.as_ref().map_or(unsaid.warn_percent, |percent| **percent),
             rest: peer.limit_rest.as_ref().map_or(unsaid.rest, |minutes| u32::from(**minutes) * 60_000),
+        },
+        add_paths: AddPaths {
+            receive: peer.add_paths_receive.as_ref().is_some_and(|receive| **receive),
+            send: peer.add_paths_send.as_ref().map(|most| **most),
         },
     }
 }

@@ -10,12 +10,12 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use tsumugi_core::bfd::BfdTerms;
-use tsumugi_core::bgp::config::{Invalid, LimitTerms, NeighbourConfig, Relation, Terms, Transport};
+use tsumugi_core::bgp::config::{AddPaths, Invalid, LimitTerms, NeighbourConfig, Relation, Terms, Transport};
 use tsumugi_core::desired::{Hook, Link, LinkKind, ProtocolMatch, Verdict, WallRule};
 use tsumugi_core::evpn::config::{Gateway, SegmentConfig, SegmentPort};
 use tsumugi_core::id::{Asn, IfName, KeyName, Plane, Prefix, Vni};
 use tsumugi_core::mtu::{Ip, Line, Way, Wrapping};
-use tsumugi_core::router_plan::{Encapsulation, Tunnel, TunnelClamp};
+use tsumugi_core::router_plan::{Encapsulation, Routing, Tunnel, TunnelClamp};
 
 const TWO_HOMES: &str = include_str!("../../../../examples/two-homes.toml");
 const AS63806: &str = include_str!("../../../../examples/as63806.toml");
@@ -305,7 +305,7 @@ fn tunnels_to_others_are_what_the_file_says() {
 fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
     let told = AS63806.replace("[router.cr0102]\n", "[router.cr0102]\ndrain = true\n").replace(
         "prepend = 1\n",
-        "prepend = 1\nlimit = 5\nlimit-warn = 90\nlimit-rest = 2\nstrict-role = true\ngtsm = true\nbfd = true\nbfd-interval = 250\npassword = \"secret:homenoc\"\ndrain = true\n",
+        "prepend = 1\nlimit = 5\nlimit-warn = 90\nlimit-rest = 2\nadd-paths-receive = true\nadd-paths-send = 4\nstrict-role = true\ngtsm = true\nbfd = true\nbfd-interval = 250\npassword = \"secret:homenoc\"\ndrain = true\n",
     );
     let plan = compiled(&told);
     for name in ["cr0101", "cr0102", "cr0201"] {
@@ -320,6 +320,7 @@ fn what_is_agreed_with_a_peer_reaches_each_of_its_sessions() {
                     password: Some(KeyName("homenoc".into())),
                     bfd: Some(BfdTerms { interval: 250, multiplier: 3, multihop: false }),
                     limit: LimitTerms { warn_percent: 90, rest: 120_000 },
+                    add_paths: AddPaths { receive: true, send: Some(4) },
                 }
             } else if matches!(neighbour.relation, Relation::Inside { .. }) {
                 Terms { bfd: Some(BfdTerms::INSIDE), ..Terms::default() }
@@ -756,5 +757,21 @@ fn every_router_tells_the_collectors() {
             });
             assert_eq!(lets.count(), answers, "{}", router.name);
         }
+    }
+}
+
+#[test]
+fn a_router_says_who_speaks_its_bgp() {
+    let plans = compiled(TWO_HOMES).routers;
+    assert!(plans.iter().all(|plan| plan.routing == Routing::Embedded));
+    let table = format!("[router.{}]\n", plans[0].name);
+    let text = TWO_HOMES.replacen(&table, &format!("{table}routing = \"frr\"\n"), 1);
+    let declaration = declaration::parse(&text).0.unwrap();
+    assert!(declaration::print(&declaration).contains("routing = \"frr\"\n"));
+    let plans = compile(&declaration).unwrap().routers;
+    assert_eq!((plans[0].routing, plans[1].routing), (Routing::Frr, Routing::Embedded));
+    let said = |plan, lang| crate::explain::plan::summary(plan, lang).contains("FRR");
+    for lang in [crate::explain::Lang::En, crate::explain::Lang::Ja] {
+        assert!(said(&plans[0], lang) && !said(&plans[1], lang));
     }
 }

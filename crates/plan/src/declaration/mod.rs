@@ -18,7 +18,7 @@ pub use read::parse;
 pub use said::{Comment, Said};
 pub use schema::schema;
 pub use tsumugi_core::bgp::config::{Invalid, Role};
-pub use tsumugi_core::router_plan::{Engine, TunnelClamp};
+pub use tsumugi_core::router_plan::{Engine, Routing, TunnelClamp};
 pub(crate) use values::word;
 
 use std::fmt;
@@ -185,6 +185,7 @@ pub struct Router {
     pub management_port: Option<Said<IfName>>,
     pub table: Option<Said<Table>>,
     pub engine: Option<Said<Engine>>,
+    pub routing: Option<Said<Routing>>,
     pub uplinks: Vec<Uplink>,
 }
 
@@ -210,6 +211,11 @@ impl Router {
 
     pub fn engine(&self) -> Engine {
         self.engine.as_ref().map_or(Engine::Auto, |engine| **engine)
+    }
+
+    /// Who speaks its BGP.
+    pub fn routing(&self) -> Routing {
+        self.routing.as_ref().map_or(Routing::Embedded, |routing| **routing)
     }
 
     pub fn uplink(&self, name: &str) -> Option<&Uplink> {
@@ -629,6 +635,9 @@ pub struct Peer {
     pub limit_warn: Option<Said<u8>>,
     /// In minutes.
     pub limit_rest: Option<Said<u16>>,
+    /// Whether several paths to a prefix are taken, and how many are told.
+    pub add_paths_receive: Option<Said<bool>>,
+    pub add_paths_send: Option<Said<u8>>,
     pub strict_role: Option<Said<bool>>,
     pub gtsm: Option<Said<bool>>,
     pub bfd: BfdSaid,

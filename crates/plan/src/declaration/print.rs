@@ -114,6 +114,7 @@ fn router_lines(router: &Router) -> Vec<Option<Line>> {
         optional("management-port", &router.management_port),
         optional("table", &router.table),
         optional("engine", &router.engine),
+        optional("routing", &router.routing),
     ]
 }
 
@@ -207,6 +208,8 @@ fn peer_lines(peer: &Peer) -> Vec<Option<Line>> {
         optional("limit", &peer.limit),
         optional("limit-warn", &peer.limit_warn),
         optional("limit-rest", &peer.limit_rest),
+        optional("add-paths-receive", &peer.add_paths_receive),
+        optional("add-paths-send", &peer.add_paths_send),
         optional("strict-role", &peer.strict_role),
         optional("gtsm", &peer.gtsm),
         optional("password", &peer.password),
@@ -409,6 +412,7 @@ print_as! {
     Purpose, |word| quoted(word.word());
     Table, |word| quoted(word.word());
     Engine, |word| quoted(word.word());
+    Routing, |word| quoted(word.word());
     LinkBy, |word| quoted(word.word());
     PeerBy, |word| quoted(word.word());
     TunnelClamp, |word| quoted(word.word());

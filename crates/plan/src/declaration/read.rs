@@ -359,6 +359,7 @@ impl Reader {
             management_port: self.optional(f, "management-port"),
             table: self.optional(f, "table"),
             engine: self.optional(f, "engine"),
+            routing: self.optional(f, "routing"),
             uplinks: self.named(f, "uplink").into_iter().map(|(name, f)| self.uplink(name, &f)).collect(),
         }
     }
@@ -477,6 +478,8 @@ impl Reader {
             limit: self.optional(f, "limit"),
             limit_warn: self.optional(f, "limit-warn"),
             limit_rest: self.optional(f, "limit-rest"),
+            add_paths_receive: self.optional(f, "add-paths-receive"),
+            add_paths_send: self.optional(f, "add-paths-send"),
             strict_role: self.optional(f, "strict-role"),
             gtsm: self.optional(f, "gtsm"),
             bfd: self.bfd(f),

@@ -423,6 +423,7 @@ words! {
     Purpose, keys::PURPOSES, [Fabric, Management];
     Table, keys::TABLES, [Full, Default];
     Engine, keys::ENGINES, [Auto, Kernel, Userspace];
+    Routing, keys::ROUTINGS, [Embedded, Frr];
     LinkBy, keys::LINK_BY, [Ethernet, Gre, EtherIp, WireGuard];
     PeerBy, keys::PEER_BY, [EtherIp, Gretap, Geneve, Ethernet];
     TunnelBy, keys::TUNNEL_BY, [EtherIp, Gretap, Geneve];

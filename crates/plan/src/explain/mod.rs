@@ -3,6 +3,7 @@
 mod bfd;
 mod bmp;
 mod carried;
+mod frr;
 mod line;
 mod link;
 mod list;
@@ -108,6 +109,7 @@ pub fn words(kind: &ProblemKind) -> Words {
         ProblemKind::Rpki(kind) => rpki::words(kind),
         ProblemKind::Bmp(kind) => bmp::words(kind),
         ProblemKind::Bfd(kind) => bfd::words(kind),
+        ProblemKind::Frr(kind) => frr::words(kind),
         ProblemKind::TunnelTwice => Words::new(
             "a tunnel of this kind between these two addresses is there already, and nothing would tell the two apart",
             "remove one, take another line, or use wireguard",

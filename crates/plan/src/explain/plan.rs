@@ -24,6 +24,7 @@ pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
     super::carried::lines(&mut text, plan, lang);
     if let Some(speaker) = &plan.speaker {
         speaker_lines(&mut text, speaker, lang);
+        super::frr::lines(&mut text, plan, lang);
     }
     if let Some(rpki) = &plan.rpki {
         super::rpki::lines(&mut text, rpki, lang);
@@ -236,6 +237,14 @@ fn terms_words(terms: &Terms, lang: Lang) -> String {
     if terms.password.is_some() {
         words.push(lang.pick("signed", "署名つき"));
     }
+    if terms.add_paths.receive {
+        words.push(lang.pick("takes several paths", "複数経路を受け取る"));
+    }
+    let sent = terms.add_paths.send.map(|most| match lang {
+        Lang::En => format!("told {most} paths to a prefix"),
+        Lang::Ja => format!("{most}経路まで伝える"),
+    });
+    words.extend(sent.as_deref());
     let bfd = terms.bfd.map(|bfd| super::bfd::pace(&bfd, lang));
     words.extend(bfd.as_deref());
     words.iter().map(|word| format!("{}{word}", lang.pick(", ", "、"))).collect()

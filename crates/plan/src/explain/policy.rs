@@ -9,7 +9,7 @@ use tsumugi_core::bgp::config::{
 use tsumugi_core::bgp::policy::rule::{ExportChange, ExportRule, PathRule, PrefixRule};
 use tsumugi_core::bgp::policy::{Class, LONGEST_V4, LONGEST_V6, Rules, SHORTEST_V4, SHORTEST_V6, request};
 use tsumugi_core::id::{Asn, Prefix};
-use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_core::router_plan::{RouterPlan, Routing};
 
 /// So many of a list's prefixes are shown.
 const SHOWN: usize = 8;
@@ -17,6 +17,7 @@ const SHOWN: usize = 8;
 /// A session with a peer, in one router's plan.
 struct Session<'a> {
     router: &'a str,
+    routing: Routing,
     speaker: &'a SpeakerConfig,
     neighbour: &'a NeighbourConfig,
     policy: &'a OutsidePolicy,
@@ -46,7 +47,14 @@ pub fn policy<'a>(plans: &'a [&'a RouterPlan], peer: &str) -> Result<Policy<'a>,
             };
             let name = neighbour.name.split('/').next().unwrap_or_default();
             if name == peer || neighbour.name == peer {
-                sessions.push(Session { router: &plan.name, speaker, neighbour, policy, rules });
+                sessions.push(Session {
+                    router: &plan.name,
+                    routing: plan.routing,
+                    speaker,
+                    neighbour,
+                    policy,
+                    rules,
+                });
             }
             if !known.iter().any(|known| known == name) {
                 known.push(name.to_owned());
@@ -80,7 +88,11 @@ impl Policy<'_> {
                     Transport::Numbered { remote, .. } => remote.to_string(),
                     Transport::Unnumbered { link, .. } => format!("%{link}"),
                 };
-                let _ = writeln!(text, "  {} {} {at}", session.router, session.neighbour.name);
+                let by = match session.routing {
+                    Routing::Embedded => "",
+                    Routing::Frr => lang.pick("  (carried out by FRR)", "  (FRRが実行)"),
+                };
+                let _ = writeln!(text, "  {} {} {at}{by}", session.router, session.neighbour.name);
             }
             text.push_str(&words);
         }
@@ -92,6 +104,7 @@ impl Policy<'_> {
             let policy = session.policy;
             json!({
                 "router": session.router,
+                "routing": session.routing,
                 "session": session.neighbour.name,
                 "remote-asn": session.neighbour.remote_asn,
                 "role": policy.role,

@@ -104,6 +104,7 @@ pub const PASSES: &[&str] = &["udp", "gre", "etherip", "fragments", "incoming"];
 pub const PURPOSES: &[&str] = &["fabric", "management"];
 pub const TABLES: &[&str] = &["full", "default"];
 pub const ENGINES: &[&str] = &["auto", "kernel", "userspace"];
+pub const ROUTINGS: &[&str] = &["embedded", "frr"];
 pub const LINK_BY: &[&str] = &["ethernet", "gre", "etherip", "wireguard"];
 pub const PEER_BY: &[&str] = &["etherip", "gretap", "geneve", "ethernet"];
 pub const TUNNEL_BY: &[&str] = &["etherip", "gretap", "geneve"];
@@ -323,6 +324,9 @@ pub static ROUTER_TABLE: Table = Table {
         "engine", Kind::Word(ENGINES), optional,
             "Who moves its packets; auto if unsaid.",
             "パケットを運ぶ方法。省略時はauto。";
+        "routing", Kind::Word(ROUTINGS), optional,
+            "Who speaks its BGP: embedded (tsumugi itself) if unsaid, or frr (FRR, which must be installed there).",
+            "BGPを話すもの。省略時はembedded(tsumugi自身)。またはfrr(FRR。そのルーターに入っている必要があります)。";
         "uplink", Kind::Named(&UPLINK_TABLE), optional,
             "An access line.",
             "アクセス回線。";
@@ -609,6 +613,12 @@ pub static PEER: Table = Table {
         "limit-rest", Kind::Integer { least: 1, most: 10_080 }, optional,
             "After how many minutes a session that went beyond the limit is tried again; 15 if unsaid.",
             "上限を超えて切れたセッションを何分後にまた試すか。省略時は15。";
+        "add-paths-receive", Kind::Flag, optional,
+            "True: takes several paths to one prefix, at most 64, if the peer sends them (RFC 7911): a route server's, of which each leads elsewhere. Each counts towards `limit`. The best alone if unsaid.",
+            "trueなら、相手が送るとき、1つのプレフィックスへの複数の経路(最大64)を受け取ります(RFC 7911)。経路ごとに行き先の違うルートサーバーなどで使います。limitにはどれも数えます。省略時は最良の1つだけ。";
+        "add-paths-send", Kind::Integer { least: 2, most: 64 }, optional,
+            "How many paths to one prefix the peer is told, the best first, if it takes them (RFC 7911): for collectors and looking glasses. Packets go by our best path, whichever the peer chooses. The best alone if unsaid.",
+            "相手が受け取るとき、1つのプレフィックスへの経路を良い順にいくつまで伝えるか(RFC 7911)。経路収集やルッキンググラス向け。相手がどれを選んでも、パケットはこちらの最良の経路を通ります。省略時は最良の1つだけ。";
         "strict-role", Kind::Flag, optional,
             "True: no session unless it says in OPEN that it is what `role` says (RFC 9234). If it says something else there is none anyway.",
             "trueなら、OPENで`role`のとおりだと名乗らない相手(RFC 9234)とはセッションを張りません。違うことを名乗る相手とは、いずれにせよ張りません。";

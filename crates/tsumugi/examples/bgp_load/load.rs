@@ -75,9 +75,9 @@ impl Known {
             phase.messages += 1;
             phase.last = phase.last.max(at);
             let mp = update.mp_unreach.iter().flat_map(|it| &it.prefixes);
-            for prefix in update.withdrawn.iter().chain(mp) {
+            for route in update.withdrawn.iter().chain(mp) {
                 phase.prefixes += 1;
-                self.routes.remove(prefix);
+                self.routes.remove(&route.prefix);
             }
             let mut hasher = DefaultHasher::new();
             if let Some(attributes) = &update.attributes {
@@ -87,9 +87,9 @@ impl Known {
             }
             let carried = hasher.finish();
             let mp = update.mp_reach.iter().flat_map(|it| &it.prefixes);
-            for prefix in update.announced.iter().chain(mp) {
+            for route in update.announced.iter().chain(mp) {
                 phase.prefixes += 1;
-                self.routes.insert(*prefix, carried);
+                self.routes.insert(route.prefix, carried);
             }
             if self.routes.len() == wanted && phase.complete.is_none() {
                 phase.complete = at;
@@ -274,6 +274,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     }
     say("all, CPU s", cpu(&options.pids) - cpu_before);
     say("memory peak of all, MiB", memory(&options.pids).0);
+    // Who gives memory back when there is nothing else to do has that moment.
+    thread::sleep(Duration::from_secs(2));
     say("memory after, MiB", memory(&options.pids).1);
     let heard = idle.heard.lock().expect("nobody panics with it");
     let between = heard.pieces.windows(2).map(|two| (two[1].0 - two[0].0).as_secs_f64());

@@ -90,6 +90,7 @@ pub fn of(feeders: u8) -> String {
         fabric,
         tunnels: Vec::new(),
         evpn: EvpnConfig::default(),
+        routing: tsumugi_core::router_plan::Routing::default(),
         rpki: None,
         bmp: None,
         speaker: Some(SpeakerConfig {

@@ -3,6 +3,7 @@
 use super::{Failure, Outcome, complain, print};
 use crate::observe::ask;
 use crate::observe::status::{ShowQuestion, ShowSaid};
+use crate::observe::words;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::fs::{self, File};
@@ -29,6 +30,10 @@ pub fn run(file: &Path, state: &Path, json: bool, lang: Lang) -> Outcome {
             }
             ShowSaid::Dumped { prefixes, routes } => {
                 end = Ok((*prefixes, *routes));
+                Ok(())
+            }
+            ShowSaid::OfFrr { router, sockets } => {
+                end = Err(Failure::Said(words::table_is_frrs(router, sockets, lang)));
                 Ok(())
             }
             _ => Ok(()),

@@ -1,5 +1,6 @@
 //! The verbs.
 
+mod changes;
 mod datapath;
 mod dump;
 mod file;
@@ -9,6 +10,7 @@ mod management;
 mod plan;
 mod probe;
 mod replay;
+mod restart;
 mod router;
 mod show;
 mod status;
@@ -59,6 +61,21 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// What a changed file does to each BGP session, before anything is done: which are reset and why, which
+    /// neighbours are asked or told again, what waits for the next session.
+    Changes {
+        /// The network's file as it is to be.
+        file: PathBuf,
+        /// The file as it is now; else the plan that this machine has.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
+        state: Option<PathBuf>,
+        /// One JSON document for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Why things are as they are.
     #[command(subcommand)]
     Explain(Explain),
@@ -90,6 +107,13 @@ enum Verb {
     Router {
         /// The machine's state directory.
         #[arg(long)]
+        state: PathBuf,
+    },
+    /// Has the router process make room for a new one (an upgrade): neighbours keep its routes meanwhile. Whoever
+    /// supervises it starts the new one.
+    Restart {
+        /// The machine's state directory; in a lab it is known.
+        #[arg(long, env = STATE_VARIABLE)]
         state: PathBuf,
     },
     /// The process that keeps the overlay over which people repair.
@@ -228,6 +252,9 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::LabStandIn { machine } => verify::stand_in(&machine),
         Verb::Datapath { state } => datapath::run(&state),
         Verb::Plan { file, router, json } => plan::plan(&file, router.as_deref(), json, lang),
+        Verb::Changes { file, from, state, json } => {
+            changes::run(&file, from.as_deref(), state.as_deref(), json, lang)
+        }
         Verb::Explain(Explain::Mtu { file, link }) => plan::explain_mtu(&file, link.as_deref(), lang),
         Verb::Explain(Explain::Policy { peer, file, state, json }) => {
             plan::explain_policy(&peer, file.as_deref(), state.as_deref(), json, lang)
@@ -238,6 +265,7 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Schema => file::schema(),
         Verb::Management { state } => management::run(&state),
         Verb::Router { state } => router::run(&state),
+        Verb::Restart { state } => restart::run(&state, lang),
         Verb::Probe { link, state, json } => probe::run(&link, &state, json, lang),
         Verb::Show { what, state, json } => show::run(&what, state.as_deref(), json, lang),
         Verb::Dump { file, state, json } => dump::run(&file, &state, json, lang),

@@ -4,6 +4,7 @@ use super::{Failure, Outcome, print};
 use crate::observe::ask;
 use crate::observe::page::show::{self as page, Reader};
 use crate::observe::status::{RouteSaid, ShowQuestion, ShowSaid, Table};
+use crate::observe::words;
 use clap::Subcommand;
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
@@ -115,6 +116,9 @@ impl Shown {
         let lang = reader.lang;
         match said {
             ShowSaid::NoSuchNeighbour { names } => Err(unknown(question, &names, lang)),
+            ShowSaid::OfFrr { router, sockets } => {
+                Err(Failure::Said(words::table_is_frrs(&router, &sockets, lang)))
+            }
             ShowSaid::NotUnderstood => Err(Failure::Said(
                 lang.pick(
                     "the router process is of another version and does not know this question",

@@ -15,8 +15,10 @@ use tsumugi_core::time;
 use tsumugi_core::tunnel::{DropReason, Link, Part, Received, decapsulate, decapsulate_datagram, ecn};
 use tsumugi_core::wire::ip;
 
-/// The pieces of a datagram leave one after the other; one that comes so much later will not come.
-const ON_THEIR_WAY: time::Duration = time::Duration::from_millis(20);
+/// The pieces of a datagram leave one after the other; one that comes so much later will not come. A busy
+/// machine may look away for some tens of milliseconds between the two, and waiting costs nothing: the
+/// one who waits forwards on.
+const ON_THEIR_WAY: time::Duration = time::Duration::from_millis(60);
 
 /// An inner packet that has come.
 struct Found {

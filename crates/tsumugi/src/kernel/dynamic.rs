@@ -6,12 +6,14 @@
 
 use super::Namespace;
 use super::apply::route_info;
+use super::hop_objects::HopObjects;
 use super::netlink::{Answer, Netlink, NetlinkError};
-use super::route::{RouteInfo, RouteTemplate, route_of, routes_request};
+use super::route::{RouteInfo, RouteTemplate, TargetInfo, route_of, routes_request};
 use super::wanted_routes::{Wanted, Way, WayId};
 use netlink_packet_route::AddressFamily;
 use nix::errno::Errno;
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tsumugi_core::desired::{BGP_ROUTE_METRIC, BGP_ROUTE_PROTOCOL, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Prefix};
@@ -33,14 +35,21 @@ pub enum RouteUpdate {
 #[derive(Default)]
 pub struct DynamicRoutes {
     wanted: Wanted,
+    /// Where the kernel knows such things, routes name them.
+    objects: HopObjects,
     /// Wanted but not in the kernel: its link is away, or the kernel refused it.
-    missing: BTreeMap<Prefix, Option<Errno>>,
+    missing: BTreeMap<Prefix, Absence>,
     /// What is in the kernel and not wanted may be removed.
     purge: bool,
     /// How much that was when the kernel was last read; `None`: it was not.
     leftovers: Option<usize>,
+    /// What of it was removed.
+    purged: u64,
     reading: Option<Reading>,
 }
+
+/// Why the kernel has no such route: without an error number its link is away.
+type Absence = Option<Errno>;
 
 /// How far a comparison is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +111,39 @@ impl Reading {
     }
 }
 
+/// Whether an earlier life of the process has left routes of this family.
+///
+/// # Errors
+/// Those of netlink.
+pub fn found(namespace: &Namespace, family: AddressFamily) -> Answer<bool> {
+    let mut netlink = Netlink::open_in(namespace)?;
+    let number = netlink.begin_dump(routes_request(family, BGP_ROUTE_PROTOCOL))?;
+    let mut found = false;
+    loop {
+        let piece =
+            netlink.read_dump(number, &mut |message| found |= route_of(&message).is_some_and(ours))?;
+        // One is enough: the socket goes, and the kernel stops.
+        if found || piece.last {
+            return Ok(found);
+        }
+    }
+}
+
+fn ours(route: RouteInfo) -> bool {
+    route.protocol == BGP_ROUTE_PROTOCOL && route.metric == Some(BGP_ROUTE_METRIC)
+}
+
 /// Up to [`WRITTEN`] from the end.
 fn split_last(prefixes: &mut Vec<Prefix>) -> Vec<Prefix> {
     prefixes.split_off(prefixes.len().saturating_sub(WRITTEN))
 }
 
 impl DynamicRoutes {
+    #[cfg(test)]
+    pub fn without_objects() -> DynamicRoutes {
+        DynamicRoutes { objects: HopObjects::none(), ..DynamicRoutes::default() }
+    }
+
     /// Takes the changes in and tells the kernel at once.
     ///
     /// # Errors
@@ -143,7 +179,16 @@ impl DynamicRoutes {
         set.retain(|prefix| self.wanted.get(prefix).is_some());
         remove.retain(|prefix| self.wanted.get(prefix).is_none());
         self.remove(netlink, remove)?;
-        self.set(netlink, indexes, set)
+        self.set(netlink, indexes, set)?;
+        self.forget_objects(netlink)
+    }
+
+    /// Removes the next-hop objects that no route names any more, unless routes of an earlier life may.
+    fn forget_objects(&mut self, netlink: &mut Netlink) -> Answer<()> {
+        if self.purge && self.wanted.has_fewer_ways() {
+            self.objects.forget_unused(netlink, self.wanted.ways().map(|way| &way.target))?;
+        }
+        Ok(())
     }
 
     /// Begins to compare with the kernel and to make it right: after a change by hand, a link that came or went,
@@ -151,7 +196,14 @@ impl DynamicRoutes {
     ///
     /// # Errors
     /// Those of sockets.
-    pub fn begin_reading(&mut self, namespace: &Namespace) -> Answer<()> {
+    pub fn begin_reading(
+        &mut self,
+        namespace: &Namespace,
+        netlink: &mut Netlink,
+        indexes: &BTreeMap<IfName, u32>,
+    ) -> Answer<()> {
+        // What routes name comes before routes.
+        self.objects.compare(netlink, self.wanted.ways().map(|way| &way.target), indexes)?;
         self.reading = Some(Reading::begin(namespace)?);
         Ok(())
     }
@@ -170,7 +222,7 @@ impl DynamicRoutes {
         for _ in 0..PIECES {
             let Some(found) = reading.read()? else { break };
             for route in found {
-                self.compare(route, indexes, &mut expected, &mut reading);
+                self.compare(netlink, route, indexes, &mut expected, &mut reading)?;
             }
             if reading.dump.is_none() {
                 self.end_of_dump(&mut reading);
@@ -178,13 +230,19 @@ impl DynamicRoutes {
         }
         if reading.dump.is_none() {
             let stale = split_last(&mut reading.stale);
-            let stale = stale.into_iter().filter(|prefix| self.wanted.get(prefix).is_none()).collect();
+            let stale: Vec<Prefix> =
+                stale.into_iter().filter(|prefix| self.wanted.get(prefix).is_none()).collect();
+            self.purged += u64::try_from(Vec::len(&stale)).unwrap_or(u64::MAX);
             self.remove(netlink, stale)?;
             if reading.stale.is_empty() {
                 let wrong = split_last(&mut reading.wrong);
                 self.set(netlink, indexes, wrong)?;
             }
             if reading.stale.is_empty() && reading.wrong.is_empty() {
+                self.forget_objects(netlink)?;
+                if self.purge {
+                    self.objects.forget_found(netlink)?;
+                }
                 return Ok(if reading.whole { Progress::Done } else { Progress::Interrupted });
             }
         }
@@ -195,28 +253,31 @@ impl DynamicRoutes {
     /// A route of the kernel's. `expected`: what a way comes to, in one piece of the dump.
     fn compare(
         &mut self,
+        netlink: &mut Netlink,
         route: RouteInfo,
         indexes: &BTreeMap<IfName, u32>,
-        expected: &mut HashMap<(WayId, bool), Option<RouteInfo>>,
+        expected: &mut HashMap<(WayId, bool), Result<RouteInfo, Absence>>,
         reading: &mut Reading,
-    ) {
+    ) -> Answer<()> {
         let prefix = route.prefix;
         let Some(way) = self.wanted.get(&prefix) else {
             reading.stale.push(prefix);
-            return;
+            return Ok(());
         };
         reading.seen.insert(prefix);
-        let expected = expected
-            .entry((way, prefix.addr().is_ipv4()))
-            .or_insert_with(|| info(prefix, self.wanted.way(way), indexes));
-        if let Some(expected) = expected {
+        let expected = match expected.entry((way, prefix.addr().is_ipv4())) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(new) => new.insert(self.info(netlink, prefix, way, indexes)?),
+        };
+        if let Ok(expected) = expected {
             expected.prefix = prefix;
         }
-        if expected.as_ref() == Some(&route) {
+        if expected.as_ref() == Ok(&route) {
             self.missing.remove(&prefix);
         } else {
             reading.wrong.push(prefix);
         }
+        Ok(())
     }
 
     /// What was not there is wanting, and what was there and nobody wants may go.
@@ -238,7 +299,12 @@ impl DynamicRoutes {
     /// there may be some.
     pub fn forget_stale(&mut self) -> bool {
         self.purge = true;
-        self.leftovers != Some(0)
+        self.leftovers != Some(0) || self.objects.has_found()
+    }
+
+    /// Routes of an earlier life that nobody wanted when the kernel was last read, and how many were removed.
+    pub fn stale(&self) -> (usize, u64) {
+        (self.leftovers.unwrap_or(0), self.purged)
     }
 
     /// How many are wanted, and how many of them the kernel does not have.
@@ -257,25 +323,29 @@ impl DynamicRoutes {
         indexes: &BTreeMap<IfName, u32>,
         set: Vec<Prefix>,
     ) -> Answer<()> {
-        // By its way and family, how a route is set; `None`: all its links are away.
-        let mut templates: HashMap<(WayId, bool), Option<RouteTemplate>> = HashMap::new();
+        // By its way and family, how a route is set.
+        let mut templates: HashMap<(WayId, bool), Result<RouteTemplate, Absence>> = HashMap::new();
         let mut routes = Vec::with_capacity(set.len());
         for prefix in set {
             let Some(way) = self.wanted.get(&prefix) else { continue };
             let key = (way, prefix.addr().is_ipv4());
-            let template = templates.entry(key).or_insert_with(|| {
-                let route = info(prefix, self.wanted.way(way), indexes);
-                route.as_ref().map(RouteTemplate::set)
-            });
-            if template.is_some() {
-                self.missing.remove(&prefix);
-                routes.push((prefix, key));
-            } else {
-                self.missing.insert(prefix, None);
+            let template = match templates.entry(key) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(new) => {
+                    let route = self.info(netlink, prefix, way, indexes)?;
+                    new.insert(route.map(|route| RouteTemplate::set(&route)))
+                }
+            };
+            match template {
+                Ok(_) => {
+                    self.missing.remove(&prefix);
+                    routes.push((prefix, key));
+                }
+                Err(absence) => drop(self.missing.insert(prefix, *absence)),
             }
         }
         let write = |(prefix, key): &(Prefix, _), bytes: &mut Vec<u8>| {
-            if let Some(Some(template)) = templates.get(key) {
+            if let Some(Ok(template)) = templates.get(key) {
                 template.write(prefix, bytes);
             }
         };
@@ -283,6 +353,27 @@ impl DynamicRoutes {
             self.missing.insert(routes[place].0, error.errno());
         }
         Ok(())
+    }
+
+    /// How a route to a way is in the kernel's terms, with what it names made.
+    fn info(
+        &mut self,
+        netlink: &mut Netlink,
+        prefix: Prefix,
+        way: WayId,
+        indexes: &BTreeMap<IfName, u32>,
+    ) -> Answer<Result<RouteInfo, Absence>> {
+        let way = self.wanted.way(way);
+        Ok(match self.objects.id(netlink, &way.target, indexes) {
+            None => info(prefix, way, indexes).ok_or(None),
+            Some(Ok(id)) => {
+                let named =
+                    |id| RouteInfo { target: TargetInfo::Object(id), source: way.source, ..bare(prefix) };
+                id.map(named).ok_or(None)
+            }
+            Some(Err(NetlinkError::Refused { errno, .. })) => Err(Some(errno)),
+            Some(Err(error)) => return Err(error),
+        })
     }
 
     fn remove(&mut self, netlink: &mut Netlink, mut prefixes: Vec<Prefix>) -> Answer<()> {
@@ -317,7 +408,7 @@ fn way(route: Route) -> Way {
 fn bare(prefix: Prefix) -> RouteInfo {
     RouteInfo {
         prefix,
-        target: super::route::TargetInfo::Discard,
+        target: TargetInfo::Discard,
         source: None,
         mtu: None,
         metric: Some(BGP_ROUTE_METRIC),
@@ -325,7 +416,7 @@ fn bare(prefix: Prefix) -> RouteInfo {
     }
 }
 
-/// In the kernel's terms, without the next hops on links that are away; `None` if none is left.
+/// In the kernel's terms without objects, without the next hops on links that are away; `None` if none is left.
 fn info(prefix: Prefix, way: &Way, indexes: &BTreeMap<IfName, u32>) -> Option<RouteInfo> {
     let mut route = Route {
         prefix,

@@ -22,6 +22,8 @@ const RECEIVE: usize = 212_992;
 /// Where `struct nlmsghdr` has `nlmsg_flags` and `nlmsg_seq`.
 const FLAGS: usize = 6;
 const SEQUENCE: usize = 8;
+/// And `nlmsg_pid`.
+const PORT: usize = 12;
 /// `NLMSG_MIN_TYPE`: below stand the control messages.
 const FIRST_OBJECT: u16 = 16;
 /// `NLMSGERR_ATTR_MSG`: the kernel's own words in an extended acknowledgement.
@@ -164,6 +166,70 @@ impl Netlink {
     pub fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> Answer<()> {
         let sequence = self.send(message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
         self.collect(sequence, &mut |_| {}).map(|_| ())
+    }
+
+    /// The same of an encoded message, header and flags included, of a kind that the library does not know.
+    ///
+    /// # Errors
+    /// What the kernel refused it with.
+    pub fn request_raw(&mut self, mut message: Vec<u8>) -> Answer<()> {
+        self.finish(&mut message, NLM_F_REQUEST | NLM_F_ACK);
+        self.socket.send(&message, 0)?;
+        let sequence = self.sequence;
+        self.collect(sequence, &mut |_| {}).map(|_| ())
+    }
+
+    /// Every object that an encoded message asks for, as bytes. What a change interrupted is read again.
+    ///
+    /// # Errors
+    /// What the kernel refused it with.
+    pub fn dump_raw(&mut self, message: &[u8], take: &mut dyn FnMut(&[u8])) -> Answer<()> {
+        for _ in 0..DUMP_ATTEMPTS {
+            let mut message = message.to_vec();
+            self.finish(&mut message, NLM_F_REQUEST | NLM_F_DUMP);
+            self.socket.send(&message, 0)?;
+            if self.collect_raw(self.sequence, take)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// True: whole; false: the dump was interrupted.
+    fn collect_raw(&mut self, sequence: u32, take: &mut dyn FnMut(&[u8])) -> Answer<bool> {
+        let mut whole = true;
+        loop {
+            let length = self.receive()?;
+            for part in Messages(&self.buffer[..length]) {
+                if message_number(part) != sequence {
+                    continue;
+                }
+                if message_type(part) >= FIRST_OBJECT {
+                    whole &= u16::from_ne_bytes([part[FLAGS], part[FLAGS + 1]]) & NLM_F_DUMP_INTR == 0;
+                    take(part);
+                    continue;
+                }
+                let Some(message) = decode(part)? else { continue };
+                whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
+                match message.payload {
+                    NetlinkPayload::Error(error) => match refusal(error.code, &error.header) {
+                        Some(error) => return Err(error),
+                        None => return Ok(whole),
+                    },
+                    NetlinkPayload::Done(done) if done.code < 0 => {
+                        return Err(NetlinkError::refused(Errno::from_raw(-done.code)));
+                    }
+                    NetlinkPayload::Done(_) => return Ok(whole),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// How many requests were made.
+    #[cfg(test)]
+    pub fn requests(&self) -> u32 {
+        self.sequence
     }
 
     /// Sends one request that is answered by one message.
@@ -363,7 +429,17 @@ pub(super) fn decode(bytes: &[u8]) -> Answer<Option<NetlinkMessage<RouteNetlinkM
     }
 }
 
-fn message_type(bytes: &[u8]) -> u16 {
+fn message_number(bytes: &[u8]) -> u32 {
+    let four = bytes.get(SEQUENCE..SEQUENCE + 4).and_then(|four| four.try_into().ok());
+    four.map_or(0, u32::from_ne_bytes)
+}
+
+/// Whose change is announced.
+pub(super) fn message_port(bytes: &[u8]) -> u32 {
+    bytes.get(PORT..PORT + 4).and_then(|four| four.try_into().ok()).map_or(0, u32::from_ne_bytes)
+}
+
+pub(super) fn message_type(bytes: &[u8]) -> u16 {
     bytes.get(4..6).and_then(|two| two.try_into().ok()).map_or(0, u16::from_ne_bytes)
 }
 

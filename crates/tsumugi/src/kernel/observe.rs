@@ -113,6 +113,10 @@ fn route(info: &RouteInfo, names: &Names) -> Route {
             });
             RouteTarget::NextHops { next_hops: next_hops.collect() }
         }
+        // The plan's routes name none: it equals nothing that is wanted.
+        TargetInfo::Object(id) => {
+            RouteTarget::NextHops { next_hops: vec![NextHop { link: unnamed(*id), via: None }] }
+        }
         TargetInfo::Discard => RouteTarget::Discard,
         TargetInfo::Unreachable => RouteTarget::Unreachable,
     };

@@ -388,7 +388,8 @@ impl Keeper {
     fn begin_reading_routes(&mut self) -> Answer<()> {
         if self.dynamic_suspect && !self.dynamic.is_reading() {
             self.dynamic_suspect = false;
-            self.dynamic.begin_reading(&self.namespace)?;
+            let indexes = indexes(&self.links);
+            self.dynamic.begin_reading(&self.namespace, &mut self.netlink, &indexes)?;
             self.read_routes()?;
         }
         Ok(())
@@ -519,5 +520,9 @@ impl AsFd for Keeper {
 }
 
 fn indexes(links: &BTreeMap<IfName, LinkInfo>) -> BTreeMap<IfName, u32> {
-    links.iter().filter(|(_, link)| link.up).map(|(name, link)| (name.clone(), link.index)).collect()
+    links
+        .iter()
+        .filter(|(_, link)| link.up && link.carrier)
+        .map(|(name, link)| (name.clone(), link.index))
+        .collect()
 }

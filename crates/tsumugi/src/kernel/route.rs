@@ -1,12 +1,13 @@
 //! Routes of the main table.
 
-use super::netlink::{Answer, Netlink, encode};
+use super::netlink::{Answer, Netlink, NetlinkError, encode};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteNextHop, RouteProtocol,
-    RouteScope, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
+    RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
 use std::net::IpAddr;
 use tsumugi_core::id::Prefix;
 
@@ -33,6 +34,8 @@ pub struct RouteInfo {
 pub enum TargetInfo {
     /// Sorted, never empty.
     NextHops(Vec<NextHopInfo>),
+    /// A next-hop object by its number.
+    Object(u32),
     /// RTN_BLACKHOLE.
     Discard,
     /// RTN_UNREACHABLE.
@@ -59,6 +62,31 @@ impl Netlink {
             routes.extend(found.iter().filter_map(route_of).filter(|route| route.protocol == protocol));
         }
         Ok(routes)
+    }
+
+    /// Whether the main table holds a route for exactly this prefix that `protocol` made and that packets
+    /// take now.
+    ///
+    /// # Errors
+    /// Those of netlink, but for the answer that no route leads there.
+    pub fn holds(&mut self, prefix: &Prefix, protocol: u8) -> Answer<bool> {
+        let mut request = RouteMessage::default();
+        request.header.address_family =
+            if prefix.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        request.header.destination_prefix_length = prefix.max_prefix_len();
+        // The route itself is wanted, not what it gives this destination.
+        request.header.flags = RouteFlags::FibMatch;
+        request.attributes.push(RouteAttribute::Destination(prefix.addr().into()));
+        let unreachable =
+            |error: &NetlinkError| error.is(Errno::ENETUNREACH) || error.is(Errno::EHOSTUNREACH);
+        let found = match self.get(RouteNetlinkMessage::GetRoute(request)) {
+            Err(error) if unreachable(&error) => return Ok(false),
+            found => found?,
+        };
+        let Some(RouteNetlinkMessage::NewRoute(found)) = found else { return Ok(false) };
+        let header = &found.header;
+        Ok(header.destination_prefix_length == prefix.prefix_len()
+            && header.protocol == RouteProtocol::from(protocol))
     }
 
     /// Sets a route, in place of whatever stands there for the prefix and the metric.
@@ -107,11 +135,16 @@ pub fn set_message(route: &RouteInfo) -> (RouteNetlinkMessage, u16) {
                     message.attributes.push(RouteAttribute::MultiPath(several));
                 }
             }
-            message.attributes.extend(route.source.map(|source| RouteAttribute::PrefSource(source.into())));
+            message.attributes.extend(preferred(route));
             if let Some(mtu) = route.mtu {
                 let metrics = vec![RouteMetric::Lock(LOCK_MTU), RouteMetric::Mtu(mtu)];
                 message.attributes.push(RouteAttribute::Metrics(metrics));
             }
+        }
+        TargetInfo::Object(id) => {
+            message.header.kind = RouteType::Unicast;
+            message.attributes.push(RouteAttribute::NhId(*id));
+            message.attributes.extend(preferred(route));
         }
         TargetInfo::Discard => message.header.kind = RouteType::BlackHole,
         TargetInfo::Unreachable => message.header.kind = RouteType::Unreachable,
@@ -179,6 +212,10 @@ fn message_for(route: &RouteInfo) -> RouteMessage {
     message
 }
 
+fn preferred(route: &RouteInfo) -> Option<RouteAttribute> {
+    route.source.map(|source| RouteAttribute::PrefSource(source.into()))
+}
+
 fn gateway(prefix_is_ipv4: bool, via: IpAddr) -> RouteAttribute {
     if via.is_ipv4() == prefix_is_ipv4 {
         RouteAttribute::Gateway(via.into())
@@ -202,12 +239,14 @@ pub(super) fn route_of(message: &RouteNetlinkMessage) -> Option<RouteInfo> {
     let mut table = u32::from(header.table);
     let mut first = NextHopInfo { link: 0, via: None };
     let mut next_hops = Vec::new();
-    let (mut source, mut mtu, mut lock, mut metric) = (None, None, 0, 0);
+    let (mut source, mut mtu, mut lock, mut metric, mut object) = (None, None, 0, 0, None);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(to) => address = ip(to)?,
             RouteAttribute::Table(number) => table = *number,
             RouteAttribute::Oif(index) => first.link = *index,
+            // What it holds may be said as well.
+            RouteAttribute::NhId(id) => object = Some(*id),
             RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => first.via = via_of(attribute),
             RouteAttribute::PrefSource(address) => source = ip(address),
             RouteAttribute::Priority(number) => metric = *number,
@@ -235,6 +274,7 @@ pub(super) fn route_of(message: &RouteNetlinkMessage) -> Option<RouteInfo> {
     let target = match header.kind {
         RouteType::BlackHole => TargetInfo::Discard,
         RouteType::Unreachable => TargetInfo::Unreachable,
+        RouteType::Unicast if object.is_some() => TargetInfo::Object(object?),
         RouteType::Unicast => {
             if next_hops.is_empty() {
                 next_hops.push(first);
@@ -280,8 +320,12 @@ mod tests {
     fn a_template_says_what_a_message_of_its_own_would() {
         let hop = |via: &str| NextHopInfo { link: 7, via: Some(via.parse().unwrap()) };
         let two = vec![hop("2001:db8::1"), hop("2001:db8::2")];
-        let targets =
-            [TargetInfo::NextHops(vec![hop("fe80::1")]), TargetInfo::NextHops(two), TargetInfo::Discard];
+        let targets = [
+            TargetInfo::NextHops(vec![hop("fe80::1")]),
+            TargetInfo::NextHops(two),
+            TargetInfo::Object(7),
+            TargetInfo::Discard,
+        ];
         let of = |prefix: &str, target: &TargetInfo, source: &str| RouteInfo {
             prefix: prefix.parse().unwrap(),
             target: target.clone(),

@@ -1,5 +1,6 @@
 //! Against the real kernel, each test in namespaces that only it holds.
 
+mod hop_objects;
 mod segment_walls;
 mod segments;
 
@@ -562,10 +563,13 @@ fn routes_of_bgp_have_an_owner_of_their_own() {
     let count = |protocol| Netlink::open_in(&machine.plane).unwrap().routes(protocol).unwrap().len();
     assert_eq!((count(84), count(85)), (4, 4));
 
-    // By hand, by the link, and by the address that they prefer.
-    for command in
-        ["ip route del 198.18.0.0/24", "ip link set tun0 down", "ip addr del 198.51.100.1/32 dev lo"]
-    {
+    // By hand, by the link, by the address that they prefer, and by what they name.
+    for command in [
+        "ip route del 198.18.0.0/24",
+        "ip link set tun0 down",
+        "ip addr del 198.51.100.1/32 dev lo",
+        "ip nexthop flush",
+    ] {
         machine.hand(command);
         calm(&mut keeper);
         assert_eq!((count(84), count(85)), (4, 4), "{command}");

@@ -1,9 +1,13 @@
 //! What BGP wants in the kernel, small: a full table of IPv4 takes some twenty megabytes.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tsumugi_core::desired::RouteTarget;
 use tsumugi_core::id::Prefix;
+
+/// Less room than for so many routes is not worth giving back.
+const ROOM: usize = 4096;
 
 /// Where routes lead. Many share a few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,6 +32,8 @@ pub struct Wanted {
     free: Vec<WayId>,
     /// The way of the last insertion: most often it is the next one's, too.
     last: Option<WayId>,
+    /// Some way was given up since that was asked.
+    fewer: bool,
 }
 
 struct Held {
@@ -55,12 +61,8 @@ impl Wanted {
             Prefix::V4(_) => self.ipv4.remove(&key(prefix)),
             Prefix::V6(_) => self.ipv6.remove(&key(prefix)),
         };
-        if self.ipv4.is_empty() {
-            self.ipv4 = HashMap::new();
-        }
-        if self.ipv6.is_empty() {
-            self.ipv6 = HashMap::new();
-        }
+        give_back(&mut self.ipv4);
+        give_back(&mut self.ipv6);
         self.release(before);
         before.is_some()
     }
@@ -75,6 +77,16 @@ impl Wanted {
     /// The way of a route that is wanted.
     pub fn way(&self, id: WayId) -> &Way {
         &self.ways[id.place()].way
+    }
+
+    /// All that routes lead to.
+    pub fn ways(&self) -> impl Iterator<Item = &Way> {
+        self.ids.keys()
+    }
+
+    /// Whether some way was given up since this was last asked.
+    pub fn has_fewer_ways(&mut self) -> bool {
+        std::mem::take(&mut self.fewer)
     }
 
     pub fn len(&self) -> usize {
@@ -116,8 +128,16 @@ impl Wanted {
         if held.routes == 0 {
             self.ids.remove(&held.way);
             self.free.push(id);
+            self.fewer = true;
             self.last = self.last.filter(|last| *last != id);
         }
+    }
+}
+
+/// Of a table that was full and is not any more, its room.
+fn give_back<K: Eq + Hash>(map: &mut HashMap<K, WayId>) {
+    if map.capacity() > ROOM && map.len() < map.capacity() / 8 {
+        map.shrink_to(map.len() * 2);
     }
 }
 
@@ -165,6 +185,17 @@ mod tests {
 
     fn way(number: u8) -> Way {
         Way { target: RouteTarget::Discard, source: Some([192, 0, 2, number].into()) }
+    }
+
+    #[test]
+    fn a_table_that_goes_gives_its_room_back() {
+        let mut wanted = Wanted::default();
+        let prefix = |at: u32| Prefix::new_assert(Ipv4Addr::from_bits(at << 8).into(), 24);
+        (0..100_000).for_each(|at| wanted.insert(&prefix(at), way(1)));
+        assert!(wanted.ipv4.capacity() >= 100_000);
+        (0..99_990).for_each(|at| assert!(wanted.remove(&prefix(at))));
+        assert!(wanted.ipv4.capacity() <= 2 * ROOM && wanted.len() == 10);
+        assert!((99_990..100_000).all(|at| wanted.get(&prefix(at)).is_some()));
     }
 
     #[test]

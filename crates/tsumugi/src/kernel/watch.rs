@@ -2,9 +2,10 @@
 
 use super::Namespace;
 use super::fdb::{self, FdbEntry};
+use super::hop_objects::is_of_object;
 use super::link::{LinkInfo, link_of};
 use super::neighbour::{self, HostEntry};
-use super::netlink::{Messages, decode};
+use super::netlink::{Messages, decode, message_port, message_type};
 use super::packet;
 use netlink_packet_core::{NLM_F_REPLACE, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -27,6 +28,7 @@ const RTNLGRP_IPV6_IFADDR: u32 = 9;
 const RTNLGRP_IPV6_ROUTE: u32 = 11;
 const RTNLGRP_IPV4_NETCONF: u32 = 24;
 const RTNLGRP_IPV6_NETCONF: u32 = 25;
+const RTNLGRP_NEXTHOP: u32 = 32;
 const NFNLGRP_NFTABLES: u32 = 7;
 // Message types of linux/rtnetlink.h.
 const RTM_NEWROUTE: u16 = 24;
@@ -102,7 +104,10 @@ impl Watch {
             RTNLGRP_IPV4_NETCONF,
             RTNLGRP_IPV6_NETCONF,
         ];
-        namespace.run(|| Watch::open(&groups, true))
+        let watch = namespace.run(|| Watch::open(&groups, true))?;
+        // A kernel without has nothing to say of them.
+        let _ = watch.route.add_membership(RTNLGRP_NEXTHOP);
+        Ok(watch)
     }
 
     /// Hears of neighbours and forwarding entries too. Not from the beginning: every address that is resolved
@@ -229,6 +234,12 @@ fn drain(socket: &Socket, buffer: &mut [u8], heard: &mut Heard, mut take: impl F
 }
 
 fn take(part: &[u8], own: u32, heard: &mut Heard) {
+    if is_of_object(message_type(part)) {
+        // Where BGP's routes lead: one that is taken away takes them with it, of which the kernel says nothing more.
+        // (Of what goes with a link's carrier it says nothing but that.)
+        heard.dynamic |= message_port(part) != own;
+        return;
+    }
     let Ok(Some(message)) = decode(part) else {
         // Settings (NEWNETCONF) are no type of the library's: whatever it was, look again.
         heard.ours = true;

@@ -110,6 +110,7 @@ pub(super) fn mirror(
         fabric: Desired { links: vec![inner], ..Desired::default() },
         tunnels: vec![mirrored],
         speaker: None,
+        routing: tsumugi_core::router_plan::Routing::default(),
         rpki: None,
         bmp: None,
         evpn: EvpnConfig::default(),

@@ -17,6 +17,8 @@ mod links;
 mod monitors;
 mod neighbourhood;
 mod poll;
+mod reload;
+mod restart;
 mod router;
 mod rpki;
 mod secrets;
@@ -106,7 +108,7 @@ impl Frame {
                     break request;
                 }
             };
-            if request == Request::Stop {
+            if request != Request::Reload {
                 return None;
             }
         }

@@ -37,13 +37,6 @@ impl Neighbourhood {
         self.heard.retain(|link, _| links.contains(link));
     }
 
-    /// Where the neighbour that has this number in `self` stands in `neighbours`.
-    pub fn place_in(&self, neighbour: NeighbourId, neighbours: &[NeighbourConfig]) -> Option<NeighbourId> {
-        let name = &self.near.get(usize::from(neighbour.0))?.name;
-        let place = neighbours.iter().position(|new| new.name == *name)?;
-        Some(NeighbourId(u16::try_from(place).ok()?))
-    }
-
     /// Whose connection this is. Both addresses and the interface must be the plan's.
     pub fn find(&self, links: &Links, incoming: &Incoming) -> Option<NeighbourId> {
         let place = self.near.iter().position(|near| {

@@ -5,6 +5,8 @@ use super::links::{LinkState, Links};
 use super::monitors::{Around, Monitors};
 use super::neighbourhood::Neighbourhood;
 use super::poll::{Ready, Token};
+use super::reload::Ahead;
+use super::restart;
 use super::rpki::Rpki;
 use super::secrets::Secrets;
 use super::segments::Segments;
@@ -12,10 +14,11 @@ use super::sessions::{Progress, Sessions};
 use super::show::Shows;
 use super::signals::Request;
 use super::{Frame, clock, failing};
+use crate::frr::{Frr, Passwords};
 use crate::kernel::dynamic::RouteUpdate;
 use crate::kernel::plane::Keeper;
-use crate::kernel::{Namespace, Netlink, nft};
-use crate::observe::status::{RouteCounts, Running};
+use crate::kernel::{Namespace, Netlink, memory, nft};
+use crate::observe::status::{RouteCounts, Running, ShowSaid};
 use crate::observe::words;
 use crate::peering::advertisement::{Message, Schedule};
 use crate::peering::connection::Heard;
@@ -24,14 +27,14 @@ use crate::peering::socket::{Guard, Target};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::{io, time};
-use tsumugi_core::bgp::config::{SpeakerConfig, Terms};
+use tsumugi_core::bgp::config::{NeighbourConfig, SpeakerConfig, Terms};
 use tsumugi_core::bgp::{
     Action, ConnectionId, Event, NeighbourId, NextHop, Notice, RouteChange, SessionState, Speaker,
 };
 use tsumugi_core::desired::{self, Route, RouteTarget};
 use tsumugi_core::id::{IfName, Plane, Prefix};
 use tsumugi_core::reconcile::Change;
-use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_core::router_plan::{RouterPlan, Routing};
 use tsumugi_core::time::{Duration, Instant};
 use tsumugi_plan::explain::Lang;
 
@@ -43,52 +46,66 @@ const ROUTES: usize = 512;
 const NEW_ROUTES: usize = 128;
 /// Prefixes validated again before the loop looks at its sockets again.
 const VALIDATIONS: usize = 2048;
+/// Prefixes taken out of the table before the loop looks at its sockets again: some 8 ms, and a fraction of what the
+/// kernel takes in between.
+const CLEARED: usize = 16_384;
 /// Between attempts to listen on port 179.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
-/// Routes of an earlier life stay until every session whose link is up stands and nothing has
-/// changed for this long: a neighbour sends its table in one go.
+/// Once routes are chosen again, those of an earlier life stay until every session whose link is up stands and nothing
+/// has changed for this long: a neighbour that does not say when it is done sends its table in one go.
 const QUIET: Duration = Duration::from_secs(1);
-/// They stay for this long at the most. A session inside comes back within the hold time (3 s), a
-/// retry and a handshake; whoever is not back after three times that is gone, and a route by it may
-/// lead nowhere.
+/// For this long from the start at the most, and however much changes, for this long after the choice at the most: whoever
+/// is not back by then is gone, and a route by it may lead nowhere.
 const STALE: Duration = Duration::from_secs(10);
 /// How long the last messages may take when we stop.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Until memory is given back, in which whoever has lost a session may have it again.
+const SOON: Duration = Duration::from_secs(1);
 /// Kernel refusals shown in the status.
 const SHOWN: usize = 32;
 
 pub struct Router {
-    frame: Frame,
-    plan: RouterPlan,
-    keeper: Keeper,
+    pub(super) frame: Frame,
+    pub(super) plan: RouterPlan,
+    pub(super) keeper: Keeper,
     netlink: Netlink,
     /// Links of which something was heard that the speaker has yet to be told.
     arriving: BTreeSet<IfName>,
-    links: Links,
-    neighbourhood: Neighbourhood,
+    pub(super) links: Links,
+    pub(super) neighbourhood: Neighbourhood,
     bfd: Bfd,
     /// Neighbours whose sessions stand.
-    standing: BTreeSet<String>,
-    speaker: Speaker,
-    sessions: Sessions,
-    secrets: Secrets,
+    pub(super) standing: BTreeSet<String>,
+    pub(super) speaker: Speaker,
+    pub(super) sessions: Sessions,
+    pub(super) secrets: Secrets,
     /// Why we do not listen on port 179, and when to try again.
     deaf: Option<(String, Instant)>,
-    discovery: DiscoverySocket,
+    pub(super) discovery: DiscoverySocket,
     schedule: Schedule,
-    segments: Segments,
-    rpki: Rpki,
+    pub(super) segments: Segments,
+    pub(super) rpki: Rpki,
+    /// Who speaks BGP in the speaker's place, which then knows of nobody.
+    pub(super) frr: Option<Frr>,
     shows: Shows,
-    monitors: Monitors,
+    ahead: Ahead,
+    pub(super) monitors: Monitors,
     /// Connections that have something to send.
     dirty: BTreeSet<ConnectionId>,
     /// Connections for which the speaker has UPDATEs.
-    updates: HashMap<ConnectionId, NeighbourId>,
+    pub(super) updates: HashMap<ConnectionId, NeighbourId>,
     routes_ready: bool,
     evpn_ready: bool,
     validation_ready: bool,
+    table_ready: bool,
+    /// Routes have left the table, and their memory is to be given back.
+    slimmer: bool,
+    /// When that is due.
+    give_back_at: Option<Instant>,
     /// When the last route changed; `None`: routes of an earlier life are gone.
     unsettled_since: Option<Instant>,
+    /// Since when routes are chosen.
+    chosen_since: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -104,17 +121,20 @@ impl Router {
         let discovery = space.run(DiscoverySocket::open).map_err(failing("opening a raw ICMPv6 socket"))?;
         frame.poll.add(&discovery, Token::Discovery, false)?;
         let now = clock::now();
+        // Where bfdd watches FRR's neighbours, BFD's ports are its own.
+        let watches = plan.routing == Routing::Embedded;
         let mut router = Router {
             segments: Segments::new(now, &space, frame.state.path(), plan.evpn.clone())?,
             rpki: Rpki::new(&frame.state, plan.rpki.as_ref())
                 .map_err(failing("opening the plane of the RTR caches"))?,
             monitors: Monitors::new(&frame.state, plan.bmp.as_ref())
                 .map_err(failing("opening the plane of the BMP collectors"))?,
+            frr: None,
             shows: Shows::new(&frame.state).map_err(failing("making show.sock"))?,
             sessions: Sessions::new(Namespace::clone(&space)),
             secrets: Secrets::default(),
             standing: BTreeSet::new(),
-            speaker: Speaker::new(speaker_config(&plan)?),
+            speaker: Speaker::new(embedded_config(&plan)?),
             frame,
             plan,
             keeper,
@@ -122,8 +142,9 @@ impl Router {
             arriving: BTreeSet::new(),
             links: Links::default(),
             neighbourhood: Neighbourhood::default(),
-            bfd: Bfd::start(&space).map_err(failing("starting BFD's thread"))?,
+            bfd: Bfd::start(&space, watches).map_err(failing("starting BFD's thread"))?,
             deaf: None,
+            ahead: Ahead::default(),
             discovery,
             schedule: Schedule::default(),
             dirty: BTreeSet::new(),
@@ -131,13 +152,18 @@ impl Router {
             routes_ready: false,
             evpn_ready: false,
             validation_ready: false,
+            table_ready: false,
+            slimmer: false,
+            give_back_at: None,
             unsettled_since: Some(now),
+            chosen_since: None,
             buffer: vec![0; 64 * 1024],
         };
         router.frame.poll.add(&router.segments, Token::Frames, false)?;
         router.frame.poll.add(&router.shows, Token::Show, false)?;
         router.frame.poll.add(&router.bfd, Token::Bfd, false)?;
         router.neighbourhood.replace(&speaker_config(&router.plan)?.neighbours);
+        router.choose_engine(now)?;
         tracing::info!(router = router.plan.name, generation = router.plan.generation, "plan in force");
         Ok(router)
     }
@@ -145,6 +171,8 @@ impl Router {
     pub fn run(mut self) {
         let now = clock::now();
         self.listen(now);
+        let forwarding = restart::forwarding(self.keeper.namespace(), &self.plan.evpn);
+        self.step(now, Event::Forwarding(forwarding));
         self.step(now, Event::Start);
         self.turn(now);
         let mut ready = Vec::new();
@@ -156,8 +184,8 @@ impl Router {
                 // A neighbour that is gone comes before what others have to say, however much that is.
                 self.heed(now);
                 if ready.token == Token::Signals {
-                    if self.obey(now) == Some(Request::Stop) {
-                        return self.stop(now);
+                    if let Some(request) = self.obey(now) {
+                        return self.stop(now, request);
                     }
                 } else {
                     self.handle(now, ready);
@@ -172,8 +200,12 @@ impl Router {
             if self.deaf.as_ref().is_some_and(|(_, again)| *again <= now) {
                 self.listen(now);
             }
+            if let Some(frr) = &mut self.frr {
+                frr.turn(now, &mut self.keeper, &mut self.netlink);
+            }
             self.advertise(now);
             self.validate(now);
+            self.clear(now);
             self.exchange(now);
             self.send(now);
             self.install(now);
@@ -181,23 +213,39 @@ impl Router {
             self.show(now);
             self.monitor(now);
             self.sessions.tidy(now, &mut self.buffer);
+            self.give_back(now);
+        }
+    }
+
+    /// Gives memory back once routes have left the table and the kernel has followed.
+    fn give_back(&mut self, now: Instant) {
+        if self.slimmer && !self.table_ready && !self.routes_ready {
+            self.slimmer = false;
+            self.give_back_at = Some(now + SOON);
+        }
+        if self.give_back_at.is_some_and(|at| at <= now) {
+            self.give_back_at = None;
+            memory::give_back();
         }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let bulk = self.routes_ready || self.evpn_ready || self.validation_ready;
+        let bulk = self.routes_ready || self.evpn_ready || self.validation_ready || self.table_ready;
         if bulk || self.shows.has_work() || self.monitors.has_work(&self.speaker) {
             return Some(Instant::default());
         }
-        let settling = self.unsettled_since.map(|since| (since + QUIET).min(self.frame.started + STALE));
+        let chosen = self.unsettled_since.zip(self.chosen_since);
+        let settling = chosen.map(|(since, chosen)| (since + QUIET).min(chosen + STALE));
         [
             self.speaker.next_timeout(),
             self.schedule.next_timeout(),
             self.segments.next_timeout(),
             self.rpki.next_timeout(),
             self.monitors.next_timeout(clock::now()),
+            self.frr.as_ref().and_then(Frr::next_timeout),
             self.sessions.next_timeout(),
             settling,
+            self.give_back_at,
             self.deaf.as_ref().map(|(_, again)| *again),
             self.keeper
                 .next_timeout()
@@ -208,11 +256,11 @@ impl Router {
         .min()
     }
 
-    /// Requests of the operator.
+    /// Requests of the operator; the one that ends the process, if it came.
     fn obey(&mut self, now: Instant) -> Option<Request> {
         while let Some(request) = self.frame.signals.next() {
             match request {
-                Request::Stop => return Some(Request::Stop),
+                Request::Stop | Request::Restart => return Some(request),
                 Request::Reload => self.reload(now),
             }
         }
@@ -266,6 +314,7 @@ impl Router {
                     tracing::warn!(neighbour = name, "{}", words::bfd::down(&cause, Lang::En));
                     if let Some(neighbour) = self.neighbourhood.named(&name) {
                         self.step(now, Event::BfdDown { neighbour, cause, independent });
+                        self.clear(now);
                         self.install(now);
                     }
                 }
@@ -307,13 +356,13 @@ impl Router {
         self.step(now, Event::Closed(id));
     }
 
-    fn step(&mut self, now: Instant, event: Event<'_>) {
+    pub(super) fn step(&mut self, now: Instant, event: Event<'_>) {
         let mut actions = Vec::new();
         self.speaker.step(now, event, &mut actions);
         self.perform(now, actions);
     }
 
-    fn perform(&mut self, now: Instant, actions: Vec<Action>) {
+    pub(super) fn perform(&mut self, now: Instant, actions: Vec<Action>) {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
@@ -351,6 +400,7 @@ impl Router {
                     self.dirty.insert(connection);
                 }
                 Action::ValidationReady => self.validation_ready = true,
+                Action::TableReady => self.table_ready = true,
                 Action::EvpnReady => self.evpn_ready = true,
                 Action::RoutesReady => self.routes_ready = true,
                 Action::Log(notice) => {
@@ -370,7 +420,10 @@ impl Router {
 
     /// Has BFD watch those whose sessions stand.
     fn watch(&mut self) {
-        self.bfd.watch(self.neighbourhood.watched(&self.links, &self.standing));
+        // bfdd watches FRR's neighbours.
+        if self.frr.is_none() {
+            self.bfd.watch(self.neighbourhood.watched(&self.links, &self.standing));
+        }
     }
 
     /// Sends what waits, as far as the far ends take it.
@@ -385,9 +438,12 @@ impl Router {
                 }
                 more
             });
-            if let Err(error) = sent {
-                tracing::debug!(%error, "could not send");
-                self.lose(now, id);
+            match sent {
+                Ok(taken) => self.speaker.sending(now, id, taken),
+                Err(error) => {
+                    tracing::debug!(%error, "could not send");
+                    self.lose(now, id);
+                }
             }
         }
     }
@@ -423,6 +479,16 @@ impl Router {
         }
     }
 
+    /// Has a piece of what is gone leave the speaker's table.
+    fn clear(&mut self, now: Instant) {
+        if self.table_ready {
+            let mut actions = Vec::new();
+            self.table_ready = self.speaker.poll_table(CLEARED, &mut actions);
+            self.slimmer |= !self.table_ready;
+            self.perform(now, actions);
+        }
+    }
+
     /// Between the speaker and the segments, and from them to the kernel, a piece of each.
     fn exchange(&mut self, now: Instant) {
         if self.evpn_ready {
@@ -442,15 +508,24 @@ impl Router {
 
     /// Routes of an earlier life go once they can be told from those of this one.
     fn settle(&mut self, now: Instant) {
-        let Some(since) = self.unsettled_since else { return };
-        let late = self.frame.started + STALE <= now;
-        if !late && now < since + QUIET {
+        let Some(mut since) = self.unsettled_since.filter(|_| !self.speaker.is_deferring()) else { return };
+        let chosen = *self.chosen_since.get_or_insert_with(|| {
+            since = now;
+            now
+        });
+        self.unsettled_since = Some(since);
+        // What is chosen and not given yet would be taken for what nobody wants.
+        if self.routes_ready
+            || self.evpn_ready
+            || self.table_ready
+            || now < (since + QUIET).min(chosen + STALE)
+        {
             return;
         }
         let waiting = self.speaker.status(now).neighbours.iter().any(|neighbour| {
             neighbour.state != SessionState::Established && self.links.is_up(&neighbour.link)
         });
-        if waiting && !late {
+        if waiting && now < self.frame.started + STALE {
             self.unsettled_since = Some(now);
             return;
         }
@@ -493,7 +568,7 @@ impl Router {
     }
 
     /// Hears of the kernel's changes, and makes the fabric as the plan wants it if that is due.
-    fn turn(&mut self, now: Instant) {
+    pub(super) fn turn(&mut self, now: Instant) {
         self.segments.install_all(now, &mut self.keeper);
         let turn = self.keeper.turn(time::Instant::now());
         let touched: BTreeSet<IfName> = turn.links.into_iter().map(|event| event.name).collect();
@@ -508,6 +583,9 @@ impl Router {
             self.arriving.insert(name);
         }
         if let Some(report) = turn.report {
+            if let Some(frr) = &mut self.frr {
+                frr.fabric_made();
+            }
             if report.made.contains(&Change::SetWalls) {
                 self.segments.walls_made(now);
             }
@@ -537,14 +615,38 @@ impl Router {
     }
 
     /// Speaks and listens on the links that are there now.
-    fn speak(&mut self, now: Instant) {
-        self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
+    pub(super) fn speak(&mut self, now: Instant) {
+        // FRR advertises itself.
+        if self.frr.is_none() {
+            self.schedule.set_links(now, &self.neighbourhood.speaking(&self.links));
+        }
         self.segments.set_links(now, &self.links);
         self.discovery.listen_on(self.schedule.links().chain(self.segments.bridges()));
         self.watch();
     }
 
+    /// Tells FRR what the plan says, if it is to speak in the speaker's place.
+    pub(super) fn choose_engine(&mut self, now: Instant) -> io::Result<()> {
+        if self.plan.routing == Routing::Embedded {
+            return Ok(());
+        }
+        let speaker = speaker_config(&self.plan)?;
+        let passwords: Passwords = self.secrets.passwords(&self.frame.state, &speaker.neighbours);
+        match &mut self.frr {
+            Some(frr) => frr.replace(now, &self.plan, speaker, &passwords),
+            None => {
+                let (space, state) = (self.keeper.namespace().clone(), self.frame.state.path());
+                self.frr = Some(Frr::new(space, state, &self.plan, speaker, &passwords)?);
+            }
+        }
+        Ok(())
+    }
+
     fn listen(&mut self, now: Instant) {
+        // Port 179 is FRR's.
+        if self.frr.is_some() {
+            return;
+        }
         match self.sessions.listen(&self.frame.poll) {
             Ok(()) => {
                 self.deaf = None;
@@ -561,7 +663,7 @@ impl Router {
     }
 
     /// What neighbours must sign with, as the secrets are now.
-    fn sign(&mut self) {
+    pub(super) fn sign(&mut self) {
         let neighbours = self.plan.speaker.iter().flat_map(|speaker| &speaker.neighbours);
         let wanted = self.secrets.signing(&self.frame.state, neighbours);
         if let Err(error) = self.sessions.sign(wanted) {
@@ -569,46 +671,22 @@ impl Router {
         }
     }
 
-    /// A new plan takes the place of the old one, whole or not at all.
-    fn reload(&mut self, now: Instant) {
-        let Some(plan) = self.frame.read_plan() else { return };
-        let Some(config) = plan.speaker.clone() else { return };
-        let place = |old| self.neighbourhood.place_in(old, &config.neighbours);
-        self.sessions.renumber(place);
-        self.updates.retain(|_, neighbour| match place(*neighbour) {
-            Some(new) => {
-                *neighbour = new;
-                true
-            }
-            None => false,
-        });
-        self.neighbourhood.replace(&config.neighbours);
-        self.plan = plan;
-        self.sign();
-        tracing::info!(router = self.plan.name, generation = self.plan.generation, "plan in force");
-        let mut actions = Vec::new();
-        self.speaker.replace_config(now, config, &mut actions);
-        self.perform(now, actions);
-        for (neighbour, address) in self.neighbourhood.known() {
-            self.step(now, Event::RemoteHeard { neighbour, address });
+    /// Says goodbye to every neighbour, or for a restart ends without a word. Interfaces, addresses and routes stay.
+    fn stop(mut self, now: Instant, request: Request) {
+        if request == Request::Restart {
+            tracing::info!("making room for another process, the kernel is left as it is");
+            // Before BFD: who hears of its end is to know by then that this is a restart.
+            self.step(now, Event::Restart);
+            self.send(now);
+        } else {
+            tracing::info!("stopping, the kernel is left as it is");
         }
-        self.rpki.replace(&self.frame.poll, now, &self.frame.state, self.plan.rpki.as_ref());
-        let bmp = self.plan.bmp.as_ref();
-        self.monitors.replace(&self.frame.poll, &self.frame.state, &mut self.speaker, bmp);
-        self.segments.replace(now, &self.links, &self.discovery, self.plan.evpn.clone());
-        if let Err(error) = self.keeper.set_desired(self.plan.fabric.clone()) {
-            tracing::warn!(%error, "the fabric's netlink sockets failed");
-        }
-        self.turn(now);
-        self.speak(now);
-    }
-
-    /// Says goodbye to every neighbour. Interfaces, addresses and routes stay.
-    fn stop(mut self, now: Instant) {
-        tracing::info!("stopping, the kernel is left as it is");
         self.bfd.stop();
         self.segments.stop();
         self.monitors.stop(&self.frame.poll, &mut self.speaker);
+        if let Some(frr) = &mut self.frr {
+            frr.stop();
+        }
         self.step(now, Event::Stop);
         self.send(now);
         let until = now + FAREWELL;
@@ -624,12 +702,19 @@ impl Router {
 
     fn answer(&mut self) {
         let now = clock::now();
-        let status = self.speaker.status(now);
+        let (status, routes, frr) = match &self.frr {
+            None => (self.speaker.status(now), self.route_counts(), None),
+            Some(frr) => {
+                let up = |neighbour: &NeighbourConfig| self.links.is_up(neighbour.transport.link());
+                let (status, routes, frr) = frr.status(up);
+                (status, routes, Some(frr))
+            }
+        };
         let running = Running {
             bgp: status.into(),
             bfd: self.bfd.status(),
             links: self.neighbourhood.link_status(&self.links),
-            routes: self.route_counts(),
+            routes,
             routes_failed: self.routes_failed(),
             not_listening: self.deaf.as_ref().map(|(error, _)| error.clone()),
             refused_connections: self.sessions.refused().clone(),
@@ -640,6 +725,8 @@ impl Router {
             dhcp: self.segments.dhcp_status(),
             rpki: self.rpki.status(now),
             bmp: self.monitors.status(now, &self.speaker),
+            ahead: self.ahead.look(&self.frame.state, &self.plan),
+            frr,
             fabric_failures: self.keeper.failing().map(str::to_owned).collect(),
         };
         let document = self.frame.document(Some((&self.plan, running)));
@@ -648,6 +735,10 @@ impl Router {
 
     /// Answers a piece of what is asked.
     fn show(&mut self, now: Instant) {
+        if let Some(frr) = &self.frr {
+            let (router, sockets) = (self.plan.name.clone(), frr.directory().to_owned());
+            return self.shows.refuse(&ShowSaid::OfFrr { router, sockets });
+        }
         let missing = self.keeper.dynamic().missing();
         let missing = |prefix: &Prefix| missing.get(prefix).map(|errno| missing_words(*errno));
         self.shows.turn(now, &self.plan.name, &self.speaker, missing);
@@ -669,6 +760,9 @@ impl Router {
         }
         counts.missing = u32::try_from(self.keeper.dynamic().count().1).unwrap_or(u32::MAX);
         counts.keeps_stale = self.unsettled_since.is_some();
+        let (stale, purged) = self.keeper.dynamic().stale();
+        counts.stale = u32::try_from(stale).unwrap_or(u32::MAX);
+        counts.purged = purged;
         counts
     }
 
@@ -703,6 +797,15 @@ fn speaker_config(plan: &RouterPlan) -> io::Result<SpeakerConfig> {
     plan.speaker.clone().ok_or_else(|| io::Error::other("the plan is for a machine that speaks no BGP"))
 }
 
+/// What the embedded speaker is told: of nobody where another speaks in its place.
+pub(super) fn embedded_config(plan: &RouterPlan) -> io::Result<SpeakerConfig> {
+    let config = speaker_config(plan)?;
+    Ok(match plan.routing {
+        Routing::Embedded => config,
+        Routing::Frr => SpeakerConfig { neighbours: Vec::new(), originate: Vec::new(), ..config },
+    })
+}
+
 fn log(notice: &Notice) {
     let words = words::notice(notice, Lang::En);
     let data = serde_json::to_string(notice).unwrap_or_default();
@@ -713,7 +816,7 @@ fn log(notice: &Notice) {
 }
 
 /// What is agreed about a neighbour's session.
-fn terms_of(plan: &RouterPlan, neighbour: NeighbourId) -> Terms {
+pub(super) fn terms_of(plan: &RouterPlan, neighbour: NeighbourId) -> Terms {
     let neighbours = plan.speaker.as_ref().map_or(&[][..], |speaker| &speaker.neighbours);
     neighbours.get(usize::from(neighbour.0)).map(|neighbour| neighbour.terms.clone()).unwrap_or_default()
 }

@@ -45,6 +45,18 @@ impl Secrets {
         signing
     }
 
+    /// The secrets of these neighbours as text, as far as they are there and are text.
+    pub fn passwords(
+        &mut self,
+        state: &StateDir,
+        neighbours: &[NeighbourConfig],
+    ) -> BTreeMap<KeyName, String> {
+        let names = neighbours.iter().filter_map(|neighbour| neighbour.terms.password.as_ref());
+        let read =
+            |name: &KeyName| Some((name.clone(), String::from_utf8(self.read(state, name).ok()?).ok()?));
+        names.filter_map(read).collect()
+    }
+
     fn read(&mut self, state: &StateDir, name: &KeyName) -> io::Result<Vec<u8>> {
         let read = state.secret(name);
         match &read {

@@ -5,7 +5,7 @@ use crate::kernel::{Namespace, tcp};
 use crate::observe::status::RefusedConnection;
 use crate::peering::connection::{Connection, Heard};
 use crate::peering::parting::Parting;
-use crate::peering::socket::{self, Incoming, Target};
+use crate::peering::socket::{self, Guard, Incoming, Refusal, Target};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -24,6 +24,8 @@ const GOODBYES: usize = 64;
 struct Live {
     connection: Connection,
     neighbour: NeighbourId,
+    remote: IpAddr,
+    guard: Guard,
     number: u32,
     dialling: bool,
     /// Whether the loop waits for it to become writable.
@@ -123,7 +125,24 @@ impl Sessions {
         target: &Target<'_>,
     ) -> io::Result<()> {
         let stream = self.space.run(|| socket::dial(target))?;
-        self.admit(poll, id, neighbour, Connection::new(stream, now), true)
+        let far = (neighbour, target.remote, target.guard.clone());
+        self.admit(poll, id, far, Connection::patient(stream, now), true)
+    }
+
+    /// Asks of every connection what is wanted of its neighbour's now (`None`: as it was). What the kernel
+    /// refuses, by neighbour: that waits for the next session.
+    pub fn guard(
+        &mut self,
+        mut wanted: impl FnMut(NeighbourId) -> Option<Guard>,
+    ) -> BTreeMap<NeighbourId, Vec<Refusal>> {
+        let mut refused: BTreeMap<NeighbourId, Vec<Refusal>> = BTreeMap::new();
+        for live in self.live.values_mut() {
+            let Some(wanted) = wanted(live.neighbour) else { continue };
+            let stream = &live.connection.stream;
+            let refusals = socket::change_guard(stream, live.remote, &mut live.guard, &wanted);
+            refused.entry(live.neighbour).or_default().extend(refusals);
+        }
+        refused
     }
 
     /// Takes what waits at a listener; `find` says which neighbour it is. Returns those taken.
@@ -179,7 +198,9 @@ impl Sessions {
         }
         let id = ConnectionId::accepted(self.next_accepted);
         self.next_accepted += 1;
-        self.admit(poll, id, neighbour, Connection::new(incoming.stream, now), false)
+        let secret = self.signing.get(&incoming.from).cloned();
+        let far = (neighbour, incoming.from, Guard { gtsm: terms.gtsm, secret });
+        self.admit(poll, id, far, Connection::patient(incoming.stream, now), false)
             .map_err(|_| RefusedConnection::Lost)?;
         Ok((neighbour, id))
     }
@@ -188,7 +209,7 @@ impl Sessions {
         &mut self,
         poll: &Poll,
         id: ConnectionId,
-        neighbour: NeighbourId,
+        (neighbour, remote, guard): (NeighbourId, IpAddr, Guard),
         connection: Connection,
         dialling: bool,
     ) -> io::Result<()> {
@@ -196,7 +217,9 @@ impl Sessions {
         self.next_number = self.next_number.wrapping_add(1);
         poll.add(&connection.stream, Token::Connection(number), dialling)?;
         self.numbers.insert(number, id);
-        self.live.insert(id, Live { connection, neighbour, number, dialling, awaiting_room: dialling });
+        let awaiting_room = dialling;
+        let live = Live { connection, neighbour, remote, guard, number, dialling, awaiting_room };
+        self.live.insert(id, live);
         Ok(())
     }
 
@@ -244,18 +267,18 @@ impl Sessions {
 
     /// Sends what the kernel takes; while there is room, `more` may add whole messages, and says
     /// whether it has yet more. Returns after [`ROUNDS`] at the latest; what is left waits for the
-    /// loop to come round again.
+    /// loop to come round again. While anything waits, returns when the kernel last took some of it.
     ///
     /// # Errors
-    /// The connection is gone, or its far end has not read for too long.
+    /// The connection is gone.
     pub fn flush(
         &mut self,
         poll: &Poll,
         now: Instant,
         id: ConnectionId,
         mut more: impl FnMut(&mut Vec<u8>) -> bool,
-    ) -> io::Result<()> {
-        let Some(live) = self.live.get_mut(&id).filter(|live| !live.dialling) else { return Ok(()) };
+    ) -> io::Result<Option<Instant>> {
+        let Some(live) = self.live.get_mut(&id).filter(|live| !live.dialling) else { return Ok(None) };
         let mut pending = true;
         for _ in 0..ROUNDS {
             if !pending || !live.connection.has_room() {
@@ -270,7 +293,7 @@ impl Sessions {
             live.awaiting_room = awaiting_room;
             poll.change(&live.connection.stream, Token::Connection(live.number), awaiting_room)?;
         }
-        Ok(())
+        Ok(live.connection.waits_since())
     }
 
     /// The connections' neighbours have other numbers from now on; `None`: it is no neighbour any more.

@@ -81,6 +81,14 @@ impl Shows {
         self.under_way.iter().any(|answer| self.socket.has_room(answer.asker) == Some(true))
     }
 
+    /// All who wait are told the same.
+    pub fn refuse(&mut self, said: &ShowSaid) {
+        for Answer { asker, work: _ } in self.under_way.drain(..) {
+            self.socket.say(asker, said);
+            self.socket.end(asker);
+        }
+    }
+
     /// `missing`: why a route does not stand in the kernel.
     pub fn turn(
         &mut self,
@@ -148,6 +156,7 @@ fn bgp(now: Instant, router: &str, speaker: &Speaker) -> ShowSaid {
         router_id: config.router_id,
         asn: config.asn,
         public_asn: config.public_asn,
+        restart: speaker.restart(now),
         neighbours,
     }))
 }

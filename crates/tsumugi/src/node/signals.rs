@@ -1,4 +1,4 @@
-//! SIGHUP, SIGTERM and SIGINT as readable events.
+//! SIGHUP, SIGTERM, SIGINT and SIGUSR1 as readable events.
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -12,8 +12,10 @@ pub struct Signals(SignalFd);
 pub enum Request {
     /// Read the plan anew.
     Reload,
-    /// End, and leave the kernel as it is.
+    /// End for good, and leave the kernel as it is.
     Stop,
+    /// End for another process to take the place.
+    Restart,
 }
 
 impl Signals {
@@ -22,7 +24,7 @@ impl Signals {
     /// # Errors
     /// No descriptors left.
     pub fn catch() -> io::Result<Signals> {
-        let caught = SigSet::from_iter([Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT]);
+        let caught = SigSet::from_iter([Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1]);
         caught.thread_block()?;
         Ok(Signals(SignalFd::with_flags(&caught, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
     }
@@ -32,6 +34,7 @@ impl Signals {
         let info = self.0.read_signal().ok()??;
         match Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()? {
             Signal::SIGHUP => Some(Request::Reload),
+            Signal::SIGUSR1 => Some(Request::Restart),
             _ => Some(Request::Stop),
         }
     }

@@ -16,6 +16,8 @@ pub struct Connection {
     sent: usize,
     /// When the kernel last took something, or had nothing to take.
     progress: Instant,
+    /// `None`: somebody else decides when the far end is given up.
+    send_hold: Option<Duration>,
 }
 
 /// What reading has led to.
@@ -31,7 +33,17 @@ pub enum Heard {
 
 impl Connection {
     pub fn new(stream: TcpStream, now: Instant) -> Connection {
-        Connection { stream, waiting: Vec::new(), sent: 0, progress: now }
+        Connection { stream, waiting: Vec::new(), sent: 0, progress: now, send_hold: Some(SEND_HOLD) }
+    }
+
+    /// One whose far end is never given up here, however long it does not read.
+    pub fn patient(stream: TcpStream, now: Instant) -> Connection {
+        Connection { send_hold: None, ..Connection::new(stream, now) }
+    }
+
+    /// While something waits: when the kernel last took anything.
+    pub fn waits_since(&self) -> Option<Instant> {
+        (!self.is_idle()).then_some(self.progress)
     }
 
     /// Whole messages to be sent after those that wait.
@@ -62,11 +74,8 @@ impl Connection {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return if now.since(self.progress) < SEND_HOLD {
-                        Ok(())
-                    } else {
-                        Err(ErrorKind::TimedOut.into())
-                    };
+                    let over = self.send_hold.is_some_and(|hold| now.since(self.progress) >= hold);
+                    return if over { Err(ErrorKind::TimedOut.into()) } else { Ok(()) };
                 }
                 Err(error) => return Err(error),
             }

@@ -6,6 +6,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use tsumugi_core::bgp::change::SessionTerm;
 use tsumugi_core::id::IfName;
 
 /// BGP (RFC 4271 4.2).
@@ -28,7 +29,7 @@ pub struct Target<'a> {
 }
 
 /// What is asked of everything that comes from the far end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard {
     /// That no router has passed it on (RFC 5082).
     pub gtsm: bool,
@@ -126,6 +127,32 @@ pub fn accept(listener: &TcpListener) -> io::Result<Option<Incoming>> {
 /// Those of a kernel that cannot.
 pub fn ask_gtsm(incoming: &Incoming) -> io::Result<()> {
     tcp::drop_below_hops(&incoming.stream, incoming.from, HOP_LIMIT as u8)
+}
+
+/// Asks of a connection that stands what is wanted of it now, in place of `guard`. Returns what the kernel
+/// refuses: that stays as it was.
+pub fn change_guard(stream: &TcpStream, remote: IpAddr, guard: &mut Guard, wanted: &Guard) -> Vec<Refusal> {
+    let mut refused = Vec::new();
+    if guard.gtsm != wanted.gtsm {
+        match tcp::drop_below_hops(stream, remote, if wanted.gtsm { HOP_LIMIT as u8 } else { 0 }) {
+            Ok(()) => guard.gtsm = wanted.gtsm,
+            Err(error) => refused.push(Refusal { term: SessionTerm::Gtsm, error }),
+        }
+    }
+    if guard.secret != wanted.secret {
+        match tcp::sign(stream, remote, wanted.secret.as_deref()) {
+            Ok(()) => guard.secret.clone_from(&wanted.secret),
+            Err(error) => refused.push(Refusal { term: SessionTerm::Password, error }),
+        }
+    }
+    refused
+}
+
+/// What could not be asked of a connection that stands.
+#[derive(Debug)]
+pub struct Refusal {
+    pub term: SessionTerm,
+    pub error: io::Error,
 }
 
 /// What became of an attempt to connect: `None` while it is under way.

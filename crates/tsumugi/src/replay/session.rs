@@ -12,8 +12,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use tsumugi_core::id::{Asn, Prefix};
 use tsumugi_core::wire::bgp::{
-    AfiSafi, Attributes, Capability, Context, Message, MessageError, MpNextHop, Notification, Open, Refresh,
-    Update, announce, emit_keepalive, frame,
+    AfiSafi, Attributes, Capability, Context, Message, MessageError, MpNextHop, Notification, Open, PathIds,
+    Refresh, Update, announce, emit_keepalive, frame,
 };
 
 /// In seconds, what we ask for.
@@ -437,6 +437,7 @@ impl<'a> Live<'a> {
             ipv4_over_ipv6: over_ipv6,
             evpn: false,
             extended: open.has(&Capability::ExtendedMessage),
+            path_ids: PathIds::NONE,
         };
         self.hold = Duration::from_secs(u64::from(HOLD.min(open.hold_time)));
         self.open = Some(open);

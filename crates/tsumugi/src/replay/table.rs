@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use tsumugi_core::id::{Asn, Prefix};
 use tsumugi_core::wire::bgp::{Approach, Attributes, Stored};
 use tsumugi_core::wire::mrt::{
-    Content, HEADER_LEN, MrtError, Peer, PeerIndexTable, Record, RibEntry, Skipped,
+    Content, HEADER_LEN, MrtError, Peer, PeerIndexTable, Record, Rib, RibEntry, Skipped,
 };
 
 /// Whose routes are told.
@@ -109,6 +109,8 @@ struct Reader<R> {
     peers: Vec<bool>,
     /// Where in the table a set of attributes is, by its bytes.
     places: HashMap<Vec<u8>, usize>,
+    /// The last prefix of which a route is told.
+    told: Option<Prefix>,
     table: Table,
 }
 
@@ -122,6 +124,7 @@ impl<R: Read> Reader<R> {
             own,
             peers: Vec::new(),
             places: HashMap::new(),
+            told: None,
             table: Table::default(),
         }
     }
@@ -179,18 +182,33 @@ impl<R: Read> Reader<R> {
     fn take(&mut self, record: &Record<'_>) -> Result<(), NoTable> {
         match record.parse() {
             Ok(Content::PeerIndexTable(table)) => return self.choose(table),
-            Ok(Content::Rib(rib)) => {
-                for entry in &rib.entries {
-                    if self.route(rib.prefix, entry) && self.choice == Choice::First {
-                        break;
-                    }
-                }
-            }
+            Ok(Content::Rib(rib)) => self.rib(&rib),
             Ok(Content::Message(_) | Content::StateChange(_)) => self.leave_out(LeftOut::SessionRecord),
             Ok(Content::Skipped(why)) => self.leave_out(LeftOut::Kind(why)),
             Err(error) => self.leave_out(LeftOut::Unreadable(error)),
         }
         Ok(())
+    }
+
+    /// Of several paths of one peer (RFC 8050) the first is told, as no more than one of them is used. A dump may have
+    /// two records of a prefix, of routes with and without path identifiers.
+    fn rib(&mut self, rib: &Rib<'_>) {
+        if self.choice == Choice::First && self.told == Some(rib.prefix) {
+            return;
+        }
+        let mut told = Vec::new();
+        for entry in &rib.entries {
+            if entry.path_id.is_some() && told.contains(&entry.peer) {
+                continue;
+            }
+            if self.route(rib.prefix, entry) {
+                self.told = Some(rib.prefix);
+                told.push(entry.peer);
+                if self.choice == Choice::First {
+                    break;
+                }
+            }
+        }
     }
 
     fn choose(&mut self, table: PeerIndexTable) -> Result<(), NoTable> {

@@ -19,25 +19,50 @@ fn file(prefixes: &[(&str, &[u16])]) -> Vec<u8> {
     let mut out = Vec::new();
     let peers = vec![peer(1), peer(2)];
     PeerIndexTable { collector: Ipv4Addr::new(192, 0, 2, 9), view: String::new(), peers }.emit(1, &mut out);
+    records(prefixes, false, &mut out);
+    out
+}
+
+/// `path_ids`: each route has one (RFC 8050), and a path that holds it.
+fn records(prefixes: &[(&str, &[u16])], path_ids: bool, out: &mut Vec<u8>) {
     for (sequence, (prefix, whose)) in (0..).zip(prefixes) {
-        let attributes = |peer: u16| {
-            let as_path = AsPath::sequence([Asn(65_001 + u32::from(peer)), Asn(3356)]);
+        let attributes = |peer: u16, last: u32| {
+            let as_path = AsPath::sequence([Asn(65_001 + u32::from(peer)), Asn(last)]);
             let attributes = Attributes { as_path, ..Attributes::default() };
             let next_hop = Some(MpNextHop::V4(Ipv4Addr::new(192, 0, 2, 1)));
             let mut bytes = Vec::new();
             Stored { attributes, local_preference: Some(100), next_hop }.emit(&mut bytes);
             bytes
         };
-        let bytes: Vec<_> = whose.iter().map(|&peer| (peer, attributes(peer))).collect();
-        let entry = |(peer, attributes): &'_ (u16, Vec<u8>)| (*peer, attributes.clone());
-        let owned: Vec<_> = bytes.iter().map(entry).collect();
-        let entries = owned
-            .iter()
-            .map(|(peer, attributes)| RibEntry { peer: *peer, originated: 1, path_id: None, attributes })
+        let id = |at: u32| path_ids.then_some(at);
+        let bytes: Vec<_> = (1..)
+            .zip(*whose)
+            .map(|(at, &peer)| (peer, id(at), attributes(peer, id(at).unwrap_or(3356))))
             .collect();
-        Rib { sequence, prefix: prefix.parse().unwrap(), entries }.emit(1, &mut out);
+        let entries = bytes
+            .iter()
+            .map(|(peer, path_id, attributes)| RibEntry {
+                peer: *peer,
+                originated: 1,
+                path_id: *path_id,
+                attributes,
+            })
+            .collect();
+        Rib { sequence, prefix: prefix.parse().unwrap(), entries }.emit(1, out);
     }
-    out
+}
+
+/// RFC 8050: of several paths of a peer the first; and a prefix may have a second record.
+#[test]
+fn of_several_paths_the_first() {
+    let mut file = file(&[("10.0.0.0/8", &[0])]);
+    records(&[("10.0.0.0/8", &[1, 1]), ("10.1.0.0/16", &[1, 1, 0])], true, &mut file);
+    let read = |choice| paths(&Table::read(&file[..], choice, OWN).unwrap());
+    let of =
+        |path: [u32; 2], prefix: &str| (prefix.parse::<Prefix>().unwrap(), vec![OWN.0, path[0], path[1]]);
+    assert_eq!(read(Choice::First), [of([65_001, 3356], "10.0.0.0/8"), of([65_002, 1], "10.1.0.0/16")]);
+    let second = read(Choice::Asn(Asn(65_002)));
+    assert_eq!(second, [of([65_002, 1], "10.0.0.0/8"), of([65_002, 1], "10.1.0.0/16")]);
 }
 
 const PREFIXES: [(&str, &[u16]); 4] =

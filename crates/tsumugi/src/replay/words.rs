@@ -22,7 +22,7 @@ impl LeftOut {
                 "records of other families than IPv4 and IPv6 unicast: not read".into(),
                 "IPv4・IPv6ユニキャスト以外のレコード: 読みません".into(),
             ),
-            LeftOut::Kind(Skipped::AddPathMessage) | LeftOut::SessionRecord => lang.pick(
+            LeftOut::SessionRecord => lang.pick(
                 "records of what was said in sessions (BGP4MP): they are no table".into(),
                 "セッションの記録 (BGP4MP): 経路表ではありません".into(),
             ),

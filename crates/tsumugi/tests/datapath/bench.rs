@@ -106,6 +106,7 @@ pub fn plan(name: &str, id: u32, tunnels: Vec<Tunnel>) -> RouterPlan {
         fabric: Desired::default(),
         tunnels,
         speaker: None,
+        routing: tsumugi_core::router_plan::Routing::default(),
         rpki: None,
         bmp: None,
         evpn: EvpnConfig::default(),

@@ -178,6 +178,7 @@ fn plan(member: &str) -> RouterPlan {
         fabric: Desired::default(),
         tunnels: Vec::new(),
         speaker: None,
+        routing: tsumugi_core::router_plan::Routing::default(),
         rpki: None,
         bmp: None,
         evpn: EvpnConfig::default(),

@@ -61,7 +61,7 @@ pub fn bfd_repairs_a_silent_cut(world: &mut World) {
         if how == "silence" {
             cuttable.cut();
         } else {
-            b.run("ip link set eth1 down");
+            cuttable.pull_out();
         }
         let route = || a.run(&format!("ip route show {}", loopback_v4(2)));
         wait("the way leads round", &[a, b, c], || route().contains("via inet6 fe80::3 dev eth2"));

@@ -84,6 +84,46 @@ pub fn a_hostile_neighbour_delays_nobody(world: &mut World) {
     scene.hang_up(bad);
 }
 
+/// Optional parameters and capabilities that do not add up, behind an OPEN's fixed part, and the code and
+/// subcode that RFC 4271 6.2 has for them: 0 where a parameter that is known is malformed.
+fn malformed_parameters() -> Vec<(&'static str, Vec<u8>, (u8, u8))> {
+    vec![
+        ("4271 4.2, parameters overrun", vec![200, 2, 2, 2, 0], (2, 0)),
+        ("4271 4.2, parameters underrun", vec![0, 2, 2, 2, 0], (2, 0)),
+        ("4271 4.2, a parameter overruns", vec![4, 2, 9, 2, 0], (2, 0)),
+        ("4271 4.2, half a parameter's header", vec![1, 2], (2, 0)),
+        ("4271 6.2, unknown parameter", vec![2, 9, 0], (2, 4)),
+        ("5492 4, a capability overruns", vec![4, 2, 2, 65, 4], (2, 0)),
+        ("5492 4, half a capability's header", vec![3, 2, 1, 65], (2, 0)),
+        ("9072 2, parameters overrun", vec![255, 255, 1, 0, 2, 0, 2, 2, 0], (2, 0)),
+        ("9072 2, parameters underrun", vec![255, 255, 0, 0, 2, 0, 2, 2, 0], (2, 0)),
+        ("9072 2, a parameter overruns", vec![255, 255, 0, 5, 2, 0, 9, 2, 0], (2, 0)),
+        ("9072 2, half a parameter's header", vec![255, 255, 0, 2, 2, 0], (2, 0)),
+        ("9072 2, no length", vec![255, 255, 0], (2, 0)),
+        ("9072 2, a capability overruns", vec![255, 255, 0, 5, 2, 0, 2, 65, 4], (2, 0)),
+        ("9072 2, unknown parameter", vec![255, 255, 0, 3, 9, 0, 0], (2, 4)),
+    ]
+}
+
+pub fn malformed_opens_cost_nothing(world: &mut World) {
+    let mut scene = scene(world);
+    scene.wait_for("9.9.9.0/24");
+    for (row, parameters, expected) in malformed_parameters() {
+        // Version 4, AS_TRANS, 90 s, an identifier.
+        let fixed = [4, 0x5b, 0xa0, 0, 90, 203, 0, 113, 1];
+        let open = message(1, &[&fixed[..], &parameters].concat());
+        let bad = Stranger::saying(scene.dial(), &open).hearing();
+        let said = bad.notification().unwrap_or_else(|| panic!("{row}: no NOTIFICATION"));
+        assert_eq!((said.0, said.1), expected, "{row}");
+        assert!(!scene.is_established(), "{row}");
+    }
+    // Nothing of it is remembered against the next call.
+    let bad = scene.call(false);
+    wait("it stands", &[&scene.r1], || scene.is_established());
+    scene.good_is_heard(1);
+    scene.hang_up(bad);
+}
+
 pub fn hostile_capabilities_cost_nothing(world: &mut World) {
     let mut scene = scene(world);
     scene.wait_for("9.9.9.0/24");

@@ -253,12 +253,12 @@ impl Heard {
                 };
                 let update = &decoded.update;
                 let withdrawn = update.withdrawn.iter();
-                for prefix in withdrawn.chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes)) {
-                    self.routes.remove(&prefix.to_string());
+                for route in withdrawn.chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes)) {
+                    self.routes.remove(&route.prefix.to_string());
                 }
                 let announced = update.announced.iter();
-                for prefix in announced.chain(update.mp_reach.iter().flat_map(|it| &it.prefixes)) {
-                    self.routes.insert(prefix.to_string());
+                for route in announced.chain(update.mp_reach.iter().flat_map(|it| &it.prefixes)) {
+                    self.routes.insert(route.prefix.to_string());
                 }
             }
             other => panic!("a message of type {other}"),

@@ -3,17 +3,23 @@
 mod bfd;
 mod bird;
 mod burdens;
+mod deaf;
 mod eyes;
 mod frr;
+mod frr_border;
+mod frr_engine;
 mod frr_vtep;
 mod gobgp_relay;
 mod hostile;
 mod hosts;
 mod inside;
+mod live;
 mod malformed;
 mod others;
 mod outsiders;
+mod paths;
 mod plans;
+mod restart;
 mod rpki;
 mod segments;
 mod stranger;
@@ -51,6 +57,7 @@ fn main() -> ExitCode {
         trial("strangers_are_refused", &basic, inside::strangers_are_refused),
         trial("hosts_share_a_segment_over_ipv4", &bridged, segments::hosts_share_a_segment_over_ipv4),
         trial("hosts_share_a_segment_over_ipv6", &bridged, segments::hosts_share_a_segment_over_ipv6),
+        trial("a_restart_costs_no_frame", &bridged, segments::a_restart_costs_no_frame),
         trial("a_host_moves", &bridged, segments::a_host_moves),
         trial("a_standby_takes_over", &bridged, segments::a_standby_takes_over),
         trial("a_loop_is_blocked_and_reopened", &bridged, segments::a_loop_is_blocked_and_reopened),
@@ -58,6 +65,16 @@ fn main() -> ExitCode {
             "each_site_has_its_own_gateway",
             &with(&["bridge", "nft", "dnsmasq", "busybox"]),
             segments::each_site_has_its_own_gateway,
+        ),
+        trial(
+            "both_engines_reach_each_other",
+            &with(&["zebra", "bgpd", "bfdd", "vtysh", "frr-reload.py"]),
+            frr_engine::both_engines_reach_each_other,
+        ),
+        trial(
+            "both_engines_tell_strangers_the_same",
+            &with(&["zebra", "bgpd", "bfdd"]),
+            frr_border::both_engines_tell_strangers_the_same,
         ),
         trial("bfd_repairs_a_silent_cut", &basic, bfd::bfd_repairs_a_silent_cut),
         trial(
@@ -97,6 +114,8 @@ fn main() -> ExitCode {
             &with(&["ss"]),
             burdens::a_hostile_neighbour_delays_nobody,
         ),
+        trial("who_stops_reading_is_given_up", &with(&["ss"]), deaf::who_stops_reading_is_given_up),
+        trial("malformed_opens_cost_nothing", &basic, burdens::malformed_opens_cost_nothing),
         trial("hostile_capabilities_cost_nothing", &basic, burdens::hostile_capabilities_cost_nothing),
         trial("bird_agrees_on_everything", &with(&["bird", "birdc"]), terms::bird_agrees_on_everything),
         trial(
@@ -105,6 +124,20 @@ fn main() -> ExitCode {
             terms::frr_agrees_on_everything,
         ),
         trial("bird_restarts_gracefully", &with(&["bird", "birdc"]), terms::bird_restarts_gracefully),
+        trial("bird_keeps_its_sessions", &with(&["bird", "birdc"]), live::bird_keeps_its_sessions),
+        trial(
+            "what_is_asked_of_packets_changes_under_sessions",
+            &with(&["bird", "birdc"]),
+            live::what_is_asked_of_packets_changes_under_sessions,
+        ),
+        trial(
+            "a_plan_that_lies_there_says_what_it_would_do",
+            &with(&["bird", "birdc"]),
+            live::a_plan_that_lies_there_says_what_it_would_do,
+        ),
+        trial("both_ends_change_under_a_session", &basic, live::both_ends_change_under_a_session),
+        trial("policy_costs_bird_nothing", &with(Kind::Bird.programs()), live::policy_costs_bird_nothing),
+        trial("policy_costs_frr_nothing", &with(Kind::Frr.programs()), live::policy_costs_frr_nothing),
         trial("bird_is_a_provider", &with(&["bird", "birdc"]), bird::bird_is_a_provider),
         trial("bgpdump_reads_our_table", &with(&["bird", "birdc", "bgpdump"]), eyes::bgpdump_reads_our_table),
         trial(
@@ -139,6 +172,25 @@ fn main() -> ExitCode {
             "openbgpd_goes_beyond_its_limit",
             &with(Kind::OpenBgpd.programs()),
             outsiders::openbgpd_goes_beyond_its_limit,
+        ),
+        trial("bird_tells_and_takes_several_paths", &with(Kind::Bird.programs()), paths::bird_and_bird),
+        trial("frr_tells_and_takes_several_paths", &with(Kind::Frr.programs()), paths::frr_and_frr),
+        trial("gobgp_tells_and_takes_several_paths", &with(Kind::GoBgp.programs()), paths::gobgp_and_gobgp),
+        trial(
+            "openbgpd_takes_several_paths",
+            &with(&[Kind::Bird.programs(), Kind::OpenBgpd.programs()].concat()),
+            paths::bird_and_openbgpd,
+        ),
+        trial("bird_helps", &with(Kind::Bird.programs()), restart::bird_helps),
+        trial("frr_helps", &with(Kind::Frr.programs()), restart::frr_helps),
+        trial("gobgp_helps", &with(Kind::GoBgp.programs()), restart::gobgp_helps),
+        trial("openbgpd_helps", &with(Kind::OpenBgpd.programs()), restart::openbgpd_helps),
+        trial("our_own_restarts_unnoticed", &basic, restart::our_own_restarts_unnoticed),
+        trial("it_makes_room_when_told", &basic, restart::it_makes_room_when_told),
+        trial(
+            "who_is_never_done_is_waited_for_so_long",
+            &basic,
+            restart::who_is_never_done_is_waited_for_so_long,
         ),
         trial("stayrtr_says_what_is_valid", &with(&["bird", "stayrtr"]), rpki::stayrtr_says_what_is_valid),
     ];

@@ -28,6 +28,7 @@ const ATOMIC_AGGREGATE: u8 = 6;
 const COMMUNITIES: u8 = 8;
 const MP_REACH: u8 = 14;
 const MP_UNREACH: u8 = 15;
+const PMSI: u8 = 22;
 
 type Attribute = (u8, u8, Vec<u8>);
 
@@ -116,6 +117,14 @@ fn withdrawing() -> Vec<(&'static str, u8, Vec<u8>)> {
         ("8092 6, empty", 32, with(TRANSITIVE, 32, &[])),
         ("9234 5, short", 35, with(TRANSITIVE, 35, &[0; 3])),
         ("9234 5, long", 35, with(TRANSITIVE, 35, &[0; 8])),
+        ("6514 5, short", PMSI, with(TRANSITIVE, PMSI, &[0, 0, 0, 0])),
+        ("6514 5, empty", PMSI, with(TRANSITIVE, PMSI, &[])),
+        ("6514 5, no endpoint", PMSI, with(TRANSITIVE, PMSI, &[0, 6, 0, 0, 0, 203, 0, 113])),
+        ("7606 3 c, PMSI", PMSI, with(OPTIONAL, PMSI, &[0; 5])),
+        ("7606 7.15, odd", 25, with(TRANSITIVE, 25, &[0; 21])),
+        ("7606 7.15, empty", 25, with(TRANSITIVE, 25, &[])),
+        ("7606 7.16, no origin AS", 128, with(TRANSITIVE, 128, &[0, 0, 1])),
+        ("7606 7.16, overrun", 128, with(TRANSITIVE, 128, &[0, 0, 1, 0, TRANSITIVE, 8, 9, 0])),
         ("7606 4, overrun", MED, behind(&[OPTIONAL, MED, 200, 0, 0, 0, 0])),
         ("7606 4, half a header", MED, behind(&[OPTIONAL, MED])),
         // The strongest of two counts.
@@ -149,6 +158,14 @@ fn harmless() -> Vec<(&'static str, Option<u8>, Vec<u8>)> {
         ("7606 3 g, ORIGIN", Some(ORIGIN), with(WELL_KNOWN, ORIGIN, &[2])),
         ("7606 3 g, malformed", Some(COMMUNITIES), twice(&[0, 1, 0, 1], &[0; 3])),
         ("4271 5, unknown transitive", None, with(TRANSITIVE, 99, &[1, 2, 3])),
+        // Nobody here reads them; RFC 5543 does not say what would be malformed.
+        ("7606 7.13, Traffic Engineering", None, with(OPTIONAL, 24, &[1])),
+        ("7606 7.15", None, with(TRANSITIVE, 25, &[0; 40])),
+        (
+            "7606 7.16",
+            None,
+            with(TRANSITIVE, 128, &[&[0, 0, 1, 0][..], &attribute(WELL_KNOWN, 1, &[0])].concat()),
+        ),
         ("4271 9, unknown", None, with(OPTIONAL, 99, &[1, 2, 3])),
         // Neither Partial nor the unused bits are in RFC 7606 3 c.
         ("7606 3 c, Partial", None, instead(WELL_KNOWN | 0x20, ORIGIN, &[0])),
@@ -318,6 +335,35 @@ impl Scene {
     }
 }
 
+/// Each row's error is counted under its kind, and the words say so in both languages. A few kinds are
+/// named here with the number of rows that are of them.
+fn counted_by_kind(scene: &Scene, session: &Value) {
+    let counts = session["attribute_errors"].as_array().unwrap();
+    let count = |code: u8, fault: &str, approach: &str| {
+        let kind = |it: &&Value| it["code"] == code && it["fault"] == fault && it["approach"] == approach;
+        counts.iter().find(kind).map_or(0, |it| it["count"].as_u64().unwrap())
+    };
+    assert_eq!(count(ORIGIN, "length", "treat-as-withdraw"), 2, "{counts:?}");
+    assert_eq!(count(ORIGIN, "value", "treat-as-withdraw"), 1, "{counts:?}");
+    assert_eq!(count(ORIGIN, "missing", "treat-as-withdraw"), 1, "{counts:?}");
+    assert_eq!(count(ORIGIN, "repeated", "attribute-discard"), 1, "{counts:?}");
+    assert_eq!(count(5, "not-between-ases", "attribute-discard"), 3, "{counts:?}");
+    assert_eq!(count(MED, "overrun", "treat-as-withdraw"), 2, "{counts:?}");
+    let none = |it: Value| it["attribute_errors"].as_array().unwrap().is_empty();
+    assert!(none(scene.session("good")) && none(scene.session("bad v6")));
+    let state = scene.r1.state.display();
+    for (lang, words) in [
+        ("en", "bad v4  3: attribute 5 has no place between autonomous systems: the attribute is dropped"),
+        ("ja", "bad v4  3: 属性5はAS間で使うものではありません。属性を捨てました"),
+    ] {
+        for verb in [format!("status --state {state}"), format!("show --state {state} bgp")] {
+            // Status fails, as neither of the other two processes runs here.
+            let said = scene.r1.run(&format!("{TSUMUGI} --lang {lang} {verb} || true"));
+            assert!(said.contains(words), "{verb}: {said}");
+        }
+    }
+}
+
 pub fn hostile_updates_cost_only_their_routes(world: &mut World) {
     let scene = scene(world);
     scene.wait_for("9.9.9.0/24");
@@ -361,6 +407,7 @@ pub fn hostile_updates_cost_only_their_routes(world: &mut World) {
     assert!(!routes.contains("8.4.0.0/24") && rejected.contains("8.4.0.0/24"), "{rejected}");
     let session = scene.session("bad v4");
     assert_eq!(session["established_count"], 1, "{session}");
+    counted_by_kind(&scene, &session);
     // Refused once each, and the one with our own next hop.
     assert_eq!(session["refused_count"], withdrawing.len() + 1, "{session}");
     drop(stranger);

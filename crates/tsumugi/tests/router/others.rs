@@ -1,6 +1,7 @@
 //! The other implementations, each as one router of another network: how each is told the same things,
 //! and how each is asked for the same things.
 
+use super::paths;
 use super::world::{Machine, World, find, sh, wait};
 use serde_json::Value;
 use std::fmt::Write;
@@ -46,21 +47,58 @@ pub struct Network {
     pub password: Option<&'static str>,
     /// It keeps our routes, and asks us to keep its own, through a restart (RFC 4724).
     pub graceful: bool,
+    /// It takes several paths to one prefix and tells all of its own (RFC 7911).
+    pub add_paths: bool,
+    /// A customer of its own at `eth2`, whom it tells everything, by its AS number; in the place 40 further on.
+    pub tells: Option<u32>,
+}
+
+/// The two ends of a place: the network's and that of whoever is there with it.
+fn places(number: u8) -> ([String; 2], [String; 2]) {
+    let of = |end: u8| [format!("203.0.113.{}", 4 * number + end), format!("2001:db8:900:{number}::{end}")];
+    (of(1), of(2))
+}
+
+/// The far address with its length and the network's, for each family.
+fn ends_of(number: u8) -> [(String, String); 2] {
+    let ([own4, own6], [far4, far6]) = places(number);
+    [(format!("{far4}/30"), own4), (format!("{far6}/64"), own6)]
 }
 
 impl Network {
     fn own(&self) -> [String; 2] {
-        [format!("203.0.113.{}", 4 * self.number + 1), format!("2001:db8:900:{}::1", self.number)]
+        places(self.number).0
     }
 
-    fn ours(&self) -> [String; 2] {
-        [format!("203.0.113.{}", 4 * self.number + 2), format!("2001:db8:900:{}::2", self.number)]
+    pub fn ours(&self) -> [String; 2] {
+        places(self.number).1
     }
 
     /// Our address with its length and theirs, for each family.
     pub fn ends(&self) -> [(String, String); 2] {
-        let ([own4, own6], [ours4, ours6]) = (self.own(), self.ours());
-        [(format!("{ours4}/30"), own4), (format!("{ours6}/64"), own6)]
+        ends_of(self.number)
+    }
+
+    /// The same of the customer that it tells everything.
+    pub fn ends_to_customer(&self) -> [(String, String); 2] {
+        ends_of(self.number + 40)
+    }
+
+    /// Of each session: its family, the own and the far address, the far AS, what it is to the far end, and whether
+    /// it is to the customer.
+    fn sessions(&self) -> Vec<(&'static str, String, String, u32, &'static str, bool)> {
+        let mut all = Vec::new();
+        let (own, ours) = places(self.number);
+        for (family, (own, ours)) in FAMILIES.into_iter().zip(own.into_iter().zip(ours)) {
+            all.push((family, own, ours, 63806, self.says(), false));
+        }
+        let (own, far) = places(self.number + 40);
+        if let Some(asn) = self.tells {
+            for (family, (own, far)) in FAMILIES.into_iter().zip(own.clone().into_iter().zip(far.clone())) {
+                all.push((family, own, far, asn, "provider", true));
+            }
+        }
+        all
     }
 
     fn says(&self) -> &'static str {
@@ -92,6 +130,12 @@ impl Other {
         let [own4, own6] = network.own();
         machine.run(&format!("ip address add {own4}/30 dev eth1; ip address add {own6}/64 dev eth1 nodad"));
         machine.run("ip link set eth1 up");
+        if network.tells.is_some() {
+            let [own4, own6] = places(network.number + 40).0;
+            machine
+                .run(&format!("ip address add {own4}/30 dev eth2; ip address add {own6}/64 dev eth2 nodad"));
+            machine.run("ip link set eth2 up");
+        }
         let directory = world.directory(&format!("{}-files", machine.name));
         let mut other = Other { network, machine, directory, process: 0 };
         if other.network.kind == Kind::Frr {
@@ -121,9 +165,10 @@ impl Other {
                 wait("gobgpd answers", &[&self.machine], || {
                     self.machine.succeeds(&format!("gobgp --target unix://{d}/ctl global"))
                 });
+                let identifier = if self.network.add_paths { "identifier 1" } else { "" };
                 for prefix in &self.network.announces {
                     let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
-                    self.ask(&format!("global rib add -a {family} {prefix}"));
+                    self.ask(&format!("global rib add -a {family} {prefix} {identifier}"));
                 }
             }
             Kind::OpenBgpd => {
@@ -162,26 +207,36 @@ impl Other {
         let graceful = if network.graceful { "graceful restart wait 5;" } else { "" };
         let mut text =
             format!("log stderr all; router id {own4}; {graceful} protocol device {{ scan time 1; }}\n");
-        for (family, (own, ours)) in FAMILIES.into_iter().zip(network.own().into_iter().zip(network.ours())) {
+        for family in FAMILIES {
             let routes: String = network
                 .announces
                 .iter()
                 .filter(|prefix| is_ipv4(prefix) == (family == "ipv4"))
                 .map(|prefix| format!("route {prefix} blackhole; "))
                 .collect();
+            writeln!(text, "protocol static s_{family} {{ {family}; {routes} }}").unwrap();
+            if network.add_paths {
+                text.push_str(&paths::bird_also(network.asn, family, &routes));
+            }
+        }
+        for (family, own, far, asn, role, customer) in network.sessions() {
             let secret = network.password.map(|it| format!("password \"{it}\";")).unwrap_or_default();
             let restart =
                 if network.graceful { "graceful restart on; graceful restart time 60;" } else { "" };
+            let (name, export) = match (customer, network.add_paths) {
+                (true, _) => ("c", "all"),
+                (false, true) => ("b", "filter also"),
+                (false, false) => ("b", "where source = RTS_STATIC"),
+            };
+            let paths = if network.add_paths { "add paths on;" } else { "" };
             writeln!(
                 text,
-                "protocol static s_{family} {{ {family}; {routes} }}
-                 protocol bgp b_{family} {{
-                     local {own} as {}; neighbor {ours} as 63806; local role {}; {secret} {restart}
+                "protocol bgp {name}_{family} {{
+                     local {own} as {}; neighbor {far} as {asn}; local role {role}; {secret} {restart}
                      connect retry time 1; error wait time 1, 2;
-                     {family} {{ import all; export where source = RTS_STATIC; }};
+                     {family} {{ {paths} import all; export {export}; }};
                  }}",
                 network.asn,
-                network.says(),
             )
             .unwrap();
         }
@@ -199,37 +254,45 @@ impl Other {
         if network.graceful {
             text.push_str(" bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n bgp graceful-restart restart-time 60\n");
         }
-        for ours in network.ours() {
+        for (_, _, ours, asn, role, _) in network.sessions() {
             write!(
                 text,
-                " neighbor {ours} remote-as 63806\n neighbor {ours} timers connect 1\n \
-                 neighbor {ours} local-role {}\n",
-                network.says()
+                " neighbor {ours} remote-as {asn}\n neighbor {ours} timers connect 1\n \
+                 neighbor {ours} local-role {role}\n",
             )
             .unwrap();
             if let Some(secret) = network.password {
                 writeln!(text, " neighbor {ours} password {secret}").unwrap();
             }
         }
-        for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
-            writeln!(text, " address-family {family} unicast\n  neighbor {ours} activate").unwrap();
+        for family in FAMILIES {
+            writeln!(text, " address-family {family} unicast").unwrap();
+            for (_, _, far, ..) in network.sessions().iter().filter(|it| it.0 == family) {
+                writeln!(text, "  neighbor {far} activate").unwrap();
+                if network.add_paths {
+                    writeln!(text, "  neighbor {far} addpath-tx-all-paths").unwrap();
+                }
+            }
+            if network.add_paths {
+                text.push_str("  redistribute connected route-map also\n");
+            }
             for prefix in network.announces.iter().filter(|prefix| is_ipv4(prefix) == (family == "ipv4")) {
                 writeln!(text, "  network {prefix}").unwrap();
             }
             text.push_str(" exit-address-family\n");
         }
         text.push_str("exit\n");
-        text
+        text + &paths::frr_also(network.asn)
     }
 
     fn gobgp(&self) -> String {
         let network = &self.network;
         let [own4, _] = network.own();
         let mut text = format!("[global.config]\nas = {}\nrouter-id = \"{own4}\"\n", network.asn);
-        for (family, ours) in FAMILIES.into_iter().zip(network.ours()) {
+        for (family, _, ours, asn, ..) in network.sessions() {
             write!(
                 text,
-                "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{ours}\"\npeer-as = 63806\n"
+                "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{ours}\"\npeer-as = {asn}\n"
             )
             .unwrap();
             if let Some(secret) = network.password {
@@ -241,6 +304,9 @@ impl Other {
             }
             write!(text, "[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{family}-unicast\"\n")
                 .unwrap();
+            if network.add_paths {
+                text.push_str("[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8\n");
+            }
             if network.graceful {
                 text.push_str("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n");
             }
@@ -259,14 +325,17 @@ impl Other {
         for prefix in &network.announces {
             writeln!(text, "network {prefix}").unwrap();
         }
-        for (family, ours) in ["IPv4", "IPv6"].into_iter().zip(network.ours()) {
-            let other = if family == "IPv4" { "IPv6" } else { "IPv4" };
+        for (family, _, ours, asn, role, _) in network.sessions() {
+            // As a customer (RFC 9234) OpenBGPD 7.7 does not know the End-of-RIB of IPv6 for what it is, so that it
+            // never comes to the end of our restart.
+            let role = if network.graceful { "no" } else { role };
+            let (family, other) = if family == "ipv4" { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
             let secret = network.password.map(|it| format!("tcp md5sig password {it}")).unwrap_or_default();
+            let paths = if network.add_paths { "announce add-path recv yes" } else { "" };
             writeln!(
                 text,
-                "neighbor {ours} {{\n remote-as 63806\n announce {family} unicast\n announce {other} none\n \
-                 announce policy {}\n announce enhanced refresh yes\n {secret}\n}}",
-                network.says()
+                "neighbor {ours} {{\n remote-as {asn}\n announce {family} unicast\n announce {other} none\n \
+                 announce policy {role}\n announce enhanced refresh yes\n {secret}\n {paths}\n}}",
             )
             .unwrap();
         }
@@ -275,7 +344,33 @@ impl Other {
         );
         text.push_str(&network.announces.join(", "));
         text.push_str("}\n");
+        if let Some(asn) = network.tells {
+            writeln!(text, "allow to AS {asn}").unwrap();
+        }
         text
+    }
+
+    /// It announces one prefix less, while it runs.
+    pub fn withdraw(&mut self, prefix: &str) {
+        self.network.announces.retain(|it| *it != prefix);
+        let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
+        match self.network.kind {
+            Kind::Bird => {
+                self.write("bird.conf", &self.bird());
+                self.ask("configure");
+            }
+            Kind::Frr => {
+                let d = self.directory.display();
+                let (bgp, af) = (self.network.asn, format!("address-family {family} unicast"));
+                let line = format!(
+                    "vtysh --vty_socket {d} -c 'configure terminal' -c 'router bgp {bgp}' -c '{af}' \
+                     -c 'no network {prefix}'"
+                );
+                self.machine.run(&line);
+            }
+            Kind::GoBgp => drop(self.ask(&format!("global rib del -a {family} {prefix}"))),
+            Kind::OpenBgpd => drop(self.ask(&format!("network delete {prefix}"))),
+        }
     }
 
     /// Its own command's answer.
@@ -293,34 +388,42 @@ impl Other {
 
     /// The AS path of what we told it of `prefix`, as it stands there; `None`: nothing.
     pub fn path_of(&self, prefix: &str) -> Option<String> {
+        // Its own routes have none.
+        self.paths_of(prefix)?.into_iter().next().filter(|path| !path.is_empty())
+    }
+
+    /// Of every path that it has to `prefix`; `None`: nothing that can be read.
+    pub fn paths_of(&self, prefix: &str) -> Option<Vec<String>> {
         let family = if is_ipv4(prefix) { "ipv4" } else { "ipv6" };
         let json = |words: String| serde_json::from_str::<Value>(&self.ask(&words)).unwrap_or_default();
-        let path = match self.network.kind {
+        let texts = |paths: &Value, path: &dyn Fn(&Value) -> Option<String>| {
+            Some(paths.as_array()?.iter().filter_map(path).collect::<Vec<_>>())
+        };
+        Some(match self.network.kind {
             Kind::Bird => {
                 let said = self.ask(&format!("show route all protocol b_{family} {prefix}"));
-                let line =
-                    said.lines().find_map(|line| line.trim().strip_prefix("BGP.as_path:").map(str::trim));
-                line?.to_owned()
+                let path = |line: &str| Some(line.trim().strip_prefix("BGP.as_path:")?.trim().to_owned());
+                said.lines().filter_map(path).collect()
             }
             Kind::Frr => {
                 let said = json(format!("show bgp {family} unicast {prefix} json"));
-                said["paths"][0]["aspath"]["string"].as_str()?.to_owned()
+                texts(&said["paths"], &|path| Some(path["aspath"]["string"].as_str()?.to_owned()))?
             }
             Kind::GoBgp => {
                 let said = json(format!("global rib -a {family} {prefix} -j"));
-                let paths = said.as_object()?.values().next()?.clone();
-                let attributes = paths[0]["attrs"].as_array()?.clone();
-                let path = attributes.iter().find(|it| it["type"] == 2)?["as_paths"][0]["asns"].clone();
-                let numbers: Vec<String> = path.as_array()?.iter().map(Value::to_string).collect();
-                numbers.join(" ")
+                let path = |path: &Value| {
+                    let attributes = path["attrs"].as_array()?;
+                    let path = attributes.iter().find(|it| it["type"] == 2)?["as_paths"][0]["asns"].clone();
+                    let numbers: Vec<String> = path.as_array()?.iter().map(Value::to_string).collect();
+                    Some(numbers.join(" "))
+                };
+                texts(said.as_object()?.values().next()?, &path)?
             }
             Kind::OpenBgpd => {
                 let said = json(format!("-j show rib {prefix}"));
-                said["rib"][0]["aspath"].as_str()?.to_owned()
+                texts(&said["rib"], &|path| Some(path["aspath"].as_str()?.to_owned()))?
             }
-        };
-        // Its own routes have none.
-        (!path.is_empty()).then_some(path)
+        })
     }
 
     /// Has it ask us for everything again (RFC 2918). GoBGP never does.

@@ -14,10 +14,10 @@ use tsumugi_core::bgp::config::{LimitTerms, OutsidePolicy, PrefixRange, Relation
 use tsumugi_core::id::KeyName;
 use tsumugi_core::router_plan::RouterPlan;
 
-const OWN: [&str; 2] = ["43.228.174.0/24", "2402:3160::/32"];
-const OF_PROVIDER: [&str; 2] = ["8.8.8.0/24", "2620:fe::/48"];
+pub const OWN: [&str; 2] = ["43.228.174.0/24", "2402:3160::/32"];
+pub const OF_PROVIDER: [&str; 2] = ["8.8.8.0/24", "2620:fe::/48"];
 const OF_PEER: [&str; 2] = ["9.9.9.0/24", "2620:99::/48"];
-const OF_CUSTOMER: [&str; 2] = ["45.0.4.0/24", "2a00:45::/48"];
+pub const OF_CUSTOMER: [&str; 2] = ["45.0.4.0/24", "2a00:45::/48"];
 /// A bogon, one of our own, one that is no customer's.
 const REFUSED: [&str; 3] = ["10.1.0.0/16", "2402:3160:7::/48", "46.0.4.0/24"];
 
@@ -30,6 +30,8 @@ pub fn networks(kind: Kind) -> [Network; 3] {
         announces: [&announces[..], &[refused]].concat(),
         password: kind.signs().then_some("a-secret"),
         graceful: false,
+        add_paths: false,
+        tells: None,
     };
     [
         network(1, 150_369, Role::Provider, OF_PROVIDER, REFUSED[0]),

@@ -80,6 +80,7 @@ pub fn router(id: u32) -> RouterPlan {
         fabric,
         tunnels: Vec::new(),
         evpn: EvpnConfig::default(),
+        routing: tsumugi_core::router_plan::Routing::default(),
         rpki: None,
         bmp: None,
         speaker: Some(SpeakerConfig {

@@ -2,6 +2,7 @@
 
 use super::inside::{start, wait_for_sessions};
 use super::plans::{Segment, inside, loopback_v4, loopback_v6, router, segment};
+use super::restart::{Stream, restart_of};
 use super::world::{Machine, World, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -113,6 +114,47 @@ pub fn hosts_share_a_segment_over_ipv4(world: &mut World) {
 
 pub fn hosts_share_a_segment_over_ipv6(world: &mut World) {
     stretched(world, true);
+}
+
+/// r1's process is killed and comes back: no frame is lost, nobody takes an entry away meanwhile, and one of which
+/// nobody knows any more goes in the end.
+pub fn a_restart_costs_no_frame(world: &mut World) {
+    let Sites { routers: [a, b], hosts: [h1, h2], processes } =
+        sites(world, false, |_| Segment::new(&["lan1"]));
+    address(&h1, 1);
+    address(&h2, 2);
+    wait_for_sessions(&[&a, &b]);
+    let all = [&a, &b];
+    let remote = |machine: &Machine| -> Vec<String> {
+        let text = machine.run("bridge fdb show dev vx-test");
+        text.lines().filter(|line| line.contains(" dst ")).map(str::to_owned).collect()
+    };
+    let pairs = [("192.0.2.1", "192.0.2.2"), ("2001:db8:2::1", "2001:db8:2::2")];
+    let stream = Stream::begin(world, &h1, &pairs, false);
+    wait("each knows the other's MAC", &all, || remote(&a).len() == 2 && remote(&b).len() == 2);
+    a.run("bridge fdb append 02:00:00:00:09:09 dev vx-test dst 43.228.174.130 self static");
+    let (of_a, of_b) = (remote(&a), remote(&b));
+    world.kill(processes[0]);
+    wait("r2 keeps its routes", &all, || b.log().contains("seems to restart"));
+    assert_eq!((remote(&a), remote(&b)), (of_a.clone(), of_b.clone()));
+    world.router(&a);
+    let stays = |of: &[String], now: &[String]| {
+        of.iter().filter(|line| !line.contains("09:09")).all(|line| now.contains(line))
+    };
+    wait("it is back, and what is left over goes", &all, || {
+        let now = remote(&a);
+        assert!(stays(&of_a, &now), "{now:?} of {of_a:?}");
+        assert_eq!(remote(&b), of_b);
+        now.len() == 2
+    });
+    wait("r2 has been told all again", &all, || {
+        b.status()["running"]["bgp"]["sessions"][0]["kept_ms"].is_null()
+    });
+    assert_eq!(remote(&b), of_b);
+    let restart = restart_of(&a);
+    assert!(restart["found"].to_string().contains("evpn"), "{restart}");
+    assert!(restart["selected"].as_array().unwrap().iter().all(|it| it["why"] == "told"), "{restart}");
+    stream.end(world, &h1);
 }
 
 /// h1 has a second leg at r2: when it moves there, everybody follows, and nothing stale stays.

@@ -1,11 +1,13 @@
 //! A BGP neighbour by hand: it says any bytes, and keeps what it hears.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tsumugi_core::wire::bgp::{Open, emit_keepalive};
+use tsumugi_core::id::Prefix;
+use tsumugi_core::wire::bgp::{Attributes, Context, Message, Open, emit_keepalive, frame};
 
 /// Flags of attributes: well-known, and optional transitive (RFC 4271 4.3).
 pub const WELL_KNOWN: u8 = 0x40;
@@ -35,11 +37,16 @@ impl Stranger {
     }
 
     /// Opens a session and neither reads nor says anything of its own.
-    pub fn deaf_and_silent(mut stream: TcpStream, open: &Open) -> Stranger {
+    pub fn deaf_and_silent(stream: TcpStream, open: &Open) -> Stranger {
         let mut out = Vec::new();
         open.emit_message(&mut out);
         emit_keepalive(&mut out);
-        stream.write_all(&out).unwrap();
+        Stranger::saying(stream, &out)
+    }
+
+    /// Begins with any bytes instead of a session.
+    pub fn saying(mut stream: TcpStream, bytes: &[u8]) -> Stranger {
+        stream.write_all(bytes).unwrap();
         Stranger { stream, over: Arc::default(), heard: Arc::default() }
     }
 
@@ -108,6 +115,27 @@ impl Stranger {
             }
             rest = &rest[length..];
         }
+    }
+}
+
+impl Stranger {
+    /// All that it was told and that was not taken back, as a session of four-octet AS numbers says it.
+    pub fn table(&self) -> BTreeMap<Prefix, Attributes> {
+        let mut table = BTreeMap::new();
+        let bytes = self.heard.lock().unwrap().bytes.clone();
+        let context = Context { four_octet: true, ..Context::default() };
+        let mut rest = &bytes[..];
+        while let Some(frame) = frame(rest, context.message_max()).unwrap() {
+            rest = &rest[frame.wire_len()..];
+            let Message::Update(decoded) = Message::parse(frame, context).unwrap() else { continue };
+            let update = decoded.update;
+            let gone = update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes));
+            gone.for_each(|told| drop(table.remove(&told.prefix)));
+            let told = update.announced.iter().chain(update.mp_reach.iter().flat_map(|it| &it.prefixes));
+            let attributes = update.attributes.unwrap_or_default();
+            told.for_each(|told| drop(table.insert(told.prefix, attributes.clone())));
+        }
+        table
     }
 }
 

@@ -202,6 +202,11 @@ impl Cuttable {
         sh(&format!("ip link set {} nomaster", self.end));
     }
 
+    /// The second machine's port has no carrier any more; the first one's has.
+    pub fn pull_out(&self) {
+        sh(&format!("ip link set {} down", self.end));
+    }
+
     pub fn mend(&self) {
         sh(&format!("ip link set {} master {}", self.end, self.bridge));
     }

@@ -94,6 +94,7 @@ pub(in crate::bgp) fn import_attributes(
         local_preference: preference,
         discard: blackhole && class == Some(Class::Customer),
         body: None,
+        path_id: 0,
     })
 }
 

@@ -171,11 +171,6 @@ impl Policy {
         }))
     }
 
-    /// What decides what is taken of all that the neighbour tells, and as what; the speaker's own lists apart.
-    pub fn import(&self) -> (&[rule::PathRule], &[rule::PrefixRule], &PrefixList) {
-        (&self.rules.path, &self.rules.prefix, &self.listed)
-    }
-
     /// Takes what else the rules depend on from a new configuration; the neighbour's lists are the same.
     pub fn renew(&mut self, config: &SpeakerConfig, neighbour: &NeighbourConfig) {
         if let Some(rules) = Rules::of(config, neighbour) {
@@ -211,5 +206,6 @@ pub(super) fn own_route(config: &SpeakerConfig, discard: bool) -> Route {
     let mut attributes = Attributes { origin: Origin::Igp, ..Attributes::default() };
     import::mark(&mut attributes, config.public_asn, Class::Own);
     let local_preference = Class::Own.local_preference();
-    Route { attributes, next_hop: None, class: Some(Class::Own), local_preference, discard, body: None }
+    let class = Some(Class::Own);
+    Route { attributes, next_hop: None, class, local_preference, discard, body: None, path_id: 0 }
 }

@@ -48,8 +48,8 @@ fn the_far_end_is_told_why() {
     net.run(ms(20));
     let said = net.router(1).notices.iter().any(|notice| match notice {
         Notice::Lost { reason: SessionEnd::NotificationReceived { notification }, .. } => {
-            // For good (RFC 8538), and what it is for (RFC 9384).
-            notification.behind_hard_reset() == Some(Notification::new(6, 10))
+            // RFC 9384. Inside, no word is a restart, so that none has to be hard (RFC 8538).
+            *notification == Notification::new(6, 10)
         }
         _ => false,
     });

@@ -190,7 +190,7 @@ fn a_next_hop_is_on_the_network_of_the_session() {
         Update {
             attributes: Some(attributes),
             next_hop: Some(next_hop.into()),
-            announced: vec![prefix("9.9.9.0/24")],
+            announced: vec![prefix("9.9.9.0/24").into()],
             ..Update::default()
         }
         .emit(true, &mut bytes);
@@ -723,6 +723,7 @@ fn each_guard_against_a_leak_holds_without_the_other() {
             local_preference: 100,
             discard: false,
             body: None,
+            path_id: 0,
         };
         let policy = Policy::new(config, peer);
         export_check(config, &Tables::new(config), peer, policy.as_deref(), &prefix("8.8.8.0/24"), &route)

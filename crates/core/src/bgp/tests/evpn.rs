@@ -363,7 +363,7 @@ fn neither_table_waits_for_the_other() {
     speaker.replace_config(now, config, &mut Vec::new());
     let mut bytes = Vec::new();
     assert!(speaker.poll_updates(NeighbourId(0), 3000, &mut bytes));
-    let context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: true, extended: false };
+    let context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: true, ..Context::default() };
     let mut families = BTreeSet::new();
     let mut rest = &bytes[..];
     while let Some(found) = frame(rest, MESSAGE_MAX).unwrap() {

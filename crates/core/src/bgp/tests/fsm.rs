@@ -374,3 +374,24 @@ proptest! {
         }
     }
 }
+
+/// OpenBGPD 7.7 sends what it had for a connection that came to nothing by the next one, too.
+#[test]
+fn an_open_that_comes_twice_says_nothing_new() {
+    let id = ConnectionId::accepted(1);
+    let open = |hold| {
+        let families = vec![Capability::Multiprotocol(AfiSafi::IPV6_UNICAST)];
+        Message::Open(Open::new(Asn::of_router(2), hold, Ipv4Addr::from(2), families))
+    };
+    for (again, stands) in [(open(90), true), (open(60), false)] {
+        let mut session = session(1, 2);
+        let said = [open(90), again, Message::Keepalive].map(|it| SessionEvent::Message(id, Ok(it)));
+        let before = [SessionEvent::LinkUp, SessionEvent::Start, SessionEvent::Accepted(id)];
+        let mut actions = Vec::new();
+        for event in before.into_iter().chain(said) {
+            let mut out = Output { actions: &mut actions, changes: Vec::new(), dialled: &mut 0 };
+            session.step(Instant(1), event, &mut out);
+        }
+        assert_eq!(session.established().is_some(), stands);
+    }
+}

@@ -1,7 +1,10 @@
 //! Many speakers joined by virtual wires under virtual time.
 
+mod add_path;
 mod bfd;
 mod border;
+mod change;
+mod clearance;
 mod converge;
 mod dump;
 mod evpn;
@@ -11,6 +14,8 @@ mod leaks;
 mod monitor;
 mod net;
 mod policy;
+mod restart;
+mod send_hold;
 mod show;
 mod stranger;
 mod validation;

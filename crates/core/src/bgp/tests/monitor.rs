@@ -6,7 +6,7 @@ use crate::bgp::config::{Origination, Role};
 use crate::bgp::{CollectorId, MonitorCounts, Surroundings};
 use crate::id::{Asn, Prefix};
 use crate::time::Instant;
-use crate::wire::bgp::{Context, Message, frame};
+use crate::wire::bgp::{Context, Message, PathIds, frame};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,7 +18,8 @@ use proptest::prelude::*;
 
 const COLLECTOR: CollectorId = CollectorId(3);
 const PROVIDERS: [Asn; 2] = [Asn(64_496 + 86_000), Asn(64_497 + 86_000)];
-const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: false, extended: true };
+const CONTEXT: Context =
+    Context { four_octet: true, ipv4_over_ipv6: true, evpn: false, extended: true, path_ids: PathIds::NONE };
 
 /// A peer as the header of each message names it: distinguisher and address.
 type Peer = (u64, IpAddr);
@@ -84,13 +85,13 @@ impl Collector {
             self.whole.insert((peer, family.afi));
         }
         let gone = update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes));
-        for prefix in gone {
-            self.routes.remove(&(*prefix, peer));
+        for route in gone {
+            self.routes.remove(&(route.prefix, peer));
         }
         let come = update.announced.iter().chain(update.mp_reach.iter().flat_map(|it| &it.prefixes));
-        for prefix in come {
+        for route in come {
             let path = update.attributes.as_ref().unwrap().as_path.asns().collect();
-            self.routes.insert((*prefix, peer), path);
+            self.routes.insert((route.prefix, peer), path);
         }
     }
 }
@@ -245,7 +246,7 @@ fn who_falls_behind_is_told_anew() {
     // As many changes as a full table has, of prefixes that need not be there.
     let slot = speaker.slots[0];
     for prefix in &prefixes {
-        speaker.monitored_route(&prefix.parse().unwrap(), slot);
+        speaker.monitored_route(&prefix.parse().unwrap(), slot.into());
     }
     let counts = scene.counts();
     assert_eq!((counts.resyncs, counts.dropped > 60_000), (1, true), "{counts:?}");

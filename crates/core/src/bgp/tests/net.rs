@@ -7,8 +7,8 @@ use crate::bgp::config::{
     Timers, Transport,
 };
 use crate::bgp::{
-    Action, ConnectionId, Event, EvpnPath, EvpnUpdate, NeighbourId, Notice, SessionState, Speaker,
-    SpeakerRoute, SpeakerStatus,
+    Action, ConnectionId, Event, EvpnPath, EvpnUpdate, Forwarding, NeighbourId, Notice, SessionState,
+    Speaker, SpeakerRoute, SpeakerStatus,
 };
 use crate::id::{Asn, IfName, Prefix};
 use crate::time::{Duration, Instant};
@@ -129,6 +129,8 @@ pub struct Router {
     pub segments: BTreeMap<EvpnRoute, EvpnPath>,
     /// What its own segments say: said again when it comes back.
     pub originated: BTreeMap<EvpnRoute, EvpnPath>,
+    /// What its process is told of forwarding that outlives it, when it begins.
+    pub forwarding: Option<Forwarding>,
     /// The most bytes that one delivery of updates came to.
     pub largest_batch: usize,
     pub notices: Vec<Notice>,
@@ -138,6 +140,7 @@ pub struct Router {
     routes_ready: bool,
     evpn_ready: bool,
     validation_ready: bool,
+    table_ready: bool,
 }
 
 use alloc::boxed::Box;
@@ -151,6 +154,8 @@ pub struct Net {
     sequence: u64,
     accepted: u64,
     pub messages: usize,
+    /// A test says when a piece is cleared out of a table; else all is at once.
+    pub clears_by_hand: bool,
 }
 
 impl Net {
@@ -163,6 +168,7 @@ impl Net {
                 kernel: BTreeMap::new(),
                 segments: BTreeMap::new(),
                 originated: BTreeMap::new(),
+                forwarding: None,
                 largest_batch: 0,
                 notices: Vec::new(),
                 stuck: BTreeSet::new(),
@@ -170,6 +176,7 @@ impl Net {
                 routes_ready: false,
                 evpn_ready: false,
                 validation_ready: false,
+                table_ready: false,
             }))
         };
         Net {
@@ -181,6 +188,7 @@ impl Net {
             sequence: 0,
             accepted: 0,
             messages: 0,
+            clears_by_hand: false,
         }
     }
 
@@ -305,6 +313,9 @@ impl Net {
                 self.event(node, Event::LinkUp(name));
             }
         }
+        if let Some(forwarding) = self.router(node).forwarding.clone() {
+            self.event(node, Event::Forwarding(forwarding));
+        }
         self.event(node, Event::Start);
         for (route, path) in self.router(node).originated.clone() {
             self.event(node, Event::Evpn(EvpnUpdate { route, path: Some(path) }));
@@ -321,13 +332,22 @@ impl Net {
         self.event(node, Event::Evpn(EvpnUpdate { route, path }));
     }
 
-    /// The process is killed: its kernel resets every connection.
+    /// The process is killed, and its kernel forgets its routes.
     pub fn kill(&mut self, node: usize) {
+        self.crash(node);
+        let router = self.router_mut(node);
+        router.kernel.clear();
+        router.segments.clear();
+    }
+
+    /// The process is killed: its kernel resets every connection, and forwards on.
+    pub fn crash(&mut self, node: usize) {
         let router = self.router_mut(node);
         router.speaker = None;
         router.updates_ready.clear();
-        router.kernel.clear();
-        router.segments.clear();
+        router.routes_ready = false;
+        router.evpn_ready = false;
+        router.validation_ready = false;
         for tcp in 0..self.tcps.len() {
             let cable = &self.cables[self.tcps[tcp].cable];
             let Some(side) = (0..2).find(|&side| cable.ends[side] == node) else { continue };
@@ -407,6 +427,7 @@ impl Net {
                 Action::EvpnReady => self.router_mut(node).evpn_ready = true,
                 Action::RoutesReady => self.router_mut(node).routes_ready = true,
                 Action::ValidationReady => self.router_mut(node).validation_ready = true,
+                Action::TableReady => self.router_mut(node).table_ready = true,
                 Action::Log(notice) => self.router_mut(node).notices.push(notice),
             }
         }
@@ -417,7 +438,36 @@ impl Net {
             self.carry_out(node, actions);
             self.router_mut(node).validation_ready |= more;
         }
+        if !self.clears_by_hand {
+            while self.clear(node, 2) {}
+        }
         self.poll(node);
+    }
+
+    /// Clears a piece out of a router's table; true if there is more.
+    pub fn clear(&mut self, node: usize, budget: usize) -> bool {
+        if !core::mem::take(&mut self.router_mut(node).table_ready) {
+            return false;
+        }
+        let Some(speaker) = self.router_mut(node).speaker.as_mut() else { return false };
+        let mut actions = Vec::new();
+        let ready = speaker.poll_table(budget, &mut actions);
+        self.router_mut(node).table_ready = ready;
+        let mut more = Vec::new();
+        for action in actions {
+            match action {
+                Action::UpdatesReady { neighbour, connection } => {
+                    self.router_mut(node).updates_ready.insert(neighbour, connection);
+                }
+                Action::RoutesReady => self.router_mut(node).routes_ready = true,
+                Action::EvpnReady => self.router_mut(node).evpn_ready = true,
+                action => more.push(action),
+            }
+        }
+        if !more.is_empty() || self.clears_by_hand {
+            self.carry_out(node, more);
+        }
+        self.router(node).table_ready
     }
 
     fn poll(&mut self, node: usize) {

@@ -20,7 +20,7 @@ fn say_by(border: &mut Border, stranger: usize, text: &str, path: &[u32]) {
     Update {
         attributes: Some(Attributes { as_path, ..Attributes::default() }),
         next_hop: Some(next_hop),
-        announced: vec![prefix(text)],
+        announced: vec![prefix(text).into()],
         ..Update::default()
     }
     .emit(true, &mut bytes);

@@ -4,7 +4,7 @@
 use crate::id::{Asn, Prefix};
 use crate::wire::bgp::{
     AfiSafi, AsPath, Attributes, Capability, Context, Message, MessageError, MpNextHop, MpReach,
-    Notification, Open, Refresh, Update, emit_keepalive, frame,
+    Notification, Open, PathIds, Refresh, UnicastNlri, Update, emit_keepalive, frame,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -18,13 +18,19 @@ pub struct Stranger {
     pub asn: Asn,
     pub address: IpAddr,
     pub listens: bool,
+    /// Whether it can be asked to tell everything again (RFC 2918).
+    pub refreshes_on_request: bool,
     pub four_octet: bool,
+    /// In seconds; 0: none.
+    pub hold_time: u16,
     /// What it says in OPEN beside its family, route refresh and its AS number.
     pub capabilities: Vec<Capability>,
     /// What it was told in the last OPEN.
     pub open: Option<Open>,
     /// What it has been told and not been told to forget.
     pub table: BTreeMap<Prefix, Attributes>,
+    /// The same where it was told identifiers.
+    pub paths: BTreeMap<(Prefix, u32), Attributes>,
     pub ends_of_rib: usize,
     pub notifications: Vec<Notification>,
     pub refreshes: usize,
@@ -41,10 +47,13 @@ impl Stranger {
             asn,
             address,
             listens: true,
+            refreshes_on_request: true,
             four_octet: true,
+            hold_time: 0,
             capabilities: Vec::new(),
             open: None,
             table: BTreeMap::new(),
+            paths: BTreeMap::new(),
             ends_of_rib: 0,
             notifications: Vec::new(),
             refreshes: 0,
@@ -57,15 +66,17 @@ impl Stranger {
 
     pub fn closed(&mut self) {
         self.table.clear();
+        self.paths.clear();
         self.stream.clear();
     }
 
     fn our_open(&self) -> Vec<u8> {
         let family = if self.address.is_ipv4() { AfiSafi::IPV4_UNICAST } else { AfiSafi::IPV6_UNICAST };
         let identifier = Ipv4Addr::new(9, 9, 9, (self.asn.0 % 250) as u8 + 1);
-        let mut capabilities = vec![Capability::Multiprotocol(family), Capability::RouteRefresh];
+        let mut capabilities = vec![Capability::Multiprotocol(family)];
+        capabilities.extend(self.refreshes_on_request.then_some(Capability::RouteRefresh));
         capabilities.extend(self.capabilities.iter().cloned());
-        let mut open = Open::new(self.asn, 0, identifier, capabilities);
+        let mut open = Open::new(self.asn, self.hold_time, identifier, capabilities);
         if !self.four_octet {
             open.capabilities.pop();
         }
@@ -88,6 +99,7 @@ impl Stranger {
         let mut answer = Vec::new();
         let context = Context {
             four_octet: self.four_octet,
+            path_ids: self.path_ids(),
             extended: self.capabilities.contains(&Capability::ExtendedMessage),
             ..Context::default()
         };
@@ -113,6 +125,18 @@ impl Stranger {
         answer
     }
 
+    /// It understands identifiers where it says that it takes them and hears that they are sent.
+    fn path_ids(&self) -> PathIds {
+        let takes = |family| {
+            let said = self.capabilities.iter().any(|it| match it {
+                Capability::AddPath(families) => families.iter().any(|it| it.0 == family && it.1.receive),
+                _ => false,
+            });
+            said && self.open.as_ref().is_some_and(|open| open.add_path(family).send)
+        };
+        PathIds { ipv4: takes(AfiSafi::IPV4_UNICAST), ipv6: takes(AfiSafi::IPV6_UNICAST) }
+    }
+
     fn update(&mut self, update: Update) {
         self.updates += 1;
         if update.end_of_rib().is_some() {
@@ -120,12 +144,19 @@ impl Stranger {
             return;
         }
         let unreachable = update.mp_unreach.iter().flat_map(|it| &it.prefixes);
-        for prefix in update.withdrawn.iter().chain(unreachable) {
-            self.table.remove(prefix);
+        for route in update.withdrawn.iter().chain(unreachable) {
+            match route.path_id {
+                Some(id) => drop(self.paths.remove(&(route.prefix, id))),
+                None => drop(self.table.remove(&route.prefix)),
+            }
         }
         let reach = update.mp_reach.iter().flat_map(|it| &it.prefixes);
-        for prefix in update.announced.iter().chain(reach) {
-            self.table.insert(*prefix, update.attributes.clone().unwrap());
+        for route in update.announced.iter().chain(reach) {
+            let attributes = update.attributes.clone().unwrap();
+            match route.path_id {
+                Some(id) => drop(self.paths.insert((route.prefix, id), attributes)),
+                None => drop(self.table.insert(route.prefix, attributes)),
+            }
         }
     }
 
@@ -136,10 +167,20 @@ impl Stranger {
         path: &[u32],
         change: impl FnOnce(&mut Attributes),
     ) -> Vec<u8> {
+        let prefixes = prefixes.iter().map(|text| text.parse::<Prefix>().unwrap().into());
+        self.announcement_of(prefixes.collect(), path, change)
+    }
+
+    /// The same with path identifiers, or without.
+    pub fn announcement_of(
+        &self,
+        prefixes: Vec<UnicastNlri>,
+        path: &[u32],
+        change: impl FnOnce(&mut Attributes),
+    ) -> Vec<u8> {
         let path = core::iter::once(self.asn).chain(path.iter().map(|&asn| Asn(asn)));
         let mut attributes = Attributes { as_path: AsPath::sequence(path), ..Attributes::default() };
         change(&mut attributes);
-        let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
         let mut update = Update { attributes: Some(attributes), ..Update::default() };
         match self.address {
             IpAddr::V4(address) => {
@@ -158,12 +199,16 @@ impl Stranger {
     }
 
     pub fn withdrawal(&self, prefixes: &[&str]) -> Vec<u8> {
-        let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
+        let prefixes = prefixes.iter().map(|text| text.parse::<Prefix>().unwrap().into());
+        self.withdrawal_of(&prefixes.collect::<Vec<_>>())
+    }
+
+    pub fn withdrawal_of(&self, prefixes: &[UnicastNlri]) -> Vec<u8> {
         let mut bytes = Vec::new();
         crate::wire::bgp::withdraw(
             crate::wire::bgp::MESSAGE_MAX,
             self.address.is_ipv4(),
-            &prefixes,
+            prefixes,
             &mut bytes,
         );
         bytes

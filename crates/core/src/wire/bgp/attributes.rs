@@ -28,9 +28,13 @@ pub mod code {
     pub const AS4_PATH: u8 = 17;
     pub const AS4_AGGREGATOR: u8 = 18;
     pub const PMSI_TUNNEL: u8 = 22;
+    /// RFC 5701.
+    pub const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
     pub const LARGE_COMMUNITIES: u8 = 32;
     /// RFC 9234.
     pub const ONLY_TO_CUSTOMER: u8 = 35;
+    /// RFC 6368.
+    pub const ATTR_SET: u8 = 128;
 }
 
 pub(super) const OPTIONAL: u8 = 0x80;
@@ -319,6 +323,10 @@ impl Collector {
         if raw.flags & OPTIONAL == 0 {
             return Err(MessageError::UnrecognisedWellKnown(raw.whole.to_vec()));
         }
+        if !is_well_formed(raw) {
+            self.error(raw.code, AttributeFault::Length, Approach::TreatAsWithdraw);
+            return Ok(());
+        }
         // RFC 4271 9: an optional non-transitive attribute that nobody here knows is quietly ignored.
         if raw.flags & TRANSITIVE != 0 {
             self.unknown.push(UnknownAttribute { code: raw.code, value: raw.value.into() });
@@ -448,6 +456,25 @@ impl Collector {
             }
         }
         attributes.unknown = core::mem::take(&mut self.unknown).into_boxed_slice();
+    }
+}
+
+/// Whether an attribute that nobody here reads has at least the shape that its RFC gives it, so that who
+/// does read it further on is not told a broken one by us.
+fn is_well_formed(raw: RawAttribute<'_>) -> bool {
+    match raw.code {
+        // RFC 7606 7.15.
+        code::IPV6_EXTENDED_COMMUNITIES => list(raw.value, |_: &[u8; 20]| ()).is_some(),
+        // RFC 7606 7.16, RFC 6368 5: an AS number and attributes.
+        code::ATTR_SET => raw.value.split_first_chunk::<4>().is_some_and(|(_, mut field)| {
+            while !field.is_empty() {
+                if split(&mut field).is_none() {
+                    return false;
+                }
+            }
+            true
+        }),
+        _ => true,
     }
 }
 

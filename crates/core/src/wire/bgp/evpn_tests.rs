@@ -12,7 +12,8 @@ use netgauze_parse_utils::WritablePdu;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
-const EVPN: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: true, extended: false };
+const EVPN: Context =
+    Context { four_octet: true, ipv4_over_ipv6: false, evpn: true, extended: false, path_ids: PathIds::NONE };
 const ORIGIN: &[u8] = &[0x40, 1, 1, 0];
 const AS_PATH: &[u8] = &[0x40, 2, 6, 2, 1, 0, 0, 0, 7];
 const RD: [u8; 8] = [0, 1, 43, 228, 174, 129, 0, 100];

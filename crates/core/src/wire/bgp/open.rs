@@ -39,6 +39,8 @@ pub enum Capability {
     GracefulRestart(GracefulRestart),
     /// Code 65 (RFC 6793).
     FourOctetAsn(Asn),
+    /// Code 69 (RFC 7911): of no family twice.
+    AddPath(Vec<(AfiSafi, AddPath)>),
     /// Code 70 (RFC 7313).
     EnhancedRouteRefresh,
     /// Any other, or one of those above with a content that it cannot have.
@@ -56,6 +58,42 @@ impl BgpRole {
     pub const ROUTE_SERVER_CLIENT: BgpRole = BgpRole(2);
     pub const CUSTOMER: BgpRole = BgpRole(3);
     pub const PEER: BgpRole = BgpRole(4);
+}
+
+/// What a speaker says of several paths to one prefix, of one family (RFC 7911 4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AddPath {
+    /// It takes them.
+    pub receive: bool,
+    /// It may send them.
+    pub send: bool,
+}
+
+impl AddPath {
+    const RECEIVE: u8 = 1;
+    const SEND: u8 = 2;
+
+    /// `None`: one that cannot be read. One whose Send/Receive is none of the three is not understood (RFC 7911 4).
+    /// Of a family that is there twice the first counts.
+    fn parse(value: &[u8]) -> Option<Vec<(AfiSafi, AddPath)>> {
+        let (fours, []) = value.as_chunks::<4>() else { return None };
+        let mut families: Vec<(AfiSafi, AddPath)> = Vec::with_capacity(fours.len());
+        for &[hi, lo, safi, word] in fours {
+            if !(1..=3).contains(&word) {
+                return None;
+            }
+            let family = AfiSafi { afi: u16::from_be_bytes([hi, lo]), safi };
+            let said = AddPath { receive: word & AddPath::RECEIVE != 0, send: word & AddPath::SEND != 0 };
+            if families.iter().all(|(known, _)| *known != family) {
+                families.push((family, said));
+            }
+        }
+        Some(families)
+    }
+
+    fn word(self) -> u8 {
+        (if self.receive { AddPath::RECEIVE } else { 0 }) | if self.send { AddPath::SEND } else { 0 }
+    }
 }
 
 /// What a speaker says of its restarts (RFC 4724 3).
@@ -141,6 +179,15 @@ impl Open {
             Capability::GracefulRestart(restart) => Some(restart),
             _ => None,
         })
+    }
+
+    /// What it says of several paths in a family; nothing if it does not name it.
+    pub fn add_path(&self, family: AfiSafi) -> AddPath {
+        let mut said = self.capabilities.iter().filter_map(|capability| match capability {
+            Capability::AddPath(families) => families.iter().find(|(it, _)| *it == family),
+            _ => None,
+        });
+        said.next().map(|&(_, said)| said).unwrap_or_default()
     }
 
     /// Whether routes of `family` may have next hops of `afi` (RFC 8950 4).
@@ -261,6 +308,10 @@ impl Capability {
                 Capability::GracefulRestart(GracefulRestart::parse(u16::from_be_bytes([hi, lo]), families))
             }
             (65, &[a, b, c, d]) => Capability::FourOctetAsn(Asn(u32::from_be_bytes([a, b, c, d]))),
+            (69, value) => match AddPath::parse(value) {
+                Some(families) => Capability::AddPath(families),
+                None => Capability::Other { code, value: value.to_vec() },
+            },
             (70, &[]) => Capability::EnhancedRouteRefresh,
             _ => Capability::Other { code, value: value.to_vec() },
         }
@@ -296,6 +347,15 @@ impl Capability {
             Capability::FourOctetAsn(asn) => {
                 value.extend_from_slice(&asn.0.to_be_bytes());
                 65
+            }
+            Capability::AddPath(families) => {
+                // Nothing to say of a family is no word of the RFC's.
+                let said = families.iter().filter(|(_, said)| said.word() != 0);
+                for (family, said) in said.take(63) {
+                    value.extend_from_slice(&family.afi.to_be_bytes());
+                    value.extend_from_slice(&[family.safi, said.word()]);
+                }
+                69
             }
             Capability::EnhancedRouteRefresh => 70,
             Capability::Other { code, value: bytes } => {

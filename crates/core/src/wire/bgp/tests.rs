@@ -13,7 +13,8 @@ use netgauze_parse_utils::traits::ParseFromWithOneInput;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
-const FOUR: Context = Context { four_octet: true, ipv4_over_ipv6: true, evpn: false, extended: false };
+const FOUR: Context =
+    Context { four_octet: true, ipv4_over_ipv6: true, evpn: false, extended: false, path_ids: PathIds::NONE };
 
 fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()
@@ -212,7 +213,7 @@ fn ipv4_by_an_ipv6_next_hop_byte_by_byte() {
     let decoded = parse_update(&raw_update(&[], &field, &[]), FOUR).unwrap();
     let reach = decoded.update.mp_reach.unwrap();
     assert_eq!(reach.next_hop, MpNextHop::V6Pair { global: link_local, link_local });
-    assert_eq!(reach.prefixes, [prefix("10.7.0.0/16")]);
+    assert_eq!(reach.prefixes, [prefix("10.7.0.0/16").into()]);
     assert!(decoded.errors.is_empty());
     // Without the capability the length was not agreed on (RFC 8950 4, RFC 7606 7.11).
     let agreed = Context { ipv4_over_ipv6: false, ..FOUR };
@@ -300,7 +301,7 @@ fn attributes_by_the_table_of_rfc_7606() {
         let decoded = decoded.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         assert_eq!(decoded.errors, [AttributeError { code, fault, approach }], "{name}");
         assert_eq!(decoded.treat_as_withdraw(), approach == Withdraw, "{name}");
-        assert_eq!(decoded.update.announced, [prefix("198.51.100.0/24")], "{name}");
+        assert_eq!(decoded.update.announced, [prefix("198.51.100.0/24").into()], "{name}");
         if fault == Repeated {
             assert_eq!(decoded.update.attributes.unwrap().origin, Origin::Igp, "{name}");
         }
@@ -400,7 +401,7 @@ fn two_octets_and_four() {
     let update = Update {
         attributes: Some(attributes.clone()),
         next_hop: Some(Ipv4Addr::new(192, 0, 2, 1)),
-        announced: vec![prefix("198.51.100.0/24")],
+        announced: vec![prefix("198.51.100.0/24").into()],
         ..Update::default()
     };
     let mut bytes = Vec::new();
@@ -476,6 +477,12 @@ prop_compose! {
     }
 }
 
+/// With identifiers before all of them, or none.
+fn listed(ids: bool, prefixes: Vec<(Prefix, u32)>) -> Vec<UnicastNlri> {
+    let listed = |(prefix, id)| UnicastNlri { prefix, path_id: ids.then_some(id) };
+    prefixes.into_iter().map(listed).collect()
+}
+
 fn v4() -> impl Strategy<Value = Prefix> {
     (any::<Ipv4Addr>(), 0..=32_u8)
         .prop_map(|(address, length)| Prefix::new(address.into(), length).unwrap().trunc())
@@ -486,13 +493,19 @@ fn v6() -> impl Strategy<Value = Prefix> {
         .prop_map(|(address, length)| Prefix::new(address.into(), length).unwrap().trunc())
 }
 
-fn update() -> impl Strategy<Value = Update> {
+fn path_ids() -> impl Strategy<Value = PathIds> {
+    any::<[bool; 2]>().prop_map(|[ipv4, ipv6]| PathIds { ipv4, ipv6 })
+}
+
+fn update_with(ids: PathIds) -> impl Strategy<Value = Update> {
     let next_hop = prop_oneof![
         any::<Ipv6Addr>().prop_map(MpNextHop::V6),
         any::<[Ipv6Addr; 2]>().prop_map(|[global, link_local]| MpNextHop::V6Pair { global, link_local }),
     ];
-    let mp = (any::<bool>(), next_hop, many(v4(), 0..20), many(v6(), 0..20));
-    let classic = (any::<Ipv4Addr>(), many(v4(), 0..40), many(v4(), 0..40));
+    let v4 = |most| many((v4(), any::<u32>()), 0..most).prop_map(move |it| listed(ids.ipv4, it));
+    let v6 = many((v6(), any::<u32>()), 0..20).prop_map(move |it| listed(ids.ipv6, it));
+    let mp = (any::<bool>(), next_hop, v4(20), v6);
+    let classic = (any::<Ipv4Addr>(), v4(40), v4(40));
     (attributes(), mp, classic, any::<bool>()).prop_map(|(attributes, mp, classic, reachable)| {
         let (ipv6, next_hop, v4, v6) = mp;
         let (next_hop4, withdrawn, announced) = classic;
@@ -519,7 +532,7 @@ fn emitted(update: &Update, four_octet: bool) -> Option<Vec<u8>> {
         attributes.emit(four_octet, update.next_hop, &mut bytes);
     }
     let prefixes = update.announced.len() + update.withdrawn.len();
-    if bytes.len() + prefixes * 5 + 20 * 17 + 100 > MESSAGE_MAX {
+    if bytes.len() + prefixes * 9 + 20 * 21 + 100 > MESSAGE_MAX {
         return None;
     }
     bytes.clear();
@@ -529,11 +542,21 @@ fn emitted(update: &Update, four_octet: bool) -> Option<Vec<u8>> {
 
 /// What another codec makes of our bytes.
 pub(super) fn netgauze_parsed(bytes: &[u8]) -> Result<netgauze_bgp_pkt::BgpMessage, alloc::string::String> {
+    netgauze_parsed_with(bytes, false)
+}
+
+/// The same, where path identifiers stand before unicast routes or do not.
+pub(super) fn netgauze_parsed_with(
+    bytes: &[u8],
+    path_ids: bool,
+) -> Result<netgauze_bgp_pkt::BgpMessage, alloc::string::String> {
     use netgauze_bgp_pkt::BgpMessage;
+    use netgauze_iana::address_family::AddressType;
+    let families = [AddressType::Ipv4Unicast, AddressType::Ipv6Unicast];
     let mut context = netgauze_bgp_pkt::wire::deserializer::BgpParsingContext::new(
         true,
         Default::default(),
-        Default::default(),
+        families.into_iter().map(|family| (family, path_ids)).collect(),
         true,
         true,
         true,
@@ -544,18 +567,26 @@ pub(super) fn netgauze_parsed(bytes: &[u8]) -> Result<netgauze_bgp_pkt::BgpMessa
 
 /// Its bytes for what it makes of ours.
 pub(super) fn netgauze(bytes: &[u8]) -> Result<Vec<u8>, alloc::string::String> {
+    netgauze_with(bytes, false)
+}
+
+pub(super) fn netgauze_with(bytes: &[u8], path_ids: bool) -> Result<Vec<u8>, alloc::string::String> {
     let mut out = Vec::new();
-    netgauze_parsed(bytes)?.write(&mut out).map_err(|error| alloc::format!("{error:?}"))?;
+    netgauze_parsed_with(bytes, path_ids)?.write(&mut out).map_err(|error| alloc::format!("{error:?}"))?;
     Ok(out)
 }
 
 proptest! {
     #[test]
-    fn updates_round_trip(update in update(), four_octet in any::<bool>()) {
+    fn updates_round_trip(
+        (path_ids, update) in path_ids().prop_flat_map(|ids| (Just(ids), update_with(ids))),
+        four_octet in any::<bool>(),
+    ) {
         let bytes = emitted(&update, true);
         prop_assume!(bytes.is_some());
         let bytes = bytes.unwrap_or_default();
-        let decoded = parse_update(&bytes, FOUR).unwrap();
+        let agreed = Context { path_ids, ..FOUR };
+        let decoded = parse_update(&bytes, agreed).unwrap();
         prop_assert_eq!(&decoded.errors, &[]);
         prop_assert_eq!(&decoded.update, &update);
         // With two octets, too, unless a number is AS_TRANS itself or the path too long for one attribute.
@@ -565,15 +596,19 @@ proptest! {
             let bytes = emitted(&update, false);
             prop_assume!(bytes.is_some());
             let bytes = bytes.unwrap_or_default();
-            let decoded = parse_update(&bytes, Context { four_octet: false, ..FOUR }).unwrap();
+            let decoded = parse_update(&bytes, Context { four_octet: false, ..agreed }).unwrap();
             prop_assert_eq!(decoded.update, update);
         }
     }
 
     #[test]
-    fn another_codec_reads_what_we_write(mut update in update()) {
+    fn another_codec_reads_what_we_write(
+        (path_ids, mut update) in any::<bool>().prop_flat_map(|ids| {
+            (Just(ids), update_with(PathIds { ipv4: ids, ipv6: ids }))
+        }),
+    ) {
         // It takes no multicast prefixes for unicast; that is for our policy to say.
-        let unicast = |it: &Prefix| !it.network().is_multicast();
+        let unicast = |it: &UnicastNlri| !it.prefix.network().is_multicast();
         update.announced.retain(unicast);
         update.withdrawn.retain(unicast);
         update.mp_reach.iter_mut().for_each(|it| it.prefixes.retain(unicast));
@@ -585,12 +620,12 @@ proptest! {
         let bytes = emitted(&update, true);
         prop_assume!(bytes.is_some());
         let bytes = bytes.unwrap_or_default();
-        prop_assert_eq!(netgauze(&bytes), Ok(bytes));
+        prop_assert_eq!(netgauze_with(&bytes, path_ids), Ok(bytes));
     }
 
     #[test]
-    fn random_bytes_do_no_harm(bytes in many(any::<u8>(), 0..4096), kind in 0..7_u8, four in any::<bool>()) {
-        let context = Context { four_octet: four, ipv4_over_ipv6: four, evpn: four, extended: false };
+    fn random_bytes_do_no_harm(bytes in many(any::<u8>(), 0..4096), kind in 0..7_u8, four in any::<bool>(), ids in any::<bool>()) {
+        let context = Context { four_octet: four, ipv4_over_ipv6: four, evpn: four, extended: false, path_ids: PathIds { ipv4: ids, ipv6: four } };
         let _ = frame(&bytes, MESSAGE_MAX);
         let bytes = message(kind, &bytes[..bytes.len().min(MESSAGE_MAX - HEADER_LEN)]);
         if let Ok(Some(found)) = frame(&bytes, MESSAGE_MAX) {
@@ -600,7 +635,7 @@ proptest! {
 
     #[test]
     fn mutated_messages_do_no_harm(
-        update in update(),
+        (path_ids, update) in path_ids().prop_flat_map(|ids| (Just(ids), update_with(ids))),
         changes in many((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in proptest::option::of(any::<prop::sample::Index>()),
         four in any::<bool>(),
@@ -616,7 +651,7 @@ proptest! {
             body.truncate(4 + cut.index(body.len() - 3));
         }
         let bytes = message(2, &body);
-        let context = Context { four_octet: four, ipv4_over_ipv6: true, evpn: true, extended: false };
+        let context = Context { four_octet: four, evpn: true, path_ids, ..FOUR };
         match parse_update(&bytes, context) {
             Ok(DecodedUpdate { update, .. }) => {
                 // Never more than the bytes can say.
@@ -628,7 +663,7 @@ proptest! {
                 let mut again = Vec::new();
                 update.emit(true, &mut again);
                 if update.attributes.is_none() {
-                    prop_assert_eq!(parse_update(&again, FOUR).unwrap().update, update);
+                    prop_assert_eq!(parse_update(&again, Context { path_ids, ..FOUR }).unwrap().update, update);
                 }
             }
             Err(error) => drop(error.notification()),
@@ -658,8 +693,11 @@ proptest! {
         v6 in many(v6(), 1..500),
         mp in any::<bool>(),
         extended in any::<bool>(),
+        path_ids in path_ids(),
     ) {
-        let context = Context { extended, ..FOUR };
+        let context = Context { extended, path_ids, ..FOUR };
+        let numbered = |prefixes: Vec<Prefix>| prefixes.into_iter().zip(7..).collect();
+        let (v4, v6) = (listed(path_ids.ipv4, numbered(v4)), listed(path_ids.ipv6, numbered(v6)));
         let longest = context.message_max();
         let link_local = MpNextHop::V6("fe80::1".parse().unwrap());
         let mut shared = Vec::new();
@@ -684,7 +722,7 @@ proptest! {
         }
         prop_assert_eq!(count, messages);
         prop_assert!(rest.is_empty());
-        let all: Vec<Prefix> = v4.into_iter().chain(v6).collect();
+        let all: Vec<UnicastNlri> = v4.into_iter().chain(v6).collect();
         prop_assert_eq!(&announced, &all);
         prop_assert_eq!(&withdrawn, &all);
     }

@@ -4,8 +4,7 @@ use super::attributes::{self, Attributes, Collector, EXTENDED_LENGTH, OPTIONAL, 
 use super::error::{Approach, AttributeError, AttributeFault, MessageError};
 use super::evpn_nlri::{self, EvpnFault, EvpnNlri};
 use super::message::{EXTENDED_MESSAGE_MAX, HEADER_LEN, MESSAGE_MAX, MessageKind, put};
-use super::nlri::{self, AfiSafi, Nlri};
-use crate::id::Prefix;
+use super::nlri::{self, AfiSafi, Nlri, PATH_ID_LEN, PathIds, UnicastNlri};
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -23,6 +22,8 @@ pub struct Context {
     pub evpn: bool,
     /// Both said RFC 8654: messages may be longer than 4096 bytes.
     pub extended: bool,
+    /// Families of which the neighbour said that it sends path identifiers, and we that we take them (RFC 7911).
+    pub path_ids: PathIds,
 }
 
 impl Context {
@@ -35,7 +36,7 @@ impl Context {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Update {
     /// IPv4, from the classic field.
-    pub withdrawn: Vec<Prefix>,
+    pub withdrawn: Vec<UnicastNlri>,
     pub mp_unreach: Option<MpUnreach>,
     /// `None`: no attribute but MP_UNREACH_NLRI, if that.
     pub attributes: Option<Attributes>,
@@ -43,7 +44,7 @@ pub struct Update {
     /// Of `announced`.
     pub next_hop: Option<Ipv4Addr>,
     /// IPv4, from the classic field.
-    pub announced: Vec<Prefix>,
+    pub announced: Vec<UnicastNlri>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct MpReach {
     pub family: AfiSafi,
     pub next_hop: MpNextHop,
     /// Empty for EVPN.
-    pub prefixes: Vec<Prefix>,
+    pub prefixes: Vec<UnicastNlri>,
     /// Of EVPN only.
     pub evpn: Vec<EvpnNlri>,
 }
@@ -62,7 +63,7 @@ pub struct MpUnreach {
     /// Any: with no prefixes it is the family's End-of-RIB (RFC 4724 2).
     pub family: AfiSafi,
     /// Empty for families that we do not know.
-    pub prefixes: Vec<Prefix>,
+    pub prefixes: Vec<UnicastNlri>,
     /// Of EVPN only.
     pub evpn: Vec<EvpnNlri>,
 }
@@ -154,8 +155,8 @@ impl Update {
         let (withdrawn, rest) = split_field(body).ok_or(MessageError::MalformedAttributeList)?;
         let (mut field, announced) = split_field(rest).ok_or(MessageError::MalformedAttributeList)?;
         let mut update = Update {
-            withdrawn: nlri::parse(withdrawn, false).ok_or(MessageError::Network)?,
-            announced: nlri::parse(announced, false).ok_or(MessageError::Network)?,
+            withdrawn: nlri::parse(withdrawn, false, context.path_ids.ipv4).ok_or(MessageError::Network)?,
+            announced: nlri::parse(announced, false, context.path_ids.ipv4).ok_or(MessageError::Network)?,
             ..Update::default()
         };
         let mut collector = Collector::new(context.four_octet);
@@ -255,7 +256,7 @@ impl MpReach {
         if evpn {
             reach.evpn = take_evpn(field, faults);
         } else {
-            reach.prefixes = nlri::parse(field, ipv6).ok_or_else(unreadable)?;
+            reach.prefixes = nlri::parse(field, ipv6, context.path_ids.of(family)).ok_or_else(unreadable)?;
         }
         Ok(Some(reach))
     }
@@ -295,7 +296,8 @@ impl MpUnreach {
         let mut unreach = MpUnreach { family, prefixes: Vec::new(), evpn: Vec::new() };
         if family.is_unicast() {
             let ipv6 = family == AfiSafi::IPV6_UNICAST;
-            unreach.prefixes = nlri::parse(field, ipv6).ok_or_else(unreadable)?;
+            unreach.prefixes =
+                nlri::parse(field, ipv6, context.path_ids.of(family)).ok_or_else(unreadable)?;
         } else if context.evpn && family == AfiSafi::EVPN {
             unreach.evpn = take_evpn(field, faults);
         }
@@ -346,15 +348,17 @@ impl MpNextHop {
 }
 
 /// How many bytes of routes an UPDATE of at most `longest` bytes has room for beside `shared` bytes of
-/// attributes; `None` if not even the family's longest route fits. See [`announce`].
+/// attributes; `None` if not even the family's longest route fits. `path_ids`: each has one. See [`announce`].
 pub fn room_for_routes(
     longest: usize,
     shared: usize,
     next_hop: Option<MpNextHop>,
     family: AfiSafi,
+    path_ids: bool,
 ) -> Option<usize> {
     let room = longest.checked_sub(FIXED + shared + reach_head(next_hop));
-    room.filter(|&room| room >= family.longest())
+    let route = family.longest() + if path_ids { PATH_ID_LEN } else { 0 };
+    room.filter(|&room| room >= route)
 }
 
 /// Flags, code, two bytes of length, AFI, SAFI, length of the next hop, reserved byte.
@@ -379,7 +383,7 @@ pub fn announce<N: Nlri>(
     let Some(first) = routes.first() else { return Ok(0) };
     let head = reach_head(next_hop);
     let family = first.family();
-    let room = room_for_routes(longest, shared.len(), next_hop, family).ok_or(NoRoom)?;
+    let room = room_for_routes(longest, shared.len(), next_hop, family, first.has_path_id()).ok_or(NoRoom)?;
     let mut messages = 0;
     let mut rest = routes;
     while !rest.is_empty() {

@@ -11,6 +11,8 @@ pub struct BgpMessage<'a> {
     pub local: (Asn, IpAddr),
     /// AS numbers in it take four octets.
     pub four_octet: bool,
+    /// Its routes have path identifiers (RFC 8050 3).
+    pub add_path: bool,
     /// It is the local end's own.
     pub sent: bool,
     /// To be read by [`crate::wire::bgp::frame`].
@@ -28,6 +30,7 @@ pub struct StateChange {
 
 pub(super) fn parse(kind: u16, subtype: u16, mut field: Field<'_>) -> Result<Content<'_>, MrtError> {
     // MESSAGE, MESSAGE_LOCAL; with AS4; STATE_CHANGE without and with AS4.
+    let add_path = (8..=11).contains(&subtype);
     let (four_octet, sent, is_message) = match subtype {
         0 => (false, false, false),
         1 => (false, false, true),
@@ -35,7 +38,11 @@ pub(super) fn parse(kind: u16, subtype: u16, mut field: Field<'_>) -> Result<Con
         5 => (true, false, false),
         6 => (false, true, true),
         7 => (true, true, true),
-        8..=11 => return Ok(Content::Skipped(Skipped::AddPathMessage)),
+        // The same four with path identifiers (RFC 8050 3).
+        8 => (false, false, true),
+        9 => (true, false, true),
+        10 => (false, true, true),
+        11 => (true, true, true),
         _ => return Ok(Content::Skipped(Skipped::OtherKind { kind, subtype })),
     };
     let mut asn = || Ok(Asn(if four_octet { field.u32()? } else { u32::from(field.u16()?) }));
@@ -49,7 +56,14 @@ pub(super) fn parse(kind: u16, subtype: u16, mut field: Field<'_>) -> Result<Con
     };
     let (peer, local) = ((peer_asn, address()?), (local_asn, address()?));
     if is_message {
-        return Ok(Content::Message(BgpMessage { peer, local, four_octet, sent, message: field.0 }));
+        return Ok(Content::Message(BgpMessage {
+            peer,
+            local,
+            four_octet,
+            add_path,
+            sent,
+            message: field.0,
+        }));
     }
     let change = StateChange { peer, local, from: field.u16()?, to: field.u16()? };
     field.end()?;

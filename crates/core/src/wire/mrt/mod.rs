@@ -1,8 +1,8 @@
 //! MRT files (RFC 6396): tables and messages as routers and route collectors write them down.
 //!
 //! A file is records one behind the other. Read and written: TABLE_DUMP_V2 (PEER_INDEX_TABLE, RIB_IPV4_UNICAST,
-//! RIB_IPV6_UNICAST). Read only: the same with path identifiers (RFC 8050), and BGP4MP messages and changes of
-//! state, also with microseconds. Skipped, with the reason: everything else.
+//! RIB_IPV6_UNICAST, and both with path identifiers, RFC 8050). Read only: BGP4MP messages, with path identifiers
+//! too, and changes of state, also with microseconds. Skipped, with the reason: everything else.
 
 mod message;
 mod table;
@@ -65,8 +65,6 @@ pub enum Skipped {
     FirstTableDump,
     /// A table of multicast routes, or of another family.
     OtherFamily,
-    /// BGP messages whose routes have path identifiers (RFC 8050 4.1).
-    AddPathMessage,
     /// Any other type: OSPF, IS-IS, or one that nobody has named yet.
     OtherKind { kind: u16, subtype: u16 },
 }

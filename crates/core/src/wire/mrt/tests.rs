@@ -117,13 +117,30 @@ fn messages_are_read_in_both_lengths_of_as_numbers() {
     }
 }
 
+/// RFC 8050 3: the same four kinds of messages, whose routes have identifiers.
+#[test]
+fn messages_with_path_identifiers() {
+    let keepalive = hex("ffffffffffffffffffffffffffffffff 0013 04");
+    for (subtype, four_octet, sent) in
+        [(8, false, false), (9, true, false), (10, false, true), (11, true, true)]
+    {
+        let asns = if four_octet { "0000fbf0 0000fbf1" } else { "fbf0 fbf1" };
+        let length = if four_octet { "27" } else { "23" };
+        let head =
+            alloc::format!("00000001 0010 {subtype:04x} 000000{length} {asns} 0000 0001 cb007101 cb007102");
+        let bytes = [hex(&head), keepalive.clone()].concat();
+        let (_, Content::Message(message)) = only(&bytes) else { panic!("a message") };
+        assert_eq!((message.add_path, message.four_octet, message.sent), (true, four_octet, sent));
+        assert_eq!(message.message, keepalive);
+    }
+}
+
 #[test]
 fn what_is_not_read_says_why() {
     let kinds = [
         ("000c 0001", Skipped::FirstTableDump),
         ("000d 0003", Skipped::OtherFamily),
         ("000d 0006", Skipped::OtherFamily),
-        ("0010 0009", Skipped::AddPathMessage),
         ("000b 0000", Skipped::OtherKind { kind: 11, subtype: 0 }),
         ("000d 00ff", Skipped::OtherKind { kind: 13, subtype: 255 }),
     ];

@@ -13,7 +13,7 @@ use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Transport};
 use tsumugi_core::id::Prefix;
 use tsumugi_core::wire::bgp::{
     AfiSafi, AsPath, Attributes, Capability, Context, DecodedUpdate, LargeCommunity, Message, MpNextHop,
-    MpReach, Open, Update, emit_keepalive, frame,
+    MpReach, Open, PathIds, Update, emit_keepalive, frame,
 };
 
 const BGP_PORT: u16 = 179;
@@ -24,7 +24,13 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Both sides speak of four octets; an outside session has next hops of its own family.
-const CONTEXT: Context = Context { four_octet: true, ipv4_over_ipv6: false, evpn: false, extended: false };
+const CONTEXT: Context = Context {
+    four_octet: true,
+    ipv4_over_ipv6: false,
+    evpn: false,
+    extended: false,
+    path_ids: PathIds::NONE,
+};
 
 pub struct Session<'a> {
     /// Its place in the record.
@@ -202,10 +208,10 @@ impl Session<'_> {
         let update = Update { attributes: Some(attributes), ..Update::default() };
         match self.address {
             IpAddr::V4(next_hop) => {
-                Update { next_hop: Some(next_hop), announced: vec![announcement.prefix], ..update }
+                Update { next_hop: Some(next_hop), announced: vec![announcement.prefix.into()], ..update }
             }
             IpAddr::V6(next_hop) => {
-                let (family, prefixes) = (self.family(), vec![announcement.prefix]);
+                let (family, prefixes) = (self.family(), vec![announcement.prefix.into()]);
                 let mp_reach =
                     MpReach { family, next_hop: MpNextHop::V6(next_hop), prefixes, evpn: Vec::new() };
                 Update { mp_reach: Some(mp_reach), ..update }
@@ -219,13 +225,13 @@ impl Session<'_> {
             .withdrawn
             .iter()
             .chain(update.mp_unreach.iter().flat_map(|unreach| &unreach.prefixes))
-            .copied()
+            .map(|route| route.prefix)
             .collect();
         let come = update.announced.iter().chain(update.mp_reach.iter().flat_map(|reach| &reach.prefixes));
         let routes: Vec<HeardRoute> = update
             .attributes
             .iter()
-            .flat_map(|attributes| come.clone().map(|prefix| heard_route(*prefix, attributes)))
+            .flat_map(|attributes| come.clone().map(|route| heard_route(route.prefix, attributes)))
             .collect();
         recorder.change(self.number, |state| {
             for prefix in gone {

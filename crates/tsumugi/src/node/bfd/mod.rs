@@ -56,7 +56,7 @@ pub struct Bfd {
 impl Bfd {
     /// # Errors
     /// No descriptors or threads left.
-    pub fn start(space: &Namespace) -> io::Result<Bfd> {
+    pub fn start(space: &Namespace, listens: bool) -> io::Result<Bfd> {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let event = || EventFd::from_value_and_flags(0, flags).map(Arc::new);
         let (changed, commanded) = (event()?, event()?);
@@ -64,7 +64,7 @@ impl Bfd {
         let (tells, changes) = channel();
         let watch = Watch::new(space.clone(), obeys, tells, Arc::clone(&commanded), Arc::clone(&changed));
         let builder = std::thread::Builder::new().name("bfd".into()).stack_size(STACK);
-        let thread = Some(builder.spawn(move || watch.run())?);
+        let thread = Some(builder.spawn(move || watch.run(listens))?);
         Ok(Bfd { commands, changes, changed, commanded, thread, wanted: Vec::new() })
     }
 

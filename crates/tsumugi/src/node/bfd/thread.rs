@@ -66,13 +66,16 @@ impl Watch {
         }
     }
 
-    pub fn run(mut self) {
+    /// `listens`: false where BFD's ports are another program's.
+    pub fn run(mut self, listens: bool) {
         self.patient = urgency::make_urgent().err().map(|error| error.to_string());
         if let Err(error) = self.space.enter() {
             tracing::error!(%error, "BFD cannot enter the fabric's namespace");
             return;
         }
-        self.listen(clock::now());
+        if listens {
+            self.listen(clock::now());
+        }
         loop {
             self.wait();
             let now = clock::now();

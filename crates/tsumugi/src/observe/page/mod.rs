@@ -2,6 +2,7 @@
 
 mod bfd;
 mod bmp;
+pub mod change;
 mod datapath;
 mod management;
 mod router;
@@ -178,7 +179,7 @@ mod tests {
         });
         let english = "\
 datapath: hana of as (id 1), up 5s
-  newest plan refused: the plan's schema is 2, this program knows 1
+  newest plan refused: the plan's schema is 2, this program knows 1: compile the network's file anew with this program
   tunnels
     gre-a            waits for its line
       gre on line eth1, 2001:db8::1 to ?; MTU 2400 over 1500; in userspace (the kernel's GRE over IPv6 cannot fragment outside)
@@ -219,7 +220,7 @@ datapath: hana of as (id 1), up 5s
         });
         let english = "\
 management: hana of as (id 1), up 5s
-  newest plan refused: the plan's schema is 2, this program knows 1
+  newest plan refused: the plan's schema is 2, this program knows 1: compile the network's file anew with this program
   the private key management.hana.ngn cannot be read: gone
   the overlay's device mgmt is there, MTU 1280
   members

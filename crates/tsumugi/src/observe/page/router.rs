@@ -1,7 +1,7 @@
 //! The router process on the page.
 
-use super::{Drops, bfd, bmp, duration, heading, line, rpki, segments};
-use crate::observe::status::{BgpStatus, RouterStatus, Running, SessionStatus};
+use super::{Drops, bfd, bmp, change, duration, heading, line, rpki, segments};
+use crate::observe::status::{BgpStatus, FrrStatus, RouterStatus, Running, SessionStatus};
 use crate::observe::words;
 use tsumugi_core::bgp::{FamilyCounts, SessionState};
 use tsumugi_plan::explain::Lang;
@@ -34,7 +34,14 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
             ),
         );
     }
+    if let Some(frr) = &running.frr {
+        engine(page, frr, lang);
+    }
+    restart(page, running, lang);
     sessions(page, bgp, lang);
+    if let Some(ahead) = &running.ahead {
+        change::ahead(page, ahead, bgp, lang);
+    }
     bfd::bfd(page, running, lang);
     links(page, running, lang);
     routes(page, running, lang);
@@ -71,6 +78,7 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
         }
     }
     evpn_refusals(page, bgp, lang);
+    attribute_errors(page, bgp, lang);
     let mut drops = Drops::default();
     drops.of_walls(&running.walls, lang);
     for (reason, count) in &running.refused_connections {
@@ -84,6 +92,46 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
             1,
             &lang.pick(format!("not applied: {failure}"), format!("適用できませんでした: {failure}")),
         );
+    }
+}
+
+/// Who speaks BGP, where we do not.
+fn engine(page: &mut String, frr: &FrrStatus, lang: Lang) {
+    let version = frr.version.as_deref().unwrap_or("?");
+    let (running, restarts) = (frr.running.join(", "), frr.restarts);
+    let state = match frr.in_force {
+        true => lang.pick("as the plan says", "計画どおり"),
+        false => lang.pick("not yet as the plan says", "まだ計画どおりではありません"),
+    };
+    let words = lang.pick(
+        format!("routing by FRR {version}: {state}; running: {running}; started again {restarts} times"),
+        format!("経路制御はFRR {version}: {state}、動作中 {running}、再起動 {restarts}回"),
+    );
+    line(page, 1, &words);
+    if let Some(trouble) = &frr.trouble {
+        line(page, 2, &words::frr_trouble(trouble, lang));
+    }
+}
+
+/// What an earlier life of this process left, and for whom its routes wait.
+fn restart(page: &mut String, running: &Running, lang: Lang) {
+    for said in running.bgp.restart.iter().flat_map(|it| words::restart::lines(it, lang)) {
+        line(page, 1, &said);
+    }
+    let (stale, purged) = (running.routes.stale, running.routes.purged);
+    if running.routes.keeps_stale && stale > 0 {
+        let words = lang.pick(
+            format!("{stale} routes of an earlier life are in the kernel and not confirmed yet"),
+            format!("以前のプロセスの経路のうち{stale}がカーネルにあり、まだ確認されていません"),
+        );
+        line(page, 1, &words);
+    }
+    if purged > 0 {
+        let words = lang.pick(
+            format!("{purged} routes of an earlier life were removed: nobody confirmed them"),
+            format!("以前のプロセスの経路{purged}を、確認されなかったため取り除きました"),
+        );
+        line(page, 1, &words);
     }
 }
 
@@ -109,6 +157,20 @@ fn evpn_refusals(page: &mut String, bgp: &BgpStatus, lang: Lang) {
     }
 }
 
+/// What was wrong with attributes, by neighbour and kind (RFC 7606).
+fn attribute_errors(page: &mut String, bgp: &BgpStatus, lang: Lang) {
+    let wrong = |session: &SessionStatus| !session.neighbour.attribute_errors.is_empty();
+    if bgp.sessions.iter().any(wrong) {
+        line(page, 1, lang.pick("wrong attributes in UPDATEs", "UPDATEの誤った属性"));
+    }
+    for session in &bgp.sessions {
+        for it in &session.neighbour.attribute_errors {
+            let (name, count) = (&session.neighbour.name, it.count);
+            line(page, 2, &format!("{name}  {count}: {}", words::attribute_error(&it.error, lang)));
+        }
+    }
+}
+
 fn session_words(session: &SessionStatus, lang: Lang) -> String {
     let SessionStatus { neighbour, .. } = session;
     let state = words::session_state(neighbour.state, lang);
@@ -116,13 +178,16 @@ fn session_words(session: &SessionStatus, lang: Lang) -> String {
         let since = duration(neighbour.established_for_ms.unwrap_or(0));
         let (taken, sent) = (counts(neighbour.accepted, lang), counts(neighbour.announced, lang));
         let refused = neighbour.refused_count;
+        let more = words::add_paths(neighbour, lang) + &change::of_neighbour(neighbour, lang);
         return lang.pick(
-            format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}"),
-            format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}"),
+            format!("{state} for {since}, takes {taken}, has refused {refused}, sends {sent}{more}"),
+            format!("{state} ({since})、受入 {taken}、拒否 {refused}、送信 {sent}{more}"),
         );
     }
+    let kept = words::restart::kept(neighbour, lang).map(|kept| lang.pick("; ", "、").to_owned() + &kept);
+    let kept = kept.unwrap_or_default();
     match &neighbour.last_end {
-        Some(end) => format!("{state} ({})", words::session_end(end, lang)),
+        Some(end) => format!("{state} ({}){kept}", words::session_end(end, lang)),
         None => state.into(),
     }
 }

@@ -1,5 +1,6 @@
 //! `tsumugi show` for people: one route and why it is so, tables a line at a time, the sessions in short.
 
+use super::change::of_neighbour;
 use super::{duration, line};
 use crate::observe::say::pad;
 use crate::observe::status::{BgpSaid, RouteSaid};
@@ -7,7 +8,7 @@ use crate::observe::words;
 use std::fmt::Write;
 use tsumugi_core::bgp::{
     FamilyCounts, LostAt, NeighbourStatus, NextHop, PathStatus, ReceivedRoute, RefusedBy, SentRoute,
-    SessionState, SpeakerRoute, ToldState,
+    SessionState, SpeakerRoute, ToldState, ToldStatus,
 };
 use tsumugi_core::rpki::Validity;
 use tsumugi_plan::explain::Lang;
@@ -123,10 +124,16 @@ fn leaves(forwarding: Option<&SpeakerRoute>, best: &PathStatus, paths: &[PathSta
 
 fn who(path: &PathStatus, lang: Lang) -> String {
     let name = path.neighbour.clone().unwrap_or_else(|| lang.pick("our own", "自分たちのもの").to_owned());
+    let name = name + &path_id(path.path_id, lang);
     match path.stale {
         true => lang.pick(format!("{name} (restarting)"), format!("{name} (再起動中)")),
         false => name,
     }
+}
+
+/// Which of several paths of one neighbour (RFC 7911).
+fn path_id(id: Option<u32>, lang: Lang) -> String {
+    id.map_or_else(String::new, |id| lang.pick(format!(", path {id}"), format!("、パス{id}")))
 }
 
 /// What a path carries, in one line.
@@ -159,6 +166,7 @@ fn refusals(page: &mut String, refused: &[RefusedBy], reader: Reader) {
         let why = words::import_refusal(&refused.reason, lang) + &words::payloads(&refused.payloads, lang);
         let mark = reader.bad(lang.pick("refused", "拒否"));
         let prefix = refused.prefix;
+        let neighbour = neighbour.clone() + &path_id(refused.path_id, lang);
         line(
             page,
             1,
@@ -174,7 +182,12 @@ fn told(page: &mut String, said: &RouteSaid, reader: Reader) {
     let lang = reader.lang;
     let of = |wanted: ToldState| {
         let told = said.report.told.iter().filter(|it| it.state == wanted);
-        told.map(|it| it.neighbour.as_str()).collect::<Vec<_>>().join(", ")
+        let name = |it: &ToldStatus| match it.path_ids.len() {
+            0 => it.neighbour.clone(),
+            count => lang
+                .pick(format!("{} ({count} paths)", it.neighbour), format!("{} ({count}経路)", it.neighbour)),
+        };
+        told.map(name).collect::<Vec<_>>().join(", ")
     };
     let (yes, waits) = (of(ToldState::Yes), of(ToldState::Waits));
     if !yes.is_empty() {
@@ -205,7 +218,7 @@ fn told(page: &mut String, said: &RouteSaid, reader: Reader) {
 /// One line of what a neighbour has told.
 pub fn received(route: &ReceivedRoute, reader: Reader) -> String {
     let lang = reader.lang;
-    let (mark, prefix, rest) = match route {
+    let (mark, prefix, id, rest) = match route {
         ReceivedRoute::Taken { prefix, path } => {
             let mark = match path.lost {
                 None => reader.good(&pad(lang.pick("best", "最良"), 8)),
@@ -216,17 +229,19 @@ pub fn received(route: &ReceivedRoute, reader: Reader) -> String {
             let at = at.map_or_else(String::new, |at| {
                 lang.pick(format!(" (lost by {at})"), format!(" ({at}で負け)"))
             });
-            (mark, *prefix, format!("{}{at}", path.as_path))
+            (mark, *prefix, path.path_id, format!("{}{at}", path.as_path))
         }
         ReceivedRoute::Refused(refused) => {
             let why =
                 words::import_refusal(&refused.reason, lang) + &words::payloads(&refused.payloads, lang);
             let way = refused.as_path.clone().unwrap_or_default();
             let gap = if way.is_empty() { "" } else { "  " };
-            (reader.bad(&pad(lang.pick("refused", "拒否"), 8)), refused.prefix, format!("{way}{gap}{why}"))
+            let mark = reader.bad(&pad(lang.pick("refused", "拒否"), 8));
+            (mark, refused.prefix, refused.path_id, format!("{way}{gap}{why}"))
         }
     };
-    format!("  {mark}  {:20}  {rest}", prefix.to_string()).trim_end().to_owned()
+    let prefix = prefix.to_string() + &path_id(id, lang);
+    format!("  {mark}  {}  {rest}", pad(&prefix, 20)).trim_end().to_owned()
 }
 
 /// A step of the decision, in a word.
@@ -257,14 +272,15 @@ pub fn sent(route: &SentRoute, reader: Reader) -> String {
     };
     let from =
         lang.pick(format!("(from {from}{communities}{waits})"), format!("({from}から{communities}{waits})"));
-    format!("  {:20}  {}  {from}", route.prefix.to_string(), route.as_path)
+    let prefix = route.prefix.to_string() + &path_id(route.path_id, lang);
+    format!("  {}  {}  {from}", pad(&prefix, 20), route.as_path)
 }
 
 /// The sessions, a row each.
 pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
     let lang = reader.lang;
     let mut page = String::new();
-    let BgpSaid { router, router_id, asn, public_asn, neighbours } = said;
+    let BgpSaid { router, router_id, asn, public_asn, restart, neighbours } = said;
     line(
         &mut page,
         0,
@@ -273,6 +289,9 @@ pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
             format!("{router}: 内側 AS{asn}、外側 AS{public_asn}、BGP識別子 {router_id}"),
         )),
     );
+    for said in restart.iter().flat_map(|it| words::restart::lines(it, lang)) {
+        line(&mut page, 1, &said);
+    }
     let head = match lang {
         Lang::En => ["neighbour", "AS", "is", "received", "accepted", "refused", "sent", "session"],
         Lang::Ja => ["相手", "AS", "関係", "受信", "採用", "拒否", "送信", "セッション"],
@@ -293,7 +312,21 @@ pub fn bgp(said: &BgpSaid, reader: Reader) -> String {
         };
         line(&mut page, 1, &text);
     }
+    attribute_errors(&mut page, neighbours, lang);
     page
+}
+
+/// What was wrong with attributes, by neighbour and kind (RFC 7606).
+fn attribute_errors(page: &mut String, neighbours: &[NeighbourStatus], lang: Lang) {
+    if neighbours.iter().any(|it| !it.attribute_errors.is_empty()) {
+        line(page, 1, lang.pick("wrong attributes in UPDATEs", "UPDATEの誤った属性"));
+    }
+    for neighbour in neighbours {
+        for it in &neighbour.attribute_errors {
+            let words = words::attribute_error(&it.error, lang);
+            line(page, 2, &format!("{}  {}: {words}", neighbour.name, it.count));
+        }
+    }
 }
 
 fn columns_of(text: &str) -> usize {
@@ -335,8 +368,12 @@ fn session(neighbour: &NeighbourStatus, lang: Lang) -> String {
             false => write!(text, "{}", lang.pick(format!(", down for {since}"), format!("、停止 {since}"))),
         };
     }
+    text.push_str(&words::add_paths(neighbour, lang));
+    if let Some(kept) = words::restart::kept(neighbour, lang) {
+        let _ = write!(text, "{}{kept}", lang.pick("; ", "、"));
+    }
     if let Some(end) = end {
         let _ = write!(text, "{}", lang.pick(format!("; last end: {end}"), format!("、前回の終わり: {end}")));
     }
-    text
+    text + &of_neighbour(neighbour, lang)
 }

@@ -6,6 +6,7 @@
 mod bfd;
 mod bmp;
 mod datapath;
+mod frr;
 mod management;
 mod path;
 mod router;
@@ -20,13 +21,14 @@ pub use datapath::{
     LineStatus, Missing, Shortcut, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead,
     WhyNoShortcut, WhyRaw, WhyUnasked, WhyUserspace,
 };
+pub use frr::{FrrStatus, FrrTrouble};
 pub use management::{
     DeviceStatus, ManagementStatus, ManagementTrouble, MemberStatus, OverlayDrop, OverlayLineStatus,
     PathStatus,
 };
 pub use path::{MeasuredPath, ProbeQuestion, ProbeRefused, ProbeSaid, VoidPath};
 pub use router::{
-    BgpStatus, LinkStatus, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
+    BgpStatus, LinkStatus, PlanAhead, RefusedConnection, RouteCounts, RouterStatus, Running, SessionStatus,
 };
 pub use rpki::{RpkiReport, SlurmTrouble};
 pub use segments::{DhcpStatus, DhcpTrouble, EntryCounts};

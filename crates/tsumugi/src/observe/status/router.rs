@@ -1,10 +1,14 @@
 //! The document of `router.sock`.
 
-use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, PlanStatus, RpkiReport};
+use super::{BfdStatus, BmpReport, DhcpStatus, EntryCounts, FrrStatus, PlanStatus, RpkiReport};
 use crate::observe::words;
+use crate::state::PlanRefused;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tsumugi_core::bgp::{FamilyCounts, ImportRefusal, NeighbourStatus, OwnValidity, SpeakerStatus};
+use tsumugi_core::bgp::change::SessionChange;
+use tsumugi_core::bgp::{
+    FamilyCounts, ImportRefusal, NeighbourStatus, OwnValidity, RestartStatus, SpeakerStatus,
+};
 use tsumugi_core::evpn::EvpnStatus;
 use tsumugi_core::id::{IfName, Prefix};
 use tsumugi_core::rpki::Vrp;
@@ -47,8 +51,23 @@ pub struct Running {
     /// `None`: the plan has no BMP collectors.
     #[serde(default)]
     pub bmp: Option<BmpReport>,
+    /// The plan that lies in the state folder, if it is not the one in force.
+    #[serde(default)]
+    pub ahead: Option<PlanAhead>,
+    /// `None`: the embedded speaker speaks BGP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frr: Option<FrrStatus>,
     /// What of the plan could not be applied in the fabric, in the kernel's words.
     pub fabric_failures: Vec<String>,
+}
+
+/// What a plan that is not in force would do to the sessions that there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanAhead {
+    pub generation: u64,
+    /// Why it would not be taken; then nothing else is known of it.
+    pub refused: Option<PlanRefused>,
+    pub sessions: Vec<SessionChange>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +78,9 @@ pub struct BgpStatus {
     pub sessions: Vec<SessionStatus>,
     /// Prefixes in the Loc-RIB.
     pub prefixes: FamilyCounts,
+    /// A restart of this process: what it found, and for whom it waits; `None`: it found nothing.
+    #[serde(default)]
+    pub restart: Option<RestartStatus>,
     pub originations: Vec<OriginationStatus>,
     /// Routes that neighbours announce and that are not taken; a bounded list for each neighbour.
     pub refusals: Vec<Refusal>,
@@ -117,6 +139,12 @@ pub struct RouteCounts {
     pub missing: u32,
     /// Whether routes of an earlier life of the process, not yet confirmed, are still left there.
     pub keeps_stale: bool,
+    /// How many of them there were when the kernel was last read.
+    #[serde(default)]
+    pub stale: u32,
+    /// How many were removed since the start, as nobody confirmed them.
+    #[serde(default)]
+    pub purged: u64,
 }
 
 /// Why a connection to our port 179 was not taken.
@@ -161,6 +189,7 @@ impl From<SpeakerStatus> for BgpStatus {
             public_asn: speaker.public_asn.0,
             sessions,
             prefixes: speaker.prefixes,
+            restart: speaker.restart,
             originations: announced
                 .chain(held_back)
                 .map(|(prefix, announced)| {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
-use tsumugi_core::bgp::{NeighbourStatus, ReceivedRoute, RefusedBy, RouteReport, SentRoute};
+use std::path::PathBuf;
+use tsumugi_core::bgp::{NeighbourStatus, ReceivedRoute, RefusedBy, RestartStatus, RouteReport, SentRoute};
 use tsumugi_core::id::{Asn, Prefix};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,11 @@ pub enum ShowSaid {
     NoSuchNeighbour {
         names: Vec<String>,
     },
+    /// FRR speaks BGP here and has the table; `sockets`: the folder where it is asked.
+    OfFrr {
+        router: String,
+        sockets: PathBuf,
+    },
     /// It is no question that this process knows.
     NotUnderstood,
 }
@@ -86,6 +92,9 @@ pub struct BgpSaid {
     pub router_id: Ipv4Addr,
     pub asn: Asn,
     pub public_asn: Asn,
+    /// Of a restart of this process: for whom it waits.
+    #[serde(default)]
+    pub restart: Option<RestartStatus>,
     pub neighbours: Vec<NeighbourStatus>,
 }
 

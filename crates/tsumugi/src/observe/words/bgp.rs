@@ -2,7 +2,7 @@
 
 use crate::observe::status::RefusedConnection;
 use tsumugi_core::bgp::config::Family;
-use tsumugi_core::bgp::{EvpnRefusal, ImportRefusal, Notice, SessionEnd, SessionState};
+use tsumugi_core::bgp::{DeferralEnd, EvpnRefusal, ImportRefusal, Notice, SessionEnd, SessionState};
 use tsumugi_core::wire::bgp::{Approach, AttributeError, AttributeFault, BgpRole, EvpnFault, Notification};
 use tsumugi_plan::explain::Lang;
 
@@ -49,8 +49,15 @@ pub fn session_end(end: &SessionEnd, lang: Lang) -> String {
         }
         SessionEnd::RemoteChanged => lang
             .pick("the neighbour's link-local address changed", "相手のリンクローカルアドレスが変わりました"),
-        SessionEnd::ConfigurationChanged => {
+        SessionEnd::ConfigurationChanged { terms } if terms.is_empty() => {
             lang.pick("the session's configuration changed", "セッションの設定が変わりました")
+        }
+        SessionEnd::ConfigurationChanged { terms } => {
+            let what = super::session_terms(terms.iter(), lang);
+            return lang.pick(
+                format!("the session's configuration changed: {what}"),
+                format!("セッションの設定が変わりました: {what}"),
+            );
         }
         SessionEnd::Stopped => lang.pick("this router's process stops", "このルーターのプロセスを止めます"),
         SessionEnd::NotificationReceived { notification } => {
@@ -195,6 +202,10 @@ pub fn import_refusal(reason: &ImportRefusal, lang: Lang) -> String {
                 format!("ASPA: パスが{customer}から、その上流ではない{not_provider}へ上っています（漏れか偽造）"),
             );
         }
+        ImportRefusal::TooManyPaths => lang.pick(
+            "as many paths of this neighbour to this prefix are there as are taken (RFC 7911)",
+            "この相手からこのプレフィックスへの経路は、受け取れる数に達しています (RFC 7911)",
+        ),
         ImportRefusal::TreatedAsWithdraw => lang.pick(
             "an attribute of its UPDATE was wrong: taken as withdrawn (RFC 7606)",
             "UPDATEの属性が誤っていたため取り下げとして扱いました (RFC 7606)",
@@ -283,7 +294,24 @@ fn role_name(role: BgpRole, lang: Lang) -> String {
     }
 }
 
-fn family_name(family: Family) -> &'static str {
+/// Several, with commas between.
+pub fn family_names(families: &[Family]) -> String {
+    families.iter().map(|family| family_name(*family)).collect::<Vec<_>>().join(", ")
+}
+
+/// Why routes are chosen again after a restart of ours.
+pub fn deferral_end(why: DeferralEnd, lang: Lang) -> &'static str {
+    match why {
+        DeferralEnd::Told => lang.pick("everybody has told everything", "待つべき相手が全て伝え終えました"),
+        DeferralEnd::Late => lang.pick(
+            "somebody is not back or has not told everything in time",
+            "時間内に戻らない、または伝え終えない相手がいます",
+        ),
+        DeferralEnd::Failure => lang.pick("a link or a neighbour has failed", "リンクか隣に障害が起きました"),
+    }
+}
+
+pub fn family_name(family: Family) -> &'static str {
     match family {
         Family::Ipv4Unicast => "IPv4",
         Family::Ipv6Unicast => "IPv6",
@@ -400,6 +428,24 @@ pub fn notice(notice: &Notice, lang: Lang) -> String {
             format!("{neighbour} did not tell its routes again in time: they are gone"),
             format!("{neighbour}が時間内に経路を伝え直さなかったので、取り除きました"),
         ),
+        Notice::NotJudgedAgain { neighbour, routes } => lang.pick(
+            format!("{neighbour} cannot be asked to tell its routes again (RFC 2918), and {routes} that were refused are not kept: the changed policy is for them once it tells them again; its session stands"),
+            format!("{neighbour}には経路を伝え直すよう求められず (RFC 2918)、拒んだ{routes}件は残っていません。変えた方針がそれらに効くのは相手が伝え直したときです。セッションはそのままです"),
+        ),
+        Notice::Restarting { families } => {
+            let families = family_names(families);
+            lang.pick(
+                format!("the kernel has {families} routes of an earlier life: they stay in use until neighbours have told everything"),
+                format!("カーネルに以前のプロセスの経路({families})があります。隣が全てを伝え終えるまで使い続けます"),
+            )
+        }
+        Notice::RoutesSelected { family, why, after_ms } => {
+            let (family, why) = (family_name(*family), deferral_end(*why, lang));
+            lang.pick(
+                format!("{family} routes are chosen and told again after {after_ms} ms: {why}"),
+                format!("{family}の経路の選択と広告を{after_ms}ミリ秒後に再開しました: {why}"),
+            )
+        }
         Notice::LimitNear { neighbour, family, count, limit } => {
             let family = family_name(*family);
             lang.pick(

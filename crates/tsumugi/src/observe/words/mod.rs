@@ -3,18 +3,24 @@
 pub mod bfd;
 mod bgp;
 mod bmp;
+mod change;
 mod drops;
+mod frr;
 mod parts;
 mod path;
+pub mod restart;
 mod rpki;
 mod segments;
 mod show;
 
 pub use bgp::{
-    evpn_refusal, import_refusal, notice, notification_words, refused_connection, session_end, session_state,
+    attribute_error, evpn_refusal, import_refusal, notice, notification_words, refused_connection,
+    session_end, session_state,
 };
 pub use bmp::collector_end;
+pub use change::{session_change, session_terms, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
+pub use frr::{frr_trouble, table_is_frrs};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, shortcut,
     tunnel_state,
@@ -22,4 +28,4 @@ pub use parts::{
 pub use path::{measured_path, probe_refused, probe_stage, unanswered, void_path};
 pub use rpki::{cache_end, cache_state, own_validity, payloads, rpki_notice, slurm_trouble};
 pub use segments::{block_reason, dhcp_trouble, route_refusal, segment_notice};
-pub use show::{lost, not_told, origin, role, won};
+pub use show::{add_paths, lost, not_told, origin, role, won};

@@ -17,8 +17,8 @@ pub fn plan_refused(reason: &PlanRefused, lang: Lang) -> String {
             format!("ファイルの内容が計画ではありません: {error}"),
         ),
         PlanRefused::Schema { found, known } => lang.pick(
-            format!("the plan's schema is {found}, this program knows {known}"),
-            format!("計画のスキーマは{found}ですが、このプログラムが分かるのは{known}です"),
+            format!("the plan's schema is {found}, this program knows {known}: compile the network's file anew with this program"),
+            format!("計画のスキーマは{found}ですが、このプログラムが分かるのは{known}です。このプログラムでネットワークのファイルをコンパイルし直してください"),
         ),
         PlanRefused::Hash { stated, found } => lang.pick(
             format!("the plan's hash says {stated}, its content is {found}"),
@@ -26,6 +26,12 @@ pub fn plan_refused(reason: &PlanRefused, lang: Lang) -> String {
         ),
         PlanRefused::NoSpeaker => lang
             .pick("the plan is for a machine that speaks no BGP", "BGPを話さない機器のための計画です")
+            .into(),
+        PlanRefused::OtherEngine => lang
+            .pick(
+                "it has another routing engine; restart the router process to use it, which resets every session",
+                "ルーティングエンジンが違います。使うにはルータープロセスを再起動してください。すべてのセッションが切れます",
+            )
             .into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::import_refusal;
 use tsumugi_core::bgp::config::Role;
-use tsumugi_core::bgp::{ExportRefusal, LostAt, PathStatus};
+use tsumugi_core::bgp::{ExportRefusal, LostAt, NeighbourStatus, PathStatus};
 use tsumugi_core::wire::bgp::Origin;
 use tsumugi_plan::explain::Lang;
 
@@ -15,6 +15,17 @@ pub fn role(role: Option<Role>, lang: Lang) -> &'static str {
         Some(Role::Customer) => lang.pick("customer", "顧客"),
         Some(Role::RouteServer) => lang.pick("route server", "ルートサーバー"),
     }
+}
+
+/// What was agreed on of several paths to one prefix (RFC 7911), behind other words; nothing: the best alone.
+pub fn add_paths(neighbour: &NeighbourStatus, lang: Lang) -> String {
+    match (neighbour.paths_received.is_empty(), neighbour.paths_sent.is_empty()) {
+        (true, true) => "",
+        (false, true) => lang.pick(", several paths received", "、複数経路を受信"),
+        (true, false) => lang.pick(", several paths sent", "、複数経路を送信"),
+        (false, false) => lang.pick(", several paths received and sent", "、複数経路を送受信"),
+    }
+    .to_owned()
 }
 
 pub fn origin(origin: Origin) -> &'static str {
@@ -156,6 +167,7 @@ mod tests {
 
     fn path(lost: Option<LostAt>) -> PathStatus {
         PathStatus {
+            path_id: None,
             neighbour: Some("a".into()),
             next_hop: None,
             as_path: "1 2".into(),
