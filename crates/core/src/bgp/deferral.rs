@@ -245,7 +245,10 @@ impl Speaker {
         actions.push(Action::Log(Notice::RoutesSelected { family, why, after_ms }));
         match family {
             Family::Evpn => self.deliver_all::<EvpnRoute>(family.into(), actions),
-            _ => self.deliver_all::<Prefix>(family.into(), actions),
+            _ => {
+                self.deliver_all::<Prefix>(family.into(), actions);
+                self.monitored_selection();
+            }
         }
         for slot in self.peer_slots() {
             let peer = self.peers[slot.index()].as_ref();

@@ -1,6 +1,8 @@
-//! What collectors are told by BMP (RFC 7854): sessions as they come and go, and every route as our policy has taken
-//! it. Each collector is told at its own pace, and what waits for it is bounded: of a route only that it has changed is
+//! What collectors are told by BMP (RFC 7854): sessions as they come and go, every route as our policy has taken
+//! it, and of each prefix the route that was chosen (RFC 9069). Each collector is told at its own pace, and what waits for it is bounded: of a route only that it has changed is
 //! kept, and whoever falls too far behind is told everything anew.
+
+mod loc_rib;
 
 use super::event::ConnectionId;
 use super::notice::SessionEnd;
@@ -10,10 +12,10 @@ use super::speaker::{Peer, Speaker};
 use crate::id::Prefix;
 use crate::time::Instant;
 use crate::wire::bgp::{AfiSafi, EXTENDED_MESSAGE_MAX, MpNextHop, MpReach, MpUnreach, UnicastNlri, Update};
-use crate::wire::bmp::{self, Ends, PeerDown, PeerHeader};
+use crate::wire::bmp::{self, Ends, LocRib, PeerDown, PeerHeader, View};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 /// Changes of routes that wait for one collector at the most: some 3 MB.
@@ -45,8 +47,11 @@ pub struct MonitorCounts {
 pub(super) struct Monitor {
     greeted: bool,
     sessions: VecDeque<SessionChange>,
-    changed: BTreeSet<(Prefix, Source)>,
+    /// Prefixes, each with whose route to it has changed; `None`: the chosen one.
+    changed: BTreeSet<(Prefix, Option<Source>)>,
     walk: Walk,
+    /// As it was told that what is chosen is told.
+    chosen: Option<LocRib>,
     /// Sessions that stand.
     standing: BTreeSet<Slot>,
     /// Sessions that it knows to stand.
@@ -84,10 +89,11 @@ pub struct Surroundings<'a> {
 }
 
 impl Monitor {
-    fn route_changed(&mut self, prefix: Prefix, source: Source) {
+    fn route_changed(&mut self, prefix: Prefix, source: Option<Source>) {
         // What is still to come will be told as it is then.
         let told = self.walk.through || self.walk.after.is_some_and(|after| prefix <= after);
-        if told && self.standing.contains(&source.slot) {
+        let stands = source.is_none_or(|source| self.standing.contains(&source.slot));
+        if told && stands {
             self.changed.insert((prefix, source));
         }
         if self.changed.len() > CHANGES_MAX {
@@ -100,7 +106,7 @@ impl Monitor {
             SessionChange::Up(slot) => self.standing.insert(slot),
             SessionChange::Down(slot, _) => {
                 // With a session go its routes, and nobody counts them one by one.
-                self.changed.retain(|(_, whose)| whose.slot != slot);
+                self.changed.retain(|(_, whose)| whose.is_none_or(|whose| whose.slot != slot));
                 self.standing.remove(&slot)
             }
         };
@@ -117,6 +123,10 @@ impl Monitor {
     fn tell_anew(&mut self) {
         self.counts.dropped += self.changed.len() as u64;
         self.counts.resyncs += 1;
+        self.begin_anew();
+    }
+
+    fn begin_anew(&mut self) {
         self.changed.clear();
         self.whole.clear();
         self.walk = Walk::default();
@@ -152,7 +162,20 @@ impl Speaker {
 
     pub(super) fn monitored_route(&mut self, prefix: &Prefix, source: Source) {
         for monitor in self.monitors.values_mut() {
-            monitor.route_changed(*prefix, source);
+            monitor.route_changed(*prefix, Some(source));
+        }
+    }
+
+    pub(super) fn monitored_choice(&mut self, prefix: &Prefix) {
+        for monitor in self.monitors.values_mut() {
+            monitor.route_changed(*prefix, None);
+        }
+    }
+
+    /// Of a whole family routes are chosen from now on (RFC 4724 4.1): a collector that has heard of none begins again.
+    pub(super) fn monitored_selection(&mut self) {
+        for monitor in self.monitors.values_mut().filter(|monitor| monitor.walk.begun) {
+            monitor.begin_anew();
         }
     }
 
@@ -186,6 +209,9 @@ impl Speaker {
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(mut monitor) = self.monitors.remove(&id) else { return false };
+        if monitor.chosen.is_some_and(|chosen| chosen != self.loc_rib()) {
+            monitor.begin_anew();
+        }
         let mut teller = Teller { speaker: self, around, monitor: &mut monitor, out };
         let end = teller.out.len() + budget;
         teller.greet();
@@ -219,6 +245,7 @@ impl Teller<'_> {
                 self.down(slot, PeerDown::NoLongerMonitored);
             }
             self.speaker.peer_slots().for_each(|slot| self.up(slot));
+            self.choice_begins();
         }
         while let Some(change) = self.monitor.sessions.pop_front() {
             match change {
@@ -263,12 +290,16 @@ impl Teller<'_> {
     fn changes(&mut self, end: usize) {
         while self.out.len() < end {
             let Some((prefix, source)) = self.monitor.changed.pop_first() else { break };
+            let Some(source) = source else {
+                self.choice(prefix, self.around.unix, self.speaker.rib.get(&prefix));
+                continue;
+            };
             let Some(&header) = self.monitor.up.get(&source.slot) else { continue };
             let destination = self.speaker.rib.get(&prefix);
             let mut paths = destination.into_iter().flat_map(|it| self.speaker.standing(&prefix, it));
             let path = paths.find(|path| path.source() == source);
             let listed = self.listed(prefix, source);
-            self.route(header, self.around.unix, listed, path.map(|path| &*path.route));
+            self.route(View::Taken(header), self.around.unix, listed, path.map(|path| &*path.route));
         }
         while self.monitor.changed.is_empty() && self.out.len() < end {
             let Some((slot, family)) = self.monitor.whole.pop_front() else { break };
@@ -288,8 +319,11 @@ impl Teller<'_> {
             }
             for path in speaker.standing(&prefix, destination) {
                 if let Some(&header) = self.monitor.up.get(&path.slot) {
-                    self.route(header, 0, self.listed(prefix, path.source()), Some(&path.route));
+                    self.route(View::Taken(header), 0, self.listed(prefix, path.source()), Some(&path.route));
                 }
+            }
+            if destination.best().is_some() {
+                self.choice(prefix, 0, Some(destination));
             }
             self.monitor.walk.after = Some(prefix);
         }
@@ -301,6 +335,7 @@ impl Teller<'_> {
                 self.end_of_rib(slot, family);
             }
         }
+        self.choice_is_whole();
     }
 
     /// With an identifier where the two OPENs, which the collector has, say that there is one (RFC 7911).
@@ -311,7 +346,7 @@ impl Teller<'_> {
         UnicastNlri { prefix, path_id: said.then_some(source.path_id) }
     }
 
-    fn route(&mut self, header: PeerHeader, at: u32, listed: UnicastNlri, route: Option<&Route>) {
+    fn route(&mut self, view: View, at: u32, listed: UnicastNlri, route: Option<&Route>) {
         let mut message = Vec::new();
         update(listed, route).emit(true, &mut message);
         // What our own communities have made longer than any message.
@@ -319,14 +354,16 @@ impl Teller<'_> {
             self.monitor.counts.dropped += 1;
             return;
         }
-        bmp::route_monitoring(header, at, self.out, |out| out.extend_from_slice(&message));
+        bmp::route_monitoring(view, at, self.out, |out| out.extend_from_slice(&message));
         self.monitor.counts.routes += 1;
     }
 
     fn end_of_rib(&mut self, slot: Slot, family: AfiSafi) {
         let Some(&header) = self.monitor.up.get(&slot) else { return };
         if family.is_unicast() {
-            bmp::route_monitoring(header, 0, self.out, |out| Update::emit_end_of_rib(family, out));
+            bmp::route_monitoring(View::Taken(header), 0, self.out, |out| {
+                Update::emit_end_of_rib(family, out)
+            });
         }
     }
 }
@@ -361,12 +398,15 @@ fn update(listed: UnicastNlri, route: Option<&Route>) -> Update {
         (Prefix::V4(_), Some(IpAddr::V4(next_hop))) => {
             Update { next_hop: Some(next_hop), announced: prefixes, ..update }
         }
+        // What the router announces itself leads to no neighbour.
+        (Prefix::V4(_), None) => {
+            Update { next_hop: Some(Ipv4Addr::UNSPECIFIED), announced: prefixes, ..update }
+        }
         (_, next_hop) => {
             let next_hop = match next_hop {
                 Some(IpAddr::V4(address)) => MpNextHop::V4(address),
                 Some(IpAddr::V6(address)) => MpNextHop::V6(address),
-                // Of a neighbour there always is one.
-                None => MpNextHop::V6(core::net::Ipv6Addr::UNSPECIFIED),
+                None => MpNextHop::V6(Ipv6Addr::UNSPECIFIED),
             };
             let reach = MpReach { family, next_hop, prefixes, evpn: Vec::new() };
             Update { mp_reach: Some(reach), ..update }

@@ -544,6 +544,12 @@ impl Speaker {
         if self.defers_at::<K>(place) {
             return;
         }
+        if effect.best && !self.monitors.is_empty() {
+            let key = K::parts(self).rib.at(place).map(|(key, _)| key.clone());
+            if let Some(prefix) = key.as_ref().and_then(Key::prefix) {
+                self.monitored_choice(prefix);
+            }
+        }
         let now = self.now;
         let Parts { rib, outlet, peers, config, tables, .. } = K::parts(self);
         let Some((key, destination)) = rib.at_mut(place) else { return };

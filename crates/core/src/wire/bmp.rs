@@ -1,4 +1,5 @@
-//! BMP (RFC 7854): what a router tells a collector of its neighbours' sessions and routes. Written, never read: a
+//! BMP (RFC 7854): what a router tells a collector of its neighbours' sessions and routes, and of the routes that it has
+//! chosen itself (Loc-RIB, RFC 9069). Written, never read: a
 //! collector says nothing.
 
 use super::bgp::Notification;
@@ -19,6 +20,11 @@ const TERMINATION: u8 = 5;
 /// Of Initiation (4.4).
 const SYS_DESCR: u16 = 1;
 const SYS_NAME: u16 = 2;
+/// Of Peer Up and Peer Down of a Loc-RIB (RFC 9069 4.4, 5.3), and the name that the default table has.
+const TABLE_NAME: u16 = 3;
+const DEFAULT_TABLE: &[u8] = b"global";
+/// Why a Loc-RIB is told no more (RFC 9069 5.3).
+const LOCAL_SYSTEM_CLOSED: u8 = 6;
 /// Of Termination (4.5).
 const REASON: u16 = 1;
 
@@ -35,6 +41,22 @@ pub struct PeerHeader {
     pub address: IpAddr,
     pub asn: Asn,
     pub identifier: Ipv4Addr,
+}
+
+/// The routes that the router has chosen, of its only table, all of them: the F flag is not set (RFC 9069 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocRib {
+    /// The router's own.
+    pub asn: Asn,
+    pub identifier: Ipv4Addr,
+}
+
+/// Whose routes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// A neighbour's, as our policy has left them (post-policy Adj-RIB-In).
+    Taken(PeerHeader),
+    Chosen(LocRib),
 }
 
 /// The ends of a session's connection.
@@ -116,13 +138,47 @@ pub fn peer_down(peer: PeerHeader, at: u32, why: PeerDown<'_>, out: &mut Vec<u8>
     });
 }
 
-/// Appends an UPDATE of routes as our policy has taken them from a peer (4.6), with AS numbers of four octets. `at`:
-/// 0: it is not known when they came.
-pub fn route_monitoring(peer: PeerHeader, at: u32, out: &mut Vec<u8>, update: impl FnOnce(&mut Vec<u8>)) {
+/// Appends that a Loc-RIB is told from here on (RFC 9069 5.2). `open`: a whole message that says of what families and
+/// forms the routes will be; it stands for both ends, as there is no session. `at`: seconds since 1970 (UTC).
+pub fn loc_rib_up(loc_rib: LocRib, at: u32, open: &[u8], out: &mut Vec<u8>) {
+    put(out, PEER_UP, |out| {
+        loc_rib.emit(at, out);
+        // No address, no ports.
+        out.extend_from_slice(&[0; 16 + 2 + 2]);
+        out.extend_from_slice(open);
+        out.extend_from_slice(open);
+        information(TABLE_NAME, DEFAULT_TABLE, out);
+    });
+}
+
+/// Appends that a Loc-RIB is told no more, and nothing of it holds (RFC 9069 5.3).
+pub fn loc_rib_down(loc_rib: LocRib, at: u32, out: &mut Vec<u8>) {
+    put(out, PEER_DOWN, |out| {
+        loc_rib.emit(at, out);
+        out.push(LOCAL_SYSTEM_CLOSED);
+        information(TABLE_NAME, DEFAULT_TABLE, out);
+    });
+}
+
+/// Appends an UPDATE of routes (4.6; RFC 9069 5.4), with AS numbers of four octets. `at`: 0: it is not known when they
+/// came.
+pub fn route_monitoring(view: View, at: u32, out: &mut Vec<u8>, update: impl FnOnce(&mut Vec<u8>)) {
     put(out, ROUTE_MONITORING, |out| {
-        peer.emit(POST_POLICY, at, out);
+        match view {
+            View::Taken(peer) => peer.emit(POST_POLICY, at, out),
+            View::Chosen(loc_rib) => loc_rib.emit(at, out),
+        }
         update(out);
     });
+}
+
+impl LocRib {
+    fn emit(self, seconds: u32, out: &mut Vec<u8>) {
+        // Peer type 3, no flags; neither a distinguisher nor an address.
+        out.extend_from_slice(&[3, 0]);
+        out.extend_from_slice(&[0; 8 + 16]);
+        tail(self.asn, self.identifier, seconds, out);
+    }
 }
 
 impl PeerHeader {
@@ -131,12 +187,17 @@ impl PeerHeader {
         out.extend_from_slice(&[if self.distinguisher.is_some() { 2 } else { 0 }, flags]);
         out.extend_from_slice(&self.distinguisher.unwrap_or(0).to_be_bytes());
         address(self.address, out);
-        out.extend_from_slice(&self.asn.0.to_be_bytes());
-        out.extend_from_slice(&self.identifier.octets());
-        out.extend_from_slice(&seconds.to_be_bytes());
-        // Microseconds.
-        out.extend_from_slice(&[0; 4]);
+        tail(self.asn, self.identifier, seconds, out);
     }
+}
+
+/// What ends every header of a peer.
+fn tail(asn: Asn, identifier: Ipv4Addr, seconds: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&asn.0.to_be_bytes());
+    out.extend_from_slice(&identifier.octets());
+    out.extend_from_slice(&seconds.to_be_bytes());
+    // Microseconds.
+    out.extend_from_slice(&[0; 4]);
 }
 
 /// 16 bytes, of which IPv4 takes the last four.
@@ -235,9 +296,26 @@ mod tests {
             address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
             ..PEER
         };
-        let bytes = made(|out| route_monitoring(peer, 0, out, |out| out.push(9)));
+        let bytes = made(|out| route_monitoring(View::Taken(peer), 0, out, |out| out.push(9)));
         let expected = "03 00000031 00 02 c0 0000000000000007 fe800000000000000000000000000001
             0000fbf0 c6336401 00000000 00000000 09";
         assert_eq!(bytes, hex(expected));
+    }
+
+    #[test]
+    fn what_the_router_has_chosen() {
+        let own = LocRib { asn: Asn(64_496), identifier: Ipv4Addr::new(198, 51, 100, 1) };
+        let head = |length: u32, kind: u8, at: u32| {
+            let peer = "03 00 0000000000000000 00000000000000000000000000000000 0000fbf0 c6336401";
+            alloc::format!("03 {length:08x} {kind:02x} {peer} {at:08x} 00000000")
+        };
+        let up = made(|out| loc_rib_up(own, 5, &[1, 2], out));
+        let table = "0003 0006 676c6f62616c";
+        let zeroes = "00".repeat(20);
+        assert_eq!(up, hex(&alloc::format!("{} {zeroes} 0102 0102 {table}", head(82, 3, 5))));
+        let down = made(|out| loc_rib_down(own, 6, out));
+        assert_eq!(down, hex(&alloc::format!("{} 06 {table}", head(59, 2, 6))));
+        let route = made(|out| route_monitoring(View::Chosen(own), 0, out, |out| out.push(9)));
+        assert_eq!(route, hex(&alloc::format!("{} 09", head(49, 0, 0))));
     }
 }

@@ -210,6 +210,8 @@ struct Heard {
     up: BTreeSet<Vec<u8>>,
     down: Vec<(Vec<u8>, u8)>,
     routes: BTreeSet<String>,
+    /// What the router has chosen, while it says so (RFC 9069).
+    chosen: Option<BTreeSet<String>>,
 }
 
 impl Heard {
@@ -240,6 +242,7 @@ impl Heard {
         match kind {
             4 => self.greeted = true,
             5 => self.terminated = true,
+            3 if body[0] == 3 => assert!(self.chosen.replace(BTreeSet::new()).is_none()),
             3 => assert!(self.up.insert(body[10..26].to_vec())),
             2 => {
                 assert!(self.up.remove(&body[10..26]));
@@ -252,13 +255,17 @@ impl Heard {
                     panic!("no UPDATE")
                 };
                 let update = &decoded.update;
+                let routes = match body[0] {
+                    3 => self.chosen.as_mut().unwrap(),
+                    _ => &mut self.routes,
+                };
                 let withdrawn = update.withdrawn.iter();
                 for route in withdrawn.chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes)) {
-                    self.routes.remove(&route.prefix.to_string());
+                    routes.remove(&route.prefix.to_string());
                 }
                 let announced = update.announced.iter();
                 for route in announced.chain(update.mp_reach.iter().flat_map(|it| &it.prefixes)) {
-                    self.routes.insert(route.prefix.to_string());
+                    routes.insert(route.prefix.to_string());
                 }
             }
             other => panic!("a message of type {other}"),
@@ -297,7 +304,11 @@ pub fn a_collector_is_told_by_bmp(world: &mut World) {
     let listener = r1.listen("127.0.0.1:11019");
     let mut connection = accept(&listener, &r1);
     let mut heard = Heard::default();
-    let all = |heard: &Heard| TAKEN.iter().all(|prefix| heard.routes.contains(*prefix));
+    let all = |heard: &Heard| {
+        let told = |prefix: &&str| heard.routes.contains(*prefix);
+        let chosen = |prefix: &&str| heard.chosen.as_ref().is_some_and(|it| it.contains(*prefix));
+        TAKEN.iter().all(|prefix| told(prefix) && chosen(prefix))
+    };
     wait("the collector knows everything", &machines, || {
         heard.hear(&mut connection) && heard.greeted && heard.up.len() == 6 && all(&heard)
     });
@@ -307,7 +318,8 @@ pub fn a_collector_is_told_by_bmp(world: &mut World) {
     let customer = &others[2];
     customer.ask("disable s_ipv4");
     wait("a withdrawal is told", &machines, || {
-        heard.hear(&mut connection) && !heard.routes.contains("45.0.4.0/24")
+        let has = |routes: &BTreeSet<String>| routes.contains("45.0.4.0/24");
+        heard.hear(&mut connection) && !has(&heard.routes) && !heard.chosen.as_ref().is_some_and(has)
     });
     customer.ask("disable b_ipv6");
     wait("the end of a session is told", &machines, || heard.hear(&mut connection) && !heard.down.is_empty());

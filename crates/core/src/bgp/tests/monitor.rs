@@ -31,6 +31,9 @@ struct Collector {
     up: BTreeSet<Peer>,
     routes: BTreeMap<(Prefix, Peer), Vec<Asn>>,
     whole: BTreeSet<(Peer, u16)>,
+    /// What the router has chosen, while it says so.
+    chosen: Option<BTreeMap<Prefix, Vec<Asn>>>,
+    chosen_whole: BTreeSet<u16>,
     theirs: BmpParsingContext,
 }
 
@@ -52,6 +55,10 @@ impl Collector {
             return;
         }
         assert!(self.greeted && body.len() >= 42);
+        if body[0] == 3 {
+            self.loc_rib(kind, body);
+            return;
+        }
         let octets: [u8; 16] = body[10..26].try_into().unwrap();
         let address = if body[1] & 0x80 != 0 {
             IpAddr::V6(Ipv6Addr::from(octets))
@@ -75,25 +82,61 @@ impl Collector {
         }
     }
 
-    fn update(&mut self, peer: Peer, bytes: &[u8]) {
-        let whole = frame(bytes, CONTEXT.message_max()).unwrap().unwrap();
-        assert_eq!(whole.wire_len(), bytes.len());
-        let Message::Update(decoded) = Message::parse(whole, CONTEXT).unwrap() else { panic!("no UPDATE") };
-        assert!(decoded.errors.is_empty(), "{:?}", decoded.errors);
-        let update = decoded.update;
-        if let Some(family) = update.end_of_rib() {
-            self.whole.insert((peer, family.afi));
-        }
-        let gone = update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes));
-        for route in gone {
-            self.routes.remove(&(route.prefix, peer));
-        }
-        let come = update.announced.iter().chain(update.mp_reach.iter().flat_map(|it| &it.prefixes));
-        for route in come {
-            let path = update.attributes.as_ref().unwrap().as_path.asns().collect();
-            self.routes.insert((route.prefix, peer), path);
+    fn loc_rib(&mut self, kind: u8, body: &[u8]) {
+        const TABLE: &[u8] = b"\0\x03\0\x06global";
+        assert_eq!(body[1..26], [0; 25], "all of the default table");
+        match kind {
+            3 => {
+                assert!(self.chosen.replace(BTreeMap::new()).is_none(), "it is told already");
+                assert!(body.ends_with(TABLE));
+            }
+            2 => {
+                assert!(self.chosen.take().is_some(), "it is not told");
+                self.chosen_whole.clear();
+                assert_eq!((body[42], &body[43..]), (6, TABLE));
+            }
+            0 => {
+                let (update, whole) = read(&body[42..]);
+                self.chosen_whole.extend(whole);
+                let chosen = self.chosen.as_mut().unwrap();
+                for (prefix, path) in update {
+                    match path {
+                        Some(path) => chosen.insert(prefix, path),
+                        None => chosen.remove(&prefix),
+                    };
+                }
+            }
+            other => panic!("a message of type {other}"),
         }
     }
+
+    fn update(&mut self, peer: Peer, bytes: &[u8]) {
+        let (update, whole) = read(bytes);
+        self.whole.extend(whole.map(|afi| (peer, afi)));
+        for (prefix, path) in update {
+            match path {
+                Some(path) => self.routes.insert((prefix, peer), path),
+                None => self.routes.remove(&(prefix, peer)),
+            };
+        }
+    }
+}
+
+/// A prefix with the path of its route; `None`: it is withdrawn.
+type Said = (Prefix, Option<Vec<Asn>>);
+
+/// Each prefix with its path, or without when it is withdrawn; and the family whose End-of-RIB it is.
+fn read(bytes: &[u8]) -> (Vec<Said>, Option<u16>) {
+    let whole = frame(bytes, CONTEXT.message_max()).unwrap().unwrap();
+    assert_eq!(whole.wire_len(), bytes.len());
+    let Message::Update(decoded) = Message::parse(whole, CONTEXT).unwrap() else { panic!("no UPDATE") };
+    assert!(decoded.errors.is_empty(), "{:?}", decoded.errors);
+    let update = decoded.update;
+    let gone = update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|it| &it.prefixes));
+    let come = update.announced.iter().chain(update.mp_reach.iter().flat_map(|it| &it.prefixes));
+    let path = || update.attributes.as_ref().map(|it| it.as_path.asns().collect());
+    let gone = gone.map(|route| (route.prefix, None));
+    (gone.chain(come.map(|route| (route.prefix, path()))).collect(), update.end_of_rib().map(|it| it.afi))
 }
 
 /// A router with two providers and a router inside.
@@ -185,6 +228,11 @@ impl Scene {
         }
         assert_eq!(known, self.table());
         let speaker = self.net.router(0).speaker.as_ref().unwrap();
+        let best = speaker.rib.iter().filter_map(|(prefix, destination)| {
+            Some((prefix, destination.best()?.route.attributes.as_path.asns().collect()))
+        });
+        assert_eq!(self.collector.chosen, Some(best.collect()));
+        assert_eq!(self.collector.chosen_whole, BTreeSet::from([1, 2]));
         let standing = speaker.peers.iter().flatten().filter(|peer| peer.session.established().is_some());
         assert_eq!(self.collector.up.len(), standing.count());
     }
@@ -206,7 +254,7 @@ fn a_collector_is_told_all_and_what_changes() {
     scene.net.run(ms(500));
     scene.check();
     let routes = scene.counts().routes - before.routes;
-    assert!((2..10).contains(&routes), "only what has changed: {routes}");
+    assert!((2..12).contains(&routes), "only what has changed: {routes}");
     let quiet = scene.counts();
     scene.net.run(ms(5000));
     scene.check();
