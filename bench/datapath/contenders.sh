@@ -125,6 +125,7 @@ set_up() { # CONTENDER
     wire
     case $contender in
         ours) ours etherip ;;
+        ours-auto) ours etherip-auto ;;
         ours-raw) ours_raw ;;
         ours-recut) clamp=recut ours etherip ;;
         ours-gre) ours gre ;;
@@ -152,6 +153,7 @@ set_up() { # CONTENDER
     done
     eventually "$contender does not answer" in_ns "$(space 1)" ping -n -q -c 1 -W 1 "$(host 2)"
     if [ "$contender" = ours-raw ]; then eventually "ours-raw does not go by raw sockets" goes_by raw; fi
+    if [ "$contender" = ours-auto ]; then eventually "ours-auto does not take the shortcut" is_open; fi
     if [ "$contender" = ours ]; then eventually "ours does not go past the stack" goes_by packet; fi
     only_whole_packets burst
     if [ "$contender" = vxlan-locked ]; then
@@ -161,4 +163,8 @@ set_up() { # CONTENDER
 
 goes_by() { # packet|raw: what our own engine says of its line
     { "$binary" status --state "$scratch/1" --json || true; } 2>/dev/null | grep -qE "\"path\": ?\"$1\""
+}
+
+is_open() { # by what our own engine says of its tunnel
+    { "$binary" status --state "$scratch/1" --json || true; } 2>/dev/null | grep -qE '"shortcut": ?"open"'
 }

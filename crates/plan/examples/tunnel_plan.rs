@@ -1,7 +1,7 @@
 //! The plan of one end of a tunnel, for `bench/datapath/run`: nothing but the tunnel is in it, or several of GRE
 //! that their keys tell apart.
 //!
-//! `tunnel_plan etherip|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS`
+//! `tunnel_plan etherip|etherip-auto|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS`
 
 use std::env;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
     let [by, family, path_mtu, mtu, clamp, end, tunnels] = words.as_slice() else {
         return Err(
-            "tunnel_plan etherip|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS"
+            "tunnel_plan etherip|etherip-auto|gre|gretap|geneve|wireguard 4|6 PATH-MTU MTU auto|recut|off 1|2 TUNNELS"
                 .into(),
         );
     };
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let key = |id: u32| KeyName(format!("link.machine{id}.bench"));
     let encapsulation = match by.as_str() {
-        "etherip" => Encapsulation::EtherIp,
+        "etherip" | "etherip-auto" => Encapsulation::EtherIp,
         "gre" => Encapsulation::Gre { key: None },
         "gretap" => Encapsulation::Gretap { key: None },
         "geneve" => Encapsulation::Geneve { vni: Vni(1) },
@@ -47,7 +47,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: IfName::new("bench0")?,
         alias: "bench".into(),
         encapsulation,
-        engine: Engine::Userspace,
+        // What is chosen by itself takes the shortcut in the kernel.
+        engine: if by.ends_with("-auto") { Engine::Auto } else { Engine::Userspace },
         mtu: mtu.parse()?,
         uplink: IfName::new("eth1")?,
         local: Some(address(near)?),

@@ -24,7 +24,7 @@ mod vnet;
 
 pub use clamp::Clamp;
 pub use drops::{Counters, DropReason};
-pub use identification::Identifications;
+pub use identification::{FIRST_OF_OTHERS, Identifications};
 pub use inside::Link;
 pub use outer::{Fragment, Fragments, Outer, Piece, Pieces};
 pub use part::Part;

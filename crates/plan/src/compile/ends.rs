@@ -332,7 +332,9 @@ fn is_private(address: IpAddr) -> bool {
 /// What the kernel cannot do is ours whatever it has; for the rest `auto` asks it.
 fn engine(stated: Engine, way: &Way) -> Engine {
     match way.wrapping {
-        // Linux has no EtherIP, and we do not drive its GENEVE.
+        // Linux has no device of EtherIP; what fits may take the datapath's shortcut through it all the same.
+        Wrapping::EtherIp { .. } if stated == Engine::Auto => Engine::Auto,
+        // We do not drive its GENEVE.
         Wrapping::EtherIp { .. } | Wrapping::Geneve { .. } => Engine::Userspace,
         // The kernel's ip6gre cannot send what has to be cut outside.
         Wrapping::Gre { .. } | Wrapping::Gretap { .. } if way.outer == Ip::V6 && way.needs_clamp() => {

@@ -7,7 +7,7 @@ use tsumugi_core::bgp::config::{NeighbourConfig, Relation, Role, SpeakerConfig, 
 use tsumugi_core::desired::{Desired, LinkKind};
 use tsumugi_core::id::{IfName, Plane};
 use tsumugi_core::mtu::{Ip, Way, Wrapping};
-use tsumugi_core::router_plan::{Encapsulation, Keepalive, RouterPlan, Tunnel, TunnelClamp};
+use tsumugi_core::router_plan::{Encapsulation, Engine, Keepalive, RouterPlan, Tunnel, TunnelClamp};
 
 /// What one machine must be: addresses, interfaces of each plane, sessions, keys.
 pub fn summary(plan: &RouterPlan, lang: Lang) -> String {
@@ -109,6 +109,15 @@ fn tunnel_words(tunnel: &Tunnel, lang: Lang) -> String {
         (true, Lang::En) => "; takes 0x03 of old BSDs as well",
         (true, Lang::Ja) => "、古いBSDの0x03も受け取る",
     };
+    let shortcut = match (&tunnel.encapsulation, tunnel.engine, lang) {
+        (Encapsulation::EtherIp, Engine::Auto, Lang::En) => {
+            "; what fits one packet stays in the kernel if it can"
+        }
+        (Encapsulation::EtherIp, Engine::Auto, Lang::Ja) => {
+            "、1パケットに収まるものはできればカーネル内を通る"
+        }
+        _ => "",
+    };
     let unknown = match lang {
         Lang::En => "whoever calls",
         Lang::Ja => "呼び出してきた相手",
@@ -118,11 +127,11 @@ fn tunnel_words(tunnel: &Tunnel, lang: Lang) -> String {
     let asks = asks(&tunnel.keepalive, lang);
     match lang {
         Lang::En => format!(
-            "{by} / {ip} by {} to {remote}; path {}: {} -> {sizes}{mss}{reversed}; {asks}",
+            "{by} / {ip} by {} to {remote}; path {}: {} -> {sizes}{mss}{reversed}{shortcut}; {asks}",
             tunnel.uplink, tunnel.path_mtu, tunnel.mtu
         ),
         Lang::Ja => format!(
-            "{by} / {ip} {}から{remote}へ。経路は{}: {} -> {sizes}{mss}{reversed}。{asks}",
+            "{by} / {ip} {}から{remote}へ。経路は{}: {} -> {sizes}{mss}{reversed}{shortcut}。{asks}",
             tunnel.uplink, tunnel.path_mtu, tunnel.mtu
         ),
     }
@@ -271,6 +280,20 @@ mod tests {
         insta::assert_snapshot!("segments_en", of("er0211", Lang::En));
         insta::assert_snapshot!("segments_ja", of("er0112", Lang::Ja));
         insta::assert_snapshot!("summary_ja", [of("cr0102", Lang::Ja), of("hana", Lang::Ja)].join("\n"));
+    }
+
+    #[test]
+    fn who_speaks_bgp_is_said_where_it_is_frr() {
+        let table = "[router.cr0102]\n";
+        let text = AS63806.replacen(table, &format!("{table}routing = \"frr\"\n"), 1);
+        let declaration = declaration::parse(&text).0.expect("a file that can be read");
+        let network = compile(&declaration).expect("a plan");
+        let says = |name: &str, lang| {
+            summary(network.machine(name).expect("a machine of the file"), lang).contains("FRR")
+        };
+        for lang in [Lang::En, Lang::Ja] {
+            assert!(says("cr0102", lang) && !says("cr0201", lang));
+        }
     }
 
     #[test]

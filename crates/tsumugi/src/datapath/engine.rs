@@ -89,7 +89,7 @@ pub fn ensure(plan: &Tunnel, keys: Option<&Keys>, sides: &mut Sides) -> io::Resu
     if let Device::WireGuard(settings) = &wanted {
         wireguard::configure(&sides.fabric, &plan.name, settings)?;
     }
-    tunnel::set_up(plan, &mut sides.fabric_netlink)
+    tunnel::set_up(plan, &mut sides.fabric_netlink).map(drop)
 }
 
 /// What the kernel shall make.

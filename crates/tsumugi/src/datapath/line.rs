@@ -50,6 +50,8 @@ pub struct Packets {
     geneve: bool,
     /// Of network control, which does not wait behind the rest.
     pub control: OwnedFd,
+    /// Whether the receiver does not hear what goes by the shortcut.
+    pub leaves_shortcut: bool,
     /// When each was empty last.
     emptied: Emptied,
 }
@@ -84,7 +86,16 @@ impl Packets {
         options::hear_tunnels(&self.receiver, Heard { control: false, geneve })?;
         options::hear_tunnels(&self.control, Heard { control: true, geneve })?;
         self.geneve = geneve;
+        self.leaves_shortcut = false;
         Ok(())
+    }
+
+    /// What goes by the shortcut as well.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn hear_all(&mut self) -> io::Result<()> {
+        self.hear(self.geneve)
     }
 
     pub fn hears_geneve(&self) -> bool {
@@ -171,6 +182,7 @@ impl Line {
                 receiver: descriptors.next()?,
                 control: descriptors.next()?,
                 geneve: state.geneve,
+                leaves_shortcut: false,
                 emptied: Emptied::now(),
             });
         }
@@ -255,6 +267,7 @@ impl Line {
                     receiver: socket::packet_receiver(underlay, interface, Heard { control: false, geneve })?,
                     control: socket::packet_receiver(underlay, interface, Heard { control: true, geneve })?,
                     geneve,
+                    leaves_shortcut: false,
                     emptied: Emptied::now(),
                 })
             };

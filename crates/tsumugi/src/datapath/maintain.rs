@@ -30,6 +30,7 @@ impl Datapath {
         };
         self.refused = None;
         self.stack_refused = None;
+        self.shortcut.ask_again();
         self.apply(&plan);
         tracing::info!(
             generation = plan.generation,
@@ -207,6 +208,7 @@ impl Datapath {
                 changed |= note(&mut tunnel.outer_trouble, opened, &tunnel.plan, "outer side");
             }
         }
+        self.follow_shortcut();
         if changed {
             self.watch_all();
         }
@@ -347,6 +349,7 @@ impl Datapath {
             return;
         }
         self.ask_devices();
+        self.count_shortcut();
         self.forwarding.ask(now);
         for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
             if let Err(error) = tunnel.settle_carrier(now, &mut self.sides.fabric_netlink) {
@@ -354,6 +357,9 @@ impl Datapath {
             }
         }
         self.forwarding.end_round();
+        if self.shortcut.outlives_carrier(&self.forwarding) {
+            self.follow_shortcut();
+        }
     }
 
     /// Hears of what the kernel's own devices have received meanwhile, where a far end is about to be asked.

@@ -29,6 +29,7 @@ mod outward;
 mod path;
 mod probing;
 mod sealing;
+mod shortcut;
 mod signals;
 mod socket;
 mod stack;
@@ -56,6 +57,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use probing::Probing;
+use shortcut::Shortcut;
 use stack::Stack;
 use std::io;
 use std::os::fd::AsFd;
@@ -230,6 +232,7 @@ struct Datapath {
     stack: Stack,
     /// Why the stack cannot be kept from packets; asked again with the next plan.
     stack_refused: Option<String>,
+    shortcut: Shortcut,
     hops: HopWatch,
     /// Of the underlay's devices.
     features: Features,
@@ -264,6 +267,7 @@ impl Datapath {
             forwarding: begun.forwarding,
             stack: begun.stack,
             stack_refused: None,
+            shortcut: Shortcut::default(),
             started: Instant::now(),
         })
     }
@@ -296,8 +300,12 @@ impl Datapath {
                 }
                 due.maintenance = now + MAINTENANCE;
             }
+            if self.shortcut.next_timeout().is_some_and(|due| due <= now) {
+                self.keep_shortcut(now);
+            }
             if due.hops.is_some_and(|due| due <= now) {
                 self.follow_next_hops();
+                self.follow_shortcut();
                 due.hops = None;
             }
             if now >= due.timers {
@@ -315,6 +323,7 @@ impl Datapath {
                 self.forwarding.next_round(now),
                 self.next_trial(now),
                 self.giver.next_timeout(now),
+                self.shortcut.next_timeout(),
                 passing,
             ]
             .into_iter()
@@ -337,6 +346,7 @@ impl Datapath {
                     },
                     Token::Status => {
                         self.ask_the_kernel();
+                        self.count_shortcut();
                         let view = status::View {
                             now,
                             started: self.started,
@@ -401,6 +411,7 @@ impl Datapath {
         let mut signalled = Signalled::Nothing;
         while let Ok(Some(info)) = signals.read_signal() {
             if i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32) {
+                self.remove_shortcut();
                 tracing::info!(seconds = self.started.elapsed().as_secs(), "ended");
                 return Signalled::End;
             }

@@ -11,8 +11,8 @@ use super::tunnel::{Inside, Tunnel};
 use crate::kernel::plane::Keeper;
 use crate::kernel::wireguard;
 use crate::observe::status::{
-    DatapathStatus, HandoversRefused, LineStatus, PlanStatus, TakenOver, Traffic, TunnelState, TunnelStatus,
-    UnderlayStatus,
+    ByShortcut, DatapathStatus, HandoversRefused, LineStatus, PlanStatus, TakenOver, Traffic, TunnelState,
+    TunnelStatus, UnderlayStatus,
 };
 use crate::state::PlanRefused;
 use std::time::{Duration, Instant};
@@ -53,6 +53,8 @@ impl View<'_> {
             alias: tunnel.plan.alias.clone(),
             by: super::tunnel::word(&tunnel.plan.encapsulation).into(),
             engine: tunnel.chosen.clone(),
+            shortcut: tunnel.shortcut.clone(),
+            by_shortcut: Some(tunnel.by_shortcut).filter(|passed| *passed != ByShortcut::default()),
             state,
             trouble: troubles.into_iter().filter_map(|trouble| trouble.get().cloned()).collect(),
             line: tunnel.plan.uplink.clone(),

@@ -9,7 +9,7 @@ use super::wireguard::{Keys, WireGuard};
 use crate::kernel::tun::{Offloads, TunKind, attach_offloading, set_carrier};
 use crate::kernel::wireguard::WireGuardPeerInfo;
 use crate::kernel::{LinkInfo, Namespace, Netlink};
-use crate::observe::status::{Chosen, Traffic};
+use crate::observe::status::{ByShortcut, Chosen, Shortcut, Traffic};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -43,6 +43,12 @@ pub struct Tunnel {
     pub next_hop: Option<Destination>,
     /// Attached; never with the kernel's own device.
     pub device: Option<OwnedFd>,
+    /// Its index in the fabric, since it was attached.
+    pub device_index: Option<u32>,
+    /// `None`: it has no use for one, or it is not known yet.
+    pub shortcut: Option<Shortcut>,
+    /// What of its packets went that way.
+    pub by_shortcut: ByShortcut,
     /// What the device does for us.
     pub offloads: Offloads,
     /// What the device was last told of its carrier; attaching says yes.
@@ -84,6 +90,9 @@ impl Tunnel {
             line,
             next_hop: None,
             device: None,
+            device_index: None,
+            shortcut: None,
+            by_shortcut: ByShortcut::default(),
             offloads: Offloads { udp: false },
             has_carrier: true,
             is_set_up: false,
@@ -116,11 +125,13 @@ impl Tunnel {
         }
         self.received = before.received;
         self.sent = before.sent;
+        self.by_shortcut = before.by_shortcut;
         self.drops = before.drops;
         self.last_heard = before.last_heard;
         let mut unused = before.device;
         if same_device {
             self.device = unused.take();
+            self.device_index = before.device_index;
             self.offloads = before.offloads;
             self.has_carrier = before.has_carrier;
         }
@@ -252,12 +263,13 @@ impl Tunnel {
                 let Some(keeping) = &mut self.keeping else { return Ok(false) };
                 return keeping.kernel.follow(fabric, link.index);
             }
-            Ok(DeviceDone::Attached(device, offloads)) => {
+            Ok(DeviceDone::Attached(device, offloads, index)) => {
+                self.device_index = Some(index);
                 self.has_carrier = true;
                 self.device = Some(device);
                 self.offloads = offloads;
             }
-            Ok(DeviceDone::SetUp) => {}
+            Ok(DeviceDone::SetUp(index)) => self.device_index = Some(index),
             Err(error) => {
                 self.kernel_device_is_there = false;
                 return Err(error);
@@ -270,6 +282,7 @@ impl Tunnel {
     /// Lets go of a device that is broken.
     pub fn lose_device(&mut self) {
         self.device = None;
+        self.device_index = None;
         self.is_set_up = false;
     }
 
@@ -296,8 +309,9 @@ pub enum DeviceWork {
 pub enum DeviceDone {
     /// The kernel's own device as it is.
     Kernel(Option<LinkInfo>),
-    Attached(OwnedFd, Offloads),
-    SetUp,
+    /// With the interface's index.
+    Attached(OwnedFd, Offloads, u32),
+    SetUp(u32),
 }
 
 impl DeviceWork {
@@ -318,10 +332,10 @@ impl DeviceWork {
                     Some(kind) => Some(attach_offloading(&sides.fabric, &plan.name, kind)?),
                     None => None,
                 };
-                set_up(&plan, &mut sides.fabric_netlink)?;
+                let index = set_up(&plan, &mut sides.fabric_netlink)?;
                 Ok(match attached {
-                    Some((device, offloads)) => DeviceDone::Attached(device, offloads),
-                    None => DeviceDone::SetUp,
+                    Some((device, offloads)) => DeviceDone::Attached(device, offloads, index),
+                    None => DeviceDone::SetUp(index),
                 })
             }
         }
@@ -333,7 +347,7 @@ impl DeviceWork {
 ///
 /// # Errors
 /// As the kernel says.
-pub fn set_up(plan: &router_plan::Tunnel, netlink: &mut Netlink) -> io::Result<()> {
+pub fn set_up(plan: &router_plan::Tunnel, netlink: &mut Netlink) -> io::Result<u32> {
     let link = netlink.link(&plan.name)?.ok_or(nix::errno::Errno::ENODEV)?;
     let mtu = u32::from(plan.mtu);
     // The MTU first: below 1280 an interface has no IPv6 at all.
@@ -353,7 +367,7 @@ pub fn set_up(plan: &router_plan::Tunnel, netlink: &mut Netlink) -> io::Result<(
     if !link.up {
         netlink.set_up(link.index, true)?;
     }
-    Ok(())
+    Ok(link.index)
 }
 
 /// The tunnel header that a plan's encapsulation stands for; `None` for WireGuard.

@@ -1,4 +1,4 @@
-//! What a network device does by itself with packets that come in (ethtool(8)'s features).
+//! What a network device does by itself with packets, and what it leaves to others (ethtool(8)'s features).
 #![allow(unsafe_code)]
 
 use super::Namespace;
@@ -62,7 +62,25 @@ struct Block {
     never_changed: u32,
 }
 
-/// Asks about the devices of one namespace.
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+
+/// Those that are switched, each by a command of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feature {
+    /// Completes checksums of what it sends.
+    SendChecksums = 0x17,
+    /// Cuts what it sends into segments, if it is TCP.
+    SendSegments = 0x1f,
+    /// Puts what it receives together.
+    MergesReceived = 0x2c,
+}
+
+/// Asks about the devices of one namespace, and switches what they do.
 pub struct Features(OwnedFd);
 
 impl Features {
@@ -100,6 +118,14 @@ impl Features {
             MERGING.iter().any(|merging| merging.as_bytes() == &bytes[..len])
         };
         Ok(strings.names.iter().enumerate().take(count).any(|(at, bytes)| merges(bytes) && is_active(at)))
+    }
+
+    /// Switches one feature of a device.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP where it cannot be switched.
+    pub fn set(&self, name: &IfName, feature: Feature, on: bool) -> io::Result<()> {
+        self.ask(name, &mut Value { command: feature as u32, data: on.into() })
     }
 
     /// `question` is one of the structures above, its first fields set.

@@ -84,6 +84,26 @@ impl Netlink {
         }
     }
 
+    /// Whether the interface sends what it is given: it is operational, and its queue is not the one that
+    /// drops everything (`noop`). One that was up before its wire had another end is neither until the kernel
+    /// has got round to it (RFC 2863's states, set by the kernel's link watch), whatever its flags say.
+    ///
+    /// # Errors
+    /// Those of netlink.
+    pub fn sends(&mut self, name: &IfName) -> Answer<bool> {
+        let mut request = LinkMessage::default();
+        request.attributes.push(LinkAttribute::IfName(name.as_str().into()));
+        request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let Some(RouteNetlinkMessage::NewLink(found)) = self.get(RouteNetlinkMessage::GetLink(request))?
+        else {
+            return Ok(false);
+        };
+        let has = |wanted: &dyn Fn(&LinkAttribute) -> bool| found.attributes.iter().any(wanted);
+        let operational = has(&|attribute| matches!(attribute, LinkAttribute::OperState(State::Up)));
+        let drops = has(&|attribute| matches!(attribute, LinkAttribute::Qdisc(queue) if queue == "noop"));
+        Ok(operational && !drops)
+    }
+
     /// The index of the interface of this name.
     ///
     /// # Errors

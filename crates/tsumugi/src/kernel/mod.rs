@@ -5,10 +5,12 @@
 
 pub mod address;
 pub mod apply;
+pub mod bpf;
 mod bridge;
 mod bridges;
 pub mod channel;
 pub mod child;
+pub mod classifier;
 pub mod dynamic;
 pub mod entries;
 pub mod fdb;

@@ -572,6 +572,13 @@ impl Machine {
         self.wait_within(Duration::from_secs(40), what, done);
     }
 
+    /// As [`Machine::wait_for`], of what changes by looking.
+    #[track_caller]
+    pub fn wait_for_mut(&self, what: &str, done: impl FnMut() -> bool) {
+        let done = std::cell::RefCell::new(done);
+        self.wait_for(what, || (done.borrow_mut())());
+    }
+
     #[track_caller]
     pub fn wait_within(&self, patience: Duration, what: &str, done: impl Fn() -> bool) {
         let deadline = Instant::now() + patience;
@@ -642,6 +649,17 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// The packets as they are that have passed until now.
+    pub fn packets(&self) -> Vec<Vec<u8>> {
+        let mut buffer = vec![0; 65_536];
+        let read = || {
+            recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty())
+                .ok()
+                .map(|len| buffer[..len].to_vec())
+        };
+        std::iter::from_fn(read).collect()
+    }
+
     /// The datagrams of tunnels with at least `len` bytes of payload until now: what is smaller is
     /// neighbour discovery and the like. `at_least` so many are waited for.
     pub fn finish(self, at_least: usize, len: usize) -> Vec<Seen> {

@@ -22,17 +22,17 @@ const GROWTH: u64 = 8 * 1024;
 
 /// An outer packet of EtherIP as anybody may build it.
 #[derive(Clone)]
-struct Forged {
-    source: IpAddr,
-    number: u32,
-    offset: usize,
-    more: bool,
-    class: u8,
-    payload: Vec<u8>,
+pub struct Forged {
+    pub source: IpAddr,
+    pub number: u32,
+    pub offset: usize,
+    pub more: bool,
+    pub class: u8,
+    pub payload: Vec<u8>,
 }
 
 impl Forged {
-    fn from(outside: Outside, last: u8) -> Forged {
+    pub fn from(outside: Outside, last: u8) -> Forged {
         let source = match outside {
             Outside::V4 => [192, 0, 2, last].into(),
             Outside::V6 => [0x2001, 0xdb8, 0x101, 0, 0, 0, 0, last.into()].into(),
@@ -45,7 +45,7 @@ impl Forged {
         Forged { number, more: true, payload: frame(&[0x30, 0], 1424), ..self.clone() }
     }
 
-    fn build(&self) -> Vec<u8> {
+    pub fn build(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.source {
             IpAddr::V4(source) => {

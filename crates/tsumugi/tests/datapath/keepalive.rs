@@ -1,7 +1,7 @@
 //! Whether the far end lives, and the carrier that follows.
 
 use crate::bench::{Bench, Outside, ip, run, tunnel, turned};
-use crate::{gre, wireguard};
+use crate::{gre, shortcut, wireguard};
 use nix::sys::signal::Signal;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,14 +43,18 @@ pub fn wait_for_carrier(bench: &Bench, machine: usize, name: &str, there: bool) 
 
 /// Beta's process is stopped, which nothing but silence tells of; then it goes on.
 pub fn a_far_end_that_hangs_takes_the_carrier_with_it() {
-    for (name, encapsulation, outside) in [
-        ("gre-x", gre(), Outside::V6),
-        ("eip-x", Encapsulation::EtherIp, Outside::V4),
-        ("wg-x", wireguard(), Outside::V6),
+    for (name, encapsulation, engine, outside) in [
+        ("gre-x", gre(), Engine::Userspace, Outside::V6),
+        ("eip-x", Encapsulation::EtherIp, Engine::Userspace, Outside::V4),
+        ("wg-x", wireguard(), Engine::Userspace, Outside::V6),
+        ("short-x", Encapsulation::EtherIp, Engine::Auto, Outside::V6),
     ] {
         let bench = Bench::new(name, 1500);
-        let [near, far] = asking(tunnel(name, encapsulation, outside, 1500, 2400));
+        let [near, far] = asking(Tunnel { engine, ..tunnel(name, encapsulation, outside, 1500, 2400) });
         bench.start_ends(&near, &far);
+        if engine == Engine::Auto && shortcut::missing().is_none() {
+            shortcut::shortcut_is(&bench, "open");
+        }
         for machine in 0..2 {
             wait_until(&bench, machine, "alive");
             assert!(has_carrier(&bench, machine, name));
@@ -140,11 +144,24 @@ pub fn a_neighbour_of_others_is_asked_by_arp_and_by_solicitation() {
 /// Alpha sends as much as it can for some seconds and hears nothing but answers: no question is lost
 /// behind it for so long that the far end would be given up.
 pub fn a_flood_does_not_take_the_carrier_down() {
+    let near = tunnel("gre-x", gre(), Outside::V6, 1500, 2400);
+    flooded(near, 2300);
+}
+
+/// The same where the kernel has the bulk and the process the questions.
+pub fn a_flood_by_the_shortcut_does_not_take_the_carrier_down() {
+    flooded(shortcut::plan(Outside::V6), 1200);
+}
+
+fn flooded(near: Tunnel, len: usize) {
     let bench = Bench::new("flood", 1500);
-    let [near, far] = asking(tunnel("gre-x", gre(), Outside::V6, 1500, 2400));
+    let [near, far] = asking(near);
     bench.start_ends(&near, &far);
     for machine in 0..2 {
         wait_until(&bench, machine, "alive");
+    }
+    if near.engine == Engine::Auto {
+        shortcut::shortcut_is(&bench, "open");
     }
     let asked = || keepalive(&bench, 0)["answered"].as_u64().unwrap_or(0);
     // Nobody reads it; without it the stack would answer.
@@ -154,7 +171,7 @@ pub fn a_flood_does_not_take_the_carrier_down() {
         let flood = || {
             bench.machines[0].in_plane("fabric", || {
                 let socket = UdpSocket::bind("198.18.0.1:0").unwrap();
-                let packet = [0; 2300];
+                let packet = vec![0; len];
                 while !over.load(Ordering::Relaxed) {
                     // A full queue is what is wanted.
                     let _ = socket.send_to(&packet, "198.18.0.2:9");
@@ -176,6 +193,9 @@ pub fn a_flood_does_not_take_the_carrier_down() {
     for machine in 0..2 {
         let known = keepalive(&bench, machine);
         assert_eq!((&known["deaths"], &known["far-end"]), (&0.into(), &"alive".into()), "{known}");
+    }
+    if near.engine == Engine::Auto {
+        shortcut::shortcut_is(&bench, "open");
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod bench;
 mod bulk;
+mod duties;
 mod etheripd;
 mod geneve;
 mod handover;
@@ -20,6 +21,7 @@ mod live;
 mod many;
 mod paths;
 mod probe;
+mod shortcut;
 mod stream;
 
 use bench::{Bench, Outside, ip, key_name, run, tunnel, turned};
@@ -364,6 +366,8 @@ fn main() -> ExitCode {
         Trial::test(name, run).with_ignored_flag(missing.is_some())
     };
     let trial = |name: &str, test: fn()| trial_with(name, missing.as_ref(), test);
+    let no_shortcut = missing.clone().or_else(shortcut::missing);
+    let by_shortcut = |name: &str, test: fn()| trial_with(name, no_shortcut.as_ref(), test);
     let no_etheripd = missing.clone().or_else(etheripd::missing);
     let trials = vec![
         trial("gre_over_ipv6_is_two_packets_on_every_path", gre_over_ipv6_is_two_packets_on_every_path),
@@ -430,6 +434,40 @@ fn main() -> ExitCode {
             keepalive::a_forgotten_session_is_renewed_before_the_far_end_is_given_up,
         ),
         trial("a_flood_does_not_take_the_carrier_down", keepalive::a_flood_does_not_take_the_carrier_down),
+        by_shortcut("both_ways_send_the_same_outer_packets", duties::both_ways_send_the_same_outer_packets),
+        by_shortcut("a_narrow_path_narrows_the_shortcut", duties::a_narrow_path_narrows_the_shortcut),
+        by_shortcut("the_shortcut_follows_the_next_hop", duties::the_shortcut_follows_the_next_hop),
+        by_shortcut("a_dead_far_end_closes_the_shortcut", duties::a_dead_far_end_closes_the_shortcut),
+        by_shortcut(
+            "others_on_the_line_close_the_shortcut_and_open_it_again",
+            duties::others_on_the_line_close_the_shortcut_and_open_it_again,
+        ),
+        by_shortcut(
+            "datagrams_in_segments_arrive_beside_the_shortcut",
+            duties::datagrams_in_segments_arrive_beside_the_shortcut,
+        ),
+        by_shortcut(
+            "a_flood_by_the_shortcut_does_not_take_the_carrier_down",
+            keepalive::a_flood_by_the_shortcut_does_not_take_the_carrier_down,
+        ),
+        by_shortcut(
+            "frames_that_fit_take_the_shortcut_while_the_process_lives",
+            shortcut::frames_that_fit_take_the_shortcut_while_the_process_lives,
+        ),
+        by_shortcut("only_what_is_plain_takes_the_shortcut", shortcut::only_what_is_plain_takes_the_shortcut),
+        by_shortcut("streams_arrive_whole_by_the_shortcut", shortcut::streams_arrive_whole_by_the_shortcut),
+        by_shortcut(
+            "strangers_do_not_get_in_by_the_shortcut",
+            shortcut::strangers_do_not_get_in_by_the_shortcut,
+        ),
+        by_shortcut(
+            "the_shortcut_comes_and_goes_and_the_device_stays",
+            shortcut::the_shortcut_comes_and_goes_and_the_device_stays,
+        ),
+        by_shortcut(
+            "without_the_shortcut_packets_pass_as_ever",
+            shortcut::without_the_shortcut_packets_pass_as_ever,
+        ),
         trial(
             "questions_do_not_wait_behind_bulk_on_a_raw_line",
             keepalive::questions_do_not_wait_behind_bulk_on_a_raw_line,

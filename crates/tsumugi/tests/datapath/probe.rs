@@ -13,7 +13,7 @@ use tsumugi_core::id::Mac;
 use tsumugi_core::router_plan::{Encapsulation, Engine, Keepalive, Tunnel, TunnelClamp};
 
 /// The same with ends that speak to each other.
-fn speaking(plan: Tunnel) -> Tunnel {
+pub fn speaking(plan: Tunnel) -> Tunnel {
     let keepalive = Keepalive::Signals {
         local: "fe80::1".parse().unwrap(),
         remote: "fe80::2".parse().unwrap(),
@@ -34,7 +34,7 @@ fn far(near: &Tunnel) -> Tunnel {
     Tunnel { keepalive, ..turned(near) }
 }
 
-fn started(name: &str, near: &Tunnel) -> Bench {
+pub fn started(name: &str, near: &Tunnel) -> Bench {
     let bench = Bench::new(name, 1500);
     bench.wire_through_the_middle();
     bench.start_ends(near, &far(near));
@@ -43,7 +43,7 @@ fn started(name: &str, near: &Tunnel) -> Bench {
 }
 
 /// Has the bridge drop what `rules` say; `m0` is alpha's side.
-fn drop_in_the_middle(bench: &Bench, rules: &str) {
+pub fn drop_in_the_middle(bench: &Bench, rules: &str) {
     let text = format!(
         "table bridge middle {{
             set seen {{ typeof frag id; flags dynamic,timeout; timeout 5s; }}
@@ -70,7 +70,7 @@ fn probe(bench: &Bench, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn found(bench: &Bench, tunnel: &str) -> Value {
+pub fn found(bench: &Bench, tunnel: &str) -> Value {
     let output = probe(bench, &[tunnel, "--json"]);
     let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(said["said"], "found", "{said}");

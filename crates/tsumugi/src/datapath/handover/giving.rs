@@ -179,6 +179,7 @@ impl Datapath {
         match giving.stage {
             Stage::Settled if late || self.forwarding.is_settled(now) => {
                 self.stop_reading();
+                self.count_shortcut();
                 self.tell_all(&mut giving.partner, now, |_| Ok(Vec::new()))?;
                 giving.partner.tell(&Message::Yours);
                 giving.await_next(Stage::Taken, now);
@@ -215,6 +216,8 @@ impl Datapath {
                 giving.await_next(Stage::Ready, now);
                 tracing::info!(to = program, "another process asks to take over");
                 self.forwarding.for_another = Some(Vec::new());
+                // Its sweep takes away what the packet sockets, which it shares, leave to the kernel now.
+                self.shut_shortcut();
                 self.tell_all(&mut giving.partner, now, copies)?;
                 giving.partner.tell(&Message::All {
                     program: PROGRAM.into(),
@@ -260,6 +263,7 @@ impl Datapath {
         drop(giving);
         self.forwarding.for_another = None;
         self.watch_all();
+        self.follow_shortcut();
         if let Err(error) = self.take_names() {
             tracing::error!(reason = %error, "no longer to be asked");
         }

@@ -1,7 +1,9 @@
 //! What the two say to each other: JSON, and behind it a datagram where there is one.
 
 use crate::kernel::channel::{Channel, Peer};
-use crate::observe::status::{Chosen, FarEnd, HandoverRefused, KeepaliveStatus, LinePath, Traffic, WhyDead};
+use crate::observe::status::{
+    ByShortcut, Chosen, FarEnd, HandoverRefused, KeepaliveStatus, LinePath, Traffic, WhyDead,
+};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -66,10 +68,15 @@ pub struct TunnelState {
     pub plan: router_plan::Tunnel,
     pub chosen: Chosen,
     pub device: bool,
+    /// Its index in the fabric; `None` of an older process, or without a device.
+    #[serde(default)]
+    pub device_index: Option<u32>,
     /// Whether the device takes UDP in segments.
     pub udp: bool,
     pub received: Traffic,
     pub sent: Traffic,
+    #[serde(default)]
+    pub by_shortcut: ByShortcut,
     pub drops: BTreeMap<String, u64>,
     pub last_heard_ms: Option<u64>,
     /// Whether the far end lives; `None`: not asked, or not known.

@@ -16,9 +16,11 @@ pub fn of(tunnel: &Tunnel, now: Instant) -> TunnelState {
         plan: tunnel.plan.clone(),
         chosen: tunnel.chosen.clone(),
         device: tunnel.device.is_some(),
+        device_index: tunnel.device_index,
         udp: tunnel.offloads.udp,
         received: tunnel.received,
         sent: tunnel.sent,
+        by_shortcut: tunnel.by_shortcut,
         drops: named(&tunnel.drops),
         last_heard_ms: tunnel.last_heard.map(|heard| milliseconds(now.saturating_duration_since(heard))),
         lives: tunnel.keeping.as_ref().and_then(Keeping::lives),
@@ -61,7 +63,9 @@ pub fn adopt(
         _ => return None,
     };
     let mut tunnel = Tunnel::new(state.plan.clone(), keys, state.chosen.clone(), inside, line);
-    tunnel.is_set_up = device.is_some();
+    // Setting it up changes nothing that is right, and tells the index.
+    tunnel.is_set_up = device.is_some() && state.device_index.is_some();
+    tunnel.device_index = state.device_index.filter(|_| device.is_some());
     tunnel.kernel_device_is_there = matches!(tunnel.inside, Inside::Kernel);
     tunnel.device = device;
     tunnel.offloads = Offloads { udp: state.udp };
@@ -73,6 +77,7 @@ pub fn adopt(
 pub fn go_on(tunnel: &mut Tunnel, state: &TunnelState, now: Instant) {
     tunnel.received = state.received;
     tunnel.sent = state.sent;
+    tunnel.by_shortcut = state.by_shortcut;
     tunnel.drops = counted(&state.drops);
     tunnel.has_carrier = state.lives != Some(false);
     if let Some(keeping) = &mut tunnel.keeping {

@@ -79,6 +79,17 @@ fn tunnel(page: &mut String, tunnel: &TunnelStatus, lang: Lang) {
         format!("{by}、回線 {on}、{local} → {remote}。MTU {mtu} (経路 {path})。{engine}"),
     );
     line(page, 3, &said);
+    if let Some(shortcut) = &tunnel.shortcut {
+        line(page, 3, &words::shortcut(shortcut, lang));
+    }
+    if let Some(passed) = &tunnel.by_shortcut {
+        let (received, sent) = (passed.received.packets, passed.sent.packets);
+        let said = lang.pick(
+            format!("by the shortcut received {received} of them, sent {sent}"),
+            format!("うち近道で受信 {received}、送信 {sent}"),
+        );
+        line(page, 4, &said);
+    }
     let (received, sent) = (tunnel.received, tunnel.sent);
     let said = lang.pick(
         format!("received {} packets, sent {}", received.packets, sent.packets),

@@ -90,6 +90,12 @@ pub struct TunnelStatus {
     pub by: String,
     #[serde(flatten)]
     pub engine: Chosen,
+    /// `None` where it would be of no use, and of an older process.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub shortcut: Option<Shortcut>,
+    /// `None` where nothing has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_shortcut: Option<ByShortcut>,
     pub state: TunnelState,
     /// What is wrong with its parts.
     pub trouble: Vec<Missing>,
@@ -192,6 +198,13 @@ impl Traffic {
     }
 }
 
+/// What of a tunnel's packets the kernel's shortcut has passed. They are among those of the tunnel as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByShortcut {
+    pub received: Traffic,
+    pub sent: Traffic,
+}
+
 /// The engine of one tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "engine")]
@@ -211,6 +224,41 @@ pub enum WhyUserspace {
     /// The kernel's GRE over IPv6 cannot cut its outer packets.
     CannotFragment,
     /// The kernel was asked and refused.
+    Refused { error: String },
+}
+
+/// Whether frames that one outer packet holds stay in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "shortcut", content = "shortcut-why")]
+pub enum Shortcut {
+    Open,
+    Closed(WhyNoShortcut),
+}
+
+/// Why they do not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum WhyNoShortcut {
+    /// The file asks for the engine in userspace.
+    Stated,
+    /// The binary was built where there was no clang.
+    NotBuilt,
+    /// The line's packets go through the stack.
+    RawLine,
+    /// The line hears GENEVE as well, which the programs do not know.
+    Geneve,
+    /// The far end does not answer.
+    NoCarrier,
+    /// Another process is about to take over.
+    Handover,
+    /// The process has just begun, and what another one had is still to go; or the pair has just been made,
+    /// and does not send yet.
+    Settling,
+    /// The device or the next hop is not there yet.
+    NoNextHop,
+    /// More tunnels than the shortcut has room for.
+    TooMany,
+    /// The kernel refused.
     Refused { error: String },
 }
 

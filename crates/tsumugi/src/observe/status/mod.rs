@@ -17,9 +17,9 @@ mod show;
 pub use bfd::{BfdSession, BfdStatus};
 pub use bmp::{BmpReport, CollectorEnd, CollectorStatus};
 pub use datapath::{
-    Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath, LineStatus,
-    Missing, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead, WhyRaw, WhyUnasked,
-    WhyUserspace,
+    ByShortcut, Chosen, DatapathStatus, FarEnd, HandoverRefused, HandoversRefused, KeepaliveStatus, LinePath,
+    LineStatus, Missing, Shortcut, TakenOver, Traffic, TunnelState, TunnelStatus, UnderlayStatus, WhyDead,
+    WhyNoShortcut, WhyRaw, WhyUnasked, WhyUserspace,
 };
 pub use frr::{FrrStatus, FrrTrouble};
 pub use management::{

@@ -22,7 +22,8 @@ pub use change::{session_change, session_terms, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
 pub use frr::{frr_trouble, table_is_frrs};
 pub use parts::{
-    engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, tunnel_state,
+    engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, shortcut,
+    tunnel_state,
 };
 pub use path::{measured_path, probe_refused, probe_stage, unanswered, void_path};
 pub use rpki::{cache_end, cache_state, own_validity, payloads, rpki_notice, slurm_trouble};

@@ -1,8 +1,8 @@
 //! Words for the state of what a process keeps: its plan, tunnels, lines.
 
 use crate::observe::status::{
-    Chosen, FarEnd, HandoverRefused, LinePath, ManagementTrouble, Missing, TunnelState, WhyDead, WhyRaw,
-    WhyUnasked, WhyUserspace,
+    Chosen, FarEnd, HandoverRefused, LinePath, ManagementTrouble, Missing, Shortcut, TunnelState, WhyDead,
+    WhyNoShortcut, WhyRaw, WhyUnasked, WhyUserspace,
 };
 use crate::state::PlanRefused;
 use tsumugi_plan::explain::Lang;
@@ -79,6 +79,46 @@ pub fn engine(chosen: &Chosen, lang: Lang) -> String {
         }
     };
     lang.pick(format!("in userspace ({why})"), format!("ユーザー空間で転送 ({why})"))
+}
+
+/// Whether frames that fit stay in the kernel, and why not.
+pub fn shortcut(shortcut: &Shortcut, lang: Lang) -> String {
+    let why = match shortcut {
+        Shortcut::Open => {
+            return lang
+                .pick(
+                    "frames that fit take the shortcut in the kernel",
+                    "収まるフレームはカーネル内の近道を通る",
+                )
+                .into();
+        }
+        Shortcut::Closed(WhyNoShortcut::Stated) => lang.pick("the file says so", "ファイルの指定"),
+        Shortcut::Closed(WhyNoShortcut::NotBuilt) => lang.pick("built without clang", "clangなしでビルド"),
+        Shortcut::Closed(WhyNoShortcut::RawLine) => {
+            lang.pick("the line's packets go through the stack", "回線のパケットがスタックを通る")
+        }
+        Shortcut::Closed(WhyNoShortcut::Geneve) => {
+            lang.pick("the line carries GENEVE as well", "回線がGENEVEも運ぶ")
+        }
+        Shortcut::Closed(WhyNoShortcut::NoCarrier) => {
+            lang.pick("the far end does not answer", "対向が応答しない")
+        }
+        Shortcut::Closed(WhyNoShortcut::Handover) => {
+            lang.pick("another process is taking over", "別のプロセスが引き継ぎ中")
+        }
+        Shortcut::Closed(WhyNoShortcut::Settling) => lang.pick("it is just being set up", "準備中"),
+        Shortcut::Closed(WhyNoShortcut::NoNextHop) => {
+            lang.pick("the next hop is not known yet", "次の中継先がまだ不明")
+        }
+        Shortcut::Closed(WhyNoShortcut::TooMany) => lang.pick("too many tunnels", "トンネルが多すぎる"),
+        Shortcut::Closed(WhyNoShortcut::Refused { error }) => {
+            return lang.pick(
+                format!("no shortcut in the kernel (refused: {error})"),
+                format!("カーネル内の近道なし (拒否: {error})"),
+            );
+        }
+    };
+    lang.pick(format!("no shortcut in the kernel ({why})"), format!("カーネル内の近道なし ({why})"))
 }
 
 /// How a line's packets meet the underlay, and why not the faster way.

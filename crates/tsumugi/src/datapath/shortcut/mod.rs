@@ -1,0 +1,524 @@
+//! The shortcut: frames of EtherIP that one outer packet holds pass between device and line inside the
+//! kernel, by programs of its virtual machine (`shortcut.c` draws their way). All else, and everything
+//! where there is no shortcut, goes through the process as ever; device, sockets and walls stay.
+//!
+//! A pair of interfaces joins the fabric and the underlay for it, because no program can send from one
+//! namespace into another.
+
+mod programs;
+
+use super::Datapath;
+use super::batch::Destination;
+use super::engine::Sides;
+use super::forward::Forwarding;
+use super::line::{Line, Packets};
+use super::meanwhile::meanwhile;
+use super::tunnel::{Inside, Tunnel};
+use crate::kernel::bpf;
+use crate::kernel::classifier::{Placed, Way, put};
+use crate::observe::status::{LinePath, Shortcut as State, Traffic, WhyNoShortcut};
+use programs::{Counts, Ends, HEAD, Programs, SEND, SLOTS};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use tsumugi_core::id::Mac;
+use tsumugi_core::router_plan::Engine;
+use tsumugi_core::tunnel::{DropReason, HOP_LIMIT, Shim};
+use tsumugi_core::wire::ethernet::{self, ethertype};
+use tsumugi_core::wire::{etherip, ip, ipv4, ipv6};
+
+/// How often the programs are told that the process lives.
+const LIVES: Duration = Duration::from_millis(250);
+/// After how long a silence they leave everything to the process.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the kernel is asked whether the new pair sends what it is given.
+const ASKS: Duration = Duration::from_millis(5);
+/// How long it has for that: its link watch may rest for a second.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The pair that joins the namespaces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Pair {
+    #[default]
+    None,
+    /// Not known yet to send what it is given: until then no entry is opened.
+    MadeAt(Instant),
+    Sends,
+}
+
+/// What a tunnel has of the shortcut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    /// Interface index of the device, in the fabric.
+    device: u32,
+    /// That of the line, in the underlay.
+    line: u32,
+    ends: Ends,
+    send: [u8; SEND],
+    /// The longest frame that the device takes.
+    limit: u16,
+}
+
+/// The programs, once the kernel has taken them, and who goes their way.
+#[derive(Default)]
+pub struct Shortcut {
+    programs: Option<Programs>,
+    pair: Pair,
+    /// Why the kernel does not; asked again with the next plan.
+    refused: Option<String>,
+    /// With the half of its slot that an entry has.
+    entries: BTreeMap<usize, (Entry, u32)>,
+    /// What was counted up to now.
+    seen: BTreeMap<usize, Counts>,
+    /// Whether what an earlier life left was seen to.
+    settled: bool,
+    /// Where programs were put: on which way of which interface.
+    placed: BTreeMap<(Way, u32), Placed>,
+    /// Where none was needed at the last turn.
+    idle: BTreeSet<(Way, u32)>,
+    /// Whether nothing of it was needed at the last turn.
+    rests: bool,
+    /// When the programs are told again that the process lives.
+    due: Option<Instant>,
+    /// When the kernel is asked about the pair again, while entries wait for it.
+    asks: Option<Instant>,
+}
+
+impl Shortcut {
+    /// The next plan may have better luck.
+    pub fn ask_again(&mut self) {
+        self.refused = None;
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.due.into_iter().chain(self.asks).min()
+    }
+
+    /// Whether a tunnel that has lost its carrier, or has it again, has not been followed yet.
+    pub fn outlives_carrier(&self, forwarding: &Forwarding) -> bool {
+        forwarding.tunnels.iter().enumerate().any(|(slot, tunnel)| {
+            tunnel.as_ref().is_some_and(|tunnel| match tunnel.shortcut {
+                Some(State::Open) => !tunnel.has_carrier,
+                Some(State::Closed(WhyNoShortcut::NoCarrier)) => tunnel.has_carrier,
+                _ => self.entries.contains_key(&slot),
+            })
+        })
+    }
+
+    /// Whether what is there differs from what is wanted.
+    fn differs(&self, wanted: &BTreeMap<usize, Entry>) -> bool {
+        let same =
+            |(slot, entry): (&usize, &Entry)| self.entries.get(slot).is_some_and(|(is, _)| is == entry);
+        !self.settled || self.entries.len() != wanted.len() || !wanted.iter().all(same)
+    }
+
+    /// Has the programs be where they are needed, while none of their entries changes: the kernel may keep
+    /// this long.
+    fn attach(&mut self, sides: &mut Sides, wanted: &BTreeMap<usize, Entry>) -> io::Result<()> {
+        if !self.settled {
+            programs::sweep(sides)?;
+            self.settled = true;
+        }
+        if self.programs.is_none() && !wanted.is_empty() {
+            programs::sweep(sides)?;
+            self.programs = Some(Programs::load(sides)?);
+            self.pair = Pair::MadeAt(Instant::now());
+        }
+        let Some(programs) = &self.programs else { return Ok(()) };
+        let new =
+            |(slot, entry): &(&usize, &Entry)| self.entries.get(slot).is_none_or(|(is, _)| is != *entry);
+        for (_, entry) in wanted.iter().filter(new) {
+            for (way, link) in [(Way::In, entry.line), (Way::Out, entry.device)] {
+                if self.placed.contains_key(&(way, link)) {
+                    continue;
+                }
+                let placed = match way {
+                    Way::In => {
+                        let pop = ("pop", &programs.pop);
+                        put(&sides.underlay, &mut sides.underlay_netlink, (way, link), pop)?
+                    }
+                    Way::Out => {
+                        let leave = ("leave", &programs.leave);
+                        put(&sides.fabric, &mut sides.fabric_netlink, (way, link), leave)?
+                    }
+                };
+                self.placed.insert((way, link), placed);
+            }
+        }
+        self.ask_pair(sides)
+    }
+
+    /// Asks whether the new pair sends what it is given.
+    fn ask_pair(&mut self, sides: &mut Sides) -> io::Result<()> {
+        let Pair::MadeAt(when) = self.pair else { return Ok(()) };
+        if Programs::pair_sends(sides)? {
+            self.pair = Pair::Sends;
+        } else if when.elapsed() > LONGEST {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the pair does not come up"));
+        }
+        Ok(())
+    }
+
+    fn awaits_pair(&self) -> bool {
+        matches!(self.pair, Pair::MadeAt(_))
+    }
+
+    /// Where programs are that no entry has needed since the last turn: nothing is on its way by them.
+    fn unneeded(&mut self) -> Vec<(Way, u32)> {
+        let needed: BTreeSet<(Way, u32)> =
+            self.entries.values().flat_map(|(is, _)| [(Way::In, is.line), (Way::Out, is.device)]).collect();
+        let idle = self.placed.keys().filter(|place| !needed.contains(place)).copied().collect();
+        let before = std::mem::replace(&mut self.idle, idle);
+        self.idle.intersection(&before).copied().collect()
+    }
+
+    /// Has the lines' packet sockets not hear what goes this way.
+    fn quiet(&self, lines: &mut [Line]) -> io::Result<()> {
+        let Some(programs) = &self.programs else { return Ok(()) };
+        for packets in lines.iter_mut().filter_map(|line| line.packets.as_mut()) {
+            if !packets.leaves_shortcut && !packets.hears_geneve() {
+                bpf::attach(&packets.receiver, &programs.hear)?;
+                packets.leaves_shortcut = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the maps to `wanted`.
+    fn settle(&mut self, wanted: BTreeMap<usize, Entry>) -> io::Result<()> {
+        let Some(programs) = &self.programs else { return Ok(()) };
+        let mut entries = BTreeMap::new();
+        for (slot, (old, _)) in &self.entries {
+            if wanted.get(slot) != Some(old) {
+                programs.close(old)?;
+            }
+        }
+        for (slot, new) in wanted {
+            let half = match self.entries.get(&slot) {
+                Some((old, half)) if *old == new => *half,
+                before => {
+                    let half = before.map_or(0, |(_, half)| 1 - half);
+                    programs.open(slot, half, &new)?;
+                    self.seen.entry(slot).or_default();
+                    half
+                }
+            };
+            entries.insert(slot, (new, half));
+        }
+        self.entries = entries;
+        Ok(())
+    }
+
+    /// What has passed in a slot since it was last asked.
+    fn passed(&mut self, slot: usize) -> Option<Counts> {
+        let now = self.programs.as_ref()?.counts(slot).ok()?;
+        let before = self.seen.insert(slot, now).unwrap_or_default();
+        Some(now.since(&before))
+    }
+}
+
+impl Datapath {
+    /// Counts what has passed, follows what has changed, takes away what has had no use for a turn, and tells the
+    /// programs that the process lives.
+    pub(super) fn keep_shortcut(&mut self, now: Instant) {
+        self.shortcut.due = None;
+        self.shortcut.asks = None;
+        self.follow_shortcut();
+        if !self.giver.holds() && self.shortcut.asks.is_none() {
+            self.tidy_shortcut();
+        }
+        let Some(programs) = &self.shortcut.programs else { return };
+        if !self.shortcut.entries.is_empty()
+            && let Err(error) = programs.live(PATIENCE)
+        {
+            tracing::warn!(reason = %error, "the shortcut cannot be kept open");
+        }
+        self.shortcut.due = Some(now + LIVES);
+    }
+
+    /// What is not needed any more goes a turn later, when nothing is on its way by it.
+    fn tidy_shortcut(&mut self) {
+        if self.shortcut.programs.is_none() {
+            return;
+        }
+        let rests = self.shortcut.entries.is_empty() && !self.is_soon_wanted();
+        if std::mem::replace(&mut self.shortcut.rests, rests) && rests {
+            return self.remove_shortcut();
+        }
+        let unneeded = self.shortcut.unneeded();
+        if unneeded.is_empty() {
+            return;
+        }
+        let Datapath { sides, shortcut, .. } = self;
+        let removed = meanwhile(&self.epoll, &mut self.forwarding, || {
+            let filters = unneeded
+                .into_iter()
+                .filter(|place| shortcut.placed.remove(place).is_some_and(|placed| placed.is_filter()));
+            filters.collect::<Vec<_>>().into_iter().try_for_each(|(way, link)| match way {
+                Way::In => sides.underlay_netlink.remove_classifier(link, way),
+                Way::Out => sides.fabric_netlink.remove_classifier(link, way),
+            })
+        });
+        if let Err(error) = removed {
+            tracing::warn!(reason = %error, "a program of the shortcut cannot be removed");
+        }
+    }
+
+    /// Opens the shortcut to the tunnels that can take it, and closes it to others. While another process is
+    /// about to take over, and once it may have opened its own, nothing is touched.
+    pub(super) fn follow_shortcut(&mut self) {
+        if self.giver.holds() {
+            return;
+        }
+        self.count_shortcut();
+        let mut wanted = BTreeMap::new();
+        for slot in 0..self.forwarding.tunnels.len() {
+            let Some(tunnel) = &self.forwarding.tunnels[slot] else { continue };
+            let state = match self.entry(slot, tunnel) {
+                Ok(Some(entry)) => {
+                    wanted.insert(slot, entry);
+                    Some(State::Open)
+                }
+                Ok(None) => None,
+                Err(why) => Some(State::Closed(why)),
+            };
+            if let Some(tunnel) = &mut self.forwarding.tunnels[slot] {
+                tunnel.shortcut = state;
+            }
+        }
+        if self.is_settling() {
+            self.shortcut.due = Some(self.started + LIVES);
+            return;
+        }
+        let result = if self.shortcut.differs(&wanted) {
+            let Datapath { sides, shortcut, .. } = self;
+            let attached = meanwhile(&self.epoll, &mut self.forwarding, || shortcut.attach(sides, &wanted));
+            if attached.is_ok() && self.shortcut.awaits_pair() {
+                self.close_tunnels(&WhyNoShortcut::Settling);
+                self.shortcut.asks = Some(Instant::now() + ASKS);
+                return;
+            }
+            attached
+                .and_then(|()| self.shortcut.quiet(&mut self.forwarding.lines))
+                .and_then(|()| self.shortcut.settle(wanted))
+        } else {
+            self.shortcut.quiet(&mut self.forwarding.lines)
+        };
+        if let Err(error) = result {
+            self.lose_shortcut(&error);
+        } else if self.shortcut.due.is_none() && self.shortcut.programs.is_some() {
+            self.shortcut.due = Some(Instant::now());
+        }
+    }
+
+    /// What an earlier life left is taken away when nothing can be on its way by it any more.
+    fn is_settling(&self) -> bool {
+        !self.shortcut.settled && self.started.elapsed() < LIVES
+    }
+
+    /// Whether a tunnel is shut out for a while only: what there is in the kernel stays for it.
+    fn is_soon_wanted(&self) -> bool {
+        self.forwarding.tunnels.iter().flatten().any(|tunnel| {
+            use WhyNoShortcut::{Handover, NoCarrier, NoNextHop, Settling};
+            matches!(tunnel.shortcut, Some(State::Closed(NoCarrier | NoNextHop | Handover | Settling)))
+        })
+    }
+
+    /// Closes every entry in this moment: from now on all packets come to the process, which another one
+    /// asks to hand them over. What is in the kernel besides is for its sweep.
+    pub(super) fn shut_shortcut(&mut self) {
+        self.count_shortcut();
+        if let Err(error) = self.shortcut.settle(BTreeMap::new()) {
+            self.lose_shortcut(&error);
+        }
+        self.shortcut.due = None;
+        self.shortcut.asks = None;
+        self.close_tunnels(&WhyNoShortcut::Handover);
+    }
+
+    /// Leaves nothing of the shortcut in the kernel: nobody wants it, or the process ends. Unless it is
+    /// another process's by now.
+    pub(super) fn remove_shortcut(&mut self) {
+        if self.shortcut.programs.is_none() || self.giver.holds() {
+            return;
+        }
+        self.count_shortcut();
+        if let Err(error) = self.shortcut.settle(BTreeMap::new()) {
+            tracing::warn!(reason = %error, "the shortcut cannot be closed");
+        }
+        self.clear_shortcut();
+    }
+
+    /// The kernel refuses: every packet goes through the process.
+    fn lose_shortcut(&mut self, error: &io::Error) {
+        tracing::warn!(reason = %error, "no shortcut through the kernel: every packet goes through the process");
+        self.clear_shortcut();
+        self.shortcut.refused = Some(error.to_string());
+        self.close_tunnels(&WhyNoShortcut::Refused { error: error.to_string() });
+    }
+
+    /// Has the lines hear everything again, and takes away what is in the kernel.
+    fn clear_shortcut(&mut self) {
+        for line in &mut self.forwarding.lines {
+            let hears = |packets: &mut Packets| !packets.leaves_shortcut || packets.hear_all().is_ok();
+            if !line.packets.as_mut().is_none_or(hears) {
+                line.lose_packets();
+            }
+        }
+        let Datapath { sides, .. } = self;
+        if let Err(error) = meanwhile(&self.epoll, &mut self.forwarding, || programs::sweep(sides)) {
+            tracing::warn!(reason = %error, "what is left of the shortcut cannot be removed");
+        }
+        self.shortcut =
+            Shortcut { refused: self.shortcut.refused.take(), settled: true, ..Shortcut::default() };
+    }
+
+    fn close_tunnels(&mut self, why: &WhyNoShortcut) {
+        for tunnel in self.forwarding.tunnels.iter_mut().flatten() {
+            if tunnel.shortcut == Some(State::Open) {
+                tunnel.shortcut = Some(State::Closed(why.clone()));
+            }
+        }
+    }
+
+    /// Adds what went by the shortcut to what its tunnels counted, those that have just been closed too.
+    pub(super) fn count_shortcut(&mut self) {
+        let forwarding = &mut self.forwarding;
+        for (slot, tunnel) in forwarding.tunnels.iter_mut().enumerate() {
+            let Some(tunnel) = tunnel.as_mut().filter(|_| self.shortcut.seen.contains_key(&slot)) else {
+                continue;
+            };
+            let Some(counts) = self.shortcut.passed(slot) else { continue };
+            let sent = Traffic { packets: counts.sent, bytes: counts.sent_bytes };
+            let received = Traffic { packets: counts.received, bytes: counts.received_bytes };
+            tunnel.sent.add(sent);
+            tunnel.received.add(received);
+            tunnel.by_shortcut.sent.add(sent);
+            tunnel.by_shortcut.received.add(received);
+            tunnel.drops.add(DropReason::SendFailed, counts.refused);
+            if counts.received > 0 {
+                let ago = programs::now().map_or(0, |now| now.saturating_sub(counts.last));
+                let heard = Instant::now().checked_sub(Duration::from_nanos(ago));
+                tunnel.hear(heard.unwrap_or_else(Instant::now), &mut forwarding.buffers.round);
+            }
+        }
+    }
+
+    /// The tunnel's entry; `None` for one that has no use for the shortcut.
+    fn entry(&self, slot: usize, tunnel: &Tunnel) -> Result<Option<Entry>, WhyNoShortcut> {
+        if !matches!(tunnel.inside, Inside::Shim(Shim::EtherIp)) {
+            return Ok(None);
+        }
+        if tunnel.plan.engine != Engine::Auto {
+            return Err(WhyNoShortcut::Stated);
+        }
+        if !programs::are_built() {
+            return Err(WhyNoShortcut::NotBuilt);
+        }
+        if slot >= SLOTS {
+            return Err(WhyNoShortcut::TooMany);
+        }
+        if let Some(error) = &self.shortcut.refused {
+            return Err(WhyNoShortcut::Refused { error: error.clone() });
+        }
+        if self.is_settling() {
+            return Err(WhyNoShortcut::Settling);
+        }
+        if !tunnel.has_carrier {
+            return Err(WhyNoShortcut::NoCarrier);
+        }
+        let passes = |line: &&Line| line.path == LinePath::Packet && !line.learns && line.packets.is_some();
+        let line = self.forwarding.lines.get(tunnel.line).filter(passes);
+        let (Some(line), Some(index)) = (line, line.and_then(|line| line.index())) else {
+            return Err(WhyNoShortcut::RawLine);
+        };
+        if line.packets.as_ref().is_some_and(Packets::hears_geneve) {
+            return Err(WhyNoShortcut::Geneve);
+        }
+        let mac = self.keeper.links().get(&line.name).and_then(|link| link.mac);
+        let (Some(Destination::Link(hop)), Some(mac), Some(device), Some(local), Some(remote)) =
+            (&tunnel.next_hop, mac, tunnel.device_index, tunnel.plan.local, tunnel.plan.remote)
+        else {
+            return Err(WhyNoShortcut::NoNextHop);
+        };
+        let [a, b, c, d, e, f, ..] = hop.sll_addr;
+        let send = send(index, tunnel.path.force.path_mtu, (mac, Mac([a, b, c, d, e, f])), (local, remote));
+        let limit = tunnel.plan.mtu.saturating_add(ethernet::HEADER_LEN as u16);
+        let ends = programs::ends(index, remote, local);
+        Ok(send.map(|send| Entry { device, line: index, ends, send, limit }))
+    }
+}
+
+/// How a tunnel's frames leave, as `struct send` has it; `None` for a path that holds no frame at all.
+fn send(line: u32, path_mtu: u16, macs: (Mac, Mac), ends: (IpAddr, IpAddr)) -> Option<[u8; SEND]> {
+    let mut send = [0; SEND];
+    let head = &mut send[HEAD..];
+    let (ethertype, ip_len) = match ends {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let repr = ipv4::Repr {
+                source,
+                destination,
+                protocol: ip::protocol::ETHERIP,
+                hop_limit: HOP_LIMIT,
+                traffic_class: 0,
+                identification: 0,
+                dont_fragment: false,
+                more_fragments: false,
+                fragment_offset: 0,
+                payload_len: 0,
+            };
+            repr.emit(&mut head[ethernet::HEADER_LEN..]);
+            // Length and checksum are for the program.
+            head[ethernet::HEADER_LEN + 2..ethernet::HEADER_LEN + 4].fill(0);
+            head[ethernet::HEADER_LEN + 10..ethernet::HEADER_LEN + 12].fill(0);
+            (ethertype::IPV4, ipv4::HEADER_LEN)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let repr = ipv6::Repr {
+                source,
+                destination,
+                next_header: ip::protocol::ETHERIP,
+                hop_limit: HOP_LIMIT,
+                traffic_class: 0,
+                flow_label: 0,
+                payload_len: 0,
+            };
+            repr.emit(&mut head[ethernet::HEADER_LEN..]);
+            (ethertype::IPV6, ipv6::HEADER_LEN)
+        }
+        _ => return None,
+    };
+    head[..6].copy_from_slice(&macs.1.0);
+    head[6..12].copy_from_slice(&macs.0.0);
+    head[12..14].copy_from_slice(&ethertype.to_be_bytes());
+    etherip::Repr::default().emit(&mut head[ethernet::HEADER_LEN + ip_len..]);
+    let limit = usize::from(path_mtu).checked_sub(ip_len + etherip::HEADER_LEN)?;
+    let ipv6 = u32::from(ends.0.is_ipv6());
+    let words = [line, u32::try_from(limit).ok()?, ipv6];
+    for (place, word) in send.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    Some(send)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_of_an_outer_packet() {
+        let ends = |a: &str, b: &str| (a.parse().unwrap(), b.parse().unwrap());
+        let macs = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
+        let six = send(7, 1500, macs, ends("2001:db8::1", "2001:db8::2")).unwrap();
+        assert_eq!(six[..16], [7u32, 1458, 1, 0].map(u32::to_ne_bytes).concat()[..]);
+        assert_eq!(six[16..30], [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd]);
+        assert_eq!(six[30..38], [0x60, 0, 0, 0, 0, 0, 97, 64]);
+        assert_eq!(six[70..72], [0x30, 0]);
+        let four = send(7, 1500, macs, ends("192.0.2.1", "192.0.2.2")).unwrap();
+        assert_eq!(four[4..8], 1478u32.to_ne_bytes());
+        assert_eq!(four[30..50], [0x45, 0, 0, 0, 0, 0, 0, 0, 64, 97, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+        assert_eq!(four[50..52], [0x30, 0]);
+        assert_eq!(send(7, 1500, macs, ends("192.0.2.1", "2001:db8::2")), None);
+    }
+}
