@@ -17,12 +17,22 @@ use tsumugi_plan::declaration::{self, AsSet};
 use tsumugi_plan::explain::Lang;
 use tsumugi_plan::lists::{self, Trouble};
 
-/// How long bgpq4 may take for one AS-SET and family.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Seconds that bgpq4, which itself waits for ever, may take for one AS-SET and family unless said otherwise.
+pub const PATIENCE: u64 = 300;
 /// Bytes that it may print: a list of millions.
 const LARGEST: u64 = 512 << 20;
 /// A list that was shorter may change as it likes.
 const FEW: usize = 4;
+
+/// How the IRR is asked.
+pub struct How {
+    /// `HOST` or `HOST:PORT`; bgpq4's own choice if unsaid.
+    pub server: Option<String>,
+    /// Seconds for one AS-SET and family.
+    pub patience: u64,
+    /// A list may lose more than half of what it had.
+    pub accept_shrunk: bool,
+}
 
 /// What became of one peer's list.
 #[derive(Debug, Serialize)]
@@ -72,7 +82,7 @@ enum Kept {
     Unreadable {
         why: String,
     },
-    /// The AS-SET has no prefixes.
+    /// The AS-SET has no prefixes, or is not there: bgpq4 tells neither from the other.
     Empty,
     /// It has lost too many.
     Shrunk {
@@ -84,7 +94,7 @@ enum Kept {
     },
 }
 
-pub fn run(file: &Path, accept_shrunk: bool, json: bool, lang: Lang) -> Outcome {
+pub fn run(file: &Path, how: &How, json: bool, lang: Lang) -> Outcome {
     let text = read(file)?;
     let (declaration, problems) = declaration::parse(&text);
     let Some(declaration) = declaration else {
@@ -95,7 +105,7 @@ pub fn run(file: &Path, accept_shrunk: bool, json: bool, lang: Lang) -> Outcome 
     let mut reports = Vec::new();
     for peer in &declaration.peers {
         let (Some(set), Some(list)) = (&peer.as_set, peer.list_path()) else { continue };
-        let outcome = refresh(set, &folder.join(&list), accept_shrunk);
+        let outcome = refresh(set, &folder.join(&list), how);
         let outcome = outcome.unwrap_or_else(|reason| Refresh::Kept { reason });
         let report = Report { peer: peer.name.to_string(), as_set: set.to_string(), list, outcome };
         if !json {
@@ -114,9 +124,9 @@ pub fn run(file: &Path, accept_shrunk: bool, json: bool, lang: Lang) -> Outcome 
     Ok(if all_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn refresh(set: &AsSet, path: &Path, accept_shrunk: bool) -> Result<Refresh, Kept> {
-    let mut new = ask(set, "-4", LONGEST_V4)?;
-    new.extend(ask(set, "-6", LONGEST_V6)?);
+fn refresh(set: &AsSet, path: &Path, how: &How) -> Result<Refresh, Kept> {
+    let mut new = ask(set, how, "-4", LONGEST_V4)?;
+    new.extend(ask(set, how, "-6", LONGEST_V6)?);
     new.sort_unstable();
     new.dedup();
     if new.is_empty() {
@@ -128,7 +138,7 @@ fn refresh(set: &AsSet, path: &Path, accept_shrunk: bool) -> Result<Refresh, Kep
         return Ok(Refresh::Unchanged { listed: new.len() });
     }
     let lost = lists::lost(&old, &new);
-    if old.len() >= FEW && lost * 2 > old.len() && !accept_shrunk {
+    if old.len() >= FEW && lost * 2 > old.len() && !how.accept_shrunk {
         return Err(Kept::Shrunk { before: old.len(), lost });
     }
     let unwritten = |error: io::Error| Kept::Unwritten { why: error.to_string() };
@@ -143,17 +153,26 @@ fn refresh(set: &AsSet, path: &Path, accept_shrunk: bool) -> Result<Refresh, Kep
 }
 
 /// What bgpq4 says of one family: what is registered, exactly, and nothing longer than others take.
-fn ask(set: &AsSet, family: &str, longest: u8) -> Result<Vec<PrefixRange>, Kept> {
+fn ask(set: &AsSet, how: &How, family: &str, longest: u8) -> Result<Vec<PrefixRange>, Kept> {
     let mut command = Command::new("bgpq4");
+    if let Some(server) = &how.server {
+        command.args(["-h", server]);
+    }
     command.args(["-j", "-A", family, "-m", &longest.to_string(), "-l", "list", "--", &set.0]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| Kept::NoBgpq4 { why: error.to_string() })?;
     let printed = drain(child.stdout.take());
     let complaint = drain(child.stderr.take());
-    let status = within(&mut child, PATIENCE).map_err(|error| Kept::Failed { why: error.to_string() })?;
-    let Some(status) = status else { return Err(Kept::Late { seconds: PATIENCE.as_secs() }) };
+    let status = within(&mut child, Duration::from_secs(how.patience))
+        .map_err(|error| Kept::Failed { why: error.to_string() })?;
+    let Some(status) = status else { return Err(Kept::Late { seconds: how.patience }) };
     let printed = printed.join().unwrap_or_default();
     let complaint = complaint.join().unwrap_or_default();
+    // A server's refusal (`F` and why) it passes on, and ends well, with what it has: as if there were no more.
+    let refused = complaint.contains("\n: F ") || complaint.contains("Error expanding");
+    if status.success() && refused {
+        return Err(Kept::Failed { why: complaint.split_whitespace().collect::<Vec<_>>().join(" ") });
+    }
     // It goes on past members that are no AS numbers of the Internet, which is no failure.
     let complaint = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
     if !status.success() {
@@ -227,8 +246,8 @@ fn kept_words(reason: &Kept, lang: Lang) -> String {
         (Kept::Late { seconds }, Lang::Ja) => format!("bgpq4が{seconds}秒待っても答えません"),
         (Kept::Unreadable { why }, Lang::En) => format!("bgpq4 printed something else than a list: {why}"),
         (Kept::Unreadable { why }, Lang::Ja) => format!("bgpq4の出力がリストではありません: {why}"),
-        (Kept::Empty, Lang::En) => "the AS-SET has no prefixes".into(),
-        (Kept::Empty, Lang::Ja) => "このAS-SETにはプレフィックスがありません".into(),
+        (Kept::Empty, Lang::En) => "the IRR has no such AS-SET, or it has no prefixes".into(),
+        (Kept::Empty, Lang::Ja) => "IRRにこのAS-SETがないか、プレフィックスがありません".into(),
         (Kept::Shrunk { before, lost }, Lang::En) => {
             format!("{lost} of {before} would be gone; if that is right, say --accept-shrunk")
         }

@@ -85,6 +85,13 @@ enum Verb {
         /// Also takes a list that has lost more than half of what it had.
         #[arg(long)]
         accept_shrunk: bool,
+        /// Asks this IRR server, `HOST` or `HOST:PORT`, and not the one that bgpq4 would.
+        #[arg(long, value_name = "HOST[:PORT]")]
+        server: Option<String>,
+        /// Seconds that bgpq4 may take for one AS-SET and family.
+        #[arg(long, value_name = "SECONDS", default_value_t = irr::PATIENCE,
+            value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        patience: u64,
         /// One JSON document for machines.
         #[arg(long)]
         json: bool,
@@ -259,7 +266,10 @@ fn run(verb: Verb, lang: Lang) -> Outcome {
         Verb::Explain(Explain::Policy { peer, file, state, json }) => {
             plan::explain_policy(&peer, file.as_deref(), state.as_deref(), json, lang)
         }
-        Verb::Irr { file, accept_shrunk, json } => irr::run(&file, accept_shrunk, json, lang),
+        Verb::Irr { file, accept_shrunk, server, patience, json } => {
+            let how = irr::How { server, patience, accept_shrunk };
+            irr::run(&file, &how, json, lang)
+        }
         Verb::Check { file, json } => file::check(&file, json, lang),
         Verb::Fmt { file, write } => file::fmt(&file, write, lang),
         Verb::Schema => file::schema(),
