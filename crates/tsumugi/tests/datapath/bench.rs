@@ -400,6 +400,14 @@ impl Bench {
     /// Waits until alpha's first tunnel has received nothing for a second: IPv6 says a few things of its
     /// own when an interface comes up.
     pub fn quiet(&self) {
+        // Kernels ask for routers (RFC 7559) again and again, ever more seldom.
+        for machine in &self.machines {
+            machine.in_plane("fabric", || {
+                for interface in fs::read_dir("/proc/sys/net/ipv6/conf").unwrap().flatten() {
+                    fs::write(interface.path().join("router_solicitations"), "0").unwrap();
+                }
+            });
+        }
         let received = || self.status(0)["tunnels"][0]["received"]["packets"].as_u64();
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut last = (received(), Instant::now());
