@@ -91,8 +91,13 @@ pub fn gobgp_is_an_inside_neighbour(world: &mut World) {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     wait("gobgpd answers", &[&gobgp], || !ask("global").is_empty());
-    ask(&format!("global rib add -a ipv4 {v4}/32 large-community 63806:1:0"));
-    ask(&format!("global rib add -a ipv6 {v6}/128 large-community 63806:1:0"));
+    // It may answer before it takes routes.
+    for (family, own) in [("ipv4", format!("{v4}/32")), ("ipv6", format!("{v6}/128"))] {
+        wait(&format!("gobgpd takes {own}"), &[&gobgp], || {
+            ask(&format!("global rib add -a {family} {own} large-community 63806:1:0"));
+            ask(&format!("global rib -a {family}")).contains(&own)
+        });
+    }
     wait("the session stands", &[&r1, &gobgp], || established(&r1) == 1);
     wait("its loopbacks are in our kernel", &[&r1, &gobgp], || {
         let route = r1.run(&format!("ip route show {v4}; ip -6 route show {v6}"));
