@@ -1,4 +1,4 @@
-# Medians of files CONTENDER.SHAPE.ROUND of `name value` lines: a row per name, a column per contender,
+# Medians of files CONTENDER.CASE.ROUND of `name value` lines: a row per name, a column per contender,
 # each with its ratio to that of `base`.
 FNR == 1 {
     contender = FILENAME

@@ -2,12 +2,11 @@
 //!
 //!     network.toml ── as-set ──▶ tsumugi irr ──▶ bgpq4 ──▶ 127.0.0.1 (IRRd's protocol) ──▶ lists/jcix.json
 
+use super::Folder;
 use serde_json::Value;
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -85,46 +84,14 @@ fn answer(mut connection: TcpStream, manner: Manner, asked: &Sender<String>) {
     }
 }
 
-/// A directory of this test's own, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("tsumugi-bgpq4-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let folder = Folder(path);
-        folder.asks_for("AS63790:AS-MEMBERS");
-        folder
-    }
-
-    fn asks_for(&self, set: &str) {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/as63806.toml");
-        let text = fs::read_to_string(example).unwrap();
-        let text = text.replacen("asn = 63790\n", &format!("asn = 63790\nas-set = \"{set}\"\n"), 1);
-        fs::write(self.0.join("network.toml"), text).unwrap();
-    }
-
-    fn irr(&self, server: SocketAddr, more: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tsumugi"));
-        command.args(["irr", "network.toml", "--server", &server.to_string()]).args(more);
-        command.env("LC_ALL", "C").current_dir(&self.0).output().unwrap()
-    }
-
-    fn report(&self, server: SocketAddr, more: &[&str]) -> (Value, Option<i32>) {
-        let output = self.irr(server, &[&["--json"], more].concat());
-        let reports: Value = serde_json::from_slice(&output.stdout).unwrap();
-        (reports[0].clone(), output.status.code())
-    }
-
-    fn list(&self) -> Option<String> {
-        fs::read_to_string(self.0.join("lists/jcix.json")).ok()
-    }
+fn ask(folder: &Folder, server: SocketAddr, more: &[&str]) -> (Value, Option<i32>) {
+    folder.irr(&[&["--server", &server.to_string()], more].concat())
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn said(folder: &Folder, server: SocketAddr, more: &[&str]) -> String {
+    let at = server.to_string();
+    let words = [&["irr", "network.toml", "--server", &at], more].concat();
+    String::from_utf8(folder.run(&words).stdout).unwrap()
 }
 
 fn installed() -> bool {
@@ -144,13 +111,13 @@ fn a_set_is_expanded_in_both_families() {
     for (manner, question) in [(Manner::Whole, "!a6AS63790:AS-MEMBERS"), (Manner::Members, "!6as38632")] {
         let folder = Folder::new(question.get(1..3).unwrap());
         let (address, questions) = server(manner);
-        let (report, code) = folder.report(address, &[]);
+        let (report, code) = ask(&folder, address, &[]);
         let questions: Vec<String> = questions.try_iter().collect();
         assert_eq!((report["outcome"].as_str(), code), (Some("written"), Some(0)), "{report} {questions:?}");
         assert_eq!(report["listed"], 5, "{report}");
         assert!(questions.iter().any(|it| it == question), "{questions:?}");
         lists.push(folder.list().unwrap());
-        let (report, code) = folder.report(address, &[]);
+        let (report, code) = ask(&folder, address, &[]);
         assert_eq!((report["outcome"].as_str(), code), (Some("unchanged"), Some(0)), "{report}");
     }
     assert_eq!(lists[0], lists[1]);
@@ -166,7 +133,7 @@ fn a_server_that_fails_leaves_the_old_list() {
     }
     let folder = Folder::new("fails");
     let (whole, _questions) = server(Manner::Whole);
-    assert_eq!(folder.report(whole, &[]).1, Some(0));
+    assert_eq!(ask(&folder, whole, &[]).1, Some(0));
     let list = folder.list().unwrap();
     for (manner, kind, en, ja) in [
         (Manner::Hangs, "late", "bgpq4 had not answered after 1 s", "1秒待っても答えません"),
@@ -175,26 +142,25 @@ fn a_server_that_fails_leaves_the_old_list() {
     ] {
         let (address, _questions) = server(manner);
         let patience: &[&str] = if kind == "late" { &["--patience", "1"] } else { &["--patience", "60"] };
-        let (report, code) = folder.report(address, patience);
+        let (report, code) = ask(&folder, address, patience);
         assert_eq!((report["reason"]["kind"].as_str(), code), (Some(kind), Some(1)), "{report}");
         for (lang, words) in [("en", en), ("ja", ja)] {
-            let output = folder.irr(address, &[patience, &["--lang", lang]].concat());
-            let said = String::from_utf8(output.stdout).unwrap();
+            let said = said(&folder, address, &[patience, &["--lang", lang]].concat());
             assert!(said.contains(words), "{said}");
         }
         assert_eq!(folder.list().as_ref(), Some(&list), "{report}");
     }
     // Nobody is there.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (report, code) = folder.report(nobody, &[]);
+    let (report, code) = ask(&folder, nobody, &[]);
     assert_eq!((report["reason"]["kind"].as_str(), code), (Some("failed"), Some(1)), "{report}");
     assert!(report["reason"]["why"].to_string().contains("refused"), "{report}");
     // A set that has nothing, and one that nobody knows.
     for set in ["AS-EMPTY", "AS-NOBODY"] {
         folder.asks_for(set);
-        let (report, code) = folder.report(whole, &[]);
+        let (report, code) = ask(&folder, whole, &[]);
         assert_eq!((report["reason"]["kind"].as_str(), code), (Some("empty"), Some(1)), "{report}");
-        let said = String::from_utf8(folder.irr(whole, &[]).stdout).unwrap();
+        let said = said(&folder, whole, &[]);
         assert!(said.contains("no such AS-SET, or it has no prefixes"), "{said}");
     }
     assert_eq!(folder.list(), Some(list));

@@ -1,7 +1,9 @@
 //! `tsumugi irr` and `tsumugi explain policy`, with a bgpq4 of our own in the PATH that prints what the real
-//! one (1.9) prints.
+//! one (1.9) prints; and `tsumugi irr` with the real one ([`bgpq4`]).
 //!
 //!     network.toml ── as-set ──▶ tsumugi irr ──▶ bgpq4 (stand-in) ──▶ lists/up.json ──▶ check, explain policy
+
+mod bgpq4;
 
 use serde_json::Value;
 use std::fs;
@@ -16,11 +18,16 @@ impl Folder {
     fn new(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("tsumugi-irr-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
+        let folder = Folder(path);
+        folder.asks_for("AS63790:AS-MEMBERS");
+        folder
+    }
+
+    fn asks_for(&self, set: &str) {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/as63806.toml");
         let text = fs::read_to_string(example).unwrap();
-        let text = text.replacen("asn = 63790\n", "asn = 63790\nas-set = \"AS63790:AS-MEMBERS\"\n", 1);
-        fs::write(path.join("network.toml"), text).unwrap();
-        Folder(path)
+        let text = text.replacen("asn = 63790\n", &format!("asn = 63790\nas-set = \"{set}\"\n"), 1);
+        fs::write(self.0.join("network.toml"), text).unwrap();
     }
 
     /// From here on bgpq4 is this shell script; `$family` is `-4` or `-6`, `$set` the AS-SET.
