@@ -140,3 +140,30 @@ fn a_machines_own_plan_is_compared_with() {
     let refused = tsumugi(&["changes", wrong.to_str().unwrap(), "--from", &old]);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
 }
+
+/// Who speaks BGP is chosen once in a process's life, and FRR has its own view of what a session survives.
+#[test]
+fn another_engine_is_said_and_frrs_own_view() {
+    let folder = Folder::new("engine");
+    let frr = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/both-engines.toml");
+    let text = fs::read_to_string(&frr).unwrap();
+    let frr = frr.to_str().unwrap().to_owned();
+    let write = |name: &str, text: &str| {
+        let path = folder.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ours = write("ours.toml", &text.replacen("routing = \"frr\"\n", "", 1));
+    let other = said(&tsumugi(&["changes", &frr, "--from", &ours, "--lang", "en"]));
+    let words = "ra\n  it has another routing engine; restart the router process to use it, which resets every session\n";
+    assert!(other.contains(words), "{other}");
+    assert_eq!(other.matches("another routing engine").count(), 1, "{other}");
+    let json = said(&tsumugi(&["changes", &frr, "--from", &ours, "--json"]));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json[0]["router"], &json[0]["engine"]), (&"ra".into(), &"other".into()));
+    assert_eq!(json[0]["sessions"], serde_json::json!([]));
+
+    let same = said(&tsumugi(&["changes", &frr, "--from", &frr, "--lang", "en"]));
+    assert!(same.contains("ra\n  FRR speaks BGP here and decides by itself"), "{same}");
+    assert_eq!(same.matches("FRR speaks BGP here").count(), 1, "{same}");
+}

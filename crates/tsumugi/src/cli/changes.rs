@@ -3,19 +3,41 @@
 use super::file::{compiled, read, refuse};
 use super::{Failure, Outcome, print};
 use crate::observe::page::change;
-use crate::observe::words::{plan_refused, session_change};
-use crate::state::StateDir;
+use crate::observe::words::{frr_decides, plan_refused, session_change};
+use crate::state::{PlanRefused, StateDir};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
 use tsumugi_core::bgp::change::{SessionChange, session_changes};
-use tsumugi_core::router_plan::RouterPlan;
+use tsumugi_core::router_plan::{RouterPlan, Routing};
 use tsumugi_plan::explain::Lang;
 
 /// Of one router: what becomes of each session.
 struct OfRouter {
     name: String,
+    engine: Engine,
     sessions: Vec<SessionChange>,
+}
+
+/// Who carries the change out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Speaker,
+    /// FRR, which has its own view of what a session survives.
+    Frr,
+    /// Nobody until a restart: another one than speaks now.
+    Other,
+}
+
+impl Engine {
+    /// Its name in JSON, and what is to be said of it.
+    fn said(self, lang: Lang) -> (&'static str, Option<String>) {
+        match self {
+            Engine::Speaker => ("embedded", None),
+            Engine::Frr => ("frr", Some(frr_decides(lang).into())),
+            Engine::Other => ("other", Some(plan_refused(&PlanRefused::OtherEngine, lang))),
+        }
+    }
 }
 
 /// `from`: the file as it is now; else the plan in the state directory.
@@ -62,7 +84,14 @@ fn of_machine(state: &Path, lang: Lang) -> Result<RouterPlan, Failure> {
 fn of_router(old: &RouterPlan, new: &[RouterPlan]) -> OfRouter {
     let new = new.iter().find(|new| new.id == old.id);
     let name = new.map_or(&old.name, |new| &new.name).clone();
-    let Some(before) = &old.speaker else { return OfRouter { name, sessions: Vec::new() } };
+    let engine = match new.map_or(old.routing, |new| new.routing) {
+        routing if routing != old.routing => Engine::Other,
+        Routing::Frr => Engine::Frr,
+        Routing::Embedded => Engine::Speaker,
+    };
+    // With another engine no session is what it was.
+    let before = old.speaker.as_ref().filter(|_| engine != Engine::Other);
+    let Some(before) = before else { return OfRouter { name, engine, sessions: Vec::new() } };
     let after = new.and_then(|new| new.speaker.clone());
     // Who is no router any more has no neighbours.
     let after = after.unwrap_or_else(|| {
@@ -70,14 +99,20 @@ fn of_router(old: &RouterPlan, new: &[RouterPlan]) -> OfRouter {
         nobody.neighbours.clear();
         nobody
     });
-    OfRouter { name, sessions: session_changes(before, &after) }
+    OfRouter { name, engine, sessions: session_changes(before, &after) }
 }
 
 fn page(found: &[OfRouter], begins: &[&str], lang: Lang) -> String {
     let mut page = String::new();
-    for OfRouter { name, sessions } in found {
+    for OfRouter { name, engine, sessions } in found {
         page.push_str(name);
         page.push('\n');
+        if let Some(words) = engine.said(lang).1 {
+            page.push_str(&format!("  {words}\n"));
+        }
+        if *engine == Engine::Other {
+            continue;
+        }
         change::changes(&mut page, 1, sessions, |_| None, lang);
     }
     for name in begins {
@@ -102,7 +137,8 @@ fn document(found: &[OfRouter], begins: &[&str], lang: Lang) -> String {
     };
     let of = |it: &OfRouter| {
         let sessions: Vec<Value> = it.sessions.iter().map(session).collect();
-        json!({ "router": it.name, "new": false, "sessions": sessions })
+        let (engine, words) = it.engine.said(lang);
+        json!({ "router": it.name, "new": false, "engine": engine, "words": words, "sessions": sessions })
     };
     let new = begins.iter().map(|name| json!({ "router": name, "new": true, "sessions": [] }));
     format!("{}\n", Value::from_iter(found.iter().map(of).chain(new)))

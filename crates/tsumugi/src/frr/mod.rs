@@ -27,11 +27,11 @@ use crate::observe::words;
 use asking::Asking;
 use configuration::Configuration;
 use daemon::Daemon;
-use nix::unistd::{Group, User, chown};
+use nix::unistd::{Gid, Group, Uid, User};
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown, lchown};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use tsumugi_core::bgp::SpeakerStatus;
@@ -57,6 +57,8 @@ const SOCKET: &str = "zserv.api";
 const LOOK: Duration = Duration::from_millis(250);
 /// Between attempts to bring a changed plan into force.
 const RELOAD_AGAIN: Duration = Duration::from_secs(5);
+/// Between looks for secrets that are not there.
+const SECRETS_AGAIN: Duration = Duration::from_secs(5);
 /// How long a daemon may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -79,6 +81,8 @@ pub struct Frr {
     restarts: u32,
     reload: Reload,
     asking: Asking,
+    /// When secrets that are not there are to be looked for again.
+    secrets_due: Option<Instant>,
     trouble: Option<FrrTrouble>,
     /// Our own prefixes for which a discard route stands.
     discarded: BTreeSet<Prefix>,
@@ -108,6 +112,8 @@ impl Frr {
             daemons: [Daemon::new("zebra"), Daemon::new("bfdd"), Daemon::new("bgpd")],
             restarts: 0,
             reload: Reload::Idle,
+            // The first look says when the next one is.
+            secrets_due: Some(Instant::default()),
             trouble: None,
             discarded: BTreeSet::new(),
             next_look: Instant::default(),
@@ -122,12 +128,25 @@ impl Frr {
         speaker: SpeakerConfig,
         passwords: &Passwords,
     ) {
-        self.wanted = configuration::configuration(&plan.name, &speaker, passwords);
-        self.speaker = speaker;
-        if matches!(self.reload, Reload::Waiting { .. }) {
+        let all =
+            |it: &NeighbourConfig| it.terms.password.as_ref().is_none_or(|name| passwords.contains_key(name));
+        self.secrets_due = (!speaker.neighbours.iter().all(all)).then(|| now + SECRETS_AGAIN);
+        let wanted = configuration::configuration(&plan.name, &speaker, passwords);
+        let changed = wanted.whole() != self.wanted.whole();
+        (self.wanted, self.speaker) = (wanted, speaker);
+        if changed && matches!(self.reload, Reload::Waiting { .. }) {
             self.reload = Reload::Idle;
         }
         self.next_look = now;
+    }
+
+    /// Whether secrets are to be read again: some were not there, and a file that comes later is enough.
+    pub fn misses_secrets(&mut self, now: Instant) -> bool {
+        let due = self.secrets_due.is_some_and(|due| due <= now);
+        if due {
+            self.secrets_due = Some(now + SECRETS_AGAIN);
+        }
+        due
     }
 
     /// The fabric is as the plan wants it, for the first time.
@@ -159,7 +178,8 @@ impl Frr {
                 }
             }
             // Who begins before zebra listens looks for it again after ten seconds only.
-            let may_begin = place == ZEBRA || self.directory.join(SOCKET).exists();
+            let listens = self.daemons[ZEBRA].is_running() && self.directory.join(SOCKET).exists();
+            let may_begin = place == ZEBRA || listens;
             if may_begin && self.daemons[place].is_due(now) {
                 match self.start(now, place) {
                     Ok(()) if self.daemons.iter().all(Daemon::is_running) => self.trouble = None,
@@ -207,8 +227,7 @@ impl Frr {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(not_started(error)),
             _ => {}
         }
-        let give = |path: &Path| chown(path, Some(owner.uid), Some(group.gid));
-        give(&self.directory).map_err(|_| FrrTrouble::NoUser)?;
+        lchown(&self.directory, Some(owner.uid.as_raw()), Some(group.gid.as_raw())).map_err(not_started)?;
         let whole = self.wanted.whole();
         let files = [
             ("zebra.conf", &self.wanted.zebra),
@@ -217,14 +236,7 @@ impl Frr {
             ("frr.conf", &whole),
         ];
         for (name, text) in files {
-            let (new, path) = (self.directory.join(format!("{name}.new")), self.directory.join(name));
-            let written = fs::write(&new, "")
-                // Passwords stand in it.
-                .and_then(|()| fs::set_permissions(&new, Permissions::from_mode(0o640)))
-                .and_then(|()| fs::write(&new, text))
-                .and_then(|()| give(&new).map_err(io::Error::from))
-                .and_then(|()| fs::rename(&new, &path));
-            written.map_err(not_started)?;
+            replace(&self.directory.join(name), text, owner.uid, group.gid).map_err(not_started)?;
         }
         Ok(())
     }
@@ -258,7 +270,11 @@ impl Frr {
                     return;
                 }
                 self.reload = match self.begin_reload() {
-                    Ok(child) => Reload::Running(child, whole),
+                    Ok(child) => {
+                        // One that fails leaves a part of the change behind.
+                        self.in_force = None;
+                        Reload::Running(child, whole)
+                    }
                     Err(trouble) => {
                         self.say(trouble);
                         Reload::Waiting { until: now + RELOAD_AGAIN }
@@ -388,5 +404,42 @@ impl Frr {
                 let _ = daemon.kill();
             }
         }
+    }
+}
+
+/// A file takes the place of another whole. Its folder is the daemons' user's, who may have put a link there: it is
+/// not followed.
+fn replace(path: &Path, text: &str, owner: Uid, group: Gid) -> io::Result<()> {
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Passwords stand in it.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    fchown(&file, Some(owner.as_raw()), Some(group.as_raw()))?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_the_folders_owner_links_to_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("tsumugi-frr-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (foreign, path) = (folder.join("foreign"), folder.join("bgpd.conf"));
+        fs::write(&foreign, "another's").unwrap();
+        for link in ["bgpd.new", "bgpd.conf"] {
+            symlink(&foreign, folder.join(link)).unwrap();
+        }
+        replace(&path, "router bgp", Uid::current(), Gid::current()).unwrap();
+        assert_eq!(fs::read_to_string(&foreign).unwrap(), "another's");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "router bgp");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

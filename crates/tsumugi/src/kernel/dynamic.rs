@@ -93,7 +93,6 @@ impl Reading {
     fn read(&mut self) -> Answer<Option<Vec<RouteInfo>>> {
         let Some((number, next)) = self.dump else { return Ok(None) };
         let mut found = Vec::new();
-        let ours = |it: &RouteInfo| it.protocol == BGP_ROUTE_PROTOCOL && it.metric == Some(BGP_ROUTE_METRIC);
         let piece = self.netlink.read_dump(number, &mut |message| {
             found.extend(route_of(&message).filter(ours));
         })?;
@@ -120,8 +119,8 @@ pub fn found(namespace: &Namespace, family: AddressFamily) -> Answer<bool> {
     let number = netlink.begin_dump(routes_request(family, BGP_ROUTE_PROTOCOL))?;
     let mut found = false;
     loop {
-        let piece =
-            netlink.read_dump(number, &mut |message| found |= route_of(&message).is_some_and(ours))?;
+        let piece = netlink
+            .read_dump(number, &mut |message| found |= route_of(&message).is_some_and(|it| leads(&it)))?;
         // One is enough: the socket goes, and the kernel stops.
         if found || piece.last {
             return Ok(found);
@@ -129,7 +128,12 @@ pub fn found(namespace: &Namespace, family: AddressFamily) -> Answer<bool> {
     }
 }
 
-fn ours(route: RouteInfo) -> bool {
+/// What is discarded forwards nothing: our own prefixes stand so with FRR as well.
+fn leads(route: &RouteInfo) -> bool {
+    ours(route) && route.target != TargetInfo::Discard
+}
+
+fn ours(route: &RouteInfo) -> bool {
     route.protocol == BGP_ROUTE_PROTOCOL && route.metric == Some(BGP_ROUTE_METRIC)
 }
 
@@ -183,6 +187,14 @@ impl DynamicRoutes {
         self.forget_objects(netlink)
     }
 
+    /// Makes the next-hop objects right: they are few, and need not wait for a comparison under way to end.
+    ///
+    /// # Errors
+    /// Of the socket.
+    pub fn compare_objects(&mut self, netlink: &mut Netlink, indexes: &BTreeMap<IfName, u32>) -> Answer<()> {
+        self.objects.compare(netlink, self.wanted.ways().map(|way| &way.target), indexes)
+    }
+
     /// Removes the next-hop objects that no route names any more, unless routes of an earlier life may.
     fn forget_objects(&mut self, netlink: &mut Netlink) -> Answer<()> {
         if self.purge && self.wanted.has_fewer_ways() {
@@ -203,7 +215,7 @@ impl DynamicRoutes {
         indexes: &BTreeMap<IfName, u32>,
     ) -> Answer<()> {
         // What routes name comes before routes.
-        self.objects.compare(netlink, self.wanted.ways().map(|way| &way.target), indexes)?;
+        self.compare_objects(netlink, indexes)?;
         self.reading = Some(Reading::begin(namespace)?);
         Ok(())
     }

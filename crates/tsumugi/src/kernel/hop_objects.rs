@@ -64,9 +64,11 @@ pub struct HopObjects {
     next: u32,
 }
 
-/// Whether an announcement is of an object: its type is none of the library's.
-pub fn is_of_object(kind: u16) -> bool {
-    [RTM_NEWNEXTHOP, RTM_DELNEXTHOP].contains(&kind)
+/// Whose object an announcement is of, as a protocol number; `None`: it is of none. Its type is none of the
+/// library's.
+pub fn owner_of_object(message: &[u8]) -> Option<u8> {
+    let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
+    [RTM_NEWNEXTHOP, RTM_DELNEXTHOP].contains(&kind).then(|| message.get(PROTOCOL).copied())?
 }
 
 /// The next hops of a route that may name an object.
@@ -112,8 +114,15 @@ impl HopObjects {
         for hop in hops {
             members.extend(self.make_hop(netlink, hop, indexes)?);
         }
-        if hops.len() == 1 || members.is_empty() {
+        if hops.len() == 1 {
             return Ok(members.pop());
+        }
+        if members.is_empty() {
+            // A group without a member is gone.
+            if let Some(group) = self.groups.get_mut(hops) {
+                group.made = None;
+            }
+            return Ok(None);
         }
         members.sort_unstable();
         let content = Content::Group(members);
@@ -204,15 +213,19 @@ impl HopObjects {
     }
 
     fn read(&mut self, netlink: &mut Netlink) -> Answer<()> {
-        let mut there = BTreeMap::new();
         if self.known_here == Some(false) {
             return Ok(());
         }
-        match netlink.dump_raw(&message(RTM_GETNEXTHOP, 0, 0, &[]), &mut |part| there.extend(object(part))) {
-            Ok(()) => self.known_here = Some(true),
-            Err(error) if error.is(Errno::EOPNOTSUPP) => self.known_here = Some(false),
-            Err(error) => return Err(error),
-        }
+        let mut there: BTreeMap<u32, Content> =
+            match netlink.dump_raw(&message(RTM_GETNEXTHOP, 0, 0, &[]), object) {
+                Ok(objects) => objects.into_iter().collect(),
+                Err(error) if error.is(Errno::EOPNOTSUPP) => {
+                    self.known_here = Some(false);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+        self.known_here = Some(true);
         for object in self.hops.values_mut().chain(self.groups.values_mut()) {
             object.made = there.remove(&object.id);
         }

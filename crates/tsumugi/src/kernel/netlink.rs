@@ -179,20 +179,23 @@ impl Netlink {
         self.collect(sequence, &mut |_| {}).map(|_| ())
     }
 
-    /// Every object that an encoded message asks for, as bytes. What a change interrupted is read again.
+    /// Every object that an encoded message asks for, as `read` reads its bytes. What a change interrupted is read
+    /// again from the beginning.
     ///
     /// # Errors
     /// What the kernel refused it with.
-    pub fn dump_raw(&mut self, message: &[u8], take: &mut dyn FnMut(&[u8])) -> Answer<()> {
+    pub fn dump_raw<T>(&mut self, message: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Answer<Vec<T>> {
+        let mut objects = Vec::new();
         for _ in 0..DUMP_ATTEMPTS {
+            objects.clear();
             let mut message = message.to_vec();
             self.finish(&mut message, NLM_F_REQUEST | NLM_F_DUMP);
             self.socket.send(&message, 0)?;
-            if self.collect_raw(self.sequence, take)? {
+            if self.collect_raw(self.sequence, &mut |part| objects.extend(read(part)))? {
                 break;
             }
         }
-        Ok(())
+        Ok(objects)
     }
 
     /// True: whole; false: the dump was interrupted.

@@ -316,7 +316,8 @@ impl Keeper {
         let indexes = indexes(&self.links);
         let missing = self.dynamic.count().1;
         let result = self.dynamic.change(&mut self.netlink, &indexes, updates);
-        if self.dynamic.count().1 > missing {
+        // Of what failed on the way nothing is known: the kernel is read.
+        if result.is_err() || self.dynamic.count().1 > missing {
             self.dynamic_suspect = true;
             let soon = Instant::now() + RETRY;
             self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
@@ -386,9 +387,14 @@ impl Keeper {
     /// Reads BGP's routes if they may not be as wanted and nobody does yet: a small table at once, of a large one
     /// the first piece.
     fn begin_reading_routes(&mut self) -> Answer<()> {
-        if self.dynamic_suspect && !self.dynamic.is_reading() {
+        if !self.dynamic_suspect {
+            return Ok(());
+        }
+        let indexes = indexes(&self.links);
+        if self.dynamic.is_reading() {
+            self.dynamic.compare_objects(&mut self.netlink, &indexes)?;
+        } else {
             self.dynamic_suspect = false;
-            let indexes = indexes(&self.links);
             self.dynamic.begin_reading(&self.namespace, &mut self.netlink, &indexes)?;
             self.read_routes()?;
         }

@@ -2,10 +2,10 @@
 
 use super::Namespace;
 use super::fdb::{self, FdbEntry};
-use super::hop_objects::is_of_object;
+use super::hop_objects::owner_of_object;
 use super::link::{LinkInfo, link_of};
 use super::neighbour::{self, HostEntry};
-use super::netlink::{Messages, decode, message_port, message_type};
+use super::netlink::{Messages, decode, message_port};
 use super::packet;
 use netlink_packet_core::{NLM_F_REPLACE, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -234,10 +234,10 @@ fn drain(socket: &Socket, buffer: &mut [u8], heard: &mut Heard, mut take: impl F
 }
 
 fn take(part: &[u8], own: u32, heard: &mut Heard) {
-    if is_of_object(message_type(part)) {
+    if let Some(owner) = owner_of_object(part) {
         // Where BGP's routes lead: one that is taken away takes them with it, of which the kernel says nothing more.
         // (Of what goes with a link's carrier it says nothing but that.)
-        heard.dynamic |= message_port(part) != own;
+        heard.dynamic |= owner == BGP_ROUTE_PROTOCOL && message_port(part) != own;
         return;
     }
     let Ok(Some(message)) = decode(part) else {

@@ -200,6 +200,9 @@ impl Router {
             if self.deaf.as_ref().is_some_and(|(_, again)| *again <= now) {
                 self.listen(now);
             }
+            if self.frr.as_mut().is_some_and(|frr| frr.misses_secrets(now)) {
+                let _ = self.choose_engine(now);
+            }
             if let Some(frr) = &mut self.frr {
                 frr.turn(now, &mut self.keeper, &mut self.netlink);
             }

@@ -295,6 +295,20 @@ pub fn our_own_restarts_unnoticed(world: &mut World) {
 /// `tsumugi restart`: the process ends, and whoever supervises it starts another.
 pub fn it_makes_room_when_told(world: &mut World) {
     let row = row(world);
+    // Not for another one that would run nothing.
+    let plan = row.machines[1].state.join("plan.json");
+    let sound = fs::read(&plan).unwrap();
+    fs::write(&plan, "{\"schema\": 2}").unwrap();
+    let before = row.machines[1].status()["pid"].clone();
+    let refused = row.machines[1]
+        .command(&format!("{} --lang en restart --state .", env!("CARGO_BIN_EXE_tsumugi")))
+        .current_dir(&row.machines[1].state)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("schema is 2"), "{words}");
+    assert_eq!(row.machines[1].status()["pid"], before);
+    fs::write(&plan, sound).unwrap();
     let said = row.machines[1].state.join("said");
     let line = format!(
         "exec {} --lang en restart --state {}",

@@ -245,3 +245,24 @@ fn what_others_do_to_objects_is_heard() {
     place.ip("nexthop flush");
     assert!(watch.hear(own).dynamic);
 }
+
+/// While a large table is read, which takes seconds, links go and come: routes that BGP sets meanwhile name objects
+/// that are there.
+#[test]
+fn links_that_go_and_come_while_a_table_is_read_are_named_rightly() {
+    let mut place = Place::new();
+    place.change([RouteUpdate::Set(route(0, &["one", "two"])), RouteUpdate::Set(route(2, &["one"]))]);
+    let indexes = place.indexes();
+    place.routes.begin_reading(&place.left, &mut place.netlink, &indexes).unwrap();
+    for (link, up) in [("one", false), ("two", false), ("one", true), ("two", true)] {
+        place.set_far(link, up);
+        let indexes = place.indexes();
+        place.routes.compare_objects(&mut place.netlink, &indexes).unwrap();
+    }
+    place.change([RouteUpdate::Set(route(4, &["one", "two"])), RouteUpdate::Set(route(6, &["two"]))]);
+    assert_eq!(place.routes.count(), (4, 0));
+    let there = place.ip("route show proto 85");
+    for prefix in ["20.0.4.0/24", "20.0.6.0/24"] {
+        assert!(there.contains(prefix), "{prefix}: {there}");
+    }
+}

@@ -41,6 +41,9 @@ fn body(page: &mut String, running: &Running, lang: Lang) {
     sessions(page, bgp, lang);
     if let Some(ahead) = &running.ahead {
         change::ahead(page, ahead, bgp, lang);
+        if running.frr.is_some() && ahead.refused.is_none() {
+            line(page, 2, words::frr_decides(lang));
+        }
     }
     bfd::bfd(page, running, lang);
     links(page, running, lang);

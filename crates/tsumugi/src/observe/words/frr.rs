@@ -4,6 +4,14 @@ use crate::observe::status::FrrTrouble;
 use std::path::Path;
 use tsumugi_plan::explain::Lang;
 
+/// What a session survives where FRR carries a change out.
+pub fn frr_decides(lang: Lang) -> &'static str {
+    lang.pick(
+        "FRR speaks BGP here and decides by itself: it also resets a session for its password, GTSM and strict-role",
+        "ここのBGPはFRRで、張り直すかどうかはFRRが決めます。パスワード、GTSM、strict-roleの変更でも張り直します",
+    )
+}
+
 /// Why `show` says nothing of a router.
 pub fn table_is_frrs(router: &str, sockets: &Path, lang: Lang) -> String {
     let sockets = sockets.display();

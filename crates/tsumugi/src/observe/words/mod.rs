@@ -20,7 +20,7 @@ pub use bgp::{
 pub use bmp::collector_end;
 pub use change::{session_change, session_terms, waits};
 pub use drops::{overlay_drop, tunnel_drop, wall_drop};
-pub use frr::{frr_trouble, table_is_frrs};
+pub use frr::{frr_decides, frr_trouble, table_is_frrs};
 pub use parts::{
     engine, far_end, handover_refused, line_path, management_trouble, missing, plan_refused, shortcut,
     tunnel_state,
