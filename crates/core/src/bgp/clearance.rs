@@ -22,26 +22,50 @@ const LOOKED_AT: u32 = 16;
 pub(super) struct Clearance {
     /// The next place to be looked at, while places are.
     at: Option<u32>,
-    /// Ears of sessions that are over: whoever had them has forgotten what was told.
-    ears: EarSet,
-    /// All is decided again, where the look comes by.
-    again: bool,
-    /// ... and whoever uses the routes hears of all.
-    forwarding: bool,
+    look: Look,
+    /// What was asked for since: it waits until all that was found has gone, so that whoever asks in every turn keeps
+    /// nothing in the table.
+    next: Option<Look>,
     /// Where something is gone, by the prefixes' lengths, the longest first: the kernel looks through half of its
     /// table when of two prefixes with one address the shorter goes before the longer; and hosts, loopbacks
     /// above all, come before networks.
     found: BTreeMap<Reverse<u8>, Vec<Place>>,
 }
 
+/// What all places are looked at for, beside what is gone.
+#[derive(Debug, Default)]
+struct Look {
+    /// Ears of sessions that are over: whoever had them has forgotten what was told.
+    ears: EarSet,
+    /// All is decided again, where the look comes by.
+    again: bool,
+    /// ... and whoever uses the routes hears of all.
+    forwarding: bool,
+}
+
 impl Clearance {
     fn is_active(&self) -> bool {
-        self.at.is_some() || !self.found.is_empty()
+        self.at.is_some() || !self.found.is_empty() || self.next.is_some()
     }
 
-    /// Something is gone, anywhere: all places are looked at from here on.
-    fn look(&mut self) {
-        self.at = Some(0);
+    /// Something is gone, anywhere: all places are to be looked at.
+    fn look(&mut self) -> &mut Look {
+        self.next.get_or_insert_default()
+    }
+
+    /// The next place to be looked at; begins with what was asked for if all before it is done.
+    fn next_looked_at(&mut self) -> Option<u32> {
+        if self.at.is_none()
+            && self.found.is_empty()
+            && let Some(next) = self.next.take()
+        {
+            (self.at, self.look) = (Some(0), next);
+        }
+        self.at
+    }
+
+    fn has(&self, ear: Ear) -> bool {
+        self.look.ears.contains(ear) || self.next.as_ref().is_some_and(|it| it.ears.contains(ear))
     }
 
     fn next_found(&mut self) -> Option<Place> {
@@ -56,7 +80,7 @@ impl Clearance {
     fn looked(&mut self, next: u32, end: u32) {
         self.at = (next < end).then_some(next);
         if self.at.is_none() {
-            (self.ears, self.again, self.forwarding) = (EarSet::default(), false, false);
+            self.look = Look::default();
         }
     }
 }
@@ -71,18 +95,17 @@ impl Speaker {
     /// An ear for a session that begins: one of which nothing is remembered.
     pub(super) fn new_ear(&self) -> Ear {
         let taken = |ear: Ear| {
-            let clears = self.prefixes_clearance.ears.contains(ear) || self.evpn_clearance.ears.contains(ear);
+            let clears = self.prefixes_clearance.has(ear) || self.evpn_clearance.has(ear);
             clears || self.peers.iter().flatten().filter_map(|it| it.out.as_ref()).any(|it| it.ear == ear)
         };
-        // There are twice as many ears as sessions at the most.
+        // As many as there are sessions, and those that have ended during two looks.
         (0..u16::MAX).map(Ear).find(|&ear| !taken(ear)).unwrap_or_default()
     }
 
     /// Forgets what a session that is over was told.
     pub(super) fn forget_told(&mut self, ear: Ear, actions: &mut Vec<Action>) {
         for clearance in [&mut self.prefixes_clearance, &mut self.evpn_clearance] {
-            clearance.ears.insert(ear);
-            clearance.look();
+            clearance.look().ears.insert(ear);
         }
         self.say_table(actions);
     }
@@ -116,10 +139,9 @@ impl Speaker {
 
     /// Decides on every prefix again; `forwarding`: the kernel hears of all.
     pub(super) fn decide_all_again(&mut self, forwarding: bool, actions: &mut Vec<Action>) {
-        let clearance = &mut self.prefixes_clearance;
-        clearance.again = true;
-        clearance.forwarding |= forwarding;
-        clearance.look();
+        let look = self.prefixes_clearance.look();
+        look.again = true;
+        look.forwarding |= forwarding;
         self.say_table(actions);
     }
 
@@ -147,8 +169,8 @@ impl Speaker {
     fn clear<K: Key>(&mut self, left: &mut usize, actions: &mut Vec<Action>) {
         while *left > 0 {
             let clearance = K::parts(self).clearance;
-            if let Some(at) = clearance.at {
-                let again = clearance.again.then_some(clearance.forwarding);
+            if let Some(at) = clearance.next_looked_at() {
+                let again = clearance.look.again.then_some(clearance.look.forwarding);
                 self.look_at::<K>(at, again, actions);
             } else if let Some(place) = clearance.next_found() {
                 let effect = self.clear_place::<K>(place);
@@ -168,8 +190,8 @@ impl Speaker {
         for index in at..next.min(rib.end()) {
             let Some(place) = rib.place_at(index) else { continue };
             let Some((key, destination)) = rib.at_mut(place) else { continue };
-            destination.announced.remove_all(&clearance.ears);
-            destination.pending.remove_all(&clearance.ears);
+            destination.announced.remove_all(&clearance.look.ears);
+            destination.pending.remove_all(&clearance.look.ears);
             let family = key.family();
             if again.is_none() && destination.paths().iter().any(|path| is_gone(peers, family, path)) {
                 clearance.found.entry(Reverse(key.length())).or_default().push(place);

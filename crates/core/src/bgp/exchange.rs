@@ -10,7 +10,7 @@ use super::notice::{ImportRefusal, Notice, SessionEnd};
 use super::policy;
 use super::refused::RefusedList;
 use super::restart;
-use super::rib::Route;
+use super::rib::{Path, Route};
 use super::session::{Negotiated, SessionEvent};
 use super::slots::{Slot, Source};
 use super::speaker::{Peer, Speaker};
@@ -284,12 +284,18 @@ impl Speaker {
 
     /// Whether a neighbour has as many other paths to a prefix as it may have.
     fn is_one_too_many(&self, prefix: &Prefix, source: Source) -> bool {
-        let session = self.peers[source.slot.index()].as_ref().and_then(|peer| peer.session.established());
-        session.is_some_and(|it| it.context.path_ids.of(AfiSafi::of(prefix)))
-            && self.rib.get(prefix).is_some_and(|it| {
-                let others = self.standing(prefix, it).filter(|path| path.slot == source.slot);
-                it.path_of(source).is_none() && others.count() >= TAKEN_MAX
-            })
+        let Some(peer) = self.peers[source.slot.index()].as_ref() else { return false };
+        let family = AfiSafi::of(prefix);
+        let has_ids = peer.session.established().is_some_and(|it| it.context.path_ids.of(family));
+        if !has_ids {
+            return false;
+        }
+        // What it has yet to tell again (RFC 4724, RFC 7313) may have other identifiers by then.
+        let fresh = |path: &&Path| path.slot == source.slot && !peer.rounds.is_stale(family, path.round);
+        self.rib.get(prefix).is_some_and(|it| {
+            let others = it.paths().iter().filter(fresh);
+            others.clone().all(|path| path.source() != source) && others.count() >= TAKEN_MAX
+        })
     }
 
     fn withdrawn(&mut self, slot: Slot, path: PathOf, actions: &mut Vec<Action>) {
@@ -307,7 +313,7 @@ impl Speaker {
         let Some(limit) = policy.prefix_limit else { return };
         let LimitTerms { warn_percent, rest } = peer.session.config.terms.limit;
         let near = u64::from(limit) * u64::from(warn_percent) / 100;
-        let accepted = peer.rounds.counts();
+        let accepted = peer.rounds.limited();
         let counts = [(Family::Ipv4Unicast, accepted.ipv4), (Family::Ipv6Unicast, accepted.ipv6)];
         for (family, count) in counts {
             if u64::from(count) > near && count <= limit && peer.limit_said.insert(family) {

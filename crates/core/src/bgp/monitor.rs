@@ -299,7 +299,9 @@ impl Teller<'_> {
             let mut paths = destination.into_iter().flat_map(|it| self.speaker.standing(&prefix, it));
             let path = paths.find(|path| path.source() == source);
             let listed = self.listed(prefix, source);
-            self.route(View::Taken(header), self.around.unix, listed, path.map(|path| &*path.route));
+            if !is_nameless(listed, source) {
+                self.route(View::Taken(header), self.around.unix, listed, path.map(|path| &*path.route));
+            }
         }
         while self.monitor.changed.is_empty() && self.out.len() < end {
             let Some((slot, family)) = self.monitor.whole.pop_front() else { break };
@@ -318,8 +320,11 @@ impl Teller<'_> {
                 return;
             }
             for path in speaker.standing(&prefix, destination) {
-                if let Some(&header) = self.monitor.up.get(&path.slot) {
-                    self.route(View::Taken(header), 0, self.listed(prefix, path.source()), Some(&path.route));
+                let listed = self.listed(prefix, path.source());
+                if let Some(&header) = self.monitor.up.get(&path.slot)
+                    && !is_nameless(listed, path.source())
+                {
+                    self.route(View::Taken(header), 0, listed, Some(&path.route));
                 }
             }
             if destination.best().is_some() {
@@ -340,7 +345,7 @@ impl Teller<'_> {
 
     /// With an identifier where the two OPENs, which the collector has, say that there is one (RFC 7911).
     fn listed(&self, prefix: Prefix, source: Source) -> UnicastNlri {
-        let peer = self.speaker.peers[source.slot.index()].as_ref();
+        let peer = self.speaker.peers.get(source.slot.index()).and_then(Option::as_ref);
         let session = peer.and_then(|peer| peer.session.established());
         let said = session.is_some_and(|it| it.context.path_ids.of(AfiSafi::of(&prefix)));
         UnicastNlri { prefix, path_id: said.then_some(source.path_id) }
@@ -412,4 +417,10 @@ fn update(listed: UnicastNlri, route: Option<&Route>) -> Update {
             Update { mp_reach: Some(reach), ..update }
         }
     }
+}
+
+/// Of an earlier session with identifiers, while the present one has none: the collector would take it for the one
+/// path that the neighbour tells now.
+fn is_nameless(listed: UnicastNlri, source: Source) -> bool {
+    listed.path_id.is_none() && source.path_id != 0
 }

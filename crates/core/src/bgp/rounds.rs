@@ -92,6 +92,12 @@ impl Rounds {
         self.by_family(|it| it.stale)
     }
 
+    /// What counts towards a limit: while it tells anew, with other identifiers perhaps (RFC 7911), what it tells does
+    /// not stand beside what it told before.
+    pub fn limited(&self) -> FamilyCounts {
+        self.by_family(|it| it.fresh.max(it.stale))
+    }
+
     fn by_family(&self, count: impl Fn(&Round) -> u32) -> FamilyCounts {
         FamilyCounts { ipv4: count(&self.ipv4), ipv6: count(&self.ipv6), evpn: count(&self.evpn) }
     }

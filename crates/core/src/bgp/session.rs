@@ -79,7 +79,7 @@ pub(super) struct Negotiated {
     pub restart: Option<GracefulRestart>,
     /// Both mean a NOTIFICATION that is no Hard Reset, and silence, to be a restart (RFC 8538).
     pub notification: bool,
-    /// RFC 7313: where a telling on request begins and ends is said.
+    /// RFC 7313: where a telling on request begins and ends is said; nothing without RFC 2918.
     pub enhanced_refresh: bool,
     pub hold: Duration,
     pub keepalive: Duration,
@@ -584,7 +584,9 @@ impl Session {
             route_refresh: open.has(&Capability::RouteRefresh),
             restart: open.graceful_restart().cloned(),
             notification: self.said.notification && open.graceful_restart().is_some_and(|it| it.notification),
-            enhanced_refresh: open.has(&Capability::EnhancedRouteRefresh),
+            enhanced_refresh: [Capability::RouteRefresh, Capability::EnhancedRouteRefresh]
+                .iter()
+                .all(|it| open.has(it)),
             hold,
             keepalive: keepalive_of(timers, hold),
         }

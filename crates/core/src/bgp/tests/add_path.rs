@@ -218,6 +218,44 @@ fn no_more_paths_than_can_be_looked_at() {
     assert_eq!((scene.status(P).accepted.ipv4, scene.status(P).refused_now.ipv4), (64, 35));
 }
 
+/// A neighbour that restarts may give its paths other identifiers (RFC 7911 keeps none over sessions): they stand
+/// beside those that it has not told again, and are neither too many nor beyond its limit.
+#[test]
+fn paths_of_other_identifiers_after_a_restart() {
+    let restart =
+        GracefulRestart { time: 30, families: vec![(AfiSafi::IPV4_UNICAST, true)], ..Default::default() };
+    let mut scene = scene(|net| {
+        net.policy_mut(0, "as150496 203").prefix_limit = Some(100);
+        for stranger in net.strangers_mut(P) {
+            stranger.capabilities.push(Capability::GracefulRestart(restart.clone()));
+        }
+    });
+    let p = scene.p;
+    let mut end = Vec::new();
+    crate::wire::bgp::Update::emit_end_of_rib(AfiSafi::IPV4_UNICAST, &mut end);
+    let tell = |scene: &mut Scene, first: u32| {
+        let paths = (first..first + 64).map(|id| listed("9.9.9.0/24", id)).collect();
+        let bytes = scene.net.stranger(p).announcement_of(paths, &[42], |_| {});
+        scene.net.say(p, bytes);
+        scene.net.say(p, end.clone());
+        scene.net.run(ms(500));
+    };
+    tell(&mut scene, 1);
+    assert_eq!(scene.status(P).accepted.ipv4, 64);
+    let stood = scene.status(P).established_count;
+    for first in [101, 201] {
+        scene.net.restart(p);
+        assert_eq!(scene.status(P).stale.ipv4, 64);
+        scene.net.run_until(ms(20_000), Net::all_established);
+        tell(&mut scene, first);
+        let status = scene.status(P);
+        assert_eq!((status.accepted.ipv4, status.refused_now.ipv4, status.stale.ipv4), (64, 0, 0));
+        let of = |it: &Option<u32>| it.is_some_and(|id| (first..first + 64).contains(&id));
+        assert!(scene.table("9.9.9.0/24").iter().all(|it| of(&it.1)));
+    }
+    assert_eq!(scene.status(P).established_count, stood + 2);
+}
+
 /// RFC 7313 and RFC 4724: what of a path was not told again goes, beside others of its prefix.
 #[test]
 fn stale_paths_go_one_by_one() {

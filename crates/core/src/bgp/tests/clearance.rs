@@ -5,7 +5,7 @@ use super::net::{Net, listed, ms};
 use crate::bgp::config::Role;
 use crate::bgp::{NeighbourStatus, RouteStatus, SessionState, SpeakerRoute};
 use crate::id::{Asn, Prefix};
-use crate::wire::bgp::{AfiSafi, Capability, GracefulRestart};
+use crate::wire::bgp::{AfiSafi, Capability, GracefulRestart, Refresh};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,6 +16,10 @@ const ASNS: [u32; 3] = [59_105, 63_790, 131_000];
 
 /// One router with two providers, the second of which restarts gracefully, a customer, and a second router.
 fn net() -> (Net, [usize; 3]) {
+    net_of(|_| {})
+}
+
+fn net_of(change: impl FnOnce(&mut Net)) -> (Net, [usize; 3]) {
     let mut net = Net::routers(&[1, 2]);
     let roles = [Role::Provider, Role::Provider, Role::Customer];
     let strangers: Vec<usize> =
@@ -27,6 +31,7 @@ fn net() -> (Net, [usize; 3]) {
     for stranger in net.strangers_mut(Asn(ASNS[1])) {
         stranger.capabilities = [Capability::GracefulRestart(restart.clone())].into();
     }
+    change(&mut net);
     net.start();
     net.run_until(ms(5000), Net::all_established);
     (net, strangers.try_into().unwrap())
@@ -95,6 +100,42 @@ fn a_full_session_goes_in_pieces() {
     net.run(ms(500));
     assert_eq!(told(&net, 7), "63806 63790 3356");
     assert!(net.kernels_are_current());
+}
+
+/// Somebody tells everything again in every turn, and so leaves something behind that is gone: what others have left
+/// goes all the same.
+#[test]
+fn nobody_keeps_what_is_gone_in_the_table() {
+    let (mut net, [one, _, customer]) = net_of(|net| {
+        let customers = net.strangers_mut(Asn(ASNS[2]));
+        customers.for_each(|it| it.capabilities.push(Capability::EnhancedRouteRefresh));
+    });
+    let names = names(0..4000);
+    say(&mut net, one, &names, &[]);
+    net.run(ms(500));
+    net.clears_by_hand = true;
+    net.restart(one);
+    let by_one = |net: &Net| {
+        let of_one = |route: &SpeakerRoute| route.next_hops.iter().any(|hop| hop.link.as_str() == "o0-0");
+        net.router(0).kernel.values().filter(|route| of_one(route)).count()
+    };
+    assert_eq!(by_one(&net), names.len());
+    let refresh = |what: Refresh| {
+        let mut bytes = Vec::new();
+        AfiSafi::IPV4_UNICAST.emit_refresh(what, &mut bytes);
+        bytes
+    };
+    // A look at all places takes twenty of these turns, and what has gone three hundred.
+    let turns = (0..1000).take_while(|_| {
+        say(&mut net, customer, &["20.250.0.0/24".into()], &[]);
+        net.say(customer, refresh(Refresh::Begin));
+        net.say(customer, refresh(Refresh::End));
+        net.run(ms(1));
+        net.clear(0, 10);
+        by_one(&net) > 0
+    });
+    let turns = turns.count();
+    assert_eq!(by_one(&net), 0, "after {turns}");
 }
 
 #[test]
