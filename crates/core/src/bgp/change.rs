@@ -42,6 +42,8 @@ pub enum SessionTerm {
     Keepalive,
     /// How long attempts take and how soon the next one follows.
     Retry,
+    /// How long it may leave unread what it is sent (RFC 9687).
+    SendHold,
     /// Whether what a router has passed on is dropped (RFC 5082).
     Gtsm,
     /// With what segments are signed (RFC 2385 4.5 leaves it to the two ends).
@@ -90,6 +92,7 @@ impl SessionTerm {
             SessionTerm::HoldTime | SessionTerm::StrictRole => Effect::NextSession,
             SessionTerm::Keepalive
             | SessionTerm::Retry
+            | SessionTerm::SendHold
             | SessionTerm::Gtsm
             | SessionTerm::Password
             | SessionTerm::Bfd
@@ -213,7 +216,6 @@ pub(super) fn changed_terms(
     let sent = was.add_paths.send.zip(is.add_paths.send);
     let more_paths = sent.is_some_and(|(was, is)| was != is);
     let keepalive = before.timers.keepalive != after.timers.keepalive;
-    let hold = |it: &NeighbourConfig| (it.timers.hold, it.timers.send_hold);
     let retry = |it: &NeighbourConfig| (it.timers.connect_retry, it.timers.connect_timeout);
     let (import, export) = policies(old, before, new, after);
     let found = [
@@ -224,10 +226,11 @@ pub(super) fn changed_terms(
         (SessionTerm::Role, of_policy(&|old, new| old.role != new.role)),
         (SessionTerm::AddPaths, offers(was.add_paths) != offers(is.add_paths)),
         (SessionTerm::Ends, ends(&before.transport) != ends(&after.transport)),
-        (SessionTerm::HoldTime, hold(before) != hold(after)),
+        (SessionTerm::HoldTime, before.timers.hold != after.timers.hold),
         (SessionTerm::StrictRole, was.strict_role != is.strict_role),
         (SessionTerm::Keepalive, keepalive),
         (SessionTerm::Retry, retry(before) != retry(after)),
+        (SessionTerm::SendHold, before.timers.send_hold != after.timers.send_hold),
         (SessionTerm::Gtsm, was.gtsm != is.gtsm),
         (SessionTerm::Password, was.password != is.password),
         (SessionTerm::Bfd, was.bfd != is.bfd),

@@ -1,7 +1,7 @@
 //! The table written down for others (RFC 6396 4.3): every route that was taken, a piece at a time, while the
 //! speaker goes on.
 
-use super::rib::{Destination, Path, Route};
+use super::rib::{Path, Route};
 use super::speaker::{Peer, Speaker};
 use crate::id::Prefix;
 use crate::time::Instant;
@@ -41,12 +41,12 @@ struct PlaceOf {
 }
 
 impl TableDump {
-    /// The routes to a prefix, if there are any: one record of those without path identifiers and one of those that
+    /// The routes to a prefix, if there are any, the best first: one record of those without path identifiers and one of those that
     /// have them (RFC 8050 4), that of the best first.
     fn destination(
         &mut self,
         prefix: Prefix,
-        destination: &Destination,
+        standing: &[&Path],
         peers: &[Option<PlaceOf>],
         out: &mut Vec<u8>,
     ) {
@@ -55,10 +55,10 @@ impl TableDump {
         let has_id = |path: &Path| {
             path.route.path_id != 0 || of_slot(path).is_some_and(|it| it.path_ids.of(AfiSafi::of(&prefix)))
         };
-        let best = destination.best().is_some_and(has_id);
+        let best = standing.first().copied().is_some_and(has_id);
         let before = self.routes;
         for ids in [best, !best] {
-            let paths = destination.paths().iter().filter(|path| has_id(path) == ids);
+            let paths = standing.iter().copied().filter(|path| has_id(path) == ids);
             let known = paths.filter_map(|path| Some((path, of_slot(path)?))).collect::<Vec<_>>();
             self.record(prefix, ids, &known, out);
         }
@@ -151,7 +151,8 @@ impl Speaker {
                 return true;
             }
             dump.after = Some(prefix);
-            dump.destination(prefix, destination, &places, out);
+            let standing: Vec<&Path> = self.standing(&prefix, destination).collect();
+            dump.destination(prefix, &standing, &places, out);
         }
         false
     }

@@ -64,7 +64,7 @@ type Change = fn(&mut NeighbourConfig);
 const RESETS: usize = 7;
 
 /// One of each kind.
-const CHANGES: [(Change, &[SessionTerm]); 29] = [
+const CHANGES: [(Change, &[SessionTerm]); 30] = [
     (|it| it.local_asn = Asn(64_999), &[SessionTerm::LocalAs]),
     (|it| it.remote_asn = Asn(64_999), &[SessionTerm::RemoteAs, SessionTerm::Import, SessionTerm::Export]),
     (|it| it.families.push(Family::Ipv6Unicast), &[SessionTerm::Families]),
@@ -75,6 +75,7 @@ const CHANGES: [(Change, &[SessionTerm]); 29] = [
     (|it| it.timers.hold = 30_000, &[SessionTerm::HoldTime]),
     (|it| it.terms.strict_role = true, &[SessionTerm::StrictRole]),
     (|it| it.timers.keepalive = 5_000, &[SessionTerm::Keepalive]),
+    (|it| it.timers.send_hold = Some(60_000), &[SessionTerm::SendHold]),
     (|it| it.timers.connect_retry = 1_000, &[SessionTerm::Retry]),
     (|it| it.timers.connect_timeout = 1_000, &[SessionTerm::Retry]),
     (|it| it.terms.gtsm = true, &[SessionTerm::Gtsm]),

@@ -60,6 +60,15 @@ fn routes(net: &Net) -> Vec<RouteStatus> {
     net.router(0).speaker.as_ref().unwrap().routes().filter(|it| !it.paths.is_empty()).collect()
 }
 
+/// Routes in a dump of the table.
+fn dumped(net: &Net) -> u64 {
+    let speaker = net.router(0).speaker.as_ref().unwrap();
+    let mut out = Vec::new();
+    let mut dump = speaker.begin_dump(net.now, 1, &mut out);
+    while speaker.poll_dump(&mut dump, 1 << 20, &mut out) {}
+    dump.routes
+}
+
 #[test]
 fn a_full_session_goes_in_pieces() {
     let (mut net, [one, two, customer]) = net();
@@ -73,6 +82,7 @@ fn a_full_session_goes_in_pieces() {
     net.restart(one);
     // It counts no longer, and nothing of it has gone yet.
     assert_eq!(neighbour(&net, ASNS[0]).accepted.ipv4, 0);
+    assert_eq!(dumped(&net), routes(&net).iter().map(|it| it.paths.len() as u64).sum::<u64>());
     let by_one = |net: &Net, length: u8| {
         let of_one = |(prefix, route): &(&Prefix, &SpeakerRoute)| {
             prefix.prefix_len() == length && route.next_hops.iter().any(|hop| hop.link.as_str() == "o0-0")

@@ -84,6 +84,10 @@ fn term(term: SessionTerm, lang: Lang) -> &'static str {
         ),
         SessionTerm::Keepalive => lang.pick("the keepalive interval", "KEEPALIVEの間隔"),
         SessionTerm::Retry => lang.pick("the times of attempts", "接続を試す間隔と待ち時間"),
+        SessionTerm::SendHold => lang.pick(
+            "how long it may leave unread what it is sent (RFC 9687)",
+            "送ったものを読まないまま待つ時間 (RFC 9687)",
+        ),
         SessionTerm::Gtsm => lang.pick(
             "GTSM (the neighbour must send with a hop limit of 255, or its session ends by silence)",
             "GTSM (相手がホップリミット255で送らなければ、無音としてセッションが終わります)",
