@@ -31,6 +31,7 @@ impl Datapath {
         self.refused = None;
         self.stack_refused = None;
         self.shortcut.ask_again();
+        self.count_shortcut();
         self.apply(&plan);
         tracing::info!(
             generation = plan.generation,
@@ -53,6 +54,7 @@ impl Datapath {
             let Some(running) = &self.forwarding.tunnels[slot] else { continue };
             let Some(wanted) = plan.tunnels.iter().find(|wanted| wanted.name == running.plan.name) else {
                 tracing::info!(tunnel = %running.plan.name, "tunnel taken down");
+                self.shortcut.leave_slot(slot);
                 let gone = self.forwarding.tunnels[slot].take().and_then(|tunnel| tunnel.device);
                 meanwhile(&self.epoll, &mut self.forwarding, || drop(gone));
                 continue;

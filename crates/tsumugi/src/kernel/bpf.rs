@@ -29,8 +29,6 @@ const INSTRUCTION: usize = 8;
 pub enum MapKind {
     Hash = 1,
     Array = 2,
-    /// Each processor has one of its own.
-    ArrayOfProcessors = 6,
 }
 
 /// Where a program runs.
@@ -47,19 +45,7 @@ impl<const K: usize, const V: usize> Map<K, V> {
     /// # Errors
     /// EPERM where BPF is refused.
     pub fn new(kind: MapKind, entries: u32) -> io::Result<Map<K, V>> {
-        #[repr(C)]
-        struct Create {
-            kind: u32,
-            key: u32,
-            value: u32,
-            entries: u32,
-            flags: u32,
-        }
-        let mut create = Create { kind: kind as u32, key: K as u32, value: V as u32, entries, flags: 0 };
-        // SAFETY: MAP_CREATE reads the fields of `Create` and no pointer.
-        let descriptor = unsafe { bpf(MAP_CREATE, &mut create) }?;
-        // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
-        Ok(Map(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+        Ok(Map(create(kind as u32, (K as u32, V as u32), entries)?))
     }
 
     /// `None`: there is no such entry.
@@ -111,6 +97,44 @@ impl<const K: usize, const V: usize> Map<K, V> {
 }
 
 impl<const K: usize, const V: usize> AsFd for Map<K, V> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Makes a map; sizes are of its keys and values, in bytes.
+fn create(kind: u32, (key, value): (u32, u32), entries: u32) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Create {
+        kind: u32,
+        key: u32,
+        value: u32,
+        entries: u32,
+        flags: u32,
+    }
+    let mut create = Create { kind, key, value, entries, flags: 0 };
+    // SAFETY: MAP_CREATE reads the fields of `Create` and no pointer.
+    let descriptor = unsafe { bpf(MAP_CREATE, &mut create) }?;
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// An array of which each processor has one of its own. It is for programs alone: a look at it from outside brings
+/// the values of all processors.
+pub struct ArrayOfProcessors(OwnedFd);
+
+impl ArrayOfProcessors {
+    /// `value`: bytes.
+    ///
+    /// # Errors
+    /// EPERM where BPF is refused.
+    pub fn new(value: u32, entries: u32) -> io::Result<ArrayOfProcessors> {
+        const KIND: u32 = 6;
+        Ok(ArrayOfProcessors(create(KIND, (4, value), entries)?))
+    }
+}
+
+impl AsFd for ArrayOfProcessors {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -4,7 +4,7 @@
 
 use super::Namespace;
 use super::bpf;
-use super::netlink::{Answer, Netlink};
+use super::netlink::{Answer, Netlink, NetlinkError};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::tc::{
@@ -71,8 +71,12 @@ impl Netlink {
         hook.attributes.push(TcAttribute::Kind("clsact".into()));
         match self.request(RouteNetlinkMessage::NewQueueDiscipline(hook), NLM_F_CREATE | NLM_F_EXCL) {
             Ok(()) => {}
-            // Another's, or of an earlier life.
-            Err(error) if error.is(Errno::EEXIST) => {}
+            // Another's, or of an earlier life; the older kind of hook knows of no way out.
+            Err(error) if error.is(Errno::EEXIST) => {
+                if !self.has_clsact(link)? {
+                    return Err(NetlinkError::refused(Errno::EBUSY));
+                }
+            }
             Err(error) => return Err(error),
         }
         let mut filter = place(link, way);
@@ -85,6 +89,17 @@ impl Netlink {
         self.request(RouteNetlinkMessage::NewTrafficFilter(filter), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
+    /// Whether an interface's hook is one for both ways.
+    fn has_clsact(&mut self, link: u32) -> Answer<bool> {
+        let ask = RouteNetlinkMessage::GetQueueDiscipline(TcMessage::with_index(link.cast_signed()));
+        let is_ours = |answer: &RouteNetlinkMessage| {
+            let RouteNetlinkMessage::NewQueueDiscipline(found) = answer else { return false };
+            found.header.index == link.cast_signed()
+                && found.attributes.contains(&TcAttribute::Kind("clsact".into()))
+        };
+        Ok(self.dump(ask)?.iter().any(is_ours))
+    }
+
     /// Takes our program off an interface, no matter whether it was there. The hook stays: others may use it, and
     /// the kernel sends nothing by the interface while it makes or removes one.
     ///
@@ -93,7 +108,12 @@ impl Netlink {
     pub fn remove_classifier(&mut self, link: u32, way: Way) -> Answer<()> {
         match self.request(RouteNetlinkMessage::DelTrafficFilter(place(link, way)), 0) {
             Ok(()) => Ok(()),
-            Err(error) if [Errno::ENOENT, Errno::EINVAL, Errno::ENODEV].iter().any(|e| error.is(*e)) => {
+            // Not there, the link neither, or no such thing in this kernel.
+            Err(error)
+                if [Errno::ENOENT, Errno::EINVAL, Errno::ENODEV, Errno::EOPNOTSUPP]
+                    .iter()
+                    .any(|e| error.is(*e)) =>
+            {
                 Ok(())
             }
             Err(error) => Err(error),

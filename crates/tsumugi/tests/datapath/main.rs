@@ -465,6 +465,10 @@ fn main() -> ExitCode {
             shortcut::the_shortcut_comes_and_goes_and_the_device_stays,
         ),
         by_shortcut(
+            "a_pair_that_is_taken_away_is_no_loss_for_long",
+            shortcut::a_pair_that_is_taken_away_is_no_loss_for_long,
+        ),
+        by_shortcut(
             "without_the_shortcut_packets_pass_as_ever",
             shortcut::without_the_shortcut_packets_pass_as_ever,
         ),

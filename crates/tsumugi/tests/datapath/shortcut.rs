@@ -344,3 +344,21 @@ pub fn only_what_is_plain_takes_the_shortcut() {
         }
     }
 }
+
+/// What somebody has taken away of it is noticed, and packets go through the process again.
+pub fn a_pair_that_is_taken_away_is_no_loss_for_long() {
+    let bench = Bench::new("shortgone", 1500);
+    bench.start(&plan(Outside::V6));
+    bench.reachable(PATIENCE);
+    shortcut_is(&bench, "open");
+    let alpha = &bench.machines[0];
+    alpha.in_plane("underlay", || ip("link set shortcut-out down"));
+    alpha.wait_for("it is closed", || bench.status(0)["tunnels"][0]["shortcut"] != "open");
+    let said = bench.status(0)["tunnels"][0]["shortcut-why"].to_string();
+    assert!(said.contains("the pair has been taken down"), "{said}");
+    bench.reachable(PATIENCE);
+    // A new plan makes it anew.
+    alpha.reload(&[plan(Outside::V6)]);
+    shortcut_is(&bench, "open");
+    bench.reachable(PATIENCE);
+}

@@ -34,6 +34,8 @@ const LIVES: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the kernel is asked whether the new pair sends what it is given.
 const ASKS: Duration = Duration::from_millis(5);
+/// After how long the kernel is asked anew, once it has refused or something of it was lost.
+const AGAIN: Duration = Duration::from_secs(60);
 /// How long it has for that: its link watch may rest for a second.
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -65,8 +67,10 @@ struct Entry {
 pub struct Shortcut {
     programs: Option<Programs>,
     pair: Pair,
-    /// Why the kernel does not; asked again with the next plan.
-    refused: Option<String>,
+    /// Why the kernel does not, and when it is asked again; with a new plan, too.
+    refused: Option<(String, Instant)>,
+    /// The reason that the log has heard.
+    said: Option<String>,
     /// With the half of its slot that an entry has.
     entries: BTreeMap<usize, (Entry, u32)>,
     /// What was counted up to now.
@@ -88,11 +92,12 @@ pub struct Shortcut {
 impl Shortcut {
     /// The next plan may have better luck.
     pub fn ask_again(&mut self) {
-        self.refused = None;
+        (self.refused, self.said) = (None, None);
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.due.into_iter().chain(self.asks).min()
+        let again = self.refused.as_ref().map(|(_, again)| *again);
+        self.due.into_iter().chain(self.asks).chain(again).min()
     }
 
     /// Whether a tunnel that has lost its carrier, or has it again, has not been followed yet.
@@ -160,6 +165,30 @@ impl Shortcut {
         Ok(())
     }
 
+    /// Whether what was opened still carries what it is given.
+    fn look_after(&self, sides: &mut Sides) -> io::Result<()> {
+        let Some(programs) = self.programs.as_ref().filter(|_| !self.entries.is_empty()) else {
+            return Ok(());
+        };
+        if programs.missed()? > 0 {
+            return Err(io::Error::other("another program takes what comes by a line before ours does"));
+        }
+        if !Programs::pair_sends(sides)? {
+            return Err(io::Error::other("the pair has been taken down"));
+        }
+        programs.live(PATIENCE)
+    }
+
+    /// A tunnel is no more: what comes for it is the process's to refuse, and what it has counted nobody's.
+    pub fn leave_slot(&mut self, slot: usize) {
+        if let (Some((entry, _)), Some(programs)) = (self.entries.remove(&slot), &self.programs)
+            && let Err(error) = programs.close(&entry)
+        {
+            tracing::warn!(reason = %error, "an entry of the shortcut cannot be closed");
+        }
+        self.passed(slot);
+    }
+
     fn awaits_pair(&self) -> bool {
         matches!(self.pair, Pair::MadeAt(_))
     }
@@ -224,17 +253,19 @@ impl Datapath {
     pub(super) fn keep_shortcut(&mut self, now: Instant) {
         self.shortcut.due = None;
         self.shortcut.asks = None;
+        if self.shortcut.refused.as_ref().is_some_and(|(_, again)| *again <= now) {
+            self.shortcut.refused = None;
+        }
         self.follow_shortcut();
         if !self.giver.holds() && self.shortcut.asks.is_none() {
             self.tidy_shortcut();
         }
-        let Some(programs) = &self.shortcut.programs else { return };
-        if !self.shortcut.entries.is_empty()
-            && let Err(error) = programs.live(PATIENCE)
-        {
-            tracing::warn!(reason = %error, "the shortcut cannot be kept open");
+        if let Err(error) = self.shortcut.look_after(&mut self.sides) {
+            return self.lose_shortcut(&error);
         }
-        self.shortcut.due = Some(now + LIVES);
+        if self.shortcut.programs.is_some() {
+            self.shortcut.due = Some(now + LIVES);
+        }
     }
 
     /// What is not needed any more goes a turn later, when nothing is on its way by it.
@@ -352,10 +383,17 @@ impl Datapath {
 
     /// The kernel refuses: every packet goes through the process.
     fn lose_shortcut(&mut self, error: &io::Error) {
-        tracing::warn!(reason = %error, "no shortcut through the kernel: every packet goes through the process");
+        let error = error.to_string();
+        if self.shortcut.said.as_ref() != Some(&error) {
+            tracing::warn!(
+                reason = error,
+                "no shortcut through the kernel: every packet goes through the process"
+            );
+        }
         self.clear_shortcut();
-        self.shortcut.refused = Some(error.to_string());
-        self.close_tunnels(&WhyNoShortcut::Refused { error: error.to_string() });
+        self.shortcut.said = Some(error.clone());
+        self.shortcut.refused = Some((error.clone(), Instant::now() + AGAIN));
+        self.close_tunnels(&WhyNoShortcut::Refused { error });
     }
 
     /// Has the lines hear everything again, and takes away what is in the kernel.
@@ -370,8 +408,7 @@ impl Datapath {
         if let Err(error) = meanwhile(&self.epoll, &mut self.forwarding, || programs::sweep(sides)) {
             tracing::warn!(reason = %error, "what is left of the shortcut cannot be removed");
         }
-        self.shortcut =
-            Shortcut { refused: self.shortcut.refused.take(), settled: true, ..Shortcut::default() };
+        self.shortcut = Shortcut { said: self.shortcut.said.take(), settled: true, ..Shortcut::default() };
     }
 
     fn close_tunnels(&mut self, why: &WhyNoShortcut) {
@@ -419,7 +456,7 @@ impl Datapath {
         if slot >= SLOTS {
             return Err(WhyNoShortcut::TooMany);
         }
-        if let Some(error) = &self.shortcut.refused {
+        if let Some((error, _)) = &self.shortcut.refused {
             return Err(WhyNoShortcut::Refused { error: error.clone() });
         }
         if self.is_settling() {

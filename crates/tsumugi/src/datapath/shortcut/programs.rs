@@ -2,7 +2,7 @@
 
 use super::Entry;
 use crate::datapath::engine::Sides;
-use crate::kernel::bpf::{Map, MapKind, ProgramKind, load};
+use crate::kernel::bpf::{ArrayOfProcessors, Map, MapKind, ProgramKind, load};
 use crate::kernel::classifier::{Placed, Way, put};
 use crate::kernel::features::{Feature, Features};
 use crate::kernel::link::WireEnd;
@@ -109,7 +109,7 @@ impl Counts {
 
 /// Whether clang was there when this binary was built.
 pub fn are_built() -> bool {
-    !POP.is_empty()
+    [LEAVE, PUSH, POP, HEAR, ARRIVE].iter().all(|program| !program.is_empty())
 }
 
 /// What says that the pair is ours: without the tag of what a plan has.
@@ -127,6 +127,7 @@ pub struct Programs {
     receives: Map<ENDS, RECEIVE>,
     devices: Map<4, 4>,
     counts: Map<4, COUNTS>,
+    /// Until when the process lives, and how many packets did not come to `pop`.
     until: Map<4, 8>,
     pub leave: OwnedFd,
     pub pop: OwnedFd,
@@ -145,9 +146,9 @@ impl Programs {
         let receives = Map::new(MapKind::Hash, SLOTS as u32)?;
         let devices = Map::new(MapKind::Array, NUMBERS)?;
         let counts = Map::new(MapKind::Array, NUMBERS)?;
-        let until = Map::new(MapKind::Array, 1)?;
+        let until = Map::new(MapKind::Array, 2)?;
         let indices: Map<4, 4> = Map::new(MapKind::Array, 2)?;
-        let found: Map<4, 8> = Map::new(MapKind::ArrayOfProcessors, 1)?;
+        let found = ArrayOfProcessors::new(8, 1)?;
         let marks: [(u32, &dyn AsFd); 8] = [
             (0x7453_0001, &slots),
             (0x7453_0002, &sends),
@@ -168,6 +169,9 @@ impl Programs {
         let [inner, outer] = pair()?;
         let end = |name, namespace| WireEnd { name, namespace, mac: None, mtu: u32::from(u16::MAX) };
         sides.underlay_netlink.add_veth(&end(&outer, &sides.underlay), &end(&inner, &sides.fabric))?;
+        // By its alias a sweep knows it, whatever comes now.
+        let index = sides.underlay_netlink.index(&outer)?;
+        sides.underlay_netlink.set_alias(index, ALIAS)?;
         // Segments are made and checksums completed on entering the pair, as outside nobody would know
         // where they are; what comes is merged on leaving it, which only happens while the other end
         // does not segment.
@@ -184,7 +188,6 @@ impl Programs {
         for (place, (namespace, netlink, name)) in ends.iter_mut().enumerate() {
             let index = netlink.index(name)?;
             netlink.set_makes_link_local(index, false)?;
-            netlink.set_alias(index, ALIAS)?;
             let (what, program) = if place == 0 { ("arrive", &arrive) } else { ("push", &push) };
             placed.push(put(namespace, netlink, (Way::In, index), (what, program))?);
             netlink.set_up(index, true)?;
@@ -220,6 +223,15 @@ impl Programs {
     pub fn live(&self, patience: Duration) -> io::Result<()> {
         let until = now()? + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX / 2);
         self.until.set(&[0; 4], &until.to_ne_bytes())
+    }
+
+    /// Packets that were kept from the process and did not come to the programs of their line: somebody else's in
+    /// front of them has taken them.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn missed(&self) -> io::Result<u64> {
+        Ok(self.until.get(&1u32.to_ne_bytes())?.map_or(0, u64::from_ne_bytes))
     }
 
     /// Opens a slot by its entry `half`, 0 or 1; if it was open by the other one it goes on by this one.

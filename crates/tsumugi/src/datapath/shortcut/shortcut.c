@@ -50,7 +50,7 @@ enum { FIRST_NUMBER = 0xe000 };
 
 struct send {
     __u32 line;
-    __u32 limit; /* the longest frame that fits; zero: none shall pass here */
+    __u32 limit; /* the longest frame that fits */
     __u32 ipv6;
     __u32 number; /* IPv4's identification */
     __u8 head[ETH_HLEN + V6 + SHIM]; /* length, identification and checksum not filled in */
@@ -211,17 +211,28 @@ INLINE struct receive *wanted(struct __sk_buff *skb, __u32 len, __u32 *header) {
     return plain(skb, *header + SHIM, BPF_HDR_START_NET) ? receive : 0;
 }
 
+/* A packet that was kept from the process and has not come to `pop`. */
+INLINE void miss(__u32 number) {
+    __u32 first = 0, second = 1;
+    __u64 *until = lookup(UNTIL, &first), *missed = lookup(UNTIL, &second);
+    if (until) *until = 0;
+    if (missed) __sync_fetch_and_add(missed, 1);
+    refuse(lookup(COUNTS, &number));
+}
+
 /* What the process hears of a line in place of its filter's choice (`options.rs`, without GENEVE): not network
  * control, which has a socket of its own, and nothing that goes this way.
  *
  * The kernel shows a packet to the sockets first and to the line's programs right after that, on the same
  * processor. The choice is made here alone, once, so that nothing is taken twice or not at all while entries
- * come and go. */
+ * come and go. Another's program in front of `pop` may end a packet's way there: then this one finds the last
+ * choice as it was left, and leaves all to the process until that has looked. */
 PART("hear") int on_hear(struct __sk_buff *skb) {
     __u32 header, only = 0;
     struct found *found = lookup(FOUND, &only);
     __u8 protocol, class, head[2];
     if (!found) return 0x40000;
+    if (found->number) miss(found->number - 1);
     found->number = 0;
     if (skb->pkt_type != 0 || skb->vlan_present) return 0;
     if (skb->protocol == NET16(ETH_P_IP)) {
@@ -265,7 +276,8 @@ PART("pop") int on_pop(struct __sk_buff *skb) {
     if (!pair || load(skb, header + SHIM, ethernet, ETH_HLEN, BPF_HDR_START_NET)) return refuse(counts);
     __s32 less = header == V6 ? V6 + SHIM + ETH_HLEN : V4 + SHIM + ETH_HLEN;
     if (shrink(skb, -less, BPF_ADJ_ROOM_MAC, 0)) return refuse(counts);
-    if (store(skb, 0, ethernet, ETH_HLEN, BPF_F_RECOMPUTE_CSUM)) return refuse(counts);
+    /* A checksum of the whole packet, as some cards give it, begins behind the frame's header. */
+    if (store(skb, 0, ethernet, ETH_HLEN, 0)) return refuse(counts);
     if (tag(skb, NET16(ETH_P_8021Q), number + 1)) return refuse(counts);
     count(counts, 0, len - header - SHIM);
     if (counts) counts->last = clock();
