@@ -1,6 +1,6 @@
 //! The programs of `shortcut.c` in the kernel, their maps and the pair that joins the two namespaces.
 
-use super::Entry;
+use super::entry::Entry;
 use crate::datapath::engine::Sides;
 use crate::kernel::bpf::{ArrayOfProcessors, Map, MapKind, ProgramKind, load};
 use crate::kernel::classifier::{Placed, Way, put};
